@@ -1,0 +1,139 @@
+"""Corpora: named texts in splits, read from wherever they lie and kept as one Parquet file of documents.
+
+A corpus is configured by exactly one source: `embedded` (text that the pinned packages bring), `files` (local text, JSON lines or
+Parquet, a file or a list of files per split) or `hub` (a data set on a hub or in its local cache). The text of a split is its
+documents joined by `join`; its SHA-256 goes into every record that used it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from drank.corpora.docstrings import EMBEDDED, Document, package_versions, text_hash
+from drank.files import replacing
+from drank.testbed import JOIN
+
+log = logging.getLogger(__name__)
+
+DEFAULT_JOIN = "\n\n"
+"""What stands between documents unless the configuration says otherwise: the practice of the GPTQ and SVD-LLM evaluations."""
+
+
+def read(source: Mapping[str, Any]) -> list[Document]:
+    """The documents of a configured corpus, in order.
+
+    Raises ValueError or FileNotFoundError where the source does not give what it promises: a missing file or field, an empty split.
+    """
+    if "embedded" in source:
+        return EMBEDDED[source["embedded"]]()
+    if "files" in source:
+        return [document for split, paths in source["files"].items() for document in _local(split, paths, source)]
+    return [document for split in source["splits"] for document in _hub(split, source)]
+
+
+def join_string(source: Mapping[str, Any]) -> str:
+    """What stands between the documents of a corpus when its text is put together."""
+    default = JOIN if source.get("embedded") == "python-docs" else DEFAULT_JOIN
+    return str(source.get("join", default))
+
+
+def first_documents(documents: list[Document], characters: int) -> list[Document]:
+    """Whole documents from the first on, until they hold `characters` together."""
+    used = itertools.accumulate((len(document.text) for document in documents), initial=0)
+    return [document for document, before in zip(documents, used, strict=False) if before < characters]
+
+
+def _local(split: str, paths: str | list[str], source: Mapping[str, Any]) -> Iterator[Document]:
+    field = source.get("field", "text")
+    for path in map(Path, [paths] if isinstance(paths, str) else paths):
+        kind = path.suffix.removeprefix(".")
+        if kind == "parquet":
+            rows: Iterator[str] = _parquet_rows(path, field)
+        elif kind in ("jsonl", "json"):
+            rows = _json_rows(path, field)
+        else:
+            rows = iter([path.read_text("utf-8")])
+        yield from (Document(split, path.name, text) for text in rows)
+
+
+def _json_rows(path: Path, field: str) -> Iterator[str]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield json.loads(line)[field]
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f"{path}, line {number}: no JSON object with a field {field!r} ({error}); set `field` of the corpus"
+                ) from error
+
+
+def _parquet_rows(path: Path, field: str) -> Iterator[str]:
+    import pyarrow.parquet
+
+    file = pyarrow.parquet.ParquetFile(path)
+    if field not in file.schema_arrow.names:
+        raise ValueError(f"{path}: no column {field!r}, only {', '.join(file.schema_arrow.names)}; set `field` of the corpus")
+    for batch in file.iter_batches(columns=[field]):
+        yield from batch.column(0).to_pylist()
+
+
+def _hub(split: str, source: Mapping[str, Any]) -> Iterator[Document]:
+    import datasets
+
+    rows = datasets.load_dataset(
+        source["hub"],
+        source.get("subset"),
+        split=source["splits"][split],
+        revision=source.get("revision"),
+        data_files=source.get("data_files"),
+    )
+    field = source.get("field", "text")
+    if field not in rows.column_names:
+        raise ValueError(f"data set {source['hub']}: no column {field!r}, only {', '.join(rows.column_names)}; set `field` of the corpus")
+    yield from (Document(split, source["hub"], text) for text in rows[field])
+
+
+def write(path: str | Path, source: Mapping[str, Any], documents: list[Document]) -> None:
+    """Write a corpus to one Parquet file with columns split, name and text, and where it came from in the file's metadata.
+
+    Raises ValueError where a split has no text.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    splits = sorted({document.split for document in documents} | set(source.get("files", source.get("splits", ()))))
+    empty = [split for split in splits if not any(document.text.strip() for document in documents if document.split == split)]
+    if empty or not documents:
+        raise ValueError(f"corpus {dict(source)}: no text in split {', '.join(empty) or '(none given)'}; check its files")
+    facts = {"source": dict(source), "join": join_string(source)}
+    if "embedded" in source:
+        facts["versions"] = package_versions()
+    table = pyarrow.table({column: [getattr(document, column) for document in documents] for column in Document._fields})
+    table = table.replace_schema_metadata({"drank": json.dumps(facts)})
+    with replacing(path) as temporary:
+        pyarrow.parquet.write_table(table, temporary, compression="zstd")
+    for split in splits:
+        texts = [document.text for document in documents if document.split == split]
+        log.info("split %s: %d documents, %d characters, sha256 %s", split, len(texts), sum(map(len, texts)), text_hash("".join(texts)))
+
+
+def load(path: str | Path, split: str | None = None) -> tuple[list[Document], dict[str, Any]]:
+    """The documents of a written corpus, of one split or all, and its facts (`source`, `join`, `versions`).
+
+    Raises ValueError naming the splits there are where `split` is not one of them.
+    """
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(path)
+    documents = [Document(*row) for row in zip(*(table.column(name).to_pylist() for name in Document._fields), strict=True)]
+    if split is not None:
+        there = sorted({document.split for document in documents})
+        if split not in there:
+            raise ValueError(f"{path} has no split {split!r}, only {', '.join(there)}")
+        documents = [document for document in documents if document.split == split]
+    return documents, json.loads(table.schema.metadata[b"drank"])

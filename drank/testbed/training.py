@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from drank.corpora.docstrings import Document
+from drank.files import replacing, write_json, write_text
+from drank.testbed import JOIN
+from drank.testbed.card import card
 from drank.testbed.ngrams import Ids, ngram_loss
 
 if TYPE_CHECKING:
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 END_OF_TEXT = "<|endoftext|>"
-JOIN = "\n\n\n"
-"""What stands between documents in the corpus python-docs; every other boundary is an END_OF_TEXT in training."""
 
 CONTEXT = 512
 VOCABULARY = 3072
@@ -177,14 +178,32 @@ def baselines(train: Ids, validation: Ids) -> dict[str, float]:
     return {f"{n}gram_validation_loss": ngram_loss(train, validation, n, VOCABULARY) for n in (1, 5)}
 
 
-def save(model: LlamaForCausalLM, tokenizer: Tokenizer, facts: dict[str, Any], folder: Path) -> None:
-    """Write a model directory as Hugging Face reads it, weights in float16, with `training.json` beside them."""
+def build(name: str, documents: list[Document], versions: dict[str, str], folder: str | Path, device: str) -> None:
+    """Train the embedded model `name` on python-docs and write its directory with `training.json` and a model card."""
+    import torch
+
+    texts: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for document in documents:
+        texts[document.split].append(document.text)
+    tokenizer = train_tokenizer(texts["train"])
+    train, validation = token_stream(tokenizer, texts["train"]), token_stream(tokenizer, texts["validation"])
+    schedule = Schedule()
+    model, measured = train_model(SHAPES[name], train, validation, schedule, device)
+    where = "a GPU" if device != "cpu" else f"{torch.get_num_threads()} CPU core(s)"
+    counts = {"device": where, "parameters": model.num_parameters(), "train_tokens": len(train), "validation_tokens": len(validation)}
+    facts = {"name": name, **counts, **measured, **baselines(train, validation), "schedule": asdict(schedule), "corpus_versions": versions}
+    save(model, tokenizer, facts, folder)
+
+
+def save(model: LlamaForCausalLM, tokenizer: Tokenizer, facts: dict[str, Any], folder: str | Path) -> None:
+    """Write a model directory as Hugging Face reads it, weights in float16, with `training.json` and a model card; whole or not at all."""
     import torch
     from transformers import PreTrainedTokenizerFast
 
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT, pad_token=END_OF_TEXT, model_max_length=CONTEXT
-    )
-    model.to("cpu", torch.float16).save_pretrained(folder)
-    wrapped.save_pretrained(folder)
-    (folder / "training.json").write_text(json.dumps(facts, indent=1) + "\n")
+    special = dict.fromkeys(("bos_token", "eos_token", "pad_token"), END_OF_TEXT)
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=CONTEXT, **special)
+    with replacing(folder) as temporary:
+        model.to("cpu", torch.float16).save_pretrained(temporary)
+        wrapped.save_pretrained(temporary)
+        write_json(temporary / "training.json", facts)
+        write_text(temporary / "README.md", card(facts, model.config.to_dict()))

@@ -1,0 +1,76 @@
+# make        the environment, then the default pipeline
+# make test   the environment, then lint, types and tests
+# make help   everything else
+
+PYTHON ?= python3
+CORES ?= all
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCK := envs/requirements.lock
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := run
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: run env test lint unit pdf testbed prefetch lock clean distclean help
+
+run: $(READY)  ## the default pipeline (this is what `make` does); CORES=4 limits it
+	$(BIN)/snakemake --cores $(CORES)
+
+env: $(READY)  ## the environment in .venv, from the lock; PYTHON=python3.12 chooses the interpreter
+
+test: lint unit  ## lint, types and all tests
+
+lint: $(READY)  ## ruff and mypy
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet . || { echo "run $(BIN)/ruff format" >&2; exit 1; }
+	$(BIN)/mypy
+
+unit: $(READY)  ## the tests; TESTS="tests/unit -k plan" chooses
+	$(BIN)/python -m pytest -n auto --dist loadfile --maxprocesses 8 $(TESTS)
+
+pdf: $(READY)  ## tables and figures as one PDF (needs latexmk)
+	$(BIN)/snakemake --cores $(CORES) pdf
+
+testbed: $(READY)  ## train the embedded models again (an hour or more)
+	$(BIN)/snakemake --cores $(CORES) testbed
+
+prefetch: $(READY)  ## fetch the hub models and corpora of the config, where there is a network
+	$(BIN)/snakemake --cores $(CORES) prefetch
+
+clean:  ## remove the results
+	rm -rf results
+
+distclean: clean  ## remove the environment and all caches too
+	rm -rf $(VENV) .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Installed in place, so that a changed lock costs what changed. Compiled to bytecode now, or every job of the pipeline would do it again.
+$(READY): $(LOCK)
+	@$(call check_python)
+	@echo "environment: installing $$(grep -c == $(LOCK)) packages into $(VENV) (some minutes the first time)"
+	@$(PYTHON) -m venv $(VENV)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --disable-pip-version-check --no-input --compile --progress-bar off -r $(LOCK) \
+	  | awk '/^Collecting/ && ++n % 20 == 1 {print "environment: package " n ", " $$2; fflush()} \
+	         /^Installing collected/ {print "environment: unpacking and compiling"; fflush()}'
+	@$(BIN)/python -m pip check --disable-pip-version-check
+	@touch $@
+
+lock:  ## resolve envs/requirements.in anew into envs/requirements.lock
+	@$(call check_python)
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.in
+	.venv-lock/bin/python -m pip check
+	{ head -2 $(LOCK); .venv-lock/bin/python -m pip freeze --all | grep -viE '^(pip|wheel|nvidia-.*|cuda-.*|triton)==' | sed -E 's/\+[a-z0-9.]+$$//'; } > $(LOCK).part
+	mv $(LOCK).part $(LOCK)
+	rm -rf .venv-lock
+
+define check_python
+command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not on the PATH; name a Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; }; \
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+  { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), and drank needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+endef

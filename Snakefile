@@ -1,0 +1,32 @@
+"""drank: compress language models by SVD, measure what is left of them, write the paper's tables and figures."""
+
+# A configuration named on the command line stands alone; the default is not merged into it.
+if not workflow.overwrite_configfiles:
+
+    configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/corpora.smk"
+include: "workflow/rules/calibrate.smk"
+include: "workflow/rules/spectrum.smk"
+include: "workflow/rules/allocate.smk"
+include: "workflow/rules/compress.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/throughput.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/prefetch.smk"
+include: "workflow/rules/testbed.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/summary.csv",
+        "results/report.html",
+        TABLE_FILES,
+        FIGURE_FILES,
+
+
+onstart:
+    claim(Path.cwd())

@@ -1,0 +1,31 @@
+"""Where and how a step computes: device, threads, precision, and no network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+
+def go_offline() -> None:
+    """Keep the hub clients from the network for the rest of this process; only `prefetch` goes there."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+
+
+def prepare(compute: Mapping[str, Any], threads: int) -> str:
+    """The device to compute on, after setting threads, full float32 products (no TF32) and hub clients offline.
+
+    `auto` is the GPU if there is one. Raises ValueError where a GPU is asked for and none is there.
+    """
+    import torch
+
+    go_offline()
+    torch.set_num_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    wanted = str(compute["device"])
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"compute.device is {wanted}, and torch sees no GPU here; use `auto` or `cpu`, or run where there is one")
+    return wanted

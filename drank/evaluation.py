@@ -1,0 +1,70 @@
+"""What the three measurements have in common: the model they load and the record they write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drank.checkpoint import load_model
+from drank.compute import prepare
+from drank.files import read_json
+from drank.records import Record, Result, Size, file_hash, provenance
+from drank.stored import size_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def model_directory(path: str | Path) -> Path:
+    """The directory of a model: a compressed one itself, or the one that a source file (`results/sources/*.json`) names."""
+    path = Path(path)
+    return Path(read_json(path)["directory"]) if path.suffix == ".json" else path
+
+
+def load_source(path: str | Path, dtype: str, device: str) -> PreTrainedModel:
+    """The dense model that a source file names."""
+    facts = read_json(path)
+    return load_model(facts["directory"], dtype, device, trust_remote_code=bool(facts["source"].get("trust_remote_code", False)))
+
+
+@dataclass
+class Evaluation:
+    """One measurement of one model under way."""
+
+    directory: Path
+    model: PreTrainedModel
+    device: str
+    threads: int
+    started: float
+
+    @classmethod
+    def of(cls, path: str | Path, compute: Mapping[str, Any], threads: int) -> Evaluation:
+        """The model at a path, loaded in the precision and on the device of `compute`."""
+        started = time.perf_counter()
+        device = prepare(compute, threads)
+        dense = Path(path).suffix == ".json"
+        model = load_source(path, compute["dtype"], device) if dense else load_model(path, compute["dtype"], device)
+        return cls(model_directory(path), model, device, threads, started)
+
+    def record(
+        self,
+        kind: str,
+        label: Mapping[str, str],
+        rows: list[dict[str, Any]],
+        detail: dict[str, Any],
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, str],
+    ) -> Record:
+        """The record of this measurement from its rows, the fields of `Result`.
+
+        `label` gives model, method and ratio, `inputs` the SHA-256 of what was read besides the model.
+        """
+        results = tuple(Result(**row) for row in rows)
+        stored = size_of(self.directory)
+        size = Size(stored.parameters, stored.parameters * self.model.dtype.itemsize, stored.ratio_stored, stored.ratio_model)
+        hashes = {"model": file_hash(self.directory), **inputs}
+        origin = provenance(settings, hashes, self.started, self.device, self.threads)
+        return Record(kind, label["model"], label["method"], float(label["ratio"]), size, results, detail, origin)

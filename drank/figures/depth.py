@@ -1,0 +1,152 @@
+"""What the layers of a model hold and get: effective ranks (the paper's figure 2, for every projection) and allocated ranks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from drank.figures.style import DOUBLE, GREY, ROLE_LOOKS, grid, legend_above, looks, styled
+from drank.plan import Group, Plan
+from drank.tables.names import competes, method_name, percent, plan_place, role_name, unique
+
+CAPTIONS = {
+    "effective_rank": "Effective rank of each projection by layer: the exponential of the entropy of its weighted squared singular values. "
+    "A group of layers that shares a basis is drawn at its middle.",
+    "ranks": "Ranks given to each projection by layer; a step spans the layers of one group. Dotted: the uniform rank of the same ratio, "
+    "in its colour. Dash-dotted: break-even, above which the factors hold more parameters than the matrices they replace.",
+}
+
+COLUMNS = 4
+"""Panels in a row of the rank figure."""
+
+
+@styled
+def effective_rank(spectra: Sequence[Mapping[str, Any]]) -> Figure:
+    """Effective rank by layer, a line for each projection; a panel for each model and spectrum."""
+    if not spectra:
+        raise ValueError("there are no spectra to draw")
+    names = [spectrum["model"] for spectrum in spectra]
+    columns = min(3, len(spectra))
+    figure, panels = grid(math.ceil(len(spectra) / columns), columns, max(2.3, min(3.45, DOUBLE / columns)), 2.6, sharey=True)
+    flat = [axes for row in panels for axes in row]
+    for spectrum, axes in zip(spectra, flat, strict=False):
+        for role in unique(group["role"] for group in spectrum["groups"]):
+            _role_line(axes, role, [group for group in spectrum["groups"] if group["role"] == role])
+        several = names.count(spectrum["model"]) > 1
+        axes.set_title(f"{spectrum['model']} · {spectrum['spectrum']}" if several else spectrum["model"])
+        axes.set_yscale("log")
+        axes.set_xlabel("layer")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+    for axes in flat[len(spectra) :]:
+        axes.set_visible(False)
+    for row in panels:
+        row[0].set_ylabel("effective rank")
+    roles = unique(group["role"] for spectrum in spectra for group in spectrum["groups"])
+    style = looks(roles, ROLE_LOOKS)
+    handles = [
+        Line2D([], [], color=style[role].color, marker=style[role].marker, markeredgecolor="white", markeredgewidth=0.5) for role in roles
+    ]
+    legend_above(figure, handles, [role_name(role) for role in roles])
+    return figure
+
+
+@styled
+def ranks(plans: Sequence[Plan]) -> Figure:
+    """Allocated rank by layer, a panel for each projection of each model; only plans whose ranks differ within a projection have lines."""
+    order = unique(plan.model for plan in plans)
+    chosen = sorted(
+        (plan for plan in plans if competes(plan.method) and _uneven(plan)), key=lambda plan: (order.index(plan.model), plan_place(plan))
+    )
+    if not chosen:
+        raise ValueError("no plan gives different ranks to the groups of one projection: there is nothing to draw by layer")
+    models = unique(plan.model for plan in chosen)
+    roles = {model: unique(group.shape.role for plan in chosen if plan.model == model for group in plan.groups) for model in models}
+    heights = [math.ceil(len(roles[model]) / COLUMNS) for model in models]
+    figure = Figure(figsize=(DOUBLE, 0.5 + sum(1.35 * height + 0.3 for height in heights)), layout="constrained")
+    parts = figure.subfigures(len(models), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for model, part in zip(models, parts, strict=True):
+        _rank_panels(part, roles[model], [plan for plan in chosen if plan.model == model])
+        if len(models) > 1:
+            part.suptitle(model, fontsize=9, fontweight="bold")
+    lines = {(plan.method, plan.ratio): None for plan in chosen}
+    handles = [Line2D([], [], color=_shade(chosen, *line), linewidth=1.8) for line in lines]
+    labels = [f"{method_name(method)}, {percent(ratio)} removed" for method, ratio in lines]
+    handles += [Line2D([], [], color=GREY, linestyle=":", linewidth=1), Line2D([], [], color="black", linestyle="-.", linewidth=0.9)]
+    legend_above(figure, handles, [*labels, "uniform at the same ratio", "break-even"])
+    return figure
+
+
+def _role_line(axes: Axes, role: str, groups: Sequence[Mapping[str, Any]]) -> None:
+    """Effective rank of one projection by layer."""
+    look = looks([role], ROLE_LOOKS)[role]
+    middles = [(group["layers"][0] + group["layers"][-1]) / 2 for group in groups]
+    values = [group["effective_rank"] for group in groups]
+    every = max(1, len(groups) // 16)
+    axes.plot(middles, values, color=look.color, marker=look.marker, markevery=every, markeredgecolor="white", markeredgewidth=0.5)
+
+
+def _uneven(plan: Plan) -> bool:
+    """Whether the ranks differ within any projection of the plan."""
+    kinds = {(group.shape.role, group.shape.width, group.rank) for group in plan.groups}
+    return len(kinds) > len({(role, width) for role, width, _ in kinds})
+
+
+def _shade(plans: Sequence[Plan], method: str, ratio: float) -> tuple[float, float, float]:
+    """The method's colour, lighter for smaller ratios."""
+    color = to_rgb(looks(unique(plan.method for plan in plans))[method].color)
+    ratios = sorted({plan.ratio for plan in plans if plan.method == method})
+    light = 0.62 * (1 - (ratios.index(ratio) + 1) / len(ratios))
+    red, green, blue = (channel + (1 - channel) * light for channel in color)
+    return red, green, blue
+
+
+def _rank_panels(part: SubFigure, roles: Sequence[str], plans: Sequence[Plan]) -> None:
+    """The panels of one model."""
+    rows = math.ceil(len(roles) / COLUMNS)
+    panels = part.subplots(rows, COLUMNS, squeeze=False, sharex=True)
+    flat = list(panels.flat)
+    alone = len({plan.method for plan in plans}) == 1
+    uniform = {plan.ratio: _shade(plans, plan.method, plan.ratio) if alone else to_rgb(GREY) for plan in plans}
+    for index, (role, axes) in enumerate(zip(roles, flat, strict=False)):
+        reference = [group for group in plans[0].groups if group.shape.role == role]
+        _reference_lines(axes, reference, uniform)
+        for plan in plans:
+            groups = [group for group in plan.groups if group.shape.role == role]
+            edges = [group.shape.layers[0] - 0.5 for group in groups] + [groups[-1].shape.layers[-1] + 0.5]
+            axes.stairs(
+                [group.rank for group in groups],
+                edges,
+                baseline=None,
+                color=_shade(plans, plan.method, plan.ratio),
+                linewidth=1.8,
+                zorder=3,
+            )
+        axes.set_title(role_name(role), fontweight="bold")
+        axes.set_ylim(0, 1.08 * max(axes.dataLim.ymax, 1))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+        axes.tick_params(labelbottom=True)
+        if index % COLUMNS == 0:
+            axes.set_ylabel("rank")
+    for axes in flat[len(roles) :]:
+        axes.set_visible(False)
+    part.supxlabel("layer", fontsize=8)
+
+
+def _reference_lines(axes: Axes, groups: Sequence[Group], uniform: Mapping[float, tuple[float, float, float]]) -> None:
+    """Break-even, and the rank that every group has when all get the same share, in the colour of each ratio."""
+    edges = [group.shape.layers[0] - 0.5 for group in groups] + [groups[-1].shape.layers[-1] + 0.5]
+    even = [group.shape.break_even for group in groups]
+    axes.stairs(even, edges, baseline=None, color="black", linestyle="-.", linewidth=0.9, zorder=1)
+    for ratio, color in uniform.items():
+        axes.stairs([(1 - ratio) * rank for rank in even], edges, baseline=None, color=color, linestyle=":", linewidth=1.2, zorder=2)

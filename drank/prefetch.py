@@ -1,0 +1,46 @@
+"""Fetch what a configuration names on the hubs into the local cache; the only step that uses a network."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from drank import corpora
+from drank.zeroshot import fetch_task
+
+log = logging.getLogger(__name__)
+
+WANTED = ["*.json", "*.safetensors", "tokenizer*", "*.model", "*.txt", "*.jinja"]
+"""The files of a model repository that drank reads; pickled weights are not among them."""
+
+
+def prefetch(config: Mapping[str, Any]) -> None:
+    """Fetch every hub model, data set and harness task of a configuration; raises RuntimeError listing all that could not be had."""
+    failures = [f"{what}: {type(error).__name__}: {error}" for what, error in _attempts(config) if error is not None]
+    if failures:
+        raise RuntimeError(
+            "could not fetch everything (is there a network? does the model ask for a licence and HF_TOKEN?):\n  - " + "\n  - ".join(failures)
+        )
+
+
+def _attempts(config: Mapping[str, Any]) -> Iterator[tuple[str, Exception | None]]:
+    from huggingface_hub import snapshot_download
+
+    jobs: list[tuple[str, Any]] = []
+    for name, source in config["models"].items():
+        if "hub" in source:
+            jobs.append((f"model {name}", lambda s=source: snapshot_download(s["hub"], revision=s.get("revision"), allow_patterns=WANTED)))
+    jobs += [(f"corpus {name}", lambda s=source: corpora.read(s)) for name, source in config["corpora"].items() if "hub" in source]
+    for name in config["zeroshot"]["tasks"]:
+        task = config["tasks"][name]
+        if "harness" in task and "data" not in task:
+            jobs.append((f"task {name}", lambda t=task: fetch_task(t)))
+    for what, fetch in jobs:
+        log.info("fetching %s", what)
+        try:
+            fetch()
+        except (OSError, ValueError, RuntimeError) as error:
+            yield what, error
+        else:
+            yield what, None

@@ -1,0 +1,82 @@
+"""The report: one HTML page that opens anywhere, tells who won and by how much, and shows what that rests on."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from drank.plan import Plan
+from drank.records import Record
+from drank.report.checks import checks
+from drank.report.origin import facts, runs, samples, sizes
+from drank.report.verdict import accuracy_lines, contests, headline
+from drank.summary import BASELINE
+from drank.tables import Table
+from drank.tables.names import method_name, percent
+from drank.tables.numbers import per_model
+
+__all__ = ["render"]
+
+MEDIA = {".png": "image/png", ".svg": "image/svg+xml"}
+"""The kinds of pictures a page can hold."""
+
+
+def render(
+    summary: pd.DataFrame,
+    tables: Sequence[Table],
+    figures: Mapping[str | Path, str],
+    plans: Sequence[Plan],
+    records: Sequence[Record],
+    settings: Mapping[str, Any],
+    title: str = "drank",
+) -> str:
+    """The page as HTML text, with everything it shows inside it.
+
+    `figures` maps PNG or SVG files to their captions, `settings` is the configuration of the run. Raises ValueError for pictures of
+    another kind, and for a summary without rows.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    if summary.empty:
+        raise ValueError("the summary has no rows; measure something before reporting on it")
+    models = list(per_model(summary))
+    decided = contests(models)
+    sections = [
+        {
+            "model": numbers.model,
+            "contests": [contest for contest in decided if contest.model == numbers.model],
+            "accuracy": accuracy_lines(numbers),
+            "tables": [table.to_html() for table in tables if table.model == numbers.model],
+        }
+        for numbers in models
+    ]
+    folder = Path(__file__).parent.parent / "templates"
+    environment = Environment(
+        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html.j2").render(
+        title=title,
+        baseline=method_name(BASELINE),
+        percent=percent,
+        headline=headline(models, decided),
+        sections=sections,
+        pictures=[(_data_uri(Path(path)), caption) for path, caption in figures.items()],
+        checks=checks(models),
+        sizes=sizes(models, plans),
+        facts=facts(records),
+        samples=samples(models, records),
+        runs=runs(records),
+        settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
+    )
+
+
+def _data_uri(path: Path) -> str:
+    """A picture as a `data:` address."""
+    if path.suffix not in MEDIA:
+        raise ValueError(f"{path}: a report shows {' and '.join(MEDIA)} pictures, not {path.suffix or 'files without a suffix'}")
+    return f"data:{MEDIA[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"

@@ -1,0 +1,161 @@
+"""Where models come from: embedded ones, local directories and hub snapshots, read without building the model.
+
+Weights are read from safetensors only; a checkpoint that exists only as a pickle is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drank.families import family_of, module_path
+from drank.plan import Shape
+from drank.testbed import MODELS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class SourceError(ValueError):
+    """A model that is not where the configuration says, or not in a form drank reads."""
+
+
+def directory_of(source: Mapping[str, Any]) -> Path:
+    """The directory of a configured model; for a hub model its snapshot in the local cache.
+
+    Raises SourceError where it is not there; nothing is downloaded: that is `prefetch`'s part.
+    """
+    if "embedded" in source:
+        return MODELS / source["embedded"]
+    if "path" in source:
+        return Path(source["path"])
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source["hub"], revision=source.get("revision"), local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        raise SourceError(
+            f"model {source['hub']} is not in the local hub cache; run `snakemake prefetch` on a machine with a network, "
+            "or set HF_HOME to the folder that holds it"
+        ) from error
+
+
+def problems_of(source: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a model that should lie on this machine's disk, empty where nothing is; hub models are not looked at."""
+    if "hub" in source:
+        return []
+    directory = directory_of(source)
+    config = directory / "config.json"
+    if not config.is_file():
+        there = f"; embedded models: {', '.join(sorted(p.name for p in MODELS.iterdir() if p.is_dir()))}" if "embedded" in source else ""
+        return [f"{directory} holds no config.json, so it is no Hugging Face model directory{there}"]
+    problems = []
+    try:
+        family_of(json.loads(config.read_text("utf-8")).get("model_type", ""))
+    except ValueError as error:
+        problems.append(f"{directory}: {error}")
+    if not list(directory.glob("*.safetensors")):
+        problems.append(f"{directory} holds no .safetensors file; save the model with `save_pretrained` (pickles are not read)")
+    return problems
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model directory whose tensors are read one at a time."""
+
+    directory: Path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The contents of config.json."""
+        return json.loads((self.directory / "config.json").read_text("utf-8"))
+
+    @property
+    def model_type(self) -> str:
+        """The architecture's name, a key of `drank.families.FAMILIES` where drank can compress it."""
+        return str(self.config["model_type"])
+
+    @cached_property
+    def _tensors(self) -> dict[str, tuple[Path, tuple[int, ...]]]:
+        """File and shape of every tensor, from the headers alone."""
+        tensors = {}
+        for path in sorted(self.directory.glob("*.safetensors")):
+            with path.open("rb") as file:
+                header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            tensors |= {name: (path, tuple(entry["shape"])) for name, entry in header.items() if name != "__metadata__"}
+        return tensors
+
+    @property
+    def layers(self) -> int:
+        """The number of decoder blocks."""
+        return int(self.config["num_hidden_layers"])
+
+    def _locate(self, layer: int, role: str) -> str:
+        name = module_path(self.model_type, layer, role) + ".weight"
+        bare = name.partition(".")[2]  # checkpoints of a base model lack its prefix, as transformers allows
+        for candidate in (name, bare):
+            if candidate in self._tensors:
+                return candidate
+        raise SourceError(f"{self.directory}: no tensor {name!r} among {len(self._tensors)}; the checkpoint does not fit its model_type")
+
+    def matrix(self, layer: int, role: str) -> Tensor:
+        """W of one projection, float64 (d1, d2) with y = x W."""
+        from safetensors import safe_open
+
+        name = self._locate(layer, role)
+        with safe_open(self._tensors[name][0], framework="pt") as file:
+            return file.get_tensor(name).double().mT
+
+    def group_matrix(self, shape: Shape) -> Tensor:
+        """[W_1 … W_n] of a group, float64 (d1, n·d2)."""
+        import torch
+
+        return torch.cat([self.matrix(layer, shape.role) for layer in shape.layers], dim=1)
+
+    def shapes(self, group: int) -> list[Shape]:
+        """The groups of `group` consecutive layers for the roles that share a basis, of one layer for the others, by role.
+
+        Where the number of layers is no multiple of `group` the last group is smaller. Raises ValueError where a group has matrices of
+        different shapes.
+        """
+        family, shapes = family_of(self.model_type), []
+        for role in family.roles:
+            size = group if role in family.grouped else 1
+            sides = [self._tensors[self._locate(layer, role)][1] for layer in range(self.layers)]
+            for start in range(0, self.layers, size):
+                members = tuple(range(start, min(start + size, self.layers)))
+                if len({sides[layer] for layer in members}) > 1:
+                    raise ValueError(f"{role}: layers {members} have matrices of different shapes, which share no basis; use group: 1")
+                columns, rows = sides[start]
+                shapes.append(Shape(role, members, rows, columns))
+        return shapes
+
+
+def local_files_of(source: Mapping[str, Any]) -> list[str]:
+    """The weight and configuration files of a model that the configuration places on this machine; none for a hub model."""
+    if "hub" in source:
+        return []
+    directory = directory_of(source)
+    return [str(path) for path in sorted(directory.glob("*")) if path.suffix in (".safetensors", ".json") and path.is_file()]
+
+
+def describe_source(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a configured model lies and what it is: its source, its directory and the SHA-256 of its files."""
+    directory = directory_of(source).resolve()
+    return {"source": dict(source), "directory": str(directory), "files": fingerprint(directory)}
+
+
+def fingerprint(directory: Path) -> dict[str, str]:
+    """SHA-256 of every configuration, tokenizer and weight file of a model directory, by file name."""
+    files = sorted(p for p in directory.iterdir() if p.suffix in (".json", ".safetensors", ".model", ".txt", ".jinja") and p.is_file())
+    hashes = {}
+    for path in files:
+        with path.open("rb") as file:
+            hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashes

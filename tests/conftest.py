@@ -1,0 +1,25 @@
+"""What all tests share: one thread per process, no network, properties that draw the same examples on every run."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # tests run in several processes; read once, when torch is first imported
+os.environ["MPLBACKEND"] = "agg"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("drank", deadline=None, derandomize=True, database=None)
+settings.load_profile("drank")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of a folder with its name: `pytest -m "not workflow"` leaves out those that run Snakemake."""
+    for item in items:
+        folders = Path(item.path).relative_to(Path(__file__).parent).parts[:-1]
+        for kind in {"contract", "workflow"}.intersection(folders):
+            item.add_marker(kind)

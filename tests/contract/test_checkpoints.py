@@ -1,0 +1,290 @@
+"""Every family: conversion, saving and loading keep the model, bit for bit, and what is not a whole model is refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from drank.checkpoint import load_model, load_tokenizer, save
+from drank.families import FAMILIES
+from drank.lowrank import LowRankLinear, convert
+from drank.plan import Plan
+from drank.stored import CheckpointError, size_of, stored_tensors
+
+pytestmark = pytest.mark.contract
+
+Compress = Callable[..., tuple[PreTrainedModel, Plan]]
+
+
+def logits_of(model: PreTrainedModel, tokens: torch.Tensor) -> torch.Tensor:
+    """Logits without gradients or cache."""
+    with torch.no_grad():
+        return model(tokens, use_cache=False).logits
+
+
+@pytest.fixture
+def compress(tiny_model, tiny_plan, svd_factors) -> Compress:
+    """Builds a tiny model, converts it by a plan (group, keep, dense), and gives both."""
+
+    def build(family: str, *, group: int = 2, keep: float | None = 0.6, dense=(), **options):
+        model = tiny_model(family, **options)
+        plan = tiny_plan(model, group=group, keep=keep, dense=dense)
+        convert(model, plan, svd_factors(model, plan))
+        return model, plan
+
+    return build
+
+
+@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize("tied", [False, True])
+def test_full_rank_factors_are_the_dense_model(family, group, tied, tiny_model, compress, tokens):
+    dense = logits_of(tiny_model(family, tie_word_embeddings=tied), tokens)
+    model, plan = compress(family, group=group, keep=None, tie_word_embeddings=tied)
+    sizes = {len(shape.shape.layers) for shape in plan.groups if shape.shape.role == "q"}
+    assert sizes == ({1} if group == 1 else {2} if model.config.num_hidden_layers % 2 == 0 else {1, 2})
+    assert dense.abs().mean() > 0.1
+    torch.testing.assert_close(logits_of(model, tokens), dense, rtol=1e-4, atol=1e-4)
+    truncated, _ = compress(family, group=group, tie_word_embeddings=tied)
+    assert (logits_of(truncated, tokens) - dense).abs().max() > 1e-2, "truncation must show, or this test compares nothing"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("shard", ["5GB", 8000])
+def test_round_trip_is_bit_equal(family, dtype, tied, shard, compress, tiny_tokenizer, tokens, tmp_path):
+    model, plan = compress(family, dense=("down",), dtype=dtype, tie_word_embeddings=tied)
+    save(model, tiny_tokenizer, plan, tmp_path / "model", max_shard_size=shard)
+    assert (len(list((tmp_path / "model").glob("*.safetensors"))) > 1) == (shard == 8000)
+    expected = logits_of(model, tokens)
+    for loaded in (AutoModelForCausalLM.from_pretrained(tmp_path / "model"), load_model(tmp_path / "model", dtype)):
+        assert loaded.dtype == dtype
+        assert not loaded.training
+        assert torch.equal(logits_of(loaded, tokens), expected)
+    assert Plan.read(tmp_path / "model" / "plan.json") == plan
+    assert load_tokenizer(tmp_path / "model")("def f(x):").input_ids == tiny_tokenizer("def f(x):").input_ids
+
+
+def test_saved_again_is_the_same(family, compress, tokens, tmp_path):
+    model, plan = compress(family)
+    save(model, None, plan, tmp_path / "once")
+    save(load_model(tmp_path / "once"), None, plan, tmp_path / "twice")
+    for name in ("model.safetensors", "config.json", "plan.json"):
+        assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "twice" / name).read_bytes()
+
+
+def test_parameter_count_is_that_of_the_saved_tensors(family, compress, tiny_model, tmp_path):
+    model, plan = compress(family, group=2, dense=("o",), tie_word_embeddings=True)
+    save(model, None, plan, tmp_path / "model", max_shard_size=8000)
+    tiny_model(family, tie_word_embeddings=True).save_pretrained(tmp_path / "dense")
+    stored = {name: tensor for file in (tmp_path / "model").glob("*.safetensors") for name, tensor in load_file(file).items()}
+    size, dense = size_of(tmp_path / "model"), size_of(tmp_path / "dense")
+    assert size.parameters == sum(tensor.numel() for tensor in stored.values()) == sum(p.numel() for p in model.parameters())
+    assert size.bytes == 4 * size.parameters
+    assert (dense.ratio_stored, dense.ratio_model) == (0.0, 0.0)
+    assert dense.parameters - size.parameters == plan.dense_parameters - plan.parameters
+    assert size.ratio_stored == pytest.approx(1 - plan.parameters / plan.dense_parameters)
+    assert size.ratio_model == pytest.approx(1 - size.parameters / dense.parameters)
+
+
+def test_dense_directory_is_loaded_by_the_same_loader(family, tiny_model, tiny_tokenizer, tokens, tmp_path):
+    model = tiny_model(family)
+    save(model, tiny_tokenizer, None, tmp_path / "model", max_shard_size=8000)
+    assert torch.equal(logits_of(load_model(tmp_path / "model"), tokens), logits_of(model, tokens))
+    assert not (tmp_path / "model" / "plan.json").exists()
+
+
+def test_shared_basis_is_stored_once_and_stays_shared(family, compress, tokens, tmp_path):
+    model, plan = compress(family, group=2)
+    save(model, None, plan, tmp_path / "model")
+    bases = [name for name in stored_tensors(tmp_path / "model") if name.endswith("basis.weight")]
+    assert len(bases) == len(plan.groups) < sum(len(group.shape.layers) for group in plan.groups)
+    loaded = load_model(tmp_path / "model")
+    for changed in (copy.deepcopy(loaded), loaded, load_model(tmp_path / "model").to(torch.bfloat16), copy.deepcopy(loaded).double()):
+        low_rank = {name: module for name, module in changed.named_modules() if isinstance(module, LowRankLinear)}
+        first, second = (next(m for n, m in low_rank.items() if f".{layer}." in n and n.endswith("q_proj")) for layer in (0, 1))
+        assert first.owns_basis and not second.owns_basis
+        x = torch.ones(1, second.in_features, dtype=changed.dtype)
+        with torch.no_grad():
+            before = second(x)
+            first.basis.weight *= 2
+            assert first.basis is second.basis
+            assert not torch.equal(second(x), before)
+
+
+def test_mutating_a_copy_leaves_the_original(family, compress, tokens):
+    model, _ = compress(family)
+    before = logits_of(model, tokens)
+    twin = copy.deepcopy(model)
+    for parameter in twin.parameters():
+        parameter.data.zero_()
+    assert torch.equal(logits_of(model, tokens), before)
+
+
+def test_dtype_does_not_depend_on_the_way_to_it(family, compress, tokens, tmp_path):
+    """RoPE frequencies are float32 whatever the weights are: a cast of the whole model would round them."""
+    built, plan = compress(family, dtype=torch.bfloat16)
+    save(built, None, plan, tmp_path / "half")
+    wide, _ = compress(family, dtype=torch.bfloat16)
+    wide = wide.to(torch.float32)
+    save(wide, None, plan, tmp_path / "full")
+    from_half, from_full = load_model(tmp_path / "half", "bfloat16"), load_model(tmp_path / "full", torch.bfloat16)
+    assert torch.equal(logits_of(from_half, tokens), logits_of(from_full, tokens))
+    for name, buffer in from_full.named_buffers():
+        assert buffer.dtype == torch.float32 or "inv_freq" not in name
+    up_half, up_full = load_model(tmp_path / "half", "float32"), load_model(tmp_path / "full")
+    assert torch.equal(logits_of(up_half, tokens), logits_of(up_full, tokens))
+
+
+def test_generation_with_the_cache_is_generation_without(family, compress, tokens, tmp_path):
+    model, plan = compress(family)
+    save(model, None, plan, tmp_path / "model")
+    loaded = load_model(tmp_path / "model")
+    options = {"max_new_tokens": 12, "do_sample": False, "eos_token_id": None, "return_dict_in_generate": True, "output_logits": True}
+    mask = torch.ones_like(tokens)
+    cached, plain = (loaded.generate(tokens, attention_mask=mask, use_cache=cache, **options) for cache in (True, False))
+    assert cached.sequences.shape == (2, tokens.shape[1] + 12)
+    assert torch.equal(cached.sequences, plain.sequences)
+    torch.testing.assert_close(torch.stack(cached.logits), torch.stack(plain.logits), rtol=1e-4, atol=1e-4)
+
+
+def test_cast_model_runs(family, compress, tokens, tmp_path):
+    model, plan = compress(family)
+    save(model, None, plan, tmp_path / "model")
+    exact = logits_of(model, tokens)
+    loaded = load_model(tmp_path / "model").to(torch.bfloat16)
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.bfloat16}
+    error = (logits_of(loaded, tokens).float() - exact).norm() / exact.norm()
+    assert error < 0.2
+    assert logits_of(load_model(tmp_path / "model").half().float(), tokens).isfinite().all()
+
+
+def test_a_process_without_drank_gets_an_error(compress, tmp_path):
+    """All families in one process, at full rank, where a basis can have the very shape of the dense weight."""
+    for family in FAMILIES:
+        model, plan = compress(family, group=1, keep=None)
+        save(model, None, plan, tmp_path / family)
+    code = """
+import sys
+from transformers import AutoModelForCausalLM
+outcomes = {}
+for directory in sys.argv[1:]:
+    try:
+        AutoModelForCausalLM.from_pretrained(directory)
+        outcomes[directory] = "loaded"
+    except RuntimeError as error:
+        outcomes[directory] = "mismatch" if "mismatched" in str(error) else str(error)
+assert "drank" not in sys.modules
+assert set(outcomes.values()) == {"mismatch"}, outcomes
+"""
+    directories = [str(tmp_path / family) for family in FAMILIES]
+    done = subprocess.run([sys.executable, "-c", code, *directories], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("order", ["import drank, transformers", "import transformers, drank", "import transformers.modeling_utils, drank"])
+def test_any_order_of_imports_loads(order, compress, tokens, tmp_path):
+    model, plan = compress("llama")
+    save(model, None, plan, tmp_path / "model")
+    code = f"""
+{order}
+import torch
+from transformers import AutoModelForCausalLM
+model = AutoModelForCausalLM.from_pretrained({str(tmp_path / "model")!r})
+print(model(torch.tensor({tokens.tolist()!r}), use_cache=False).logits.double().sum().item())
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == pytest.approx(logits_of(model, tokens).double().sum().item(), rel=1e-5)
+
+
+def test_truncated_and_corrupt_files_are_refused(compress, tmp_path):
+    model, plan = compress("qwen3")
+    directory = tmp_path / "model"
+    save(model, None, plan, directory)
+    file = directory / "model.safetensors"
+    whole = file.read_bytes()
+    for damaged in (whole[:-1], whole[: len(whole) // 2], whole[:100], whole[:4], b"", whole + b"\0", b"\x10\0\0\0\0\0\0\0" + b"x" * 64):
+        file.write_bytes(damaged)
+        for read in (load_model, size_of):
+            with pytest.raises(CheckpointError, match=r"model\.safetensors .*rerun `compress`"):
+                read(directory)
+    file.unlink()
+    with pytest.raises(CheckpointError, match=r"missing: .*model\.safetensors"):
+        load_model(directory)
+
+
+def test_missing_shard_is_refused(compress, tmp_path):
+    model, plan = compress("opt")
+    save(model, None, plan, tmp_path / "model", max_shard_size=8000)
+    shard = sorted((tmp_path / "model").glob("*.safetensors"))[1]
+    shard.unlink()
+    with pytest.raises(CheckpointError, match=shard.name):
+        load_model(tmp_path / "model")
+
+
+def test_wrong_tensors_are_refused_all_at_once(compress, tmp_path):
+    model, plan = compress("llama")
+    save(model, None, plan, tmp_path / "model")
+    file = tmp_path / "model" / "model.safetensors"
+    tensors = load_file(file)
+    query = "model.layers.0.self_attn.q_proj.coefficients.weight"
+    tensors["model.layers.0.surplus.weight"] = torch.zeros(3)
+    tensors["model.norm.weight"] = torch.full_like(tensors["model.norm.weight"], torch.nan)
+    tensors[query] = tensors[query][:-1].contiguous()
+    del tensors["model.layers.2.mlp.up_proj.basis.weight"]
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError) as caught:
+        load_model(tmp_path / "model")
+    message = str(caught.value)
+    assert "1 tensors missing: model.layers.2.mlp.up_proj.basis.weight" in message
+    assert "1 tensors unexpected: model.layers.0.surplus.weight" in message
+    assert f"1 tensors of another shape: {query}" in message
+    assert "1 tensors not finite: model.norm.weight" in message
+    assert str(tmp_path / "model") in message
+    with pytest.raises(CheckpointError, match=r"lacks 1 tensors.*up_proj\.basis\.weight"):
+        size_of(tmp_path / "model")
+
+
+def test_config_that_does_not_fit_is_refused(compress, tmp_path):
+    model, plan = compress("mistral")
+    save(model, None, plan, tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    config = json.loads(path.read_text())
+    config["quantization_config"]["groups"][0]["rows"] += 1
+    path.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"q\.00-01: model\.layers\.0\.self_attn\.q_proj is 16 × 16, .* 17 × 16"):
+        load_model(tmp_path / "model")
+    config["quantization_config"]["format"] = 99
+    path.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="format 99"):
+        load_model(tmp_path / "model")
+
+
+def test_lora_trains_and_merges_on_a_shared_basis(compress, tokens, tmp_path):
+    """An adapter on a basis must act in every layer that reads it, before and after merging."""
+    import peft
+
+    model, plan = compress("llama", group=2)
+    save(model, None, plan, tmp_path / "model")
+    loaded = load_model(tmp_path / "model")
+    assert torch.equal(logits_of(loaded, tokens), logits_of(model, tokens))
+    adapted = peft.get_peft_model(loaded, peft.LoraConfig(r=2, target_modules=["basis", "coefficients"], init_lora_weights=False))
+    adapted(tokens, labels=tokens).loss.backward()
+    assert all(parameter.grad.abs().max() > 0 for name, parameter in adapted.named_parameters() if "basis.lora_" in name)
+    adapted.eval()
+    expected = logits_of(adapted, tokens)
+    assert (expected - logits_of(model, tokens)).abs().max() > 1e-2
+    merged = adapted.merge_and_unload()
+    torch.testing.assert_close(logits_of(merged, tokens), expected, rtol=1e-4, atol=1e-4)
+    save(merged, None, plan, tmp_path / "merged")
+    assert torch.equal(logits_of(load_model(tmp_path / "merged"), tokens), logits_of(merged, tokens))

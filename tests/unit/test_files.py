@@ -1,0 +1,86 @@
+"""Files are whole or absent, whatever happens while they are written."""
+
+import math
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import drank
+from drank.files import read_json, replacing, write_json, write_text
+
+ROOT = Path(drank.__file__).parents[1]
+
+
+def test_an_interrupted_write_leaves_no_file(tmp_path):
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_write_keeps_the_old_file(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text(str(1 / 0))
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_killed_process_leaves_nothing_under_the_name(tmp_path):
+    program = (
+        "import os, signal, sys\nfrom drank.files import replacing\n"
+        "with replacing(sys.argv[1]) as temporary:\n temporary.write_text('half')\n os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, tmp_path / "out" / "a.txt"], cwd=ROOT)
+    assert ran.returncode == -signal.SIGKILL
+    assert not (tmp_path / "out" / "a.txt").exists()
+    write_text(tmp_path / "out" / "a.txt", "whole")
+    assert (tmp_path / "out" / "a.txt").read_text() == "whole"
+
+
+def test_a_directory_is_replaced_as_a_whole(tmp_path):
+    target = tmp_path / "model"
+    for generation in ("one", "two"):
+        with replacing(target) as temporary:
+            temporary.mkdir()
+            (temporary / generation).write_text(generation)
+    assert [path.name for path in target.iterdir()] == ["two"]
+    with pytest.raises(RuntimeError), replacing(target) as temporary:
+        temporary.mkdir()
+        (temporary / "three").write_text("three")
+        raise RuntimeError("no disk")
+    assert [path.name for path in target.iterdir()] == ["two"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_temporary_file_is_hidden_and_on_the_same_disk(tmp_path):
+    with replacing(tmp_path / "deep" / "er" / "a.txt") as temporary:
+        assert temporary.parent == tmp_path / "deep" / "er"
+        assert temporary.name.startswith(".")
+        temporary.touch()
+    assert [path.name for path in (tmp_path / "deep" / "er").iterdir()] == ["a.txt"]
+
+
+def test_json_round_trip_in_sorted_order(tmp_path):
+    value = {"b": [1, 2.5, None], "a": {"ω": "θ"}}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+    text = (tmp_path / "a.json").read_text()
+    assert text.index('"a"') < text.index('"b"')
+    assert text.endswith("}\n")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_json_refuses_what_is_not_a_number(tmp_path, number):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"loss": number})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_broken_json_names_the_file_and_the_remedy(tmp_path):
+    (tmp_path / "broken.json").write_text('{"a": ')
+    with pytest.raises(ValueError, match=r"broken\.json is not valid JSON .*; delete it and run again"):
+        read_json(tmp_path / "broken.json")

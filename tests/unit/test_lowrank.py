@@ -1,0 +1,162 @@
+"""drank.lowrank: the low-rank module and the conversion of a model."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from drank.lowrank import LowRankLinear, convert, skeleton
+from drank.plan import Group, Plan, Shape
+from drank.stored import CheckpointError
+
+
+def llama() -> LlamaForCausalLM:
+    config = LlamaConfig(
+        vocab_size=11, hidden_size=8, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def plan_of(*groups: Group) -> Plan:
+    return Plan("tiny", "test", 0.2, {}, groups)
+
+
+QUERY = Group(Shape("q", (0, 1), 8, 8), 3.0, 3)
+DOWN = Group(Shape("down", (1,), 12, 8), 3.0, 2)
+
+
+def random_factors(*groups: Group) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    return {g.shape.name: (torch.randn(g.shape.rows, g.rank), torch.randn(g.rank, g.shape.width)) for g in groups}
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=st.integers(1, 9), columns=st.integers(1, 9), layers=st.integers(1, 4), rank=st.integers(1, 6), bias=st.booleans())
+def test_module_is_the_product_of_its_factors(rows, columns, layers, rank, bias):
+    generator = torch.Generator().manual_seed(rows * 1000 + columns * 100 + layers * 10 + rank)
+    basis = torch.randn(rows, rank, generator=generator, dtype=torch.float64)
+    coefficients = torch.randn(rank, layers * columns, generator=generator, dtype=torch.float64)
+    x = torch.randn(2, 5, rows, generator=generator, dtype=torch.float64)
+    owner = None
+    for block in coefficients.split(columns, dim=1):
+        dense = nn.Linear(rows, columns, bias=bias, dtype=torch.float64)
+        module = LowRankLinear(dense, rank, owner)
+        module.fill(basis, block, dense)
+        owner = owner or module
+        torch.testing.assert_close(module(x), x @ (basis @ block) + (dense.bias if bias else 0))
+        assert module.basis is owner.basis
+        assert module.owns_basis == (module is owner)
+        assert (module.in_features, module.out_features, module.rank) == (rows, columns, rank)
+        assert (module.weight.dtype, module.weight.device.type, module.weight.numel()) == (torch.float64, "cpu", 0)
+
+
+def test_borrower_follows_whatever_the_owner_has():
+    dense = nn.Linear(4, 3, bias=False)
+    owner = LowRankLinear(dense, 2)
+    borrower = LowRankLinear(dense, 2, owner)
+    for module in (owner, borrower):
+        module.fill(torch.randn(4, 2), torch.randn(2, 3), dense)
+    assert set(owner.state_dict()) == {"weight", "basis.weight", "coefficients.weight"}
+    assert set(borrower.state_dict()) == {"weight", "coefficients.weight"}
+    assert borrower.basis is owner.basis
+    owner.basis = nn.Linear(4, 2, bias=False)
+    assert borrower.basis is owner.basis
+    pair = copy.deepcopy(nn.ModuleList([owner, borrower]))
+    assert pair[1].basis is pair[0].basis is not owner.basis
+    assert "basis borrowed" in repr(borrower) and "basis borrowed" not in repr(owner)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = borrower.nothing
+
+
+def test_factors_keep_no_hold_on_the_spectrum():
+    """A slice of a large basis must not keep all of it in memory, nor change with it."""
+    model, large = llama(), torch.randn(8, 100)
+    factors = {"q.00-01": (large[:, :3], torch.randn(3, 16))}
+    convert(model, plan_of(QUERY), factors)
+    weight = model.model.layers[0].self_attn.q_proj.basis.weight
+    assert weight.untyped_storage().nbytes() == 3 * 8 * 4
+    before = weight.clone()
+    large.zero_()
+    assert torch.equal(weight, before)
+
+
+def test_convert_keeps_dtype_bias_mode_and_the_other_modules():
+    model = LlamaForCausalLM(LlamaConfig(**llama().config.to_dict() | {"attention_bias": True})).to(torch.bfloat16).eval()
+    bias = model.model.layers[1].self_attn.q_proj.bias.data.normal_().clone()
+    dense = model.model.layers[1].mlp.down_proj
+    convert(model, plan_of(QUERY, replace(DOWN, dense=True)), random_factors(QUERY))
+    projection = model.model.layers[1].self_attn.q_proj
+    assert torch.equal(projection.bias, bias)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    assert not any(module.training for module in model.modules())
+    assert model.model.layers[1].mlp.down_proj is dense
+    assert not any(tensor.is_meta for tensor in model.state_dict().values())
+    assert model.config.quantization_config["groups"][0] == {
+        "role": "q",
+        "layers": [0, 1],
+        "rows": 8,
+        "columns": 8,
+        "rank": 3,
+        "dense": False,
+    }
+
+
+def test_convert_names_every_offender_and_changes_nothing():
+    model = llama()
+    model.model.layers[1].mlp.up_proj = nn.Identity()
+    before = repr(model)
+    groups = (
+        QUERY,
+        replace(QUERY, rank=9),
+        Group(Shape("k", (0,), 8, 8), 1.0, 1),
+        Group(Shape("o", (7,), 8, 8), 1.0, 1),
+        Group(Shape("z", (0,), 8, 8), 1.0, 0),
+        Group(Shape("up", (1,), 8, 12), 1.0, 1),
+        DOWN,
+        Group(Shape("v", (0,), 8, 4), 1.0, 1),
+    )
+    factors = random_factors(*groups) | {"gate.00": (torch.ones(1, 1), torch.ones(1, 1))}
+    factors["v.00"] = (factors["v.00"][0], torch.full((1, 4), torch.inf))
+    factors["k.00"] = (torch.ones(8, 2), factors["k.00"][1])
+    del factors["down.01"]
+    with pytest.raises(ValueError, match="do not fit the model") as caught:
+        convert(model, plan_of(*groups), factors)
+    for words in (
+        "q of layer 0 is in 2 groups",
+        "q.00-01: rank 9 is outside 1 … 8",
+        "k.00: model.layers.0.self_attn.k_proj is 8 × 4, the plan says 8 × 8",
+        "o.07: layer 7 is outside 0 … 1",
+        "z.00: rank 0 is outside 1 … 8",
+        "z.00: a llama model has no role 'z', only q, k, v, o, gate, up, down",
+        "up.01: model.layers.1.mlp.up_proj is a Identity; only dense nn.Linear",
+        "gate.00: factors for a group that the plan does not factorise",
+        "down.01: no factors",
+        "v.00: coefficients with values that are not finite",
+        "k.00: basis of shape (8, 2), the plan needs (8, 1)",
+    ):
+        assert words in str(caught.value)
+    assert repr(model) == before
+
+
+def test_converting_twice_is_refused():
+    model = llama()
+    convert(model, plan_of(QUERY), random_factors(QUERY))
+    with pytest.raises(ValueError, match=r"q_proj is a LowRankLinear; only dense"):
+        convert(model, plan_of(QUERY), random_factors(QUERY))
+
+
+def test_skeleton_is_the_converted_model_without_weights():
+    model, empty = llama(), llama()
+    convert(model, plan_of(QUERY, DOWN), random_factors(QUERY, DOWN))
+    skeleton(empty, (QUERY, DOWN))
+    shapes = {name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items()}
+    assert {name: (tuple(value.shape), value.dtype) for name, value in empty.state_dict().items()} == shapes
+    assert empty.model.layers[0].self_attn.q_proj.basis.weight.is_meta
+    with pytest.raises(CheckpointError, match=r"rerun `compress`:\n  down\.01: .* is a LowRankLinear"):
+        skeleton(empty, (DOWN,))

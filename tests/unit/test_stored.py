@@ -1,0 +1,111 @@
+"""drank.stored: headers, counts and the description of a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from drank.plan import Group, Shape
+from drank.stored import CheckpointError, StoredSize, StoredTensor, describe, described, size_of, stored_tensors
+
+GROUPS = (Group(Shape("q", (0, 1), 8, 4), 2.5, 3), Group(Shape("down", (1,), 6, 8), 2.0, 6, dense=True))
+
+
+def write(directory: Path, tensors: dict[str, np.ndarray], quantization: object = None) -> Path:
+    directory.mkdir(exist_ok=True)
+    save_file(tensors, directory / "model.safetensors")
+    (directory / "config.json").write_text(json.dumps({"model_type": "llama", "quantization_config": quantization}))
+    return directory
+
+
+def compressed() -> dict[str, np.ndarray]:
+    layer = "model.layers.{}.self_attn.q_proj.{}"
+    return {
+        layer.format(0, "weight"): np.zeros(0, np.float16),
+        layer.format(0, "basis.weight"): np.zeros((3, 8), np.float16),
+        layer.format(0, "coefficients.weight"): np.zeros((4, 3), np.float16),
+        layer.format(0, "coefficients.bias"): np.zeros(4, np.float16),
+        layer.format(1, "weight"): np.zeros(0, np.float16),
+        layer.format(1, "coefficients.weight"): np.zeros((4, 3), np.float16),
+        "model.layers.1.mlp.down_proj.weight": np.zeros((8, 6), np.float16),
+        "lm_head.weight": np.zeros((10, 8), np.float16),
+    }
+
+
+def test_size_of_compressed_counts_stored_tensors(tmp_path):
+    kept, dense = 3 * 8 + 2 * 4 * 3 + 48, 2 * 8 * 4 + 48
+    total = kept + 4 + 80
+    size = size_of(write(tmp_path, compressed(), describe(GROUPS)))
+    assert size == StoredSize(total, 2 * total, pytest.approx(1 - kept / dense), pytest.approx(1 - total / (total - kept + dense)))
+
+
+@pytest.mark.parametrize("quantization", [None, {"quant_method": "gptq"}])
+def test_size_of_other_models_has_no_ratio(tmp_path, quantization):
+    assert size_of(write(tmp_path, compressed(), quantization)) == StoredSize(180, 360, 0.0, 0.0)
+
+
+def test_size_of_names_what_is_lacking(tmp_path):
+    tensors = compressed()
+    del tensors["model.layers.1.self_attn.q_proj.coefficients.weight"], tensors["model.layers.1.mlp.down_proj.weight"]
+    with pytest.raises(CheckpointError, match=r"lacks 2 tensors .*layers\.1\.self_attn\.q_proj\.coef.*, .*down_proj\.weight; rerun"):
+        size_of(write(tmp_path, tensors, describe(GROUPS)))
+
+
+def test_description_survives_json():
+    text = json.dumps(describe(GROUPS), allow_nan=False)
+    back = described(json.loads(text))
+    assert [replace(group, effective_rank=0.0) for group in back] == [replace(group, effective_rank=0.0) for group in GROUPS]
+
+
+@pytest.mark.parametrize(
+    "broken", [{}, {"format": 2, "groups": []}, {"format": 1}, {"format": 1, "groups": [{"role": "q"}]}, {"format": 1, "groups": 3}]
+)
+def test_malformed_description_is_refused(broken):
+    with pytest.raises(CheckpointError, match="rerun `compress`"):
+        described(broken)
+
+
+@given(shapes=st.lists(st.lists(st.integers(0, 5), max_size=3), max_size=5))
+def test_headers_say_what_safetensors_wrote(shapes, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("model")
+    tensors = {f"t{index}": np.zeros(shape, np.float32) for index, shape in enumerate(shapes)}
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    assert stored_tensors(directory) == {name: StoredTensor(value.shape, value.nbytes) for name, value in tensors.items()}
+    assert sum(tensor.elements for tensor in stored_tensors(directory).values()) == sum(value.size for value in tensors.values())
+
+
+def test_shards_are_read_together_and_missing_ones_named(tmp_path):
+    for name in ("a", "b"):
+        save_file({name: np.zeros(3)}, tmp_path / f"{name}.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "a.safetensors", "b": "b.safetensors"}}))
+    assert set(stored_tensors(tmp_path)) == {"a", "b"}
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"missing: .*a\.safetensors, .*b\.safetensors; drank reads safetensors only"):
+        stored_tensors(tmp_path)
+
+
+@given(cut=st.integers(0, 200), junk=st.binary(max_size=40))
+def test_anything_but_the_whole_file_is_refused(cut, junk, tmp_path_factory):
+    file = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_file({"t": np.zeros((5, 7), np.float32)}, file)
+    whole = file.read_bytes()
+    damaged = whole[: max(0, len(whole) - cut)] + junk
+    if len(damaged) != len(whole):
+        file.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=r"model\.safetensors .*rerun `compress`"):
+            stored_tensors(file.parent)
+
+
+def test_needs_no_torch():
+    code = "import sys, drank.stored; assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

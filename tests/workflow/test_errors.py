@@ -1,0 +1,43 @@
+"""A configuration that cannot run is refused before anything is done, with all that is wrong with it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tests.workflow.runs import PROJECT, Run
+
+
+def test_all_offenders_in_one_error(inputs: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", PROJECT)
+    shutil.copytree(inputs, run.folder)
+    run.change(
+        models={"tiny": {"path": "modle"}},
+        corpora={"words": {"files": {"train": "train.txt", "test": "tset.txt"}}},
+        methods={"svdllm": {}, "d-rank": {"group": 9}},
+        tasks={"words": {"yaml": "tsak.yaml"}},
+    )
+    done = run.snakemake()
+    assert done.returncode != 0
+    for expected in ("modle", "tset.txt", "svdllm", "did you mean svd-llm", "tsak.yaml"):
+        assert expected in done.stdout
+    assert not (run.folder / "results").exists()
+
+
+def test_schema_offenders_in_one_error(inputs: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", PROJECT)
+    shutil.copytree(inputs, run.folder)
+    run.change(ratios=[1.5], ratois=[0.2], calibration={"corpus": "words", "windws": 3})
+    done = run.snakemake()
+    assert done.returncode != 0
+    for expected in ("1.5", "ratois", "did you mean ratios", "windws", "did you mean windows"):
+        assert expected in done.stdout
+
+
+def test_missing_hub_model_says_how_to_fetch_it(inputs: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", PROJECT)
+    shutil.copytree(inputs, run.folder)
+    run.change(models={"tiny": {"hub": "nobody/nothing"}})
+    done = run.snakemake("results/sources/tiny.json")
+    assert done.returncode != 0
+    assert "snakemake prefetch" in done.stdout

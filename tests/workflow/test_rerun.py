@@ -1,0 +1,85 @@
+"""What runs again after a change, and that nothing runs without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from tests.workflow.runs import Run
+
+PER_MODEL = {"perplexity", "zeroshot", "throughput"}
+REPORTING = {"summary", "tables", "figures", "report"}
+
+
+@contextmanager
+def edited(run: Run, module: str, old: str, new: str) -> Iterator[None]:
+    """One module of the run's project with a piece of code replaced."""
+    path = run.project / "drank" / module
+    text = path.read_text()
+    assert text.count(old) >= 1, f"{module} no longer contains {old!r}"
+    path.write_text(text.replace(old, new, 1))
+    try:
+        yield
+    finally:
+        path.write_text(text)
+
+
+def test_everything_is_there(finished: Run) -> None:
+    summary = pd.read_csv(finished.folder / "results/summary.csv")
+    assert {"perplexity", "accuracy", "tokens_per_second"} <= set(summary["metric"])
+    assert set(summary["method"]) == {"dense", "svd-llm", "d-rank"}
+    compressed = summary[summary["method"] != "dense"]
+    assert (compressed["ratio_stored"] >= 0.3).all()
+    for path in ("report.html", "tables/main-tiny.tex", "tables/main-tiny.csv", "figures/perplexity.pdf", "figures/perplexity.png"):
+        assert (finished.folder / "results" / path).stat().st_size > 200, path
+
+
+def test_nothing_to_do(finished: Run) -> None:
+    assert finished.planned() == {}
+
+
+def test_one_more_ratio_recomputes_no_calibration_and_no_spectrum(finished: Run) -> None:
+    finished.change(ratios=[0.3, 0.5])
+    try:
+        jobs = finished.planned()
+    finally:
+        finished.change(ratios=[0.3])
+    assert jobs == {"allocate": 2, "compress": 2, **dict.fromkeys(PER_MODEL, 2), **dict.fromkeys(REPORTING, 1)}
+
+
+def test_an_edit_of_the_tables_reruns_tables_and_what_shows_them(finished: Run) -> None:
+    with edited(finished, "tables/layout.py", "def ", "_EDITED = 1\n\n\ndef "):
+        assert set(finished.planned()) <= {"tables", "report"}
+        assert "tables" in finished.planned()
+
+
+def test_an_edit_of_the_allocator_reruns_from_allocation_on(finished: Run) -> None:
+    with edited(finished, "allocators.py", "1e-9", "2e-9"):
+        jobs = finished.planned()
+    assert {"allocate", "compress", *PER_MODEL, *REPORTING} <= jobs.keys()
+    assert not {"corpus", "source", "tokenize", "calibrate", "spectrum"} & jobs.keys()
+    assert jobs["perplexity"] == 2, "the dense model has no plan"
+
+
+def test_a_comment_reruns_nothing(finished: Run) -> None:
+    with edited(finished, "allocators.py", "def ", "# a comment\n\n\ndef "):
+        assert finished.planned() == {}
+
+
+def test_a_changed_text_is_read_again(finished: Run) -> None:
+    path = finished.folder / "test.txt"
+    text = path.read_text()
+    path.write_text(text + " the end")
+    jobs = finished.planned()
+    assert {"corpus", "tokenize", "perplexity"} <= jobs.keys()
+
+
+def test_every_rule_hashes_the_code_of_its_script(finished: Run) -> None:
+    scripts = {path.stem for path in (finished.project / "workflow/scripts").glob("*.py")}
+    rules = "".join(path.read_text() for path in Path(finished.project / "workflow/rules").glob("*.smk"))
+    for script in scripts - {"prefetch"}:
+        assert f'code("{script}.py")' in rules
+        assert f"../scripts/{script}.py" in rules

@@ -1,0 +1,54 @@
+def model_files(wildcards):
+    """The files of a model that lie on this machine, so that other weights under the same name are noticed."""
+    from drank.sources import local_files_of
+
+    return local_files_of(config["models"][wildcards.model])
+
+
+rule source:
+    input:
+        model_files,
+    output:
+        "results/sources/{model}.json",
+    log:
+        "results/logs/source/{model}.log",
+    benchmark:
+        "results/benchmarks/source/{model}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        code=code("source.py"),
+        source=lambda wildcards: {key: value for key, value in config["models"][wildcards.model].items() if key != "methods"},
+    message:
+        "Finding and hashing model {wildcards.model}"
+    script:
+        "../scripts/source.py"
+
+
+rule calibrate:
+    input:
+        source="results/sources/{model}.json",
+        tokens=f"results/tokens/{{model}}/{config['calibration']['corpus']}.{config['calibration']['split']}.safetensors",
+    output:
+        directory("results/moments/{model}"),
+    log:
+        "results/logs/calibrate/{model}.log",
+    benchmark:
+        "results/benchmarks/calibrate/{model}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        mem_mb=config["compute"]["memory_mb"],
+        gpu=config["compute"]["gpus"],
+    params:
+        code=code("calibrate.py"),
+        calibration=config["calibration"],
+        compute=COMPUTE,
+    message:
+        "Calibrating {wildcards.model}: moments of the inputs of every projection"
+    script:
+        "../scripts/calibrate.py"

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+from drank.codehash import code_of, imports_of
+from drank.running import claim
+from drank.config import check, methods_for, read_schema, with_defaults
+
+HERE = Path(workflow.basedir)
+
+config = with_defaults(config, read_schema(HERE / "workflow/schemas/config.schema.yaml"))
+if workflow.is_main_process:
+    check(config)
+
+
+METHODS = {model: methods_for(config, model) for model in config["models"]}
+DOCS = next((n for n, source in config["corpora"].items() if source.get("embedded") == "python-docs"), "embedded-python-docs")
+COMPUTE = {key: config["compute"][key] for key in ("device", "dtype")}  # what can change a result; the rest is for the scheduler
+CORPORA = config["corpora"] | {DOCS: config["corpora"].get(DOCS, {"embedded": "python-docs"})}
+
+
+def either(names):
+    return "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+
+
+wildcard_constraints:
+    model=either(config["models"]),
+    method=either(config["methods"]),
+    ratio=r"0|0\.\d+",
+    corpus=either(CORPORA),
+    split="[A-Za-z0-9_]+",
+    task=either(config["tasks"] or ["none"]),
+    spectrum=r"[a-z-]+-n\d+",
+
+
+def code(script):
+    """A hash of the drank code that a script runs: Snakemake itself watches the script alone."""
+    return code_of(*imports_of(HERE / "workflow/scripts" / script))
+
+
+def cells(model, *methods):
+    """Method and ratio of every model a run makes out of one, as they stand in paths; of the named methods, or of all."""
+    for label, method in METHODS[model].items():
+        for ratio in config["ratios"] if method.budgeted else [0]:
+            if not methods or label in methods:
+                yield label, f"{ratio:g}"
+
+
+def results_of(kind):
+    """The records of one kind for all models, methods and ratios."""
+    return [f"results/{kind}/{model}/{method}/{ratio}.json" for model in METHODS for method, ratio in cells(model)]
+
+
+def method_of_job(wildcards):
+    return METHODS[wildcards.model][wildcards.method]
+
+
+def model_of_job(wildcards):
+    """What a measurement loads: the compressed model's directory, or for the dense one the file that says where it lies."""
+    if method_of_job(wildcards).compresses:
+        return f"results/models/{wildcards.model}/{wildcards.method}/{wildcards.ratio}"
+    return f"results/sources/{wildcards.model}.json"

@@ -1,0 +1,33 @@
+def refit_tokens(wildcards):
+    """The calibration text, for methods that refit their coefficients at this ratio."""
+    calibration = config["calibration"]
+    path = f"results/tokens/{wildcards.model}/{calibration['corpus']}.{calibration['split']}.safetensors"
+    return [path] if method_of_job(wildcards).refits(float(wildcards.ratio)) else []
+
+
+rule compress:
+    input:
+        source="results/sources/{model}.json",
+        plan="results/plans/{model}/{method}/{ratio}.json",
+        spectra=lambda wildcards: f"results/spectra/{wildcards.model}/{method_of_job(wildcards).spectrum}.safetensors",
+        tokens=refit_tokens,
+    output:
+        directory("results/models/{model}/{method}/{ratio}"),
+    log:
+        "results/logs/compress/{model}/{method}/{ratio}.log",
+    benchmark:
+        "results/benchmarks/compress/{model}/{method}/{ratio}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        mem_mb=config["compute"]["memory_mb"],
+        gpu=config["compute"]["gpus"],
+    params:
+        code=code("compress.py"),
+        calibration=lambda wildcards: config["calibration"] if method_of_job(wildcards).refits(float(wildcards.ratio)) else None,
+        compute=COMPUTE,
+    message:
+        "Compressing {wildcards.model} by {wildcards.method} at ratio {wildcards.ratio}"
+    script:
+        "../scripts/compress.py"

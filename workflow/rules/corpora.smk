@@ -1,0 +1,74 @@
+def local_files(wildcards):
+    """The files of a corpus that lie on this machine, so that an edited text is read again."""
+    paths = CORPORA[wildcards.corpus].get("files", {}).values()
+    return [path for entry in paths for path in ([entry] if isinstance(entry, str) else entry)]
+
+
+rule corpus:
+    input:
+        local_files,
+    output:
+        "results/corpora/{corpus}.parquet",
+    log:
+        "results/logs/corpus/{corpus}.log",
+    benchmark:
+        "results/benchmarks/corpus/{corpus}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+    params:
+        code=code("corpus.py"),
+        source=lambda wildcards: {key: value for key, value in CORPORA[wildcards.corpus].items() if key != "characters"},
+    message:
+        "Reading corpus {wildcards.corpus}"
+    script:
+        "../scripts/corpus.py"
+
+
+rule task:
+    input:
+        corpus=f"results/corpora/{DOCS}.parquet",
+    output:
+        "results/tasks/{task}.jsonl",
+    log:
+        "results/logs/task/{task}.log",
+    benchmark:
+        "results/benchmarks/task/{task}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        code=code("task.py"),
+        name=lambda wildcards: config["tasks"][wildcards.task]["embedded"],
+    message:
+        "Building task {wildcards.task} from held-out documentation"
+    script:
+        "../scripts/task.py"
+
+
+rule tokenize:
+    input:
+        corpus="results/corpora/{corpus}.parquet",
+        source="results/sources/{model}.json",
+    output:
+        "results/tokens/{model}/{corpus}.{split}.safetensors",
+    log:
+        "results/logs/tokenize/{model}/{corpus}.{split}.log",
+    benchmark:
+        "results/benchmarks/tokenize/{model}/{corpus}.{split}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+    params:
+        code=code("tokenize.py"),
+        characters=lambda wildcards: CORPORA[wildcards.corpus].get("characters"),
+    message:
+        "Tokenising {wildcards.corpus} ({wildcards.split}) for {wildcards.model}"
+    script:
+        "../scripts/tokenize.py"

@@ -1,0 +1,2 @@
+TABLE_FILES = []
+FIGURE_FILES = []

@@ -1,0 +1,23 @@
+rule throughput:
+    input:
+        model=model_of_job,
+    output:
+        "results/throughput/{model}/{method}/{ratio}.json",
+    log:
+        "results/logs/throughput/{model}/{method}/{ratio}.log",
+    benchmark:
+        "results/benchmarks/throughput/{model}/{method}/{ratio}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: workflow.cores or 1  # nothing else may run beside a timing
+    resources:
+        mem_mb=config["compute"]["memory_mb"],
+        gpu=config["compute"]["gpus"],
+    params:
+        code=code("throughput.py"),
+        throughput=config["throughput"],
+        compute=COMPUTE,
+    message:
+        "Throughput of {wildcards.model}, {wildcards.method} at ratio {wildcards.ratio}"
+    script:
+        "../scripts/throughput.py"
