@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.families import family_of, module_path
 from drank.plan import Shape
+from drank.stored import StoredTensor, stored_tensors
 from drank.testbed import MODELS
 
 if TYPE_CHECKING:
@@ -82,14 +83,8 @@ class Checkpoint:
         return str(self.config["model_type"])
 
     @cached_property
-    def _tensors(self) -> dict[str, tuple[Path, tuple[int, ...]]]:
-        """File and shape of every tensor, from the headers alone."""
-        tensors = {}
-        for path in sorted(self.directory.glob("*.safetensors")):
-            with path.open("rb") as file:
-                header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-            tensors |= {name: (path, tuple(entry["shape"])) for name, entry in header.items() if name != "__metadata__"}
-        return tensors
+    def _tensors(self) -> dict[str, StoredTensor]:
+        return stored_tensors(self.directory)
 
     @property
     def layers(self) -> int:
@@ -109,7 +104,7 @@ class Checkpoint:
         from safetensors import safe_open
 
         name = self._locate(layer, role)
-        with safe_open(self._tensors[name][0], framework="pt") as file:
+        with safe_open(self._tensors[name].file, framework="pt") as file:
             return file.get_tensor(name).double().mT
 
     def group_matrix(self, shape: Shape) -> Tensor:
@@ -127,7 +122,7 @@ class Checkpoint:
         family, shapes = family_of(self.model_type), []
         for role in family.roles:
             size = group if role in family.grouped else 1
-            sides = [self._tensors[self._locate(layer, role)][1] for layer in range(self.layers)]
+            sides = [self._tensors[self._locate(layer, role)].shape for layer in range(self.layers)]
             for start in range(0, self.layers, size):
                 members = tuple(range(start, min(start + size, self.layers)))
                 if len({sides[layer] for layer in members}) > 1:

@@ -33,6 +33,7 @@ class CheckpointError(ValueError):
 class StoredTensor:
     """A tensor as the header of its file describes it."""
 
+    file: Path
     shape: tuple[int, ...]
     bytes: int
 
@@ -156,7 +157,7 @@ def _header(file: Path) -> dict[str, StoredTensor]:
         entries = json.loads(text)
         entries.pop("__metadata__", None)
         spans = {name: entry["data_offsets"] for name, entry in entries.items()}
-        tensors = {name: StoredTensor(tuple(entry["shape"]), spans[name][1] - spans[name][0]) for name, entry in entries.items()}
+        tensors = {name: StoredTensor(file, tuple(entry["shape"]), spans[name][1] - spans[name][0]) for name, entry in entries.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{file} has no safetensors header ({error!r}); {remedy}") from error
     promised = 8 + length + max((end for _, end in spans.values()), default=0)

@@ -101,9 +101,7 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     if missing:
         raise SummaryError(f"{path} lacks the columns {', '.join(sorted(missing))}; delete it and run again")
     empty = {column: [""] for column in COLUMNS if column not in names}  # a model may be called "NA", a number may not
-    frame = pd.read_csv(
-        StringIO(text), float_precision="round_trip", keep_default_na=False, na_values=empty, dtype=dict.fromkeys(names, str)
-    )
+    frame = pd.read_csv(StringIO(text), keep_default_na=False, na_values=empty, dtype=dict.fromkeys(names, str))
     return frame[list(COLUMNS)].astype(COLUMNS)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +53,22 @@ def _local(split: str, paths: str | list[str], source: Mapping[str, Any]) -> Ite
     for path in map(Path, [paths] if isinstance(paths, str) else paths):
         kind = path.suffix.removeprefix(".")
         if kind == "parquet":
-            rows: Iterator[str] = _parquet_rows(path, field)
+            rows: Iterator[Any] = _parquet_rows(path, field)
         elif kind in ("jsonl", "json"):
             rows = _json_rows(path, field)
         else:
             rows = iter([path.read_text("utf-8")])
-        yield from (Document(split, path.name, text) for text in rows)
+        yield from (Document(split, path.name, text) for text in _texts(rows, path, field))
 
 
-def _json_rows(path: Path, field: str) -> Iterator[str]:
+def _texts(rows: Iterable[Any], where: str | Path, field: str) -> Iterator[str]:
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, str):
+            raise ValueError(f"{where}, row {number}: field {field!r} is {row!r:.60}, which is no text; set `field` of the corpus")
+        yield row
+
+
+def _json_rows(path: Path, field: str) -> Iterator[Any]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
@@ -72,7 +79,7 @@ def _json_rows(path: Path, field: str) -> Iterator[str]:
                 ) from error
 
 
-def _parquet_rows(path: Path, field: str) -> Iterator[str]:
+def _parquet_rows(path: Path, field: str) -> Iterator[Any]:
     import pyarrow.parquet
 
     file = pyarrow.parquet.ParquetFile(path)
@@ -86,16 +93,31 @@ def _hub(split: str, source: Mapping[str, Any]) -> Iterator[Document]:
     import datasets
 
     rows = datasets.load_dataset(
-        source["hub"],
-        source.get("subset"),
-        split=source["splits"][split],
-        revision=source.get("revision"),
-        data_files=source.get("data_files"),
+        **_place(source), name=source.get("subset"), split=source["splits"][split], data_files=source.get("data_files")
     )
     field = source.get("field", "text")
     if field not in rows.column_names:
         raise ValueError(f"data set {source['hub']}: no column {field!r}, only {', '.join(rows.column_names)}; set `field` of the corpus")
-    yield from (Document(split, source["hub"], text) for text in rows[field])
+    yield from (Document(split, source["hub"], text) for text in _texts(rows[field], f"data set {source['hub']}", field))
+
+
+def _place(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Where `datasets` finds a hub data set: by its id, and with the hub switched off in the local cache, at the revision asked for.
+
+    There `datasets` by itself would take whatever revision it prepared last. Raises ValueError where the cache does not have it.
+    """
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if not constants.HF_HUB_OFFLINE:
+        return {"path": source["hub"], "revision": source.get("revision")}
+    try:
+        return {"path": snapshot_download(source["hub"], repo_type="dataset", revision=source.get("revision"), local_files_only=True)}
+    except LocalEntryNotFoundError as error:
+        raise ValueError(
+            f"data set {source['hub']}, revision {source.get('revision', 'main')}, is not in the local hub cache; run `snakemake prefetch` "
+            "on a machine with a network, or set HF_HOME to the folder that holds it"
+        ) from error
 
 
 def write(path: str | Path, source: Mapping[str, Any], documents: list[Document]) -> None:

@@ -12,7 +12,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from drank.figures.style import DOUBLE, GREY, Look, emphasis, grid, legend_above, level, looks, styled
+from drank.figures.style import DOUBLE, GREY, Look, emphasis, grid, legend_above, level, looks, note, styled
 from drank.summary import AVERAGE
 from drank.tables.names import is_control, is_dense, method_name, unique
 from drank.tables.quantities import number
@@ -24,10 +24,10 @@ WIDE_RANGE = 4.0
 """From this quotient of the largest and smallest value on, an axis is logarithmic."""
 
 CAPTIONS = {
-    "perplexity": "Perplexity against the share of parameters removed from the compressed projections, with 95 % bootstrap intervals "
+    "perplexity": "Perplexity against the share of parameters removed from the compressed projections, with 95\u202f% bootstrap intervals "
     "over windows. Methods are set apart sideways so that their bars can be told apart. The dashed line is the uncompressed model. Numbers "
     "with an arrow above a panel are values beyond its upper edge, in the colour of their method.",
-    "accuracy": "Average zero-shot accuracy against the share of parameters removed from the compressed projections, with 95 % "
+    "accuracy": "Average zero-shot accuracy against the share of parameters removed from the compressed projections, with 95\u202f% "
     "intervals. The dashed line is the uncompressed model, the dotted line what guessing earns.",
     "throughput": "Throughput of prefill and decode over that of the uncompressed model (dashed line) against the share of parameters "
     "removed from the compressed projections. Bars span the quartiles over the repeats.",
@@ -37,7 +37,9 @@ CAPTIONS = {
 @styled
 def perplexity(summary: pd.DataFrame) -> Figure:
     """Perplexity against ratio: a row of panels for each model, a column for each corpus."""
-    rows = _chosen(summary, "perplexity")
+    rows = summary[summary["metric"] == "perplexity"]
+    if rows.empty:
+        return note("No perplexity was measured.")
     models, corpora = unique(rows["model"]), unique(rows["dataset"])
     figure, panels = grid(len(models), len(corpora), max(2.2, DOUBLE / max(len(corpora), 1)), 1.95 if len(models) > 1 else 2.2)
     for model, line in zip(models, panels, strict=True):
@@ -54,7 +56,9 @@ def perplexity(summary: pd.DataFrame) -> Figure:
 @styled
 def accuracy(summary: pd.DataFrame) -> Figure:
     """Average accuracy against ratio, a panel for each model."""
-    rows = _chosen(summary[summary["dataset"] == AVERAGE], "accuracy").copy()
+    rows = summary[(summary["metric"] == "accuracy") & (summary["dataset"] == AVERAGE)].copy()
+    if rows.empty:
+        return note("No accuracy was measured.")
     rows[["value", "ci_low", "ci_high", "chance"]] *= 100
     models = unique(rows["model"])
     figure, panels = grid(1, len(models), max(2.6, min(3.45, DOUBLE / len(models))), 2.5, sharey=True)
@@ -72,7 +76,9 @@ def accuracy(summary: pd.DataFrame) -> Figure:
 @styled
 def throughput(summary: pd.DataFrame) -> Figure:
     """Speed over that of dense against ratio: a row of panels for each model, a column for each phase."""
-    rows = _chosen(summary, "speedup_over_dense")
+    rows = summary[summary["metric"] == "speedup_over_dense"]
+    if rows.empty:
+        return note("No throughput was measured of a compressed model and of the dense one.")
     models, phases = unique(rows["model"]), unique(rows["dataset"])
     figure, panels = grid(len(models), len(phases), DOUBLE / max(2, len(phases)), 1.95 if len(models) > 1 else 2.3, sharey="row")
     for model, line in zip(models, panels, strict=True):
@@ -83,14 +89,6 @@ def throughput(summary: pd.DataFrame) -> Figure:
         line[0].set_ylabel("tokens/s, × dense ↑")
     _finish(figure, panels, rows)
     return figure
-
-
-def _chosen(summary: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The rows of a metric; ValueError where there are none."""
-    rows = summary[summary["metric"] == metric]
-    if rows.empty:
-        raise ValueError(f"the summary has no rows of metric {metric!r} to draw; measure it or take the figure out of the config")
-    return rows
 
 
 def _curves(axes: Axes, rows: pd.DataFrame) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from drank.figures.style import DOUBLE, GREY, ROLE_LOOKS, grid, legend_above, looks, styled
+from drank.figures.style import DOUBLE, GREY, ROLE_LOOKS, grid, legend_above, looks, note, styled
 from drank.plan import Group, Plan
 from drank.tables.names import competes, method_name, percent, plan_place, role_name, unique
 
@@ -31,7 +31,7 @@ COLUMNS = 4
 def effective_rank(spectra: Sequence[Mapping[str, Any]]) -> Figure:
     """Effective rank by layer, a line for each projection; a panel for each model and spectrum."""
     if not spectra:
-        raise ValueError("there are no spectra to draw")
+        return note("No spectrum was needed: nothing was compressed.")
     names = [spectrum["model"] for spectrum in spectra]
     columns = min(3, len(spectra))
     figure, panels = grid(math.ceil(len(spectra) / columns), columns, max(2.3, min(3.45, DOUBLE / columns)), 2.6, sharey=True)
@@ -62,13 +62,13 @@ def effective_rank(spectra: Sequence[Mapping[str, Any]]) -> Figure:
 
 @styled
 def ranks(plans: Sequence[Plan]) -> Figure:
-    """Allocated rank by layer, a panel for each projection of each model; only plans whose ranks differ within a projection have lines."""
+    """Allocated rank by layer, a panel for each projection of each model; uniform plans are drawn only where there is no other."""
     order = unique(plan.model for plan in plans)
     chosen = sorted(
         (plan for plan in plans if competes(plan.method) and _uneven(plan)), key=lambda plan: (order.index(plan.model), plan_place(plan))
     )
     if not chosen:
-        raise ValueError("no plan gives different ranks to the groups of one projection: there is nothing to draw by layer")
+        return note("No ranks were allocated: nothing was compressed.")
     models = unique(plan.model for plan in chosen)
     roles = {model: unique(group.shape.role for plan in chosen if plan.model == model for group in plan.groups) for model in models}
     heights = [math.ceil(len(roles[model]) / COLUMNS) for model in models]

@@ -98,12 +98,14 @@ P = ParamSpec("P")
 
 
 def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
-    """The function drawing in drank's style."""
+    """The function drawing in drank's style, laid out once: one pass of the layout does not settle figures of many rows."""
 
     @wraps(function)
     def draw(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with mpl.rc_context(STYLE):
-            return function(*args, **kwargs)
+            figure = function(*args, **kwargs)
+            figure.draw_without_rendering()
+            return figure
 
     return draw
 
@@ -121,6 +123,14 @@ def legend_above(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) 
     rows = -(-len(labels) // columns)
     columns = -(-len(labels) // rows)  # rows of even length
     figure.legend(handles, labels, loc="outside upper center", ncols=columns, columnspacing=1.4, handlelength=2.2)
+
+
+@styled
+def note(text: str) -> Figure:
+    """A figure that says in words why there is nothing to see, for runs that did not measure what another figure shows."""
+    figure = Figure(figsize=(DOUBLE / 2, 1.2))
+    figure.text(0.5, 0.5, text, ha="center", va="center", wrap=True, color=GREY)
+    return figure
 
 
 def level(axes: Axes, value: float, label: str, color: str, line: str) -> None:

@@ -64,15 +64,14 @@ def samples(models: Iterable[Numbers], records: Iterable[Record]) -> list[str]:
         for row in record.results if unit else ():
             if row.metric in ("perplexity", "accuracy") and row.count is not None and row.dataset in record.detail:
                 digest = record.detail[row.dataset].get("text_sha256", "")
-                counts.setdefault(row.dataset, set()).add(
-                    f"{row.count:,} {unit}{f', text {digest[:12]}' if digest else ''}".replace(",", "\u202f", 1)
-                )
+                amount = f"{row.count:,}".replace(",", "\u202f")
+                counts.setdefault(row.dataset, set()).add(f"{amount} {unit}{f', text {digest[:12]}' if digest else ''}")
     shown = unique(name for numbers in models for metric in ("perplexity", "accuracy") for name in numbers.datasets(metric))
     return [f"{name}: {' or '.join(sorted(counts[name]))}" for name in shown if name in counts]
 
 
 def sizes(models: Iterable[Numbers], plans: Iterable[Plan]) -> list[tuple[str, list[dict[str, str]]]]:
-    """For each model a row for each of its versions: parameters, bytes, the ratios, and the groups past break-even where its plan is at hand."""
+    """For each model a row for each of its versions: parameters, bytes, ratios, and the groups past break-even of the plan at hand."""
     by_place = {(plan.model, plan.method, plan.ratio): plan for plan in plans}
     return [
         (numbers.model, [_size(numbers, entry, by_place.get((numbers.model, entry.method, entry.ratio))) for entry in numbers.entries])

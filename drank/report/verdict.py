@@ -142,8 +142,8 @@ def _focus(models: Sequence[Numbers], contested: Sequence[Contest]) -> list[str]
     start = "" if wins == len(contested) else f"{method_name(FOCUS)} wins {wins} of {len(contested)}. "
     return [
         f"{start}Against {method_name(BASELINE)} at the same ratio, {method_name(FOCUS)} is significantly better in {better} of "
-        f"{len(pairs)} comparisons, significantly worse in {worse}, and not distinguishable in {len(pairs) - better - worse} (paired 95 % intervals): "
-        f"its perplexity is {_spread([change for _, change in pairs])}."
+        f"{len(pairs)} comparisons, significantly worse in {worse}, and not distinguishable in {len(pairs) - better - worse} "
+        f"(paired 95\u202f% intervals): its perplexity is {_spread([change for _, change in pairs])}."
     ]
 
 
@@ -152,10 +152,10 @@ def _spread(changes: Sequence[float]) -> str:
     low, high = 100 * min(changes), 100 * max(changes)
     ends = [f"{abs(end):.1f}" for end in (low, high)]
     if low < 0 < high and ends != ["0.0", "0.0"]:
-        return f"between {ends[0]} % lower and {ends[1]} % higher"
+        return f"between {ends[0]}\u202f% lower and {ends[1]}\u202f% higher"
     word = "lower" if low < 0 else "higher"
     ends = sorted(ends, key=float)
-    return f"{ends[0]} % {word}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} % {word}"
+    return f"{ends[0]}\u202f% {word}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}\u202f% {word}"
 
 
 def _cost(contested: Sequence[Contest]) -> list[str]:

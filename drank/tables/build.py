@@ -32,13 +32,12 @@ class Quantity:
 def build(name: str, caption: str, numbers: Numbers, quantities: Sequence[Quantity], *, dense: bool = True, chance: bool = False) -> Table:
     """The table of these quantities: dense, a block for each ratio, the controls and (`chance`) the chance level below.
 
-    Raises ValueError where the summary has none of them.
+    Where the summary has none of them the table has no rows and its caption says so, as a run may leave any of them out.
     """
     shown = [quantity for quantity in quantities if any(numbers.get(entry, quantity.dataset, quantity.metric) for entry in numbers.entries)]
     if not shown:
-        metrics = ", ".join(sorted({quantity.metric for quantity in quantities})) or "quantities"
-        raise ValueError(f"table {name}: the summary has no {metrics} of {numbers.model}; measure them or take the table out of the config")
-    top = [numbers.dense] if dense and numbers.dense is not None else []
+        caption = f"Nothing to show of {numbers.model}: the run did not measure what this table compares."
+    top = [numbers.dense] if dense and numbers.dense is not None and shown else []
     contests = [[entry for entry in numbers.competing(ratio) if _measured(numbers, entry, shown)] for ratio in numbers.ratios]
     controls = [entry for entry in numbers.controls if _measured(numbers, entry, shown)]
     blocks = [_block(numbers, top, shown, compete=False)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape as html_escape
@@ -79,7 +80,7 @@ class Table:
                 "\\begin{table}[tp]",
                 "  \\centering\\small\\setlength{\\tabcolsep}{4.5pt}\\setlength{\\belowcaptionskip}{5pt}",
                 f"  \\caption{{{escape(self.caption)}}}",
-                f"  \\label{{tab:{self.name}}}",
+                f"  \\label{{tab:{re.sub(r'[^A-Za-z0-9.-]+', '-', self.name)}}}",
                 "  \\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
                 f"  \\begin{{tabular}}{{@{{}}{''.join(column.align for column in self.columns)}@{{}}}}",
                 "    \\toprule",

@@ -274,10 +274,11 @@ def test_lora_trains_and_merges_on_a_shared_basis(compress, tokens, tmp_path):
     """An adapter on a basis must act in every layer that reads it, before and after merging."""
     import peft
 
-    model, plan = compress("llama", group=2)
+    model, plan = compress("llama", group=2, dtype=torch.float64)
     save(model, None, plan, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     assert torch.equal(logits_of(loaded, tokens), logits_of(model, tokens))
+    torch.manual_seed(0)
     adapted = peft.get_peft_model(loaded, peft.LoraConfig(r=2, target_modules=["basis", "coefficients"], init_lora_weights=False))
     adapted(tokens, labels=tokens).loss.backward()
     assert all(parameter.grad.abs().max() > 0 for name, parameter in adapted.named_parameters() if "basis.lora_" in name)
@@ -285,6 +286,6 @@ def test_lora_trains_and_merges_on_a_shared_basis(compress, tokens, tmp_path):
     expected = logits_of(adapted, tokens)
     assert (expected - logits_of(model, tokens)).abs().max() > 1e-2
     merged = adapted.merge_and_unload()
-    torch.testing.assert_close(logits_of(merged, tokens), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(logits_of(merged, tokens), expected, rtol=1e-5, atol=1e-5)
     save(merged, None, plan, tmp_path / "merged")
     assert torch.equal(logits_of(load_model(tmp_path / "merged"), tokens), logits_of(merged, tokens))

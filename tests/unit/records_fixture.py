@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ def _random(*names: object) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32("/".join(map(str, names)).encode()))
 
 
+@cache
 def perplexity_record(model: str, method: str, ratio: float, windows: int = 48, damage: float | None = None) -> Record:
     """Perplexity on all corpora; the windows of a corpus are equally hard for every method."""
     from drank.intervals import perplexity_interval
@@ -63,6 +65,7 @@ def perplexity_record(model: str, method: str, ratio: float, windows: int = 48, 
     return Record("perplexity", model, method, ratio, size_of(method, ratio), tuple(results), detail, provenance_of(windows=windows))
 
 
+@cache
 def zeroshot_record(model: str, method: str, ratio: float, items: int = 400) -> Record:
     """Accuracy on all tasks and their average."""
     results, detail = [], {}
@@ -77,6 +80,7 @@ def zeroshot_record(model: str, method: str, ratio: float, items: int = 400) -> 
     return Record("zeroshot", model, method, ratio, size_of(method, ratio), tuple(results), detail, provenance_of())
 
 
+@cache
 def throughput_record(model: str, method: str, ratio: float) -> Record:
     """Tokens per second of both phases and peak memory."""
     gain = 1 + 0.9 * ratio - (0.1 if method in ("basis-sharing", "d-rank") else 0)

@@ -79,7 +79,9 @@ def test_headers_say_what_safetensors_wrote(shapes, tmp_path_factory):
     directory = tmp_path_factory.mktemp("model")
     tensors = {f"t{index}": np.zeros(shape, np.float32) for index, shape in enumerate(shapes)}
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
-    assert stored_tensors(directory) == {name: StoredTensor(value.shape, value.nbytes) for name, value in tensors.items()}
+    assert stored_tensors(directory) == {
+        name: StoredTensor(directory / "model.safetensors", value.shape, value.nbytes) for name, value in tensors.items()
+    }
     assert sum(tensor.elements for tensor in stored_tensors(directory).values()) == sum(value.size for value in tensors.values())
 
 

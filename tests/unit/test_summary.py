@@ -73,7 +73,9 @@ def test_paired_accuracy_is_over_the_same_items(summary):
     assert row["value"] == pytest.approx(change.mean())
     assert row["stderr"] == pytest.approx(change.std(ddof=1) / np.sqrt(len(change)))
     average = cell(summary, model="docs-mha", method="d-rank", ratio=0.2, dataset="average", metric="accuracy_minus_dense")
-    means = [row.value for row in one.results if row.dataset == "average"][0] - [row.value for row in two.results if row.dataset == "average"][0]
+    means = [row.value for row in one.results if row.dataset == "average"][0] - [
+        row.value for row in two.results if row.dataset == "average"
+    ][0]
     assert average["value"] == pytest.approx(means)
 
 
@@ -129,7 +131,7 @@ def test_a_summary_comes_back_as_it_was_written(tmp_path, summary):
     odd = summary.assign(model="NA")  # what pandas would read as missing
     for frame in (summary, odd, summary.iloc[:0]):
         write_csv(frame, tmp_path / "summary.csv")
-        assert_frame_equal(read_csv(tmp_path / "summary.csv"), frame.reset_index(drop=True))
+        assert_frame_equal(read_csv(tmp_path / "summary.csv"), frame.reset_index(drop=True), check_exact=True)
 
 
 def test_a_summary_without_its_columns_is_refused(tmp_path):

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drank.corpora.docstrings import Document
-from drank.testbed import tasks
-from drank.testbed.tasks import ANSWER, CONTEXT, ITEMS, LENGTH_RATIO, SECTIONS, TASKS, build, write_task, yaml_for
+from drank.testbed import questions, tasks
+from drank.testbed.questions import ANSWER, CONTEXT, SECTIONS
+from drank.testbed.tasks import ITEMS, LENGTH_RATIO, TASKS, build, write_task, yaml_for
 
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in ("ar", "el", "in", "os", "un") for c in ("ket", "mon", "dil", "vor")]
 
@@ -162,8 +163,8 @@ def test_google_style_parameters_are_found():
 
 def test_code_and_lists_are_not_prose():
     for text in (">>> f(1)\n1", "- one\n- two", "    indented", "Usage::", "a | b\n--- | ---", "Args:\n    x"):
-        assert tasks._prose(text) == []
-        assert tasks._prose(f"Fine prose. More, e.g. This.\n\n{text}") == [["Fine prose.", "More, e.g. This."]]
+        assert questions._prose(text) == []
+        assert questions._prose(f"Fine prose. More, e.g. This.\n\n{text}") == [["Fine prose.", "More, e.g. This."]]
 
 
 @settings(max_examples=60, deadline=None)

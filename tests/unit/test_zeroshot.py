@@ -21,7 +21,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from drank.testbed.tasks import yaml_for
-from drank.zeroshot import _define, _read, check_tasks, evaluate_tasks, harness_tasks, pieces
+from drank.zeroshot import check_tasks, evaluate_tasks
+from drank.zeroshot.definitions import define, harness_tasks, read_definition
+from drank.zeroshot.harness import pieces
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +151,9 @@ def test_prompts_hold_the_shots_that_were_asked_for(model, tokenizer, winogrande
     model.register_forward_pre_hook(lambda _, args: seen.extend(args[0].tolist()))
     for shots in (None, 2):
         seen.clear()
-        tasks = {"wino": {"harness": "winogrande", "data": {"validation": str(winogrande)}}}
-        evaluate_tasks(model, tokenizer, tasks, fewshot=shots, limit=2)
+        asked = {} if shots is None else {"fewshot": shots}
+        tasks = {"wino": {"harness": "winogrande", "data": {"validation": str(winogrande)}, **asked}}
+        evaluate_tasks(model, tokenizer, tasks, limit=2)
         texts = [tokenizer.decode([token for token in ids if token]) for ids in seen]
         assert texts
         assert {text.count("saw") for text in texts} == {1 + (shots or 0)}
@@ -172,8 +175,8 @@ def test_local_data_leaves_the_users_cache_and_the_log_levels_alone(model, token
 @pytest.mark.parametrize("split", ["test", "validation"])
 def test_splits_are_mapped_to_those_that_exist(arc, split, tmp_path):
     for name in ("arc_easy", "piqa", "winogrande", "hellaswag", "openbookqa", "mathqa"):
-        made = _define(name, {"harness": name, "data": {split: str(arc)}}, {}, None, str(tmp_path))
-        merged = _read(harness_tasks()[name]) | made
+        made = define(name, {"harness": name, "data": {split: str(arc)}}, {}, str(tmp_path))
+        merged = read_definition(harness_tasks()[name]) | made
         assert {merged.get(f"{s}_split") for s in ("training", "validation", "test")} == {None, split}
         assert merged["dataset_path"] == "parquet"
         assert merged["dataset_name"] is None
@@ -181,7 +184,7 @@ def test_splits_are_mapped_to_those_that_exist(arc, split, tmp_path):
 
 
 def test_hub_data_sets_stay_as_the_harness_names_them(tmp_path):
-    assert set(_define("a", {"harness": "arc_easy"}, {}, 3, str(tmp_path))) == {"include", "task", "num_fewshot"}
+    assert set(define("a", {"harness": "arc_easy", "fewshot": 3}, {}, str(tmp_path))) == {"include", "task", "num_fewshot"}
 
 
 def test_a_data_set_that_cannot_be_had_names_task_and_remedy(model, tokenizer, monkeypatch):

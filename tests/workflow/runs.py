@@ -12,7 +12,8 @@ from pathlib import Path
 import yaml
 
 PROJECT = Path(__file__).parents[2]
-WORDS = ["the", "rank", "of", "a", "matrix", "is", "what", "its", "rows", "span", "and", "a", "model", "keeps", "as", "much", "of", "each", "as", "the", "budget", "lets", "it", "keep"]
+SENTENCE = "the rank of a matrix is what its rows span and a model keeps as much of each as the budget lets it keep"
+WORDS = SENTENCE.split()
 
 
 @dataclass

@@ -1,2 +1,164 @@
-TABLE_FILES = []
-FIGURE_FILES = []
+KINDS = ["perplexity", *(["zeroshot"] if TASKS else []), "throughput"]
+RECORDS = [path for kind in KINDS for path in results_of(kind)]
+TABLES = ["main", "paired", "throughput"]
+FIGURES = ["effective_rank", "ranks", "perplexity", *(["accuracy"] if TASKS else []), "throughput"]
+TABLE_FILES = expand("results/tables/{name}-{model}.{form}", name=TABLES, model=METHODS, form=["csv", "tex"])
+FIGURE_FILES = expand("results/figures/{name}.{form}", name=FIGURES, form=["pdf", "png"])
+RIVALS = {model: [label for label, m in methods.items() if m.compresses and not m.control] for model, methods in METHODS.items()}
+PLANS = [
+    f"results/plans/{model}/{method}/{ratio}.json" for model in METHODS for method, ratio in cells(model, *RIVALS[model]) if RIVALS[model]
+]
+
+
+def spectrum_shown(model):
+    """The spectrum whose effective ranks a figure shows: the one that D-Rank reads, or else the last of a method that compresses."""
+    compressing = [method for method in METHODS[model].values() if method.compresses]
+    by_rank = [method for method in compressing if method.allocator == "effective-rank"]
+    return [f"results/spectra/{model}/{method.spectrum}.json" for method in (by_rank or compressing)[:1]]
+
+
+rule summary:
+    input:
+        RECORDS,
+    output:
+        "results/summary.csv",
+    log:
+        "results/logs/summary.log",
+    benchmark:
+        "results/benchmarks/summary.tsv"
+    conda:
+        "../../envs/plots.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        code=code("summary.py"),
+        methods=list(config["methods"]),
+        models=list(config["models"]),
+    message:
+        "Summarising all measurements"
+    script:
+        "../scripts/summary.py"
+
+
+rule tables:
+    input:
+        "results/summary.csv",
+    output:
+        TABLE_FILES,
+    log:
+        "results/logs/tables.log",
+    benchmark:
+        "results/benchmarks/tables.tsv"
+    conda:
+        "../../envs/plots.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        code=code("tables.py"),
+        names=TABLES,
+        models=list(METHODS),
+    message:
+        "Writing tables"
+    script:
+        "../scripts/tables.py"
+
+
+rule figures:
+    input:
+        summary="results/summary.csv",
+        spectra=[path for model in METHODS for path in spectrum_shown(model)],
+        plans=PLANS,
+    output:
+        FIGURE_FILES,
+    log:
+        "results/logs/figures.log",
+    benchmark:
+        "results/benchmarks/figures.tsv"
+    conda:
+        "../../envs/plots.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        code=code("figures.py"),
+        names=FIGURES,
+    message:
+        "Drawing figures"
+    script:
+        "../scripts/figures.py"
+
+
+rule report:
+    input:
+        summary="results/summary.csv",
+        tables=TABLE_FILES,
+        figures=expand("results/figures/{name}.png", name=FIGURES),
+        plans=PLANS,
+        records=RECORDS,
+    output:
+        "results/report.html",
+    log:
+        "results/logs/report.log",
+    benchmark:
+        "results/benchmarks/report.tsv"
+    conda:
+        "../../envs/plots.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        code=code("report.py"),
+        names=TABLES,
+        figures=FIGURES,
+        config=config,
+    message:
+        "Writing the report"
+    script:
+        "../scripts/report.py"
+
+
+rule document:
+    input:
+        tables=expand("results/tables/{name}-{model}.tex", name=TABLES, model=METHODS),
+        figures=expand("results/figures/{name}.pdf", name=FIGURES),
+    output:
+        "results/report.tex",
+    log:
+        "results/logs/document.log",
+    conda:
+        "../../envs/plots.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        code=code("document.py"),
+        figures=FIGURES,
+    message:
+        "Putting tables and figures into one LaTeX document"
+    script:
+        "../scripts/document.py"
+
+
+rule pdf:
+    input:
+        "results/report.tex",
+        expand("results/tables/{name}-{model}.tex", name=TABLES, model=METHODS),
+        expand("results/figures/{name}.pdf", name=FIGURES),
+    output:
+        "results/report.pdf",
+    log:
+        "results/logs/pdf.log",
+    conda:
+        "../../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    message:
+        "Typesetting tables and figures"
+    shell:
+        "command -v latexmk > /dev/null || {{ echo 'the pdf target needs latexmk with booktabs (Debian: latexmk texlive-latex-recommended"
+        " lmodern); everything else runs without' >&2; exit 1; }}; "
+        "cd results && latexmk -pdf -interaction=nonstopmode -halt-on-error -outdir=latex report.tex > logs/pdf.log 2>&1 "
+        "&& mv latex/report.pdf report.pdf && rm -r latex"

@@ -1,0 +1,99 @@
+"""The table of methods: the rows of the papers, and what a configuration may change in them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from drank.allocators import ALLOCATORS
+from drank.methods import METHODS, Method, method_of, near
+from drank.weightings import WEIGHTINGS
+
+
+def axes(method: Method) -> tuple:
+    return (method.weighting, method.group, method.allocator, method.beta, method.refit_from)
+
+
+def test_the_table_is_that_of_the_papers():
+    assert {name: axes(method) for name, method in METHODS.items() if method.compresses and not method.control} == {
+        "svd": ("identity", 1, "uniform", 0.0, None),
+        "svd-llm": ("whitening", 1, "uniform", 0.0, None),
+        "basis-sharing": ("whitening", 2, "uniform", 0.0, 0.4),
+        "d-rank": ("whitening", 2, "effective-rank", 0.3, 0.4),
+    }
+    assert not any(method.dense_past_break_even for method in METHODS.values()), "off in the methods as published"
+
+
+def test_controls_and_the_dense_model():
+    assert {name for name, method in METHODS.items() if method.control} == {"full-rank", "random-ranks"}
+    assert {name for name, method in METHODS.items() if not method.budgeted} == {"dense", "full-rank"}
+    assert [name for name, method in METHODS.items() if not method.compresses] == ["dense"]
+    assert METHODS["full-rank"].allocator == "full" and METHODS["random-ranks"].allocator == "random"
+    assert METHODS["random-ranks"].weighting == METHODS["svd-llm"].weighting, "only the ranks differ from SVD-LLM"
+
+
+@pytest.mark.contract
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_made_of_known_parts_and_can_be_named(name):
+    method = METHODS[name]
+    assert method.weighting in WEIGHTINGS and method.allocator in ALLOCATORS
+    assert method.title and method.group >= 1 and 0 <= method.beta < 1
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name), "a label is part of a path"
+    assert re.fullmatch(r"[a-z-]+-n\d+", method.spectrum)
+    assert method_of(name, {}) == method
+
+
+def test_spectra_are_shared_by_methods_that_see_the_same_matrix():
+    assert METHODS["svd-llm"].spectrum == METHODS["random-ranks"].spectrum == METHODS["full-rank"].spectrum == "whitening-n1"
+    assert METHODS["basis-sharing"].spectrum == METHODS["d-rank"].spectrum == "whitening-n2"
+    assert METHODS["svd"].spectrum == "identity-n1"
+
+
+def test_refit_from_its_ratio_on():
+    method = METHODS["d-rank"]
+    assert [method.refits(ratio) for ratio in (0.2, 0.39, 0.4, 0.5)] == [False, False, True, True]
+    assert not METHODS["svd-llm"].refits(0.9)
+    assert method_of("d-rank", {"refit_from": 0}).refits(0.2)
+    assert not method_of("d-rank", {"refit_from": None}).refits(0.9)
+
+
+def test_settings_are_what_decides_a_plan_and_nothing_else():
+    assert METHODS["d-rank"].settings() == {
+        "weighting": "whitening",
+        "group": 2,
+        "allocator": "effective-rank",
+        "beta": 0.3,
+        "dense_past_break_even": False,
+        "seed": 13,
+    }
+    assert method_of("d-rank", {"refit_from": 0.1, "title": "Ours"}).settings() == METHODS["d-rank"].settings()
+
+
+def test_options_change_a_method_and_its_name_stays():
+    method = method_of("d-rank", {"group": 1, "beta": 0.0})
+    assert (method.group, method.beta, method.title, method.spectrum) == (1, 0.0, "D-Rank", "whitening-n1")
+    assert METHODS["d-rank"].group == 2, "the table itself is left alone"
+
+
+def test_a_method_of_ones_own_starts_from_a_base():
+    method = method_of("no-rebalancing", {"base": "d-rank", "beta": 0.0})
+    assert (method.title, method.group, method.allocator, method.beta) == ("no-rebalancing", 2, "effective-rank", 0.0)
+    assert method_of("mine", {"base": "svd", "title": "Mine"}).title == "Mine"
+
+
+def test_unknown_names_come_with_near_ones():
+    with pytest.raises(ValueError, match=r"method 'd-rnk' is unknown \(did you mean d-rank\?\); known: dense, full-rank"):
+        method_of("d-rnk", {})
+    with pytest.raises(ValueError, match="method 'svdllm' is unknown"):
+        method_of("mine", {"base": "svdllm"})
+    with pytest.raises(ValueError) as error:
+        method_of("d-rank", {"weighting": "whitning", "allocator": "effective_rank"})
+    assert "weighting 'whitning' is unknown (did you mean whitening?)" in str(error.value)
+    assert "allocator 'effective_rank' is unknown (did you mean effective-rank?)" in str(error.value)
+    assert "method d-rank" in str(error.value)
+
+
+def test_near_says_nothing_where_nothing_is_near():
+    assert near("zzz", METHODS) == ""
+    assert near("svd-lm", METHODS) == " (did you mean svd-llm or svd?)"

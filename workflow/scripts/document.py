@@ -1,0 +1,14 @@
+"""Write a LaTeX document that holds all tables and figures."""
+
+from drank.steplog import start
+
+start(snakemake.log[0])
+
+from drank.figures import FIGURES
+from drank.files import write_text
+from drank.tables.document import document
+
+tables = [path.removeprefix("results/") for path in snakemake.input.tables]
+paths = [path.removeprefix("results/") for path in snakemake.input.figures]
+captions = {path: FIGURES[name].caption for name, path in zip(snakemake.params.figures, paths, strict=True)}
+write_text(snakemake.output[0], document(tables, captions))

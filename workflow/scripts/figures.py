@@ -1,0 +1,20 @@
+"""Draw every figure as PDF and PNG."""
+
+from drank.steplog import start
+
+start(snakemake.log[0])
+
+from drank.figures import FIGURES, save
+from drank.files import read_json
+from drank.plan import Plan
+from drank.summary import read_csv
+
+data = {
+    "summary": read_csv(snakemake.input.summary),
+    "spectra": [read_json(path) for path in snakemake.input.spectra],
+    "plans": [Plan.read(path) for path in snakemake.input.plans],
+}
+for name in snakemake.params.names:
+    drawing = FIGURES[name]
+    stem = f"results/figures/{name}"
+    save(drawing(data[drawing.source]), f"{stem}.pdf", f"{stem}.png")

@@ -1,0 +1,14 @@
+"""Write every table of every model as CSV and LaTeX."""
+
+from drank.steplog import start
+
+start(snakemake.log[0])
+
+from drank.summary import read_csv
+from drank.tables import TABLES, write
+
+summary = read_csv(snakemake.input[0])
+for name in snakemake.params.names:
+    for model in snakemake.params.models:
+        stem = f"results/tables/{name}-{model}"
+        write(TABLES[name](summary, model), f"{stem}.csv", f"{stem}.tex")
