@@ -55,7 +55,7 @@ $(READY): $(LOCK)
 	@echo "environment: installing $$(grep -c == $(LOCK)) packages into $(VENV) (some minutes the first time)"
 	@$(PYTHON) -m venv $(VENV)
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --disable-pip-version-check --no-input --compile --progress-bar off -r $(LOCK) \
-	  | awk '/^Collecting/ && ++n % 20 == 1 {print "environment: package " n ", " $$2; fflush()} \
+	  | awk '/^Collecting/ && ++n % 20 == 1 {print "environment: fetching " $$2 " and more"; fflush()} \
 	         /^Installing collected/ {print "environment: unpacking and compiling"; fflush()}'
 	@$(BIN)/python -m pip check --disable-pip-version-check
 	@touch $@

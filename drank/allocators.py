@@ -200,7 +200,7 @@ def allocate(
     # Ranks that do not follow the density are rounded by the density whose optimum they are, R = k² ω, so that they stay what they were.
     claims = {role: p.density if solve is by_density else real[role] ** 2 * p.costs for role, p in problems.items()}
     unlimited = settings["allocator"] == "full"
-    scopes = [(role,) for role in problems]
+    scopes: list[tuple[str, ...]] = [(role,) for role in problems]
     if beta:
         real = rebalance(real, beta)
         scopes = [("q", "k", "v"), *((role,) for role in problems if role not in ("q", "k", "v"))]

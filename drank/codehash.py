@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 PROJECT = Path(__file__).parent.parent
 
-WITHOUT_EFFECT = frozenset({"drank.steplog", "drank.codehash"})
+WITHOUT_EFFECT = frozenset({"drank.steplog", "drank.codehash", "drank.running"})
 """Modules that cannot change a result: what they log or hash is no part of it."""
 
 

@@ -23,12 +23,12 @@ class ConfigError(ValueError):
 
 def with_defaults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration with the defaults of its schema filled in; raises ConfigError with every offender against the schema."""
-    config = copy.deepcopy(dict(config))
-    _fill(config, schema, schema)
-    problems = sorted(_schema_problems(config, schema))
+    filled = copy.deepcopy(dict(config))
+    _fill(filled, schema, schema)
+    problems = sorted(_schema_problems(filled, schema))
     if problems:
         raise _error(problems)
-    return config
+    return filled
 
 
 def read_schema(path: str | Path) -> dict[str, Any]:

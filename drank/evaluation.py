@@ -8,26 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.checkpoint import load_model
+from drank.checkpoint import load_model, load_source
 from drank.compute import prepare
-from drank.files import read_json
 from drank.records import Record, Result, Size, file_hash, provenance
+from drank.sources import model_directory
 from drank.stored import size_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-def model_directory(path: str | Path) -> Path:
-    """The directory of a model: a compressed one itself, or the one that a source file (`results/sources/*.json`) names."""
-    path = Path(path)
-    return Path(read_json(path)["directory"]) if path.suffix == ".json" else path
-
-
-def load_source(path: str | Path, dtype: str, device: str) -> PreTrainedModel:
-    """The dense model that a source file names."""
-    facts = read_json(path)
-    return load_model(facts["directory"], dtype, device, trust_remote_code=bool(facts["source"].get("trust_remote_code", False)))
 
 
 @dataclass

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from drank import corpora
@@ -20,22 +21,23 @@ def prefetch(config: Mapping[str, Any]) -> None:
     failures = [f"{what}: {type(error).__name__}: {error}" for what, error in _attempts(config) if error is not None]
     if failures:
         raise RuntimeError(
-            "could not fetch everything (is there a network? does the model ask for a licence and HF_TOKEN?):\n  - " + "\n  - ".join(failures)
+            "could not fetch everything (is there a network? does the model ask for a licence and HF_TOKEN?):\n  - "
+            + "\n  - ".join(failures)
         )
 
 
 def _attempts(config: Mapping[str, Any]) -> Iterator[tuple[str, Exception | None]]:
     from huggingface_hub import snapshot_download
 
-    jobs: list[tuple[str, Any]] = []
+    jobs: list[tuple[str, Callable[[], object]]] = []
     for name, source in config["models"].items():
         if "hub" in source:
-            jobs.append((f"model {name}", lambda s=source: snapshot_download(s["hub"], revision=s.get("revision"), allow_patterns=WANTED)))
-    jobs += [(f"corpus {name}", lambda s=source: corpora.read(s)) for name, source in config["corpora"].items() if "hub" in source]
-    for name in config["zeroshot"]["tasks"]:
-        task = config["tasks"][name]
-        if "harness" in task and "data" not in task:
-            jobs.append((f"task {name}", lambda t=task: fetch_task(t)))
+            jobs.append(
+                (f"model {name}", partial(snapshot_download, source["hub"], revision=source.get("revision"), allow_patterns=WANTED))
+            )
+    jobs += [(f"corpus {name}", partial(corpora.read, source)) for name, source in config["corpora"].items() if "hub" in source]
+    tasks = {name: config["tasks"][name] for name in config["zeroshot"]["tasks"]}
+    jobs += [(f"task {name}", partial(fetch_task, task)) for name, task in tasks.items() if "harness" in task and "data" not in task]
     for what, fetch in jobs:
         log.info("fetching %s", what)
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.families import family_of, module_path
+from drank.files import read_json
 from drank.plan import Shape
 from drank.stored import StoredTensor, stored_tensors
 from drank.testbed import MODELS
@@ -144,6 +145,12 @@ def describe_source(source: Mapping[str, Any]) -> dict[str, Any]:
     """Where a configured model lies and what it is: its source, its directory and the SHA-256 of its files."""
     directory = directory_of(source).resolve()
     return {"source": dict(source), "directory": str(directory), "files": fingerprint(directory)}
+
+
+def model_directory(path: str | Path) -> Path:
+    """The directory of a model: a compressed one itself, or the one that a source file (`results/sources/*.json`) names."""
+    path = Path(path)
+    return Path(read_json(path)["directory"]) if path.suffix == ".json" else path
 
 
 def fingerprint(directory: Path) -> dict[str, str]:

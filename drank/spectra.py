@@ -131,8 +131,9 @@ def write_spectra(path: str | Path, spectra: Iterable[Spectrum], facts: dict[str
         rows.append(summary | {"max_rank": shape.max_rank, "effective_rank": effective_rank(spectrum.energies.tolist())})
     with replacing(path) as temporary:
         save_file(tensors, temporary)
+    head = "".join(f" {json.dumps(key)}: {json.dumps(value)},\n" for key, value in facts.items())
     lines = ",\n  ".join(json.dumps(row) for row in rows)
-    write_text(Path(path).with_suffix(".json"), f'{json.dumps(facts, indent=1)[:-2]},\n "groups": [\n  {lines}\n ]\n}}\n')
+    write_text(Path(path).with_suffix(".json"), f'{{\n{head} "groups": [\n  {lines}\n ]\n}}\n')
 
 
 def read_summary(path: str | Path) -> tuple[list[Shape], dict[str, float]]:

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO, TypeVar
 
+from drank.running import end_with_run
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ def start(log_path: str | Path, name: str | None = None) -> None:
     To be called before any import that can fail. `name` stands before each line on the terminal and defaults to the words of the path:
     `logs/allocate/docs-mha/0.2.log` is the step `allocate docs-mha 0.2`.
     """
+    end_with_run()
     log_path = Path(log_path)
     name = name or step_name(log_path)
     log_path.parent.mkdir(parents=True, exist_ok=True)

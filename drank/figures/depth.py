@@ -64,9 +64,8 @@ def effective_rank(spectra: Sequence[Mapping[str, Any]]) -> Figure:
 def ranks(plans: Sequence[Plan]) -> Figure:
     """Allocated rank by layer, a panel for each projection of each model; uniform plans are drawn only where there is no other."""
     order = unique(plan.model for plan in plans)
-    chosen = sorted(
-        (plan for plan in plans if competes(plan.method) and _uneven(plan)), key=lambda plan: (order.index(plan.model), plan_place(plan))
-    )
+    competing = sorted((plan for plan in plans if competes(plan.method)), key=lambda plan: (order.index(plan.model), plan_place(plan)))
+    chosen = [plan for plan in competing if _uneven(plan)] or competing
     if not chosen:
         return note("No ranks were allocated: nothing was compressed.")
     models = unique(plan.model for plan in chosen)

@@ -73,7 +73,7 @@ class Table:
         """A `table` float; needs the packages booktabs and graphicx, and shrinks to the line where it is wider."""
         head = [] if not any(text for text, _ in self.groups) else [_latex_groups(self.groups)]
         labels = " & ".join(_latex_label(label, column.align) for label, column in zip(self.labels, self.columns, strict=True))
-        body = "\n    \\midrule\n".join("\n".join(_latex_row(row) for row in block) for block in self.blocks)
+        body = "\n    \\midrule\n".join("\n".join(_latex_row(row) for row in block) for block in self.blocks) or "    % no rows"
         return "\n".join(
             [
                 "% made by drank; needs \\usepackage{booktabs,graphicx}",

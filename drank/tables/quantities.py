@@ -30,7 +30,7 @@ def signed(value: float, digits: int = 2) -> str:
 
 
 def interval(value: Value, digits: int = 2, scale: float = 1) -> str:
-    """The 95\u202f% interval of a difference in brackets, empty where there is none."""
+    """The 95 % interval of a difference in brackets, empty where there is none."""
     return "" if math.isnan(value.low) else f"[{signed(scale * value.low, digits)}, {signed(scale * value.high, digits)}]"
 
 
@@ -59,7 +59,7 @@ def main_table(summary: pd.DataFrame, model: str) -> Table:
 
 
 def paired_table(summary: pd.DataFrame, model: str) -> Table:
-    """Differences to dense and to SVD-LLM on the same windows and items, with 95\u202f% intervals."""
+    """Differences to dense and to SVD-LLM on the same windows and items, with 95 % intervals."""
     numbers = Numbers(summary, model)
     quantities = []
     for reference, bold in ((DENSE, ""), (BASELINE, "better")):
@@ -69,8 +69,8 @@ def paired_table(summary: pd.DataFrame, model: str) -> Table:
             quantities.append(Quantity(corpus, metric, column, difference(), bold))
         column = Column("average accuracy", f"Difference to {label}", "high")
         quantities.append(Quantity(AVERAGE, f"accuracy_minus_{reference}", column, difference(100, 1), bold))
-    caption = f"Paired differences of {model} to {method_name(DENSE)} and to {method_name(BASELINE)} at the same ratio, with 95\u202f% intervals: "
-    caption += "perplexity by bootstrap over the same windows, average accuracy in percentage points over the same items. "
+    caption = f"Paired differences of {model} to {method_name(DENSE)} and to {method_name(BASELINE)} at the same ratio, with 95\u202f% "
+    caption += "intervals: perplexity by bootstrap over the same windows, average accuracy in percentage points over the same items. "
     caption += f"Bold: better than {method_name(BASELINE)} by an interval that excludes zero. {RATIO_NOTE}"
     return build("paired", caption, numbers, quantities, dense=False)
 

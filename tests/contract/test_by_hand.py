@@ -66,8 +66,8 @@ def compress_by_hand(model, windows, n: int, theta: float, beta: float):
         for g in groups[role]:
             rank[role, g] *= 1 - beta
     for g in groups["v"]:
-        rank[role := "v", g] += moved
-        assert rank[role, g] < len(svds[role, g][2])
+        rank["v", g] += moved
+        assert rank["v", g] < len(svds["v", g][2])
     whole = {key: int(np.floor(value)) for key, value in rank.items()}
     for scope in (("q", "k", "v"), ("o",), ("gate",), ("up",), ("down",)):
         keys = [(role, g) for role in scope for g in groups[role]]

@@ -3,6 +3,7 @@ import re
 import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from drank.figures import FIGURES, save
 from drank.figures.style import LOOKS, SPARE, STYLE, looks
@@ -58,11 +59,11 @@ def test_no_two_texts_overlap(name, models, ratios):
     figure = drawing(data[drawing.source])
     with mpl.rc_context(STYLE):  # ticks are made when they are drawn
         figure.canvas.draw()
-    texts = [text for text in figure.findobj(lambda artist: hasattr(artist, "get_text")) if text.get_visible() and text.get_text().strip()]
-    boxes = [
-        (text.get_text(), text.get_window_extent()) for text in texts if all(axes.get_visible() for axes in [text.axes] if axes is not None)
-    ]
-    boxes = [(text, box) for text, box in boxes if box.width > 0 and text not in ("chance", "dense")]
+    found = {
+        id(text): text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip() not in ("", "chance", "dense")
+    }
+    shown = [text for text in found.values() if text.axes is None or text.axes.get_visible()]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in shown]
     clashes = [
         (one, two)
         for i, (one, a) in enumerate(boxes)
@@ -151,10 +152,20 @@ def test_methods_may_be_missing():
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_nothing_to_draw_is_an_error(name, data):
-    empty = {"summary": data["summary"].iloc[:0], "plans": [make_plan("m", "svd-llm", 0.2)], "spectra": []}
-    with pytest.raises(ValueError, match=r"no |nothing"):
-        FIGURES[name](empty[FIGURES[name].source])
+def test_a_run_without_its_numbers_makes_a_figure_that_says_so(name, data):
+    empty = {"summary": data["summary"].iloc[:0], "plans": [], "spectra": []}
+    figure = FIGURES[name](empty[FIGURES[name].source])
+    assert not figure.get_axes()
+    assert re.fullmatch(r"No .*\.", figure.texts[0].get_text())
+
+
+@pytest.mark.parametrize("name", ["perplexity", "accuracy", "throughput"])
+def test_the_dense_model_alone_can_be_drawn(name):
+    assert isinstance(FIGURES[name](data_of(("one",), (0.2,), ("dense",))["summary"]), Figure)
+
+
+def test_uniform_ranks_are_drawn_where_there_are_no_others():
+    assert legend(FIGURES["ranks"]([make_plan("m", "svd-llm", 0.2)]))[0] == "SVD-LLM, 20\u202f% removed"
 
 
 def test_looks_are_distinct_and_do_not_depend_on_the_order():

@@ -8,7 +8,7 @@ rule allocate:
     benchmark:
         "results/benchmarks/allocate/{model}/{method}/{ratio}.tsv"
     conda:
-        "../../envs/plots.yaml"
+        "../../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=1000,

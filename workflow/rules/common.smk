@@ -31,9 +31,9 @@ wildcard_constraints:
     spectrum=r"[a-z-]+-n\d+",
 
 
-def code(script):
-    """A hash of the drank code that a script runs: Snakemake itself watches the script alone."""
-    return code_of(*imports_of(HERE / "workflow/scripts" / script))
+def code(script, *files):
+    """A hash of the drank code that a script runs, and of other files of drank that it reads: Snakemake itself watches the script alone."""
+    return code_of(*imports_of(HERE / "workflow/scripts" / script), *files)
 
 
 def cells(model, *methods):

@@ -109,7 +109,7 @@ rule report:
     resources:
         mem_mb=1000,
     params:
-        code=code("report.py"),
+        code=code("report.py", "drank/templates/report.html.j2"),
         names=TABLES,
         figures=FIGURES,
         config=config,

@@ -4,9 +4,9 @@ from drank.steplog import start
 
 start(snakemake.log[0])
 
+from drank.checkpoint import load_source
 from drank.compute import prepare
 from drank.corpora.windows import read_tokens
-from drank.evaluation import load_source
 from drank.moments import calibrate, write_moments
 
 options, compute = snakemake.params.calibration, snakemake.params.compute

@@ -4,14 +4,13 @@ from drank.steplog import start
 
 start(snakemake.log[0])
 
-from drank.checkpoint import load_tokenizer, save
+from drank.checkpoint import load_source, load_tokenizer, save
 from drank.compute import prepare
 from drank.corpora.windows import read_tokens
-from drank.evaluation import load_source, model_directory
 from drank.factors import factors_of, refit
 from drank.lowrank import convert
 from drank.plan import Plan
-from drank.sources import Checkpoint
+from drank.sources import Checkpoint, model_directory
 
 options, compute = snakemake.params.calibration, snakemake.params.compute
 device = prepare(compute, snakemake.threads)

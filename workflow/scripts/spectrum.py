@@ -5,8 +5,7 @@ from drank.steplog import start
 start(snakemake.log[0])
 
 from drank.compute import prepare
-from drank.evaluation import model_directory
-from drank.sources import Checkpoint
+from drank.sources import Checkpoint, model_directory
 from drank.spectra import spectra_of, write_spectra
 
 device = prepare(snakemake.params.compute, snakemake.threads)
