@@ -22,7 +22,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run that has finished; tests of what a change reruns must undo their change."""
     project = tmp_path_factory.mktemp("project")
-    for name in ("drank", "workflow", "config", "envs"):
+    for name in ("drank", "workflow", "profiles", "config", "envs"):
         shutil.copytree(PROJECT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "Snakefile", project)
     folder = tmp_path_factory.mktemp("finished") / "run"
