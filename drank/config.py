@@ -22,12 +22,16 @@ class ConfigError(ValueError):
 
 
 def with_defaults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with the defaults of its schema filled in; raises ConfigError with every offender against the schema."""
+    """The configuration with the defaults of its schema filled in.
+
+    Raises ConfigError with every offender against the schema, and with what `check` finds in the parts that fit it.
+    """
     filled = copy.deepcopy(dict(config))
     _fill(filled, schema, schema)
     problems = sorted(_schema_problems(filled, schema))
     if problems:
-        raise _error(problems)
+        rest = _fitting_parts(filled, schema)
+        raise _error(problems if rest is None else [*problems, *_problems(rest, filled)])
     return filled
 
 
@@ -71,6 +75,28 @@ def _schema_problems(config: dict[str, Any], schema: Mapping[str, Any]) -> Itera
             yield f"{place}: {error.message}"
 
 
+def _fitting_parts(config: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A copy where the defaults replace what breaks the schema; None where a whole section would be missing."""
+    config = copy.deepcopy(config)
+    validator = jsonschema.Draft202012Validator(schema)
+    while True:
+        errors = (e for e in validator.iter_errors(config) if e.validator not in ("minItems", "minProperties"))
+        error = next(errors, None)
+        if error is None:
+            _fill(config, schema, schema)
+            return config
+        if error.validator == "additionalProperties":
+            del error.instance[next(key for key in error.instance if key not in error.schema["properties"])]
+        elif error.validator == "propertyNames" or not error.absolute_path:
+            return None
+        else:
+            *parents, last = error.absolute_path
+            node: Any = config
+            for key in parents:
+                node = node[key]
+            del node[last]
+
+
 def methods_for(config: Mapping[str, Any], model: str) -> dict[str, Method]:
     """The methods of a run as they apply to one model, by label, in the configuration's order."""
     changes = config["models"][model]["methods"]
@@ -79,11 +105,18 @@ def methods_for(config: Mapping[str, Any], model: str) -> dict[str, Method]:
 
 def check(config: Mapping[str, Any]) -> None:
     """Raise ConfigError with everything that would fail later: names, files, groups, budgets, tasks and window lengths."""
-    problems = [*_corpus_problems(config), *_reference_problems(config), *check_tasks(config["tasks"])]
-    for model, source in config["models"].items():
-        problems += [f"models.{model}: {problem}" for problem in _model_problems(config, model, source)]
+    problems = _problems(config, config)
     if problems:
-        raise _error(list(dict.fromkeys(problems)))
+        raise _error(problems)
+
+
+def _problems(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[str]:
+    """All that is wrong with a configuration that fits the schema; `written` has the entries that do not, which may be referred to."""
+    problems = [*_corpus_problems(config), *_reference_problems(config, written), *check_tasks(config["tasks"])]
+    for model, source in config["models"].items():
+        faults = [*_override_problems(source, written["methods"]), *_model_problems(config, source)]
+        problems += [f"models.{model}: {problem}" for problem in faults]
+    return list(dict.fromkeys(problems))
 
 
 def _corpus_problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -100,23 +133,26 @@ def _splits(source: Mapping[str, Any]) -> list[str]:
     return list(source.get("files") or source["splits"])
 
 
-def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    corpora, wanted = config["corpora"], [("calibration.corpus", config["calibration"]["corpus"], config["calibration"]["split"])]
+def _reference_problems(config: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator[str]:
+    corpora, wanted = written["corpora"], [("calibration.corpus", config["calibration"]["corpus"], config["calibration"]["split"])]
     wanted += [("perplexity.corpora", corpus, config["perplexity"]["split"]) for corpus in config["perplexity"]["corpora"]]
     for place, corpus, split in wanted:
         if corpus not in corpora:
             yield f"{place}: corpus {corpus!r} is not one of corpora{near(corpus, corpora)}: {', '.join(corpora)}"
-        elif split not in _splits(corpora[corpus]):
+        elif corpus in config["corpora"] and split not in _splits(corpora[corpus]):
             yield f"{place}: corpus {corpus!r} has no split {split!r}, only {', '.join(_splits(corpora[corpus]))}"
     for task in config["zeroshot"]["tasks"]:
-        if task not in config["tasks"]:
-            yield f"zeroshot.tasks: task {task!r} is not one of tasks{near(task, config['tasks'])}: {', '.join(config['tasks'])}"
+        if task not in written["tasks"]:
+            yield f"zeroshot.tasks: task {task!r} is not one of tasks{near(task, written['tasks'])}: {', '.join(written['tasks'])}"
 
 
-def _model_problems(config: Mapping[str, Any], model: str, source: Mapping[str, Any]) -> Iterator[str]:
+def _override_problems(source: Mapping[str, Any], methods: Mapping[str, Any]) -> Iterator[str]:
     for label in source["methods"]:
-        if label not in config["methods"]:
-            yield f"methods.{label} is not one of methods{near(label, config['methods'])}: {', '.join(config['methods'])}"
+        if label not in methods:
+            yield f"methods.{label} is not one of methods{near(label, methods)}: {', '.join(methods)}"
+
+
+def _model_problems(config: Mapping[str, Any], source: Mapping[str, Any]) -> Iterator[str]:
     methods = {}
     for label, options in config["methods"].items():
         try:

@@ -55,7 +55,8 @@ def problems_of(source: Mapping[str, Any]) -> list[str]:
     directory = directory_of(source)
     config = directory / "config.json"
     if not config.is_file():
-        there = f"; embedded models: {', '.join(sorted(p.name for p in MODELS.iterdir() if p.is_dir()))}" if "embedded" in source else ""
+        shipped = ", ".join(sorted(path.parent.name for path in MODELS.glob("*/config.json")))
+        there = f"; embedded models: {shipped}" if "embedded" in source else ""
         return [f"{directory} holds no config.json, so it is no Hugging Face model directory{there}"]
     problems = []
     try:

@@ -114,7 +114,7 @@ def _placed(rows: pd.DataFrame) -> pd.DataFrame:
     ratios = sorted(shown["ratio"].unique())
     reach = (0.5 if len(ratios) == 1 else 0.2) * _gap(ratios)
     places = {method: reach * ((index + 0.5) / len(methods) - 0.5) for index, method in enumerate(methods)}
-    return shown.assign(x=100 * shown["ratio"] + shown["method"].map(places))
+    return shown.assign(x=100 * shown["ratio"] + shown["method"].map(places).astype("float64"))
 
 
 def _gap(ratios: Sequence[float]) -> float:

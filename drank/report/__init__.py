@@ -14,11 +14,11 @@ from drank.plan import Plan
 from drank.records import Record
 from drank.report.checks import checks
 from drank.report.origin import facts, runs, samples, sizes
-from drank.report.verdict import accuracy_lines, contests, headline
+from drank.report.verdict import Contest, accuracy_lines, contests, headline
 from drank.summary import BASELINE
 from drank.tables import Table
 from drank.tables.names import method_name, percent
-from drank.tables.numbers import per_model
+from drank.tables.numbers import Numbers, per_model
 
 __all__ = ["render"]
 
@@ -33,7 +33,7 @@ def render(
     plans: Sequence[Plan],
     records: Sequence[Record],
     settings: Mapping[str, Any],
-    title: str = "drank",
+    title: str | None = None,
 ) -> str:
     """The page as HTML text, with everything it shows inside it.
 
@@ -46,25 +46,16 @@ def render(
         raise ValueError("the summary has no rows; measure something before reporting on it")
     models = list(per_model(summary))
     decided = contests(models)
-    sections = [
-        {
-            "model": numbers.model,
-            "contests": [contest for contest in decided if contest.model == numbers.model],
-            "accuracy": accuracy_lines(numbers),
-            "tables": [table.to_html() for table in tables if table.model == numbers.model],
-        }
-        for numbers in models
-    ]
     folder = Path(__file__).parent.parent / "templates"
     environment = Environment(
         loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("report.html.j2").render(
-        title=title,
+        title=title or f"Low-rank compression of {' and '.join(numbers.model for numbers in models)}",
         baseline=method_name(BASELINE),
         percent=percent,
         headline=headline(models, decided),
-        sections=sections,
+        sections=[_section(numbers, decided, tables) for numbers in models],
         pictures=[(_data_uri(Path(path)), caption) for path, caption in figures.items()],
         checks=checks(models),
         sizes=sizes(models, plans),
@@ -73,6 +64,16 @@ def render(
         runs=runs(records),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
     )
+
+
+def _section(numbers: Numbers, decided: Sequence[Contest], tables: Sequence[Table]) -> dict[str, Any]:
+    """What the page shows of one model."""
+    return {
+        "model": numbers.model,
+        "contests": [contest for contest in decided if contest.model == numbers.model],
+        "accuracy": accuracy_lines(numbers),
+        "tables": [table.to_html() for table in tables if table.model == numbers.model],
+    }
 
 
 def _data_uri(path: Path) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from drank.tables.names import escape, lines
 
-ARROWS = {"low": " ↓", "high": " ↑", "": ""}
+ARROWS = {"low": "\u00a0↓", "high": "\u00a0↑", "": ""}
 """The direction in which a quantity is better, as it is marked in a header."""
 
 Span = tuple[str, int]

@@ -123,7 +123,7 @@ def test_refitted_models_are_saved_and_loaded_like_others(name, family, compress
     assert plan == same
     assert (logits_of(fitted, tokens) - logits_of(raw, tokens)).abs().max() > 1e-4
     save(fitted, None, plan, tmp_path / "model")
-    assert 0.4 <= size_of(tmp_path / "model").ratio_stored
+    assert size_of(tmp_path / "model").ratio_stored >= 0.4
     assert torch.equal(logits_of(load_model(tmp_path / "model"), tokens), logits_of(fitted, tokens))
 
 
@@ -137,7 +137,9 @@ def test_groups_past_break_even_can_stay_dense_and_exact(family, compress, dense
     loaded, dense = load_model(tmp_path / "model"), load_model(dense_directory(family))
     for group in kept:
         for layer in group.shape.layers:
-            path = f"{family_of(family).blocks}.{layer}." + next(p.path for p in family_of(family).projections if p.role == group.shape.role)
+            path = f"{family_of(family).blocks}.{layer}." + next(
+                p.path for p in family_of(family).projections if p.role == group.shape.role
+            )
             assert torch.equal(loaded.get_submodule(path).weight, dense.get_submodule(path).weight)
 
 

@@ -219,6 +219,8 @@ def test_what_is_taken_back_is_what_matters_least():
     """All at 4 where 9 ranks are affordable: three times the rank whose loss density/(k(k−1)) is smallest goes."""
     shapes = [Shape("q", (i,), 10, 10) for i in range(3)]
     assert integer_ranks(np.array([4.0, 4.0, 4.0]), np.array([100.0, 1.0, 1.1]), shapes, 9 * 20) == [4, 2, 3]
+    unlike = [Shape("q", (i,), 20, 20) for i in range(2)]
+    assert integer_ranks(np.array([2.0, 10.0]), np.array([1.0, 36.0]), unlike, 11 * 40) == [2, 9], "36/90 is less than 1/2"
 
 
 def test_the_remainder_goes_where_it_helps_most_per_parameter():
@@ -249,7 +251,11 @@ def test_plans_spend_their_budget_to_within_one_rank(kind, beta, ratio, allocato
     for seed in range(3):
         plan = allocate(shapes, random_density(shapes, seed), ratio, settings, model="m", method="x")
         assert sorted(group.shape.name for group in plan.groups) == sorted(shape.name for shape in shapes)
-        scopes = [{"q", "k", "v"}, {"o"}, {"gate"}, {"up"}, {"down"}] if beta else [{role} for role in ("q", "k", "v", "o", "gate", "up", "down")]
+        scopes = (
+            [{"q", "k", "v"}, {"o"}, {"gate"}, {"up"}, {"down"}]
+            if beta
+            else [{role} for role in ("q", "k", "v", "o", "gate", "up", "down")]
+        )
         for scope in scopes:
             members = [group for group in plan.groups if group.shape.role in scope]
             budget = math.floor((1 - Fraction(str(ratio))) * sum(group.shape.dense_parameters for group in members))
@@ -291,7 +297,10 @@ def test_uniform_ranks_are_those_of_svd_llm_and_basis_sharing(kind):
         published = math.floor(0.8 * group.shape.dense_parameters / group.shape.cost)
         assert published <= group.rank <= published + 1
     for role in ("q", "k", "v", "o", "gate", "up", "down"):
-        equal = {len(g.shape.layers): {h.rank for h in plan.groups if h.shape.role == role and len(h.shape.layers) == len(g.shape.layers)} for g in plan.groups}
+        equal = {
+            len(g.shape.layers): {h.rank for h in plan.groups if h.shape.role == role and len(h.shape.layers) == len(g.shape.layers)}
+            for g in plan.groups
+        }
         assert all(max(ranks) - min(ranks) <= 1 for ranks in equal.values() if ranks)
 
 
@@ -350,7 +359,11 @@ def test_no_parameter_is_lost_to_the_binary_form_of_a_ratio(percent):
     shape = Shape("q", (0,), 50, 50)
     shapes = [Shape("q", (i,), 50, 50) for i in range(4)]
     assert shape.cost == 100 and 4 * shape.dense_parameters == 10_000
-    plan = allocate(shapes, {s.name: 5.0 for s in shapes}, percent / 100, D_RANK | {"beta": 0.0}, model="m", method="x") if percent <= 96 else None
+    plan = (
+        allocate(shapes, {s.name: 5.0 for s in shapes}, percent / 100, D_RANK | {"beta": 0.0}, model="m", method="x")
+        if percent <= 96
+        else None
+    )
     if plan is None:
         with pytest.raises(BudgetError):
             check_budget(shapes, percent / 100)
@@ -439,7 +452,11 @@ def test_grouped_query_attention_keeps_its_budget_where_ranks_alone_would_lose_i
     shapes = [shape for shape in model_shapes(4096, 1024, 14336, 32, 1) if shape.role in "qkv"]
     density = {shape.name: {"q": 25.0, "k": 12.0, "v": 700.0}[shape.role] for shape in shapes}
     plan = allocate(shapes, density, 0.2, D_RANK | {"beta": 0.1}, model="8b", method="d-rank")
-    real = {"q": np.full(32, 0.8 * 4096 * 4096 / 8192), "k": np.full(32, 0.8 * 4096 * 1024 / 5120), "v": np.full(32, 0.8 * 4096 * 1024 / 5120)}
+    real = {
+        "q": np.full(32, 0.8 * 4096 * 4096 / 8192),
+        "k": np.full(32, 0.8 * 4096 * 1024 / 5120),
+        "v": np.full(32, 0.8 * 4096 * 1024 / 5120),
+    }
     moved = rebalance(real, 0.1)
     costs = {"q": 8192, "k": 5120, "v": 5120}
     lost = sum(costs[role] * (real[role] - moved[role]).sum() for role in "qkv") / 32
@@ -482,7 +499,9 @@ def test_dense_groups_are_those_past_break_even_and_what_they_free_is_spent(kind
         assert group.parameters == (group.shape.dense_parameters if group.dense else group.rank * group.shape.cost)
     kept = {group.shape.name for group in plan.groups if group.dense}
     assert kept >= {group.shape.name for group in plain.groups if group.past_break_even}
-    scopes = [("q", "k", "v"), ("o",), ("gate",), ("up",), ("down",)] if beta else [(r,) for r in ("q", "k", "v", "o", "gate", "up", "down")]
+    scopes = (
+        [("q", "k", "v"), ("o",), ("gate",), ("up",), ("down",)] if beta else [(r,) for r in ("q", "k", "v", "o", "gate", "up", "down")]
+    )
     for scope in scopes:
         members = [group for group in plan.groups if group.shape.role in scope]
         parts = [sum(g.shape.dense_parameters for g in members if g.shape.role == role) for role in scope]

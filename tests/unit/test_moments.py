@@ -11,7 +11,9 @@ from torch import nn
 from drank.families import Family, Projection
 from drank.moments import NonFiniteError, check_finite, collecting, read_facts, read_moments, write_moments
 
-TOY = Family(blocks="blocks", projections=(Projection("q", "q", reads="x"), Projection("k", "k", reads="x"), Projection("o", "o", reads="y")))
+TOY = Family(
+    blocks="blocks", projections=(Projection("q", "q", reads="x"), Projection("k", "k", reads="x"), Projection("o", "o", reads="y"))
+)
 
 
 class Toy(nn.Module):

@@ -44,7 +44,7 @@ def page_of(records, methods=METHODS, plans=(), tables=(), figures=None, setting
     summary = summarise(records, methods)
     models = list(dict.fromkeys(summary["model"]))
     made = [TABLES[name](summary, model) for model in models for name in tables]
-    return render(summary, made, figures or {}, plans, records, settings or {"ratios": [0.2]}, "A run")
+    return render(summary, made, figures or {}, plans, records, settings or {"ratios": [0.2]})
 
 
 def verdict(records):
@@ -67,6 +67,7 @@ def test_the_page_is_whole_and_asks_for_nothing(tmp_path, records):
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in page.addresses)
     assert not re.search(r"https?://|url\(|@import|<script|<link", markup)
     assert "viewport" in markup
+    assert "<title>Low-rank compression of docs-gqa and docs-mha</title>" in markup
     assert "How it <went>" in page.text
     assert str(tmp_path) not in markup
     anchors = {address[1:] for address in page.addresses if address.startswith("#")}

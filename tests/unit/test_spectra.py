@@ -114,6 +114,13 @@ def graded(shape):
     return random_gram(shape[0], 300, spread=11.0)
 
 
+def graded_everywhere(shape):
+    """Eigenvalues over eleven orders of magnitude, along no feature in particular: still excited, but only just."""
+    axes = np.linalg.qr(random_matrix(shape[0], shape[0], 6))[0]
+    gram = axes * np.logspace(0, -11, shape[0]) @ axes.T
+    return (gram + gram.T) / 2
+
+
 def silent(shape):
     return np.zeros((shape[0], shape[0]))
 
@@ -124,7 +131,7 @@ def dead_features(shape):
     return gram
 
 
-GRAMS = [excited, few_tokens, one_token, massive, graded, silent, dead_features]
+GRAMS = [excited, few_tokens, one_token, massive, graded, graded_everywhere, silent, dead_features]
 
 
 def plain(shape):

@@ -38,7 +38,7 @@ def test_main_table_has_the_shape_of_table_3(summary):
     ]
     assert [row[1] for row in body(table)][:5] == ["Dense", "SVD", "SVD-LLM", "Basis Sharing", "D-Rank"]
     assert [row[1] for row in body(table)][-4:] == ["Full rank", "Random ranks", "Random ranks", "Chance"]
-    assert [text for text, _ in table.groups] == ["", "Perplexity ↓", "Accuracy (%) ↑"]
+    assert [text for text, _ in table.groups] == ["", "Perplexity\u00a0↓", "Accuracy (%)\u00a0↑"]
 
 
 def test_numbers_are_printed_rounded_and_kept_whole(summary):
