@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,6 @@ from drank.steplog import progress
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
-
-log = logging.getLogger(__name__)
 
 
 def factors_of(checkpoint: Checkpoint, plan: Plan, spectra: str | Path) -> dict[str, tuple[Tensor, Tensor]]:
@@ -54,7 +51,8 @@ def refit_coefficients(basis: Tensor, coefficients: Tensor, gram: Tensor, matrix
 def refit(model: PreTrainedModel, checkpoint: Checkpoint, windows: Tensor, batch: int = 8) -> None:
     """Refit the coefficients of a compressed model in place, block by block: each sees the inputs its refitted predecessors produce.
 
-    `windows` are the calibration windows of token ids, (windows, tokens). Raises NonFiniteError naming the layer.
+    The moments of a block's own inputs are taken with its projections compressed and not yet refitted. `windows` are the calibration
+    windows of token ids, (windows, tokens). Raises NonFiniteError naming the layer.
     """
     import torch
 

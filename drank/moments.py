@@ -6,8 +6,6 @@ be on the device. Projections that read the same tensor share its moments. Sums 
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +19,6 @@ from drank.steplog import progress
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel
-
-log = logging.getLogger(__name__)
 
 
 class NonFiniteError(ValueError):
@@ -161,8 +157,3 @@ def read_moments(directory: str | Path, layer: int, name: str) -> Tensor:
 
     with safe_open(Path(directory) / f"layer-{layer:03d}.safetensors", framework="pt") as file:
         return file.get_tensor(name)
-
-
-def read_facts(directory: str | Path) -> dict[str, Any]:
-    """What is known of how moments were taken: windows, tokens, corpus, hashes."""
-    return json.loads((Path(directory) / "facts.json").read_text("utf-8"))

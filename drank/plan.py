@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,3 @@ class Plan:
     def read(cls, path: str | Path) -> Plan:
         """The plan in a file."""
         return cls.from_json(Path(path).read_text("utf-8"))
-
-    def with_ranks(self, ranks: dict[str, int]) -> Plan:
-        """The same plan with other ranks, by group name."""
-        return replace(self, groups=tuple(replace(group, rank=ranks[group.shape.name]) for group in self.groups))

@@ -22,8 +22,6 @@ from drank.steplog import progress
 from drank.weightings import WEIGHTINGS
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
 
 EXCITED = 1e-12
@@ -141,14 +139,6 @@ def read_summary(path: str | Path) -> tuple[list[Shape], dict[str, float]]:
     groups = json.loads(Path(path).read_text("utf-8"))["groups"]
     shapes = [Shape(row["role"], tuple(row["layers"]), row["rows"], row["columns"]) for row in groups]
     return shapes, {row["group"]: row["effective_rank"] for row in groups}
-
-
-def read_energies(path: str | Path, names: Iterable[str]) -> dict[str, NDArray[np.float64]]:
-    """λ of the named groups, without their factors."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="np") as file:
-        return {name: file.get_tensor(f"{name}.energies") for name in names}
 
 
 def read_coefficients(path: str | Path, ranks: dict[str, int]) -> dict[str, Tensor]:

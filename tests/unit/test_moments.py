@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from drank.families import Family, Projection
-from drank.moments import NonFiniteError, check_finite, collecting, read_facts, read_moments, write_moments
+from drank.files import read_json
+from drank.moments import NonFiniteError, check_finite, collecting, read_moments, write_moments
 
 TOY = Family(
     blocks="blocks", projections=(Projection("q", "q", reads="x"), Projection("k", "k", reads="x"), Projection("o", "o", reads="y"))
@@ -85,7 +86,7 @@ def test_moments_come_back_from_their_files(tmp_path):
     for layer, grams in enumerate(layers):
         for name, gram in grams.items():
             assert torch.equal(read_moments(tmp_path / "moments", layer, name), gram)
-    assert read_facts(tmp_path / "moments") == {"windows": 4, "seed": 13}
+    assert read_json(tmp_path / "moments/facts.json") == {"windows": 4, "seed": 13}
 
 
 def test_a_calibration_that_fails_leaves_nothing(tmp_path):

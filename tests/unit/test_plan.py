@@ -67,16 +67,6 @@ def test_parameters_of_a_group(group):
         assert group.past_break_even == (group.parameters >= group.shape.dense_parameters)
 
 
-@given(plans, st.integers(1, 9))
-def test_with_ranks_changes_ranks_alone(plan, rank):
-    other = plan.with_ranks({group.shape.name: rank for group in plan.groups})
-    assert {group.rank for group in other.groups} == {rank}
-    assert [group.shape for group in other.groups] == [group.shape for group in plan.groups]
-    assert other.settings == plan.settings
-    with pytest.raises(KeyError):
-        plan.with_ranks({})
-
-
 def test_the_worked_example_of_llama_7b():
     """A pair of Q projections of LLaMA-7B: 4096 x 8192 values, 12288 a rank, break-even at 2730 and two thirds."""
     shape = Shape("q", (2, 3), 4096, 4096)

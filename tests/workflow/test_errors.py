@@ -41,3 +41,10 @@ def test_missing_hub_model_says_how_to_fetch_it(inputs: Path, tmp_path: Path) ->
     done = run.snakemake("results/sources/tiny.json")
     assert done.returncode != 0
     assert "snakemake prefetch" in done.stdout
+
+
+def test_snakemake_has_nothing_to_say_against_the_rules(inputs: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", PROJECT)
+    shutil.copytree(inputs, run.folder)
+    linted = run.snakemake("--lint")
+    assert linted.returncode == 0, linted.stdout

@@ -57,7 +57,7 @@ def test_an_edit_of_the_tables_reruns_tables_and_what_shows_them(finished: Run) 
 
 
 def test_an_edit_of_the_allocator_reruns_from_allocation_on(finished: Run) -> None:
-    with edited(finished, "allocators.py", "1e-9", "2e-9"):
+    with edited(finished, "allocators/rounding.py", "1e-9", "2e-9"):
         jobs = finished.planned()
     assert {"allocate", "compress", *PER_MODEL, *REPORTING} <= jobs.keys()
     assert not {"corpus", "source", "tokenize", "calibrate", "spectrum"} & jobs.keys()
@@ -65,7 +65,7 @@ def test_an_edit_of_the_allocator_reruns_from_allocation_on(finished: Run) -> No
 
 
 def test_a_comment_reruns_nothing(finished: Run) -> None:
-    with edited(finished, "allocators.py", "def ", "# a comment\n\n\ndef "):
+    with edited(finished, "allocators/rounding.py", "def ", "# a comment\n\n\ndef "):
         assert finished.planned() == {}
 
 

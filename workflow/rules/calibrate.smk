@@ -1,10 +1,3 @@
-def model_files(wildcards):
-    """The files of a model that lie on this machine, so that other weights under the same name are noticed."""
-    from drank.sources import local_files_of
-
-    return local_files_of(config["models"][wildcards.model])
-
-
 rule source:
     input:
         model_files,

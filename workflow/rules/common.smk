@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 
 from drank.codehash import code_of, imports_of
-from drank.running import claim
 from drank.config import check, methods_for, read_schema, with_defaults
+from drank.running import claim
+from drank.sources import local_files_of
 
 HERE = Path(workflow.basedir)
 
@@ -24,7 +26,7 @@ def either(names):
 wildcard_constraints:
     model=either(config["models"]),
     method=either(config["methods"]),
-    ratio=r"0|0\.\d+",
+    ratio=either(f"{ratio:g}" for ratio in [0, *config["ratios"]]),
     corpus=either(CORPORA),
     split="[A-Za-z0-9_]+",
     task=either(config["tasks"] or ["none"]),
@@ -58,3 +60,28 @@ def model_of_job(wildcards):
     if method_of_job(wildcards).compresses:
         return f"results/models/{wildcards.model}/{wildcards.method}/{wildcards.ratio}"
     return f"results/sources/{wildcards.model}.json"
+
+
+def local_files(wildcards):
+    """The files of a corpus that lie on this machine, so that an edited text is read again."""
+    paths = CORPORA[wildcards.corpus].get("files", {}).values()
+    return [path for entry in paths for path in ([entry] if isinstance(entry, str) else entry)]
+
+
+def model_files(wildcards):
+    """The files of a model that lie on this machine, so that other weights under the same name are noticed."""
+    return local_files_of(config["models"][wildcards.model])
+
+
+def refit_tokens(wildcards):
+    """The calibration text, for methods that refit their coefficients at this ratio."""
+    calibration = config["calibration"]
+    path = f"results/tokens/{wildcards.model}/{calibration['corpus']}.{calibration['split']}.safetensors"
+    return [path] if method_of_job(wildcards).refits(float(wildcards.ratio)) else []
+
+
+def spectrum_shown(model):
+    """The spectrum whose effective ranks a figure shows: the one that D-Rank reads, or else the last of a method that compresses."""
+    compressing = [method for method in METHODS[model].values() if method.compresses]
+    by_rank = [method for method in compressing if method.allocator == "effective-rank"]
+    return [f"results/spectra/{model}/{method.spectrum}.json" for method in (by_rank or compressing)[:1]]

@@ -1,10 +1,3 @@
-def refit_tokens(wildcards):
-    """The calibration text, for methods that refit their coefficients at this ratio."""
-    calibration = config["calibration"]
-    path = f"results/tokens/{wildcards.model}/{calibration['corpus']}.{calibration['split']}.safetensors"
-    return [path] if method_of_job(wildcards).refits(float(wildcards.ratio)) else []
-
-
 rule compress:
     input:
         source="results/sources/{model}.json",

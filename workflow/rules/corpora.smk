@@ -1,9 +1,3 @@
-def local_files(wildcards):
-    """The files of a corpus that lie on this machine, so that an edited text is read again."""
-    paths = CORPORA[wildcards.corpus].get("files", {}).values()
-    return [path for entry in paths for path in ([entry] if isinstance(entry, str) else entry)]
-
-
 rule corpus:
     input:
         local_files,

@@ -10,13 +10,6 @@ PLANS = [
 ]
 
 
-def spectrum_shown(model):
-    """The spectrum whose effective ranks a figure shows: the one that D-Rank reads, or else the last of a method that compresses."""
-    compressing = [method for method in METHODS[model].values() if method.compresses]
-    by_rank = [method for method in compressing if method.allocator == "effective-rank"]
-    return [f"results/spectra/{model}/{method.spectrum}.json" for method in (by_rank or compressing)[:1]]
-
-
 rule summary:
     input:
         RECORDS,
