@@ -14,7 +14,7 @@ SHELL := bash
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run env test lint unit pdf testbed prefetch lock clean distclean help
+.PHONY: run env test lint unit pdf testbed lock clean distclean help
 
 run: $(READY)  ## the default pipeline (this is what `make` does); CORES=4 limits it
 	$(BIN)/snakemake --cores $(CORES)
@@ -36,9 +36,6 @@ pdf: $(READY)  ## tables and figures as one PDF (needs latexmk)
 
 testbed: $(READY)  ## train the embedded models again (an hour or more)
 	$(BIN)/snakemake --cores $(CORES) testbed
-
-prefetch: $(READY)  ## fetch the hub models and corpora of the config, where there is a network
-	$(BIN)/snakemake --cores $(CORES) prefetch
 
 clean:  ## remove the results
 	rm -rf results

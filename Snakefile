@@ -19,6 +19,19 @@ include: "workflow/rules/prefetch.smk"
 include: "workflow/rules/testbed.smk"
 
 
+localrules:
+    all,
+    prefetch,
+    allocate,
+    summary,
+    tables,
+    figures,
+    report,
+    document,
+    pdf,
+    testbed,
+
+
 rule all:
     default_target: True
     input:

@@ -20,7 +20,7 @@ from transformers.quantizers.auto import (
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from drank.files import read_json, replacing
+from drank.files import replacing
 from drank.lowrank import skeleton
 from drank.plan import Plan
 from drank.stored import QUANT_METHOD, CheckpointError, describe, described, stored_tensors
@@ -142,12 +142,6 @@ def load_model(
     model: PreTrainedModel = loaded[0].to(device)
     _refuse_bad(directory, model, loaded[1])
     return model
-
-
-def load_source(path: str | Path, dtype: str, device: str) -> PreTrainedModel:
-    """The dense model that a source file names."""
-    facts = read_json(path)
-    return load_model(facts["directory"], dtype, device, trust_remote_code=bool(facts["source"].get("trust_remote_code", False)))
 
 
 def load_tokenizer(source: str | Path, *, revision: str | None = None, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:

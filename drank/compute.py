@@ -29,3 +29,10 @@ def prepare(compute: Mapping[str, Any], threads: int) -> str:
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"compute.device is {wanted}, and torch sees no GPU here; use `auto` or `cpu`, or run where there is one")
     return wanted
+
+
+def device_name(device: str) -> str:
+    """A device as a record names it: `cpu`, or the kind of GPU behind `cuda`."""
+    import torch
+
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.startswith("cuda") else device

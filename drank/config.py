@@ -112,7 +112,12 @@ def check(config: Mapping[str, Any]) -> None:
 
 def _problems(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[str]:
     """All that is wrong with a configuration that fits the schema; `written` has the entries that do not, which may be referred to."""
-    problems = [*_corpus_problems(config), *_reference_problems(config, written), *check_tasks(config["tasks"])]
+    problems = [
+        f"ratios: {ratio!r} has more than six digits, and paths name ratios by six"
+        for ratio in config["ratios"]
+        if float(f"{ratio:g}") != ratio
+    ]
+    problems += [*_corpus_problems(config), *_reference_problems(config, written), *check_tasks(config["tasks"])]
     for model, source in config["models"].items():
         faults = [*_override_problems(source, written["methods"]), *_model_problems(config, source)]
         problems += [f"models.{model}: {problem}" for problem in faults]

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.checkpoint import load_model, load_source
-from drank.compute import prepare
-from drank.records import Record, Result, Size, file_hash, provenance
+from drank.checkpoint import load_model
+from drank.compute import device_name, prepare
+from drank.files import file_hash
+from drank.plan import Plan
+from drank.records import Record, Result, Size, provenance
 from drank.sources import model_directory
 from drank.stored import size_of
 
@@ -33,9 +35,8 @@ class Evaluation:
         """The model at a path, loaded in the precision and on the device of `compute`."""
         started = time.perf_counter()
         device = prepare(compute, threads)
-        dense = Path(path).suffix == ".json"
-        model = load_source(path, compute["dtype"], device) if dense else load_model(path, compute["dtype"], device)
-        return cls(model_directory(path), model, device, threads, started)
+        directory = model_directory(path)
+        return cls(directory, load_model(directory, compute["dtype"], device), device, threads, started)
 
     def record(
         self,
@@ -54,5 +55,8 @@ class Evaluation:
         stored = size_of(self.directory)
         size = Size(stored.parameters, stored.parameters * self.model.dtype.itemsize, stored.ratio_stored, stored.ratio_model)
         hashes = {"model": file_hash(self.directory), **inputs}
-        origin = provenance(settings, hashes, self.started, self.device, self.threads)
+        made = self.directory / "plan.json"
+        plan = Plan.read(made) if made.is_file() else None
+        how = {} if plan is None else {"method": plan.settings, "calibration": plan.calibration}
+        origin = provenance({**settings, **how}, hashes, self.started, device_name(self.device), self.threads)
         return Record(kind, label["model"], label["method"], float(label["ratio"]), size, results, detail, origin)

@@ -73,14 +73,21 @@ def method_of(label: str, options: Mapping[str, Any]) -> Method:
     base = options.get("base", label)
     if base not in METHODS:
         raise ValueError(f"method {base!r} is unknown{near(base, METHODS)}; known: {', '.join(METHODS)}")
+    entry = METHODS[base]
     changes = {key: value for key, value in options.items() if key != "base"}
-    if label not in METHODS:
-        changes.setdefault("title", label)
     problems = []
+    if label in METHODS and base != label:
+        problems.append(f"the name is taken by a method of the table; give {base} with other options a name of its own")
+    if label != base and (entry.control or not entry.compresses):
+        problems.append(f"{base} goes by its own name alone, so that tables and reports know it")
+    if changes and not entry.compresses:
+        problems.append(f"the dense model has no options, and these are set: {', '.join(changes)}")
+    if entry.budgeted and changes.get("allocator") == "full":
+        problems.append("allocator full meets no budget; use the method full-rank")
     for axis, known in (("weighting", WEIGHTINGS), ("allocator", ALLOCATORS)):
         value = changes.get(axis)
         if value is not None and value not in known:
             problems.append(f"{axis} {value!r} is unknown{near(value, known)}; known: {', '.join(known)}")
     if problems:
         raise ValueError(f"method {label}: {'; '.join(problems)}")
-    return replace(METHODS[base], **changes)
+    return replace(entry, **({} if label in METHODS else {"title": label}) | changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +71,14 @@ class Group:
 
 @dataclass(frozen=True)
 class Plan:
-    """The ranks of every group of a model for one method and ratio, with the settings that made them."""
+    """The ranks of every group of a model for one method and ratio, with the settings and the calibration that made them."""
 
     model: str
     method: str
     ratio: float
     settings: dict[str, Any]
     groups: tuple[Group, ...]
+    calibration: dict[str, Any] = field(default_factory=dict)
 
     @property
     def parameters(self) -> int:
@@ -92,6 +93,7 @@ class Plan:
     def to_json(self) -> str:
         """The plan as JSON text, one line per group."""
         head = {"model": self.model, "method": self.method, "ratio": self.ratio, "settings": self.settings}
+        head |= {"calibration": self.calibration}
         head |= {"parameters": self.parameters, "dense_parameters": self.dense_parameters}
         rows = [
             {
@@ -122,7 +124,7 @@ class Plan:
             )
             for row in data["groups"]
         )
-        return cls(data["model"], data["method"], data["ratio"], data["settings"], groups)
+        return cls(data["model"], data["method"], data["ratio"], data["settings"], groups, data["calibration"])
 
     @classmethod
     def read(cls, path: str | Path) -> Plan:

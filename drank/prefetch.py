@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from drank import corpora
+from drank.sources import MODEL_SUFFIXES
 from drank.zeroshot import fetch_task
 
 log = logging.getLogger(__name__)
 
-WANTED = ["*.json", "*.safetensors", "tokenizer*", "*.model", "*.txt", "*.jinja"]
-"""The files of a model repository that drank reads; pickled weights are not among them."""
+WANTED = [f"*{suffix}" for suffix in MODEL_SUFFIXES]
 
 
 def prefetch(config: Mapping[str, Any]) -> None:
@@ -37,7 +37,7 @@ def _attempts(config: Mapping[str, Any]) -> Iterator[tuple[str, Exception | None
             )
     jobs += [(f"corpus {name}", partial(corpora.read, source)) for name, source in config["corpora"].items() if "hub" in source]
     tasks = {name: config["tasks"][name] for name in config["zeroshot"]["tasks"]}
-    jobs += [(f"task {name}", partial(fetch_task, task)) for name, task in tasks.items() if "harness" in task and "data" not in task]
+    jobs += [(f"task {name}", partial(fetch_task, task)) for name, task in tasks.items() if "embedded" not in task and "data" not in task]
     for what, fetch in jobs:
         log.info("fetching %s", what)
         try:

@@ -7,6 +7,7 @@ process, so the operating system releases it, and every step ends soon after its
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
 import threading
@@ -16,6 +17,8 @@ from typing import TextIO
 
 RUN = "DRANK_RUN"
 """Environment variable by which a run tells its steps who it is: host and process number."""
+
+log = logging.getLogger(__name__)
 
 _claimed: list[TextIO] = []
 
@@ -36,6 +39,8 @@ def claim(folder: str | Path) -> None:
         owner = file.read().strip() or "unknown"
         file.close()
         raise FolderBusyError(f"another run ({owner}) is at work in {Path(folder).resolve()}; wait for it to end or stop it") from None
+    except OSError as error:
+        log.warning("%s cannot be locked (%s); see to it that no other run works in this folder", path, error)
     file.truncate(0)
     file.write(f"{socket.gethostname()}:{os.getpid()}")
     file.flush()

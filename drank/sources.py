@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+MODEL_SUFFIXES = (".json", ".safetensors", ".model", ".txt", ".jinja")
+"""Of the files that make a model: configuration, weights, tokenizer."""
+
+
 class SourceError(ValueError):
     """A model that is not where the configuration says, or not in a form drank reads."""
 
@@ -135,30 +139,31 @@ class Checkpoint:
 
 
 def local_files_of(source: Mapping[str, Any]) -> list[str]:
-    """The weight and configuration files of a model that the configuration places on this machine; none for a hub model."""
-    if "hub" in source:
-        return []
-    directory = directory_of(source)
-    return [str(path) for path in sorted(directory.glob("*")) if path.suffix in (".safetensors", ".json") and path.is_file()]
+    """The files of a model that the configuration places on this machine; none for a hub model."""
+    return [] if "hub" in source else list(map(str, _files_of(directory_of(source))))
 
 
 def describe_source(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a configured model lies and what it is: its source, its directory and the SHA-256 of its files."""
-    directory = directory_of(source).resolve()
-    return {"source": dict(source), "directory": str(directory), "files": fingerprint(directory)}
+    """What a configured model is: its source, for a hub model with the commit as revision, and the SHA-256 of its files."""
+    directory = directory_of(source)
+    fixed = {**source, "revision": directory.name} if "hub" in source else dict(source)
+    return {"source": fixed, "files": fingerprint(directory)}
 
 
 def model_directory(path: str | Path) -> Path:
-    """The directory of a model: a compressed one itself, or the one that a source file (`results/sources/*.json`) names."""
+    """The directory of a model: a compressed one itself, or the one that a source file (`results/sources/*.json`) describes."""
     path = Path(path)
-    return Path(read_json(path)["directory"]) if path.suffix == ".json" else path
+    return directory_of(read_json(path)["source"]) if path.suffix == ".json" else path
 
 
 def fingerprint(directory: Path) -> dict[str, str]:
     """SHA-256 of every configuration, tokenizer and weight file of a model directory, by file name."""
-    files = sorted(p for p in directory.iterdir() if p.suffix in (".json", ".safetensors", ".model", ".txt", ".jinja") and p.is_file())
     hashes = {}
-    for path in files:
+    for path in _files_of(directory):
         with path.open("rb") as file:
             hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
     return hashes
+
+
+def _files_of(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.glob("*") if path.suffix in MODEL_SUFFIXES and path.is_file())

@@ -79,7 +79,7 @@ def summarise(records: Iterable[Record], methods: Sequence[str] = (), models: Se
     compared = {id(record): list(_comparisons(record, ordered)) for record in ordered}
     problems = [problem for pairs in compared.values() for pair in pairs for problem in _mismatches(pair)]
     if problems:
-        raise SummaryError("these records do not speak of the same data; delete the older of each pair and run again:" + "".join(problems))
+        raise SummaryError("these records cannot be compared; delete the older of each pair and run again:" + "".join(problems))
     rows = []
     for record in ordered:
         results = [*record.results, *(row for pair in compared[id(record)] for row in PAIRED[record.kind](pair))]
@@ -133,6 +133,11 @@ def _comparisons(record: Record, records: Sequence[Record]) -> Iterator[Comparis
 def _mismatches(pair: Comparison) -> Iterator[str]:
     """A line for every data set on which the two records saw something else under the same name."""
     if pair.record.kind == "throughput":
+        one, two = pair.record.provenance, pair.reference.provenance
+        differ = [f"{key} ({one[key]} and {two[key]})" for key in ("device", "threads") if one[key] != two[key]]
+        if differ and pair.name == DENSE:
+            label = f"{pair.record.model}: {pair.record.method} at {pair.record.ratio}"
+            yield f"\n  - throughput of {label} and dense differ in {', '.join(differ)}"
         return
     for dataset in sorted(pair.record.detail.keys() & pair.reference.detail.keys()):
         one, two = pair.record.detail[dataset], pair.reference.detail[dataset]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from drank.corpora.docstrings import EMBEDDED, Document, package_versions, text_hash
+from drank.corpora.docstrings import EMBEDDED, Document, package_versions
 from drank.files import replacing
 from drank.testbed import JOIN
 
@@ -141,7 +141,7 @@ def write(path: str | Path, source: Mapping[str, Any], documents: list[Document]
         pyarrow.parquet.write_table(table, temporary, compression="zstd")
     for split in splits:
         texts = [document.text for document in documents if document.split == split]
-        log.info("split %s: %d documents, %d characters, sha256 %s", split, len(texts), sum(map(len, texts)), text_hash("".join(texts)))
+        log.info("split %s: %d documents, %d characters", split, len(texts), sum(map(len, texts)))
 
 
 def load(path: str | Path, split: str | None = None) -> tuple[list[Document], dict[str, Any]]:

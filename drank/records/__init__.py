@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from drank.files import read_json, write_json
-from drank.records.origin import file_hash, provenance
+from drank.records.origin import provenance
 from drank.records.schema import SCHEMA_VERSION, RecordError, check
 
-__all__ = ["Record", "RecordError", "Result", "Size", "file_hash", "provenance"]
+__all__ = ["Record", "RecordError", "Result", "Size", "provenance"]
 
 
 @dataclass(frozen=True)

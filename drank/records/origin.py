@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import resource
 import subprocess
@@ -50,17 +49,6 @@ def provenance(settings: Mapping[str, Any], inputs: Mapping[str, str], started: 
         "seconds": round(time.perf_counter() - started, 3),
         "peak_memory_bytes": peak_memory(),
     }
-
-
-def file_hash(path: str | Path) -> str:
-    """The SHA-256 of a file, or of a folder: of the names and hashes of all files below it, in order of name."""
-    path = Path(path)
-    if not path.is_dir():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-    listing = "".join(f"{file_hash(path / name)}  {name}\n" for name in names)
-    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

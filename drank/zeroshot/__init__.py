@@ -11,13 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from drank.zeroshot.definitions import METRICS, Spec, check_tasks, define
+from drank.zeroshot.definitions import METRICS, Spec, check_tasks, define, files_of
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["check_tasks", "evaluate_tasks", "fetch_task"]
+__all__ = ["check_tasks", "evaluate_tasks", "fetch_task", "files_of"]
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def _average(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def fetch_task(spec: Spec) -> None:
-    """Have the harness load the data of one of its tasks, so that the hub's cache holds them afterwards."""
+    """Have the harness load the data of a task, so that the hub's cache holds them afterwards."""
     from lm_eval.tasks import TaskManager
 
-    TaskManager().load([spec["harness"]])
+    TaskManager(include_defaults="harness" in spec).load([str(spec.get("harness") or spec["yaml"])])

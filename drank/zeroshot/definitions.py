@@ -65,6 +65,21 @@ def harness_tasks() -> dict[str, Path]:
     return found
 
 
+def files_of(spec: Spec) -> list[str]:
+    """The files on this machine that a task reads: a user's definition with what it includes, and local data, in order."""
+    if "yaml" not in spec:
+        return list(map(str, spec.get("data", {}).values()))
+    own = Path(spec["yaml"])
+    return [*map(str, _included(own)), *_local_files(read_definition(own))]
+
+
+def _included(path: Path) -> Iterator[Path]:
+    yield path
+    includes = yaml.load(path.read_text("utf-8"), Loader=_Loader).get("include", [])
+    for include in [includes] if isinstance(includes, str) else includes:
+        yield from _included(path.parent / include)
+
+
 def _near(name: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(name, known, n=3)
     return f" (near: {', '.join(near)})" if near else ""

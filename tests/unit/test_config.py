@@ -71,7 +71,7 @@ def test_a_valid_configuration_passes_and_has_every_default(valid):
     assert config["calibration"] == {"corpus": "mine", "split": "train", "windows": 256, "length": 128, "seed": 13, "batch": 8}
     assert config["perplexity"]["split"] == "test" and config["perplexity"]["windows"] is None
     assert config["throughput"]["prompt"] == 96 and config["throughput"]["generate"] == 32
-    assert config["models"]["tiny"]["trust_remote_code"] is False
+    assert config["models"]["tiny"]["methods"]["d-rank"]
     assert config["zeroshot"]["limit"] is None
     assert config["compute"]["device"] == "auto"
     assert with_defaults(config, SCHEMA) == config

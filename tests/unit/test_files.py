@@ -84,3 +84,11 @@ def test_broken_json_names_the_file_and_the_remedy(tmp_path):
     (tmp_path / "broken.json").write_text('{"a": ')
     with pytest.raises(ValueError, match=r"broken\.json is not valid JSON .*; delete it and run again"):
         read_json(tmp_path / "broken.json")
+
+
+def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path):
+    (tmp_path / ".plan.json.123.part").mkdir()
+    (tmp_path / ".plan.json.123.part" / "half").write_text("")
+    (tmp_path / ".other.json.9.part").write_text("")
+    write_text(tmp_path / "plan.json", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.json.9.part", "plan.json"]

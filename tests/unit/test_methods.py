@@ -97,3 +97,18 @@ def test_unknown_names_come_with_near_ones():
 def test_near_says_nothing_where_nothing_is_near():
     assert near("zzz", METHODS) == ""
     assert near("svd-lm", METHODS) == " (did you mean svd-llm or svd?)"
+
+
+@pytest.mark.parametrize(
+    ("label", "options", "reason"),
+    [
+        ("d-rank", {"base": "svd"}, "the name is taken"),
+        ("baseline", {"base": "dense"}, "dense goes by its own name alone"),
+        ("chance", {"base": "random-ranks"}, "random-ranks goes by its own name alone"),
+        ("dense", {"beta": 0.1}, "the dense model has no options"),
+        ("svd", {"allocator": "full"}, "meets no budget"),
+    ],
+)
+def test_names_that_would_mislead_tables_are_refused(label, options, reason):
+    with pytest.raises(ValueError, match=reason):
+        method_of(label, options)

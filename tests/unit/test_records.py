@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from drank.records import Record, RecordError, Result, file_hash, provenance
+from drank.files import file_hash
+from drank.records import Record, RecordError, Result, provenance
 from drank.records.origin import git_state
 from tests.unit.records_fixture import KINDS, perplexity_record, provenance_of, zeroshot_record
 

@@ -2,9 +2,11 @@ import re
 from pathlib import Path
 
 from drank.codehash import code_of, imports_of
+from drank.corpora.docstrings import package_versions
 from drank.config import check, methods_for, read_schema, with_defaults
 from drank.running import claim
 from drank.sources import local_files_of
+from drank.zeroshot import files_of
 
 HERE = Path(workflow.basedir)
 
@@ -15,6 +17,7 @@ if workflow.is_main_process:
 
 METHODS = {model: methods_for(config, model) for model in config["models"]}
 DOCS = next((n for n, source in config["corpora"].items() if source.get("embedded") == "python-docs"), "embedded-python-docs")
+ALL_CORES = workflow.resource_settings.cores or config["compute"]["threads"]  # a cluster has no "all"
 COMPUTE = {key: config["compute"][key] for key in ("device", "dtype")}  # what can change a result; the rest is for the scheduler
 CORPORA = config["corpora"] | {DOCS: config["corpora"].get(DOCS, {"embedded": "python-docs"})}
 

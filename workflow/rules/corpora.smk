@@ -8,13 +8,14 @@ rule corpus:
     benchmark:
         "results/benchmarks/corpus/{corpus}.tsv"
     conda:
-        "../../envs/evaluate.yaml"
+        "../../envs/base.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=config["compute"]["memory_mb"],
     params:
         code=code("corpus.py"),
         source=lambda wildcards: {key: value for key, value in CORPORA[wildcards.corpus].items() if key != "characters"},
+        versions=lambda wildcards: package_versions() if "embedded" in CORPORA[wildcards.corpus] else None,
     message:
         "Reading corpus {wildcards.corpus}"
     script:
@@ -25,13 +26,14 @@ rule task:
     input:
         corpus=f"results/corpora/{DOCS}.parquet",
     output:
-        "results/tasks/{task}.jsonl",
+        jsonl="results/tasks/{task}.jsonl",
+        definition="results/tasks/{task}.yaml",
     log:
         "results/logs/task/{task}.log",
     benchmark:
         "results/benchmarks/task/{task}.tsv"
     conda:
-        "../../envs/evaluate.yaml"
+        "../../envs/base.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -58,7 +60,7 @@ rule tokenize:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=config["compute"]["memory_mb"],
     params:
         code=code("tokenize.py"),
         characters=lambda wildcards: CORPORA[wildcards.corpus].get("characters"),

@@ -35,7 +35,7 @@ rule zeroshot:
     input:
         model=model_of_job,
         task_items=[f"results/tasks/{task}.jsonl" for task in EMBEDDED_TASKS],
-        data=[path for source in TASKS.values() for path in source.get("data", {}).values()],
+        data=[path for source in TASKS.values() for path in files_of(source)],
     output:
         "results/zeroshot/{model}/{method}/{ratio}.json",
     log:

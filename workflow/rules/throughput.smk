@@ -9,13 +9,14 @@ rule throughput:
         "results/benchmarks/throughput/{model}/{method}/{ratio}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: workflow.cores or 1  # nothing else may run beside a timing
+    threads: ALL_CORES  # nothing else may run beside a timing
     resources:
         mem_mb=config["compute"]["memory_mb"],
         gpu=config["compute"]["gpus"],
     params:
         code=code("throughput.py"),
         throughput=config["throughput"],
+        threads=ALL_CORES,  # timings with other threads are other numbers
         compute=COMPUTE,
     message:
         "Throughput of {wildcards.model}, {wildcards.method} at ratio {wildcards.ratio}"

@@ -4,7 +4,7 @@ from drank.steplog import start
 
 start(snakemake.log[0])
 
-from drank.checkpoint import load_source, load_tokenizer, save
+from drank.checkpoint import load_model, load_tokenizer, save
 from drank.compute import prepare
 from drank.corpora.windows import read_tokens
 from drank.factors import factors_of, refit
@@ -16,7 +16,7 @@ options, compute = snakemake.params.calibration, snakemake.params.compute
 device = prepare(compute, snakemake.threads)
 directory = model_directory(snakemake.input.source)
 plan, checkpoint = Plan.read(snakemake.input.plan), Checkpoint(directory)
-model = load_source(snakemake.input.source, compute["dtype"], device)
+model = load_model(directory, compute["dtype"], device)
 convert(model, plan, factors_of(checkpoint, plan, snakemake.input.spectra))
 if options is not None:
     windows = read_tokens(snakemake.input.tokens[0]).sample(options["length"], options["windows"], options["seed"])

@@ -8,4 +8,4 @@ from drank.corpora import load
 from drank.testbed.tasks import write_task
 
 documents, _ = load(snakemake.input.corpus, "test")
-write_task(snakemake.params.name, documents, snakemake.output[0])
+write_task(snakemake.params.name, documents, snakemake.output.jsonl)

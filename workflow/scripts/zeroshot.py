@@ -6,7 +6,7 @@ start(snakemake.log[0])
 
 from drank.checkpoint import load_tokenizer
 from drank.evaluation import Evaluation
-from drank.records import file_hash
+from drank.files import file_hash
 from drank.zeroshot import evaluate_tasks
 
 options, tasks = snakemake.params.zeroshot, snakemake.params.tasks
