@@ -22,7 +22,7 @@ from drank.files import write_text
 from drank.testbed.questions import ANSWER, CONTEXT, Question, continuations, headings, parameters, summaries
 
 CHOICES = 4
-ITEMS = 252
+ITEMS = 200
 FEWEST_ITEMS = 200
 VERSION = 1
 """Of the builders: raised whenever the same documents give other items."""

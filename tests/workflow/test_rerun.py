@@ -10,7 +10,7 @@ import pandas as pd
 
 from tests.workflow.runs import Run
 
-PER_MODEL = {"perplexity", "zeroshot", "throughput"}
+PER_MODEL = {"evaluate", "throughput"}
 REPORTING = {"summary", "tables", "figures", "report"}
 
 
@@ -61,7 +61,7 @@ def test_an_edit_of_the_allocator_reruns_from_allocation_on(finished: Run) -> No
         jobs = finished.planned()
     assert {"allocate", "compress", *PER_MODEL, *REPORTING} <= jobs.keys()
     assert not {"corpus", "source", "tokenize", "calibrate", "spectrum"} & jobs.keys()
-    assert jobs["perplexity"] == 2, "the dense model has no plan"
+    assert jobs["evaluate"] == 2, "the dense model has no plan"
 
 
 def test_a_comment_reruns_nothing(finished: Run) -> None:
@@ -74,7 +74,7 @@ def test_a_changed_text_is_read_again(finished: Run) -> None:
     text = path.read_text()
     path.write_text(text + " the end")
     jobs = finished.planned()
-    assert {"corpus", "tokenize", "perplexity"} <= jobs.keys()
+    assert {"corpus", "tokenize", "evaluate"} <= jobs.keys()
 
 
 def test_every_rule_hashes_the_code_of_its_script(finished: Run) -> None:

@@ -1,47 +1,23 @@
-rule perplexity:
+TASKS = {task: config["tasks"][task] for task in config["zeroshot"]["tasks"]}
+EMBEDDED_TASKS = [task for task, source in TASKS.items() if "embedded" in source]
+EVALUATIONS = ["perplexity", *(["zeroshot"] if TASKS else [])]
+
+
+rule evaluate:
     input:
         model=model_of_job,
         tokens=[
             f"results/tokens/{{model}}/{corpus}.{config['perplexity']['split']}.safetensors"
             for corpus in config["perplexity"]["corpora"]
         ],
-    output:
-        "results/perplexity/{model}/{method}/{ratio}.json",
-    log:
-        "results/logs/perplexity/{model}/{method}/{ratio}.log",
-    benchmark:
-        "results/benchmarks/perplexity/{model}/{method}/{ratio}.tsv"
-    conda:
-        "../../envs/torch.yaml"
-    threads: config["compute"]["threads"]
-    resources:
-        mem_mb=config["compute"]["memory_mb"],
-        gpu=config["compute"]["gpus"],
-    params:
-        code=code("perplexity.py"),
-        perplexity=config["perplexity"],
-        compute=COMPUTE,
-    message:
-        "Perplexity of {wildcards.model}, {wildcards.method} at ratio {wildcards.ratio}"
-    script:
-        "../scripts/perplexity.py"
-
-
-TASKS = {task: config["tasks"][task] for task in config["zeroshot"]["tasks"]}
-EMBEDDED_TASKS = [task for task, source in TASKS.items() if "embedded" in source]
-
-
-rule zeroshot:
-    input:
-        model=model_of_job,
         task_items=[f"results/tasks/{task}.jsonl" for task in EMBEDDED_TASKS],
         data=[path for source in TASKS.values() for path in files_of(source)],
     output:
-        "results/zeroshot/{model}/{method}/{ratio}.json",
+        **{kind: f"results/{kind}/{{model}}/{{method}}/{{ratio}}.json" for kind in EVALUATIONS},
     log:
-        "results/logs/zeroshot/{model}/{method}/{ratio}.log",
+        "results/logs/evaluate/{model}/{method}/{ratio}.log",
     benchmark:
-        "results/benchmarks/zeroshot/{model}/{method}/{ratio}.tsv"
+        "results/benchmarks/evaluate/{model}/{method}/{ratio}.tsv"
     conda:
         "../../envs/evaluate.yaml"
     threads: config["compute"]["threads"]
@@ -49,12 +25,13 @@ rule zeroshot:
         mem_mb=config["compute"]["memory_mb"],
         gpu=config["compute"]["gpus"],
     params:
-        code=code("zeroshot.py"),
+        code=code("evaluate.py"),
+        perplexity=config["perplexity"],
         zeroshot=config["zeroshot"],
         tasks=TASKS,
         embedded=EMBEDDED_TASKS,
         compute=COMPUTE,
     message:
-        "Zero-shot accuracy of {wildcards.model}, {wildcards.method} at ratio {wildcards.ratio}"
+        "Evaluating {wildcards.model}, {wildcards.method} at ratio {wildcards.ratio}"
     script:
-        "../scripts/zeroshot.py"
+        "../scripts/evaluate.py"

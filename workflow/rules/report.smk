@@ -1,4 +1,4 @@
-KINDS = ["perplexity", *(["zeroshot"] if TASKS else []), "throughput"]
+KINDS = [*EVALUATIONS, "throughput"]
 RECORDS = [path for kind in KINDS for path in results_of(kind)]
 TABLES = ["main", "paired", "throughput"]
 FIGURES = ["effective_rank", "ranks", "perplexity", *(["accuracy"] if TASKS else []), "throughput"]

@@ -1,0 +1,27 @@
+"""Measure one model: perplexity on every evaluation corpus and zero-shot accuracy on every task."""
+
+from drank.steplog import start
+
+start(snakemake.log[0])
+
+from drank.checkpoint import load_tokenizer
+from drank.corpora.windows import read_tokens
+from drank.evaluation import Evaluation
+from drank.files import file_hash
+from drank.perplexity import measure
+from drank.zeroshot import evaluate_tasks
+
+options, tasks, output = snakemake.params.perplexity, snakemake.params.tasks, snakemake.output
+evaluation = Evaluation.of(snakemake.input.model, snakemake.params.compute, snakemake.threads)
+texts = [read_tokens(path) for path in snakemake.input.tokens]
+rows, detail = measure(evaluation.model, texts, options["length"], options["windows"], options["batch"])
+inputs = {f"text {text.corpus}": text.text_sha256 for text in texts}
+evaluation.record("perplexity", snakemake.wildcards, rows, detail, options, inputs).write(output.perplexity)
+
+if tasks:
+    options = snakemake.params.zeroshot
+    built = dict(zip(snakemake.params.embedded, snakemake.input.task_items, strict=True))
+    tokenizer = load_tokenizer(evaluation.directory)
+    rows, detail = evaluate_tasks(evaluation.model, tokenizer, tasks, items=built, batch=options["batch"], limit=options["limit"])
+    inputs = {f"data {path}": file_hash(path) for path in [*snakemake.input.task_items, *snakemake.input.data]}
+    evaluation.record("zeroshot", snakemake.wildcards, rows, detail, {**options, "tasks": tasks}, inputs).write(output.zeroshot)
