@@ -57,8 +57,8 @@ def window_losses(model: PreTrainedModel, windows: list[Tensor], what: str, batc
         for chunk in progress(batches, f"perplexity of {what}, batch"):
             ids = torch.stack(chunk).to(model.device)
             logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
-            nll = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
-            losses += nll.double().sum(1).tolist()
+            nll = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+            losses += nll.view(len(chunk), -1).double().sum(1).tolist()
     bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
     if bad is not None:
         raise NonFiniteError(

@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def measure(
     both come first and are not counted. Runs where the model is, in evaluation mode, which is set back.
 
     Peak memory: on CUDA what PyTorch's tensors took at most during the counted rounds (weights, cache and activations); on a CPU the
-    highest resident size of the whole process since it started, loading included.
+    highest resident size of the whole process, Python and its libraries included, during them (where the system cannot count anew: since
+    the process started).
     Raises ValueError where a size is below one or the prompt and what is generated do not fit the model's context.
     """
     import torch
@@ -41,8 +43,8 @@ def measure(
     try:
         with torch.inference_mode():
             for turn in range(-warmup, repeats):
-                if turn == 0 and device.type == "cuda":
-                    torch.cuda.reset_peak_memory_stats(device)
+                if turn == 0:
+                    _reset_peak(device)
                 prefill, decode = _round(model, ids, generate)
                 if turn >= 0:
                     seconds["prefill"].append(prefill)
@@ -69,8 +71,21 @@ def peak_memory(device: torch.device) -> int:
 
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():
+        return 1024 * next(int(line.split()[1]) for line in status.read_text("utf-8").splitlines() if line.startswith("VmHWM"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux
+
+
+def _reset_peak(device: torch.device) -> None:
+    """Begin to count peak memory anew."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif Path("/proc/self/clear_refs").exists():
+        Path("/proc/self/clear_refs").write_text("5", "utf-8")  # proc(5): resets VmHWM
 
 
 def _check(model: PreTrainedModel, *, prompt: int, generate: int, warmup: int, **sizes: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from drank.files import read_json, write_json
 from drank.records.origin import provenance
 from drank.records.schema import SCHEMA_VERSION, RecordError, check
 
-__all__ = ["Record", "RecordError", "Result", "Size", "provenance"]
+__all__ = ["Record", "RecordError", "Result", "Size", "provenance", "read_records"]
 
 
 @dataclass(frozen=True)
@@ -79,3 +80,11 @@ class Record:
         data = self.to_dict()
         check(data, str(path))
         write_json(path, data)
+
+
+def read_records(paths: Iterable[str | Path]) -> list[Record]:
+    """The records in files and in folders of them, in order; raises RecordError for the first that is none."""
+    found = []
+    for path in map(Path, paths):
+        found += [Record.read(file) for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    return found

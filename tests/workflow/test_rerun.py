@@ -47,7 +47,7 @@ def test_one_more_ratio_recomputes_no_calibration_and_no_spectrum(finished: Run)
         jobs = finished.planned()
     finally:
         finished.change(ratios=[0.3])
-    assert jobs == {"allocate": 2, "compress": 2, **dict.fromkeys(PER_MODEL, 2), **dict.fromkeys(REPORTING, 1)}
+    assert jobs == {"allocate": 2, "compress": 2, "evaluate": 2, "throughput": 1, **dict.fromkeys(REPORTING, 1)}
 
 
 def test_an_edit_of_the_tables_reruns_tables_and_what_shows_them(finished: Run) -> None:

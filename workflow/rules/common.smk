@@ -54,15 +54,27 @@ def results_of(kind):
     return [f"results/{kind}/{model}/{method}/{ratio}.json" for model in METHODS for method, ratio in cells(model)]
 
 
+def timings():
+    """The folders with the throughput records of all models, one for each ratio."""
+    return list(dict.fromkeys(f"results/throughput/{model}/{ratio}" for model in METHODS for _, ratio in cells(model)))
+
+
 def method_of_job(wildcards):
     return METHODS[wildcards.model][wildcards.method]
 
 
-def model_of_job(wildcards):
+def model_at(model, method, ratio):
     """What a measurement loads: the compressed model's directory, or for the dense one the file that says where it lies."""
-    if method_of_job(wildcards).compresses:
-        return f"results/models/{wildcards.model}/{wildcards.method}/{wildcards.ratio}"
-    return f"results/sources/{wildcards.model}.json"
+    return f"results/models/{model}/{method}/{ratio}" if METHODS[model][method].compresses else f"results/sources/{model}.json"
+
+
+def model_of_job(wildcards):
+    return model_at(wildcards.model, wildcards.method, wildcards.ratio)
+
+
+def methods_at(wildcards):
+    """The methods that make a model out of this one at this ratio."""
+    return [method for method, ratio in cells(wildcards.model) if ratio == wildcards.ratio]
 
 
 def local_files(wildcards):

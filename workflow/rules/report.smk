@@ -1,5 +1,4 @@
-KINDS = [*EVALUATIONS, "throughput"]
-RECORDS = [path for kind in KINDS for path in results_of(kind)]
+RECORDS = [*(path for kind in EVALUATIONS for path in results_of(kind)), *timings()]
 TABLES = ["main", "paired", "throughput"]
 FIGURES = ["effective_rank", "ranks", "perplexity", *(["accuracy"] if TASKS else []), "throughput"]
 TABLE_FILES = expand("results/tables/{name}-{model}.{form}", name=TABLES, model=METHODS, form=["csv", "tex"])

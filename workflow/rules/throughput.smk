@@ -1,12 +1,12 @@
 rule throughput:
     input:
-        model=model_of_job,
+        models=lambda wildcards: [model_at(wildcards.model, method, wildcards.ratio) for method in methods_at(wildcards)],
     output:
-        "results/throughput/{model}/{method}/{ratio}.json",
+        directory("results/throughput/{model}/{ratio}"),
     log:
-        "results/logs/throughput/{model}/{method}/{ratio}.log",
+        "results/logs/throughput/{model}/{ratio}.log",
     benchmark:
-        "results/benchmarks/throughput/{model}/{method}/{ratio}.tsv"
+        "results/benchmarks/throughput/{model}/{ratio}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: ALL_CORES  # nothing else may run beside a timing
@@ -16,9 +16,10 @@ rule throughput:
     params:
         code=code("throughput.py"),
         throughput=config["throughput"],
+        methods=lambda wildcards: methods_at(wildcards),
         threads=ALL_CORES,  # timings with other threads are other numbers
         compute=COMPUTE,
     message:
-        "Throughput of {wildcards.model}, {wildcards.method} at ratio {wildcards.ratio}"
+        "Throughput of {wildcards.model} at ratio {wildcards.ratio}, one method after the other"
     script:
         "../scripts/throughput.py"

@@ -7,7 +7,7 @@ start(snakemake.log[0])
 from drank.figures import FIGURES
 from drank.files import write_text
 from drank.plan import Plan
-from drank.records import Record
+from drank.records import read_records
 from drank.report import render
 from drank.summary import read_csv
 from drank.tables import TABLES
@@ -17,5 +17,5 @@ config = snakemake.params.config
 tables = [TABLES[name](summary, model) for model in config["models"] for name in snakemake.params.names]
 pictures = {path: FIGURES[name].caption for name, path in zip(snakemake.params.figures, snakemake.input.figures, strict=True)}
 plans = [Plan.read(path) for path in snakemake.input.plans]
-records = [Record.read(path) for path in snakemake.input.records]
+records = read_records(snakemake.input.records)
 write_text(snakemake.output[0], render(summary, tables, pictures, plans, records, config))

@@ -4,8 +4,8 @@ from drank.steplog import start
 
 start(snakemake.log[0])
 
-from drank.records import Record
+from drank.records import read_records
 from drank.summary import summarise, write_csv
 
-records = [Record.read(path) for path in snakemake.input]
+records = read_records(snakemake.input)
 write_csv(summarise(records, snakemake.params.methods, snakemake.params.models), snakemake.output[0])
