@@ -13,9 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from drank.figures.style import DOUBLE, GREY, Look, emphasis, grid, legend_above, level, looks, note, styled
+from drank.names import is_control, is_dense, method_name, number, unique
 from drank.summary import AVERAGE
-from drank.tables.names import is_control, is_dense, method_name, unique
-from drank.tables.quantities import number
 
 OFF_SCALE = 2.5
 """Values above this multiple of the best one at the largest ratio are printed above the panel; drawn, they would flatten all others."""

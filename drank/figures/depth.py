@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from drank.figures.style import DOUBLE, GREY, ROLE_LOOKS, grid, legend_above, looks, note, styled
+from drank.names import competes, method_name, percent, plan_place, role_name, unique
 from drank.plan import Group, Plan
-from drank.tables.names import competes, method_name, percent, plan_place, role_name, unique
 
 CAPTIONS = {
     "effective_rank": "Effective rank of each projection by layer: the exponential of the entropy of its weighted squared singular values. "

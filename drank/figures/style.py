@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from drank.files import replacing
-from drank.tables.names import is_control
+from drank.names import is_control
 
 DOUBLE = 6.9
 """Width of a figure over two columns of a paper, in inches."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from drank.names import method_name, percent
 from drank.plan import Plan
 from drank.records import Record
 from drank.report.checks import checks
@@ -17,7 +18,6 @@ from drank.report.origin import facts, runs, samples, sizes
 from drank.report.verdict import Contest, accuracy_lines, contests, headline
 from drank.summary import BASELINE
 from drank.tables import Table
-from drank.tables.names import method_name, percent
 from drank.tables.numbers import Numbers, per_model
 
 __all__ = ["render"]

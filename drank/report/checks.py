@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from drank.methods import METHODS
+from drank.names import method_name, percent
 from drank.report.verdict import FOCUS
 from drank.summary import AVERAGE, BASELINE
-from drank.tables.names import method_name, percent
 from drank.tables.numbers import SIZE, Entry, Numbers
 
 ROUNDING = 1e-3

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from drank.names import method_name, number, percent, role_name, unique
 from drank.plan import Plan
 from drank.records import Record
-from drank.tables.names import method_name, percent, role_name, unique
 from drank.tables.numbers import SIZE, Entry, Numbers
-from drank.tables.quantities import number
 
 
 class Fact(NamedTuple):

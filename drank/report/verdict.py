@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from drank.names import method_name, number, percent
 from drank.summary import AVERAGE, BASELINE
-from drank.tables.names import method_name, percent
 from drank.tables.numbers import Entry, Numbers, Value
-from drank.tables.quantities import interval, number, signed
+from drank.tables.quantities import interval, signed
 
 FOCUS = "d-rank"
 """The method whose claim the report answers first, where it was run."""

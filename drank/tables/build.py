@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from drank.names import method_name, percent
 from drank.tables.layout import Cell, Column, Table
-from drank.tables.names import method_name, percent
 from drank.tables.numbers import Entry, Numbers, Value
 
 MISSING = Cell("–")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from drank.tables.names import escape
+from drank.names import escape
 
 _HEAD = r"""\documentclass[10pt]{article}
 \usepackage[T1]{fontenc}

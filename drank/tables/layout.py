@@ -10,7 +10,7 @@ from itertools import groupby
 
 import pandas as pd
 
-from drank.tables.names import escape, lines
+from drank.names import escape, lines
 
 ARROWS = {"low": "\u00a0↓", "high": "\u00a0↑", "": ""}
 """The direction in which a quantity is better, as it is marked in a header."""

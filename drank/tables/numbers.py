@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from drank.tables.names import competes, is_control, is_dense, unique
+from drank.names import competes, is_control, is_dense, unique
 
 SIZE = "size"
 """The data set name under which the sizes of a stored model are found."""

@@ -7,20 +7,13 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from drank.names import method_name, number
 from drank.summary import AVERAGE, BASELINE, DENSE
 from drank.tables.build import Quantity, build
 from drank.tables.layout import Cell, Column, Table
-from drank.tables.names import method_name
 from drank.tables.numbers import SIZE, Numbers, Value
 
 RATIO_NOTE = "The ratio is the share of parameters removed from the compressed projections."
-
-
-def number(value: float, digits: int = 2) -> str:
-    """Fixed digits below a thousand, none above, powers of ten from a million on."""
-    size = abs(value)
-    text = f"{value:.1e}" if size >= 1e6 else f"{value:.0f}" if size >= 1000 else f"{value:.{digits}f}"
-    return text.replace("-", "−")
 
 
 def signed(value: float, digits: int = 2) -> str:

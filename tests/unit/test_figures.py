@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from drank.figures import FIGURES, save
 from drank.figures.style import LOOKS, SPARE, STYLE, looks
+from drank.names import method_name
 from drank.summary import summarise
-from drank.tables.names import method_name
 from tests.unit.records_fixture import METHODS, all_records, make_plan, make_spectrum
 
 MODELS = ("docs-mha", "docs-gqa")

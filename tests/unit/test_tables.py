@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drank.names import escape, is_control, lines, method_name, number, percent
 from drank.summary import summarise
 from drank.tables import TABLES, document, main_table, paired_table, throughput_table, write
-from drank.tables.names import escape, is_control, lines, method_name, percent
 from drank.tables.numbers import Numbers
-from drank.tables.quantities import number, signed
+from drank.tables.quantities import signed
 from tests.unit.records_fixture import CORPORA, METHODS, TASKS, all_records, perplexity_record, zeroshot_record
 
 

@@ -1,4 +1,4 @@
-"""How methods, ratios and data sets are called in print; tables, figures and the report all ask here."""
+"""How methods, ratios, data sets and numbers are written in print; tables, figures and the report all ask here."""
 
 from __future__ import annotations
 
@@ -89,3 +89,10 @@ def plan_place(plan: Plan) -> tuple[str, int, str, float]:
     """Where a plan stands among others: by model, place of its method in the methods table, ratio."""
     place = list(METHODS).index(plan.method) if plan.method in METHODS else len(METHODS)
     return plan.model, place, plan.method, plan.ratio
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Fixed digits below a thousand, none above, powers of ten from a million on."""
+    size = abs(value)
+    text = f"{value:.1e}" if size >= 1e6 else f"{value:.0f}" if size >= 1000 else f"{value:.{digits}f}"
+    return text.replace("-", "−")
