@@ -95,9 +95,11 @@ def _role_line(axes: Axes, role: str, groups: Sequence[Mapping[str, Any]]) -> No
 
 
 def _uneven(plan: Plan) -> bool:
-    """Whether the ranks differ within any projection of the plan."""
-    kinds = {(group.shape.role, group.shape.width, group.rank) for group in plan.groups}
-    return len(kinds) > len({(role, width) for role, width, _ in kinds})
+    """Whether the ranks of some projection differ by more than rounding."""
+    ranks: dict[tuple[str, int], list[int]] = {}
+    for group in plan.groups:
+        ranks.setdefault((group.shape.role, group.shape.width), []).append(group.rank)
+    return any(max(found) - min(found) > 1 for found in ranks.values())
 
 
 def _shade(plans: Sequence[Plan], method: str, ratio: float) -> tuple[float, float, float]:
