@@ -20,10 +20,11 @@ from transformers.quantizers.auto import (
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
+from drank.experts import renamings, unfuse
 from drank.files import replacing
 from drank.lowrank import skeleton
 from drank.plan import Plan
-from drank.stored import QUANT_METHOD, CheckpointError, describe, described, stored_tensors
+from drank.stored import OBSOLETE, QUANT_METHOD, CheckpointError, describe, described, stored_tensors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -53,7 +54,7 @@ class DrankQuantizer(HfQuantizer):
     quantization_config: DrankConfig
 
     def _process_model_before_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
-        skeleton(model, described(self.quantization_config.description()))
+        skeleton(unfuse(model), described(self.quantization_config.description()))
         return model
 
     def _process_model_after_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
@@ -61,6 +62,10 @@ class DrankQuantizer(HfQuantizer):
         self.remove_quantization_config(model)
         model.config.quantization_config = self.quantization_config.description()
         return model
+
+    def update_weight_conversions(self, weight_conversions: list[Any], model: PreTrainedModel) -> list[Any]:
+        """The names of the files to those of the modules, without transformers' fusing of what is stored apart."""
+        return list(renamings(model.config.model_type))
 
     def is_serializable(self) -> bool:
         """True: `save_pretrained` writes everything that loading needs."""
@@ -121,6 +126,7 @@ def load_model(
 ) -> PreTrainedModel:
     """The model in a directory or on the hub, dense or compressed, in evaluation mode; `auto` is the dtype in which it is stored.
 
+    Experts that transformers fuses come unfused (`drank.experts`).
     The dtype is set while the model is built, never by a cast afterwards, which would round the RoPE frequencies too. Raises
     CheckpointError for missing, truncated or corrupt files, for missing, unexpected or misshapen tensors, and for values not finite.
     """
@@ -139,7 +145,7 @@ def load_model(
         )
     except SafetensorError as error:
         raise CheckpointError(f"the weights in {directory} are corrupt ({error}); delete them and rerun `compress`") from error
-    model: PreTrainedModel = loaded[0].to(device)
+    model: PreTrainedModel = unfuse(loaded[0]).to(device)
     _refuse_bad(directory, model, loaded[1])
     return model
 
@@ -181,7 +187,7 @@ def _refuse_bad(directory: Path, model: PreTrainedModel, info: dict[str, Any]) -
     values = model.state_dict().items()
     found = {
         "missing": sorted(info["missing_keys"]),
-        "unexpected": sorted(info["unexpected_keys"]),
+        "unexpected": sorted(name for name in info["unexpected_keys"] if not name.endswith(OBSOLETE)),
         "of another shape": [f"{name} {tuple(stored)} for {tuple(built)}" for name, stored, built in sorted(info["mismatched_keys"])],
         "not finite": [name for name, value in values if value.is_floating_point() and not torch.isfinite(value).all()],
     }

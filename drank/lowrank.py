@@ -11,15 +11,22 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
-from drank.families import blocks_of, family_of, module_path
+from drank.families import family_of, module_path, projections_of
 from drank.plan import Group, Plan
 from drank.stored import CheckpointError, StoredSize, describe, size_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["CheckpointError", "LowRankLinear", "StoredSize", "convert", "size_of", "skeleton"]
+__all__ = ["CheckpointError", "LowRankLinear", "StoredSize", "convert", "matrix_of", "size_of", "skeleton"]
+
+
+def matrix_of(dense: nn.Module) -> Tensor:
+    """W of a dense projection, `nn.Linear` or GPT-2's Conv1D: a view (d1, d2) of its weight, with y = x W."""
+    weight = cast("Tensor", dense.weight)
+    return weight if isinstance(dense, Conv1D) else weight.mT
 
 
 class LowRankLinear(nn.Module):
@@ -33,17 +40,18 @@ class LowRankLinear(nn.Module):
     coefficients: nn.Linear
     weight: Tensor
 
-    def __init__(self, dense: nn.Linear, rank: int, owner: LowRankLinear | None = None) -> None:
+    def __init__(self, dense: nn.Linear | Conv1D, rank: int, owner: LowRankLinear | None = None) -> None:
         """Stand in for `dense`, on the meta device and with its dtype; `fill` or the loading of a state dict gives the weights."""
         super().__init__()
-        self.in_features, self.out_features, self.rank = dense.in_features, dense.out_features, rank
+        self.in_features, self.out_features = matrix_of(dense).shape
+        self.rank = rank
         self._owner: tuple[LowRankLinear, ...] = (
             () if owner is None else (owner,)
         )  # a tuple, for nn.Module registers every module that is an attribute
         dtype = dense.weight.dtype
         if owner is None:
-            self.basis = nn.Linear(dense.in_features, rank, bias=False, device="meta", dtype=dtype)
-        self.coefficients = nn.Linear(rank, dense.out_features, bias=dense.bias is not None, device="meta", dtype=dtype)
+            self.basis = nn.Linear(self.in_features, rank, bias=False, device="meta", dtype=dtype)
+        self.coefficients = nn.Linear(rank, self.out_features, bias=dense.bias is not None, device="meta", dtype=dtype)
         # Stored under the name of the dense weight with a shape that no dense weight has. A process that has not imported drank builds
         # the dense module and fails on this tensor; without it, transformers would only warn and run with random weights.
         self.register_buffer("weight", torch.empty(0, device="meta", dtype=dtype))
@@ -65,7 +73,7 @@ class LowRankLinear(nn.Module):
         """The bias of the dense map, which the coefficients hold."""
         return self.coefficients.bias
 
-    def fill(self, basis: Tensor, coefficients: Tensor, dense: nn.Linear) -> None:
+    def fill(self, basis: Tensor, coefficients: Tensor, dense: nn.Linear | Conv1D) -> None:
         """Set the weights from B (d1 × k), this layer's block of C (k × d2) and the bias of `dense`, with its dtype and device."""
         dtype, device = dense.weight.dtype, dense.weight.device
         if self.owns_basis:
@@ -117,7 +125,7 @@ def _parameter(values: Tensor, dtype: torch.dtype, device: torch.device) -> nn.P
     return nn.Parameter(values.detach().to(dtype=dtype, device=device, copy=True).contiguous())
 
 
-def _replace(model: PreTrainedModel, groups: Sequence[Group]) -> Iterator[tuple[Group, list[tuple[nn.Linear, LowRankLinear]]]]:
+def _replace(model: PreTrainedModel, groups: Sequence[Group]) -> Iterator[tuple[Group, list[tuple[nn.Linear | Conv1D, LowRankLinear]]]]:
     """Put empty low-rank modules in the place of dense ones, group by group; yields each group with the (dense, new) pairs."""
     for group in groups:
         if group.dense:
@@ -126,7 +134,7 @@ def _replace(model: PreTrainedModel, groups: Sequence[Group]) -> Iterator[tuple[
         replaced = []
         for layer in group.shape.layers:
             path = module_path(model.config.model_type, layer, group.shape.role)
-            dense = cast("nn.Linear", model.get_submodule(path))
+            dense = cast("nn.Linear | Conv1D", model.get_submodule(path))
             module = LowRankLinear(dense, group.rank, owner)
             owner = owner or module
             model.set_submodule(path, module)
@@ -136,7 +144,9 @@ def _replace(model: PreTrainedModel, groups: Sequence[Group]) -> Iterator[tuple[
 
 def _misfits(model: PreTrainedModel, groups: Sequence[Group]) -> Iterator[str]:
     """What keeps the groups from replacing the projections of a dense model, a line each."""
-    roles, depth = family_of(model.config.model_type).roles, len(blocks_of(model))
+    roles = family_of(model.config).roles
+    modules = {(projection.role, layer): module for layer, projection, module in projections_of(model)}
+    depth = len(modules) // len(roles)
     seen = Counter((group.shape.role, layer) for group in groups for layer in group.shape.layers)
     yield from (f"{role} of layer {layer} is in {count} groups" for (role, layer), count in seen.items() if count > 1)
     for group in groups:
@@ -151,11 +161,11 @@ def _misfits(model: PreTrainedModel, groups: Sequence[Group]) -> Iterator[str]:
                 yield f"{shape.name}: layer {layer} is outside 0 … {depth - 1}"
                 continue
             path = module_path(model.config.model_type, layer, shape.role)
-            module = model.get_submodule(path)
-            if not isinstance(module, nn.Linear):
-                yield f"{shape.name}: {path} is a {type(module).__name__}; only dense nn.Linear projections can be compressed"
-            elif (module.in_features, module.out_features) != (shape.rows, shape.columns):
-                yield f"{shape.name}: {path} is {module.in_features} × {module.out_features}, the plan says {shape.rows} × {shape.columns}"
+            module = modules[shape.role, layer]
+            if not isinstance(module, nn.Linear | Conv1D):
+                yield f"{shape.name}: {path} is a {type(module).__name__}; only dense nn.Linear and Conv1D projections can be compressed"
+            elif (sides := tuple(matrix_of(module).shape)) != (shape.rows, shape.columns):
+                yield f"{shape.name}: {path} is {sides[0]} × {sides[1]}, the plan says {shape.rows} × {shape.columns}"
 
 
 def _bad_factors(groups: Sequence[Group], factors: Mapping[str, tuple[Tensor, Tensor]]) -> Iterator[str]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from drank.families import kind_of
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -22,6 +24,11 @@ class Shape:
         """`q.02-03` for the Q projections of layers 2 and 3, `o.07` for a layer alone."""
         first, last = self.layers[0], self.layers[-1]
         return f"{self.role}.{first:02d}" if first == last else f"{self.role}.{first:02d}-{last:02d}"
+
+    @property
+    def kind(self) -> str:
+        """The role without the number of the expert, `gate` of `gate.3`: budgets are per kind."""
+        return kind_of(self.role)
 
     @property
     def width(self) -> int:

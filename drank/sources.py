@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.families import family_of, module_path
+from drank.families import Family, family_of, kind_of, layers_of, module_path
 from drank.files import read_json
 from drank.plan import Shape
-from drank.stored import StoredTensor, stored_tensors
+from drank.stored import StoredTensor, module_name, stored_tensors
 from drank.testbed import MODELS
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def problems_of(source: Mapping[str, Any]) -> list[str]:
         return [f"{directory} holds no config.json, so it is no Hugging Face model directory{there}"]
     problems = []
     try:
-        family_of(json.loads(config.read_text("utf-8")).get("model_type", ""))
+        family_of(json.loads(config.read_text("utf-8")))
     except ValueError as error:
         problems.append(f"{directory}: {error}")
     if not list(directory.glob("*.safetensors")):
@@ -89,29 +89,45 @@ class Checkpoint:
         return str(self.config["model_type"])
 
     @cached_property
-    def _tensors(self) -> dict[str, StoredTensor]:
-        return stored_tensors(self.directory)
+    def family(self) -> Family:
+        """The family, with the projections of this model."""
+        return family_of(self.config)
 
     @property
     def layers(self) -> int:
         """The number of decoder blocks."""
-        return int(self.config["num_hidden_layers"])
+        return layers_of(self.config)
 
-    def _locate(self, layer: int, role: str) -> str:
+    @cached_property
+    def _tensors(self) -> dict[str, StoredTensor]:
+        """Every tensor by the name it has in the model, whatever its file calls it."""
+        return {module_name(self.model_type, name): tensor for name, tensor in stored_tensors(self.directory).items()}
+
+    def _locate(self, layer: int, role: str) -> StoredTensor:
         name = module_path(self.model_type, layer, role) + ".weight"
-        bare = name.partition(".")[2]  # checkpoints of a base model lack its prefix, as transformers allows
-        for candidate in (name, bare):
-            if candidate in self._tensors:
-                return candidate
-        raise SourceError(f"{self.directory}: no tensor {name!r} among {len(self._tensors)}; the checkpoint does not fit its model_type")
+        if name not in self._tensors:
+            raise SourceError(
+                f"{self.directory}: no tensor {name!r} among {len(self._tensors)}; the checkpoint does not fit its model_type"
+            )
+        return self._tensors[name]
 
     def matrix(self, layer: int, role: str) -> Tensor:
-        """W of one projection, float64 (d1, d2) with y = x W."""
-        from safetensors import safe_open
+        """W of one projection, float64 (d1, d2) with y = x W, whichever way round it is stored."""
+        transposed = next(projection.transposed for projection in self.family.projections if projection.role == role)
+        values = _read({role: self._locate(layer, role)})[role].double()
+        return values if transposed else values.mT
 
-        name = self._locate(layer, role)
-        with safe_open(self._tensors[name].file, framework="pt") as file:
-            return file.get_tensor(name).double().mT
+    def block_state(self, layer: int) -> dict[str, Tensor]:
+        """The state dict of one decoder block in its stored dtype, with each expert's matrices apart; names are relative to the block."""
+        prefix = f"{self.family.blocks}.{layer}."
+        state = {name.removeprefix(prefix): tensor for name, tensor in self._tensors.items() if name.startswith(prefix)}
+        if not state:
+            raise SourceError(f"{self.directory}: no tensor of block {layer}, of which config.json promises {self.layers}; fetch it again")
+        return _read(state)
+
+    def other_state(self) -> dict[str, Tensor]:
+        """Every tensor outside the decoder blocks by its full name in the model, in its stored dtype; a tied head is not among them."""
+        return _read({name: tensor for name, tensor in self._tensors.items() if not name.startswith(f"{self.family.blocks}.")})
 
     def group_matrix(self, shape: Shape) -> Tensor:
         """[W_1 … W_n] of a group, float64 (d1, n·d2)."""
@@ -125,17 +141,29 @@ class Checkpoint:
         Where the number of layers is no multiple of `group` the last group is smaller. Raises ValueError where a group has matrices of
         different shapes.
         """
-        family, shapes = family_of(self.model_type), []
-        for role in family.roles:
-            size = group if role in family.grouped else 1
-            sides = [self._tensors[self._locate(layer, role)].shape for layer in range(self.layers)]
+        shapes = []
+        for projection in self.family.projections:
+            role = projection.role
+            size = group if kind_of(role) in self.family.grouped else 1
+            sides = [self._locate(layer, role).shape for layer in range(self.layers)]
             for start in range(0, self.layers, size):
                 members = tuple(range(start, min(start + size, self.layers)))
                 if len({sides[layer] for layer in members}) > 1:
                     raise ValueError(f"{role}: layers {members} have matrices of different shapes, which share no basis; use group: 1")
-                columns, rows = sides[start]
+                rows, columns = sides[start] if projection.transposed else sides[start][::-1]
                 shapes.append(Shape(role, members, rows, columns))
         return shapes
+
+
+def _read(tensors: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
+    """The values of these tensors; each file is opened once."""
+    from safetensors import safe_open
+
+    values = {}
+    for path in dict.fromkeys(tensor.file for tensor in tensors.values()):
+        with safe_open(path, framework="pt") as file:
+            values.update({name: file.get_tensor(tensor.name) for name, tensor in tensors.items() if tensor.file == path})
+    return values
 
 
 def local_files_of(source: Mapping[str, Any]) -> list[str]:

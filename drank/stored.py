@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drank import __version__
-from drank.families import module_path
+from drank.families import FAMILIES, module_path
 from drank.files import read_json
 from drank.plan import Group, Shape
 
@@ -23,6 +23,12 @@ QUANT_METHOD = "drank"
 
 FORMAT = 1
 """The version of what `describe` writes."""
+
+OBSOLETE = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
+"""Masks and frequencies that old checkpoints store; models compute them, and have no parameters that end so."""
+
+_HEAD = "lm_head"
+"""What a model for causal language modelling has beside its base model."""
 
 
 class CheckpointError(ValueError):
@@ -33,6 +39,7 @@ class CheckpointError(ValueError):
 class StoredTensor:
     """A tensor as the header of its file describes it."""
 
+    name: str
     file: Path
     shape: tuple[int, ...]
     bytes: int
@@ -92,7 +99,7 @@ def described(config: Mapping[str, Any]) -> tuple[Group, ...]:
 
 
 def stored_tensors(directory: str | Path) -> dict[str, StoredTensor]:
-    """Every tensor of a model directory by name, from the headers of its safetensors files, one or many.
+    """Every tensor of a model directory by the name it has there, from the headers of its safetensors files, one or many.
 
     Raises CheckpointError that names the files which are missing, truncated or no safetensors.
     """
@@ -100,7 +107,21 @@ def stored_tensors(directory: str | Path) -> dict[str, StoredTensor]:
     files = _weight_files(directory)
     if missing := [str(file) for file in files if not file.is_file()]:
         raise CheckpointError(f"missing: {', '.join(missing)}; drank reads safetensors only: rerun `compress`, or fetch the model again")
-    return {name: tensor for file in files for name, tensor in _header(file).items()}
+    return {name: tensor for file in files for name, tensor in _header(file).items() if not name.endswith(OBSOLETE)}
+
+
+def stored_name(model_type: str, name: str) -> str:
+    """The name that files of a family give to a tensor, from the dotted name that its module has in drank."""
+    names = {own: stored for stored, own in FAMILIES[model_type].renamed.items()}
+    return ".".join(names.get(part, part) for part in name.split("."))
+
+
+def module_name(model_type: str, name: str) -> str:
+    """The dotted name in the model of a tensor, from the one in its file; files of a base model lack its prefix, as transformers allows."""
+    family = FAMILIES[model_type]
+    parts = [family.renamed.get(part, part) for part in name.split(".")]
+    prefix = family.blocks.partition(".")[0]
+    return ".".join(parts if parts[0] in (prefix, _HEAD) else [prefix, *parts])
 
 
 def size_of(directory: str | Path) -> StoredSize:
@@ -133,8 +154,10 @@ def _weight_names(model_type: str, group: Group) -> list[str]:
     """The stored tensors that hold the weights of one group."""
     paths = [module_path(model_type, layer, group.shape.role) for layer in group.shape.layers]
     if group.dense:
-        return [f"{path}.weight" for path in paths]
-    return [f"{paths[0]}.basis.weight", *(f"{path}.coefficients.weight" for path in paths)]
+        names = [f"{path}.weight" for path in paths]
+    else:
+        names = [f"{paths[0]}.basis.weight", *(f"{path}.coefficients.weight" for path in paths)]
+    return [stored_name(model_type, name) for name in names]
 
 
 def _weight_files(directory: Path) -> list[Path]:
@@ -157,7 +180,9 @@ def _header(file: Path) -> dict[str, StoredTensor]:
         entries = json.loads(text)
         entries.pop("__metadata__", None)
         spans = {name: entry["data_offsets"] for name, entry in entries.items()}
-        tensors = {name: StoredTensor(file, tuple(entry["shape"]), spans[name][1] - spans[name][0]) for name, entry in entries.items()}
+        tensors = {
+            name: StoredTensor(name, file, tuple(entry["shape"]), spans[name][1] - spans[name][0]) for name, entry in entries.items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{file} has no safetensors header ({error!r}); {remedy}") from error
     promised = 8 + length + max((end for _, end in spans.values()), default=0)

@@ -13,7 +13,9 @@ from tokenizers.models import BPE
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 import drank.families
+from drank.experts import unfuse
 from drank.families import projections_of
+from drank.lowrank import matrix_of
 from drank.plan import Group, Plan, Shape
 
 FAMILY_NAMES = tuple(sorted(drank.families.FAMILIES))
@@ -34,22 +36,29 @@ _COMMON: dict[str, Any] = {
     "tie_word_embeddings": False,
 }
 _LLAMA = _COMMON | {"num_key_value_heads": 2, "intermediate_size": 40, "initializer_range": 0.3}
+_MIXTURE = _LLAMA | {"num_experts_per_tok": 2}
 _GEMMA = _LLAMA | {"head_dim": 8, "sliding_window": 8, "query_pre_attn_scalar": 8}
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "gemma2": _GEMMA | {"attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0},
     "gemma3_text": _GEMMA | {"num_hidden_layers": 4, "sliding_window_pattern": 2},
+    "gpt2": _COMMON | {"n_inner": 40, "initializer_range": 0.3, "scale_attn_by_inverse_layer_idx": True},
+    "gpt_neox": _COMMON | {"intermediate_size": 40, "initializer_range": 0.3, "rotary_pct": 0.5},
     "llama": _LLAMA | {"num_key_value_heads": 4},
     "mistral": _LLAMA | {"sliding_window": 8},
+    "mixtral": _MIXTURE | {"intermediate_size": 20, "num_local_experts": 4},
     "opt": _COMMON | {"ffn_dim": 40, "word_embed_proj_dim": 16, "init_std": 0.3},
+    "phi3": _LLAMA | {"partial_rotary_factor": 0.5},
     "qwen2": _LLAMA,
     "qwen3": _LLAMA | {"head_dim": 8},
+    "qwen3_moe": _MIXTURE | {"head_dim": 8, "moe_intermediate_size": 20, "num_experts": 4},
 }
-"""A small configuration of each family with its peculiarities: grouped-query attention, biases, head norms, sliding windows."""
+"""A small configuration of each family with its peculiarities: grouped-query attention, biases, head norms, sliding windows,
+rotary positions in a part of each head, experts."""
 
 
 def build_model(model_type: str, *, dtype: torch.dtype = torch.float32, seed: int = 0, **overrides: Any) -> PreTrainedModel:
-    """A random model of a family in evaluation mode; `overrides` are keys of its Hugging Face configuration."""
+    """A random model of a family in evaluation mode, experts unfused; `overrides` are keys of its Hugging Face configuration."""
     if model_type not in CONFIGS:
         pytest.fail(f"family {model_type!r} has no tiny configuration: add one to CONFIGS in {__file__}")
     config = AutoConfig.for_model(model_type, **(CONFIGS[model_type] | overrides))
@@ -59,25 +68,25 @@ def build_model(model_type: str, *, dtype: torch.dtype = torch.float32, seed: in
         for parameter in model.parameters():
             if parameter.ndim == 1:  # biases and norms start as constants, which would hide a lost or swapped one
                 parameter.data += 0.2 * torch.randn_like(parameter)
-    return model.eval()
+    return unfuse(model.eval())
 
 
 def build_plan(model: PreTrainedModel, *, group: int = 1, keep: float | None = 0.6, dense: Iterable[str] = ()) -> Plan:
     """A uniform plan with groups of `group` layers (the last may be smaller), ranks at `keep` × the largest, all of it where None.
 
-    The roles in `dense` are stored uncompressed.
+    The kinds in `dense` are stored uncompressed.
     """
     shapes: dict[str, list[Shape]] = {}
-    grouped = drank.families.family_of(model.config.model_type).grouped
+    grouped = drank.families.family_of(model.config).grouped
     for layer, projection, module in projections_of(model):
         of_role = shapes.setdefault(projection.role, [])
-        if of_role and projection.role in grouped and len(of_role[-1].layers) < group:
+        if of_role and drank.families.kind_of(projection.role) in grouped and len(of_role[-1].layers) < group:
             last = of_role.pop()
             of_role.append(Shape(last.role, (*last.layers, layer), last.rows, last.columns))
         else:
-            of_role.append(Shape(projection.role, (layer,), module.in_features, module.out_features))
+            of_role.append(Shape(projection.role, (layer,), *matrix_of(module).shape))
     groups = [
-        Group(shape, float(shape.max_rank), shape.max_rank if keep is None else math.ceil(keep * shape.max_rank), shape.role in dense)
+        Group(shape, float(shape.max_rank), shape.max_rank if keep is None else math.ceil(keep * shape.max_rank), shape.kind in dense)
         for of_role in shapes.values()
         for shape in of_role
     ]
@@ -86,7 +95,7 @@ def build_plan(model: PreTrainedModel, *, group: int = 1, keep: float | None = 0
 
 def build_factors(model: PreTrainedModel, plan: Plan) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """The truncated SVD in float64 of each group's matrix [W_1 … W_n], unweighted: at full rank its product is that matrix."""
-    weights = {(projection.role, layer): module.weight.detach().T.double() for layer, projection, module in projections_of(model)}
+    weights = {(projection.role, layer): matrix_of(module).detach().double() for layer, projection, module in projections_of(model)}
     factors = {}
     for group in plan.groups:
         if not group.dense:

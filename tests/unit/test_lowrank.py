@@ -10,9 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
+from transformers.pytorch_utils import Conv1D
 
-from drank.lowrank import LowRankLinear, convert, skeleton
+from drank.experts import unfuse
+from drank.families import UnknownFamilyError
+from drank.lowrank import LowRankLinear, convert, matrix_of, skeleton
 from drank.plan import Group, Plan, Shape
 from drank.stored import CheckpointError
 
@@ -142,6 +145,45 @@ def test_convert_names_every_offender_and_changes_nothing():
     ):
         assert words in str(caught.value)
     assert repr(model) == before
+
+
+def test_matrix_is_that_of_the_map_whichever_way_the_weight_lies():
+    for dense in (nn.Linear(4, 3), Conv1D(3, 4)):
+        nn.init.normal_(dense.bias)
+        x = torch.randn(2, 5, 4)
+        assert matrix_of(dense).shape == (4, 3)
+        assert matrix_of(dense).data_ptr() == dense.weight.data_ptr()
+        torch.testing.assert_close(dense(x), x @ matrix_of(dense) + dense.bias)
+
+
+def test_a_fused_transposed_projection_keeps_its_bias():
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=11, n_embd=8, n_layer=2, n_head=2, n_positions=16)).eval()
+    for block in model.transformer.h:
+        nn.init.normal_(block.attn.c_attn.bias)
+    dense = [copy.deepcopy(block.attn.c_attn) for block in model.transformer.h]
+    group = Group(Shape("qkv", (0, 1), 8, 24), 3.0, 8)
+    u, s, vh = torch.linalg.svd(torch.cat([matrix_of(module) for module in dense], dim=1).detach(), full_matrices=False)
+    convert(model, plan_of(group), {"qkv.00-01": (u * s, vh)})
+    x = torch.randn(3, 8)
+    for before, block in zip(dense, model.transformer.h, strict=True):
+        assert isinstance(block.attn.c_attn, LowRankLinear)
+        torch.testing.assert_close(block.attn.c_attn(x), before(x))
+
+
+def test_each_expert_has_its_groups_over_the_layers():
+    sizes = {"vocab_size": 11, "hidden_size": 8, "intermediate_size": 6, "num_hidden_layers": 2, "num_attention_heads": 2}
+    model = MixtralForCausalLM(MixtralConfig(**sizes, num_key_value_heads=1, num_local_experts=3, num_experts_per_tok=2)).eval()
+    group = Group(Shape("gate.2", (0, 1), 8, 6), 3.0, 2)
+    with pytest.raises(UnknownFamilyError, match=r"no 'mlp\.experts\.0\.gate_proj'.*drank\.experts\.unfuse"):
+        convert(model, plan_of(group), random_factors(group))
+    unfuse(model)
+    with pytest.raises(ValueError, match=r"gate\.3\.00-01: a mixtral model has no role 'gate\.3', only q, .* down\.2"):
+        convert(model, plan_of(replace(group, shape=Shape("gate.3", (0, 1), 8, 6))), {})
+    convert(model, plan_of(group), random_factors(group))
+    changed = [name for name, module in model.named_modules() if isinstance(module, LowRankLinear)]
+    assert changed == [f"model.layers.{layer}.mlp.experts.2.gate_proj" for layer in (0, 1)]
+    first, second = (model.get_submodule(name) for name in changed)
+    assert second.basis is first.basis
 
 
 def test_converting_twice_is_refused():

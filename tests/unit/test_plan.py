@@ -77,6 +77,12 @@ def test_the_worked_example_of_llama_7b():
     assert Shape("o", (7,), 4096, 4096).name == "o.07"
 
 
+def test_groups_of_experts_have_the_kind_of_their_role():
+    shape = Shape("gate.3", (2, 3), 16, 40)
+    assert (shape.kind, shape.name) == ("gate", "gate.3.02-03")
+    assert Shape("gate_up", (0,), 16, 40).kind == "gate_up"
+
+
 def test_a_plan_is_read_from_its_file(tmp_path):
     plan = Plan("docs-mha", "d-rank", 0.2, {"group": 2}, (Group(Shape("q", (0, 1), 8, 8), 3.25, 4),))
     (tmp_path / "plan.json").write_text(plan.to_json())

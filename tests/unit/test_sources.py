@@ -15,6 +15,7 @@ from drank import sources
 from drank.families import FAMILIES
 from drank.plan import Shape
 from drank.sources import Checkpoint, SourceError, describe_source, directory_of, fingerprint, local_files_of, problems_of
+from drank.stored import stored_tensors
 
 LLAMA = {"vocab_size": 30, "hidden_size": 16, "intermediate_size": 40, "num_hidden_layers": 5, "num_attention_heads": 4}
 LLAMA |= {"num_key_value_heads": 2, "max_position_embeddings": 64}
@@ -85,7 +86,7 @@ def test_checkpoints_of_a_base_model_lack_a_prefix(llama, tmp_path):
     model, checkpoint = llama
     model.model.save_pretrained(tmp_path / "base")
     bare = Checkpoint(tmp_path / "base")
-    assert not any(name.startswith("model.") for name in bare._tensors)
+    assert not any(name.startswith("model.") for name in stored_tensors(bare.directory))
     assert torch.equal(bare.matrix(4, "v"), checkpoint.matrix(4, "v"))
 
 
@@ -95,6 +96,22 @@ def test_a_tensor_that_is_not_there_is_named(llama, tmp_path):
     (tmp_path / "config.json").write_text((checkpoint.directory / "config.json").read_text())
     with pytest.raises(SourceError, match=r"no tensor 'model\.layers\.0\.self_attn\.q_proj\.weight' among 1"):
         Checkpoint(tmp_path).shapes(1)
+
+
+def test_a_block_that_is_not_there_is_named(llama):
+    _, checkpoint = llama
+    with pytest.raises(SourceError, match=r"no tensor of block 5, of which config\.json promises 5; fetch it again"):
+        checkpoint.block_state(5)
+
+
+def test_blocks_one_and_ten_are_not_mixed_up(tmp_path):
+    tensors = {f"h.{layer}.ln_1.bias": torch.full((2,), float(layer)) for layer in (1, 10)} | {"wte.weight": torch.zeros(3)}
+    save_file(tensors | {"h.1.attn.bias": torch.ones(1)}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2", "n_layer": 11}))
+    checkpoint = Checkpoint(tmp_path)
+    assert checkpoint.layers == 11
+    assert {name: value.tolist() for name, value in checkpoint.block_state(1).items()} == {"ln_1.bias": [1, 1]}
+    assert list(checkpoint.other_state()) == ["transformer.wte.weight"]
 
 
 def test_layers_of_different_shapes_share_no_basis(tmp_path):
@@ -136,11 +153,11 @@ def test_problems_are_found_without_building_the_model(llama, tmp_path, monkeypa
     assert missing == f"{tmp_path / 'none'} holds no config.json, so it is no Hugging Face model directory"
     monkeypatch.setattr(sources, "MODELS", tmp_path / "models")
     (tmp_path / "models" / "docs-mha").mkdir(parents=True)
-    (tmp_path / "models" / "docs-mha" / "config.json").write_text('{"model_type": "gpt2"}')
+    (tmp_path / "models" / "docs-mha" / "config.json").write_text('{"model_type": "bloom"}')
     (unknown,) = problems_of({"embedded": "docs-mah"})
     assert unknown.endswith("embedded models: docs-mha")
     family, pickled = problems_of({"embedded": "docs-mha"})
-    assert "model_type 'gpt2' is not a family drank knows" in family and "no .safetensors file" in pickled
+    assert "model_type 'bloom' is not a family drank knows" in family and "no .safetensors file" in pickled
 
 
 def test_a_description_hashes_what_decides_a_result_and_no_more(llama, tmp_path):

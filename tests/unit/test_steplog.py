@@ -64,7 +64,7 @@ def test_an_import_error_lands_in_the_log(tmp_path):
 
 
 def test_an_error_that_drank_raises_is_shown_without_traceback(tmp_path):
-    ran, log = run(tmp_path, "from drank.families import family_of\nfamily_of('lama')")
+    ran, log = run(tmp_path, "from drank.families import family_of\nfamily_of({'model_type': 'lama'})")
     assert ran.returncode == 1
     assert "Traceback" not in ran.stderr
     message, last = ran.stderr.splitlines()
