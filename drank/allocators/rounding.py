@@ -4,54 +4,75 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 
-import numpy as np
+from drank.allocators.evidence import Floats
+from drank.allocators.problem import Problem
 
-from drank.allocators.rules import Floats
-from drank.plan import Shape
+Worth = Callable[[int, int], float]
+"""What the step of a group from this rank to the next higher one is worth, per parameter."""
 
 
-def integer_ranks(real: Floats, density: Floats, shapes: Sequence[Shape], budget: float, frozen: frozenset[int] = frozenset()) -> list[int]:
-    """Integer ranks near `real` that spend the budget to within the smallest cost of a group that could still grow.
-
-    Rounds down, at least 1, then gives rank after rank to the group with the largest `density / (k (k + 1) ω)`: what one more rank takes
-    off the objective Σ density/k per parameter. Groups in `frozen` keep their rank and count nothing.
-    """
-    ranks = [max(1, min(math.floor(value + 1e-9), shape.max_rank)) for value, shape in zip(real, shapes, strict=True)]
-    live = [i for i in range(len(shapes)) if i not in frozen]
-    spent = sum(ranks[i] * shapes[i].cost for i in live)
-
-    def urgency(i: int, rank: int) -> float:
-        return float(density[i]) / (rank * (rank + 1) * shapes[i].cost)
-
-    surplus = [(urgency(i, ranks[i] - 1), -i) for i in live if ranks[i] > 1]
-    heapq.heapify(surplus)
-    while spent > budget and surplus:  # a bound or a transfer lifted the total; take back what matters least
-        i = -heapq.heappop(surplus)[1]
-        ranks[i], spent = ranks[i] - 1, spent - shapes[i].cost
-        if ranks[i] > 1:
-            heapq.heappush(surplus, (urgency(i, ranks[i] - 1), -i))
-    wanting = [(-urgency(i, ranks[i]), i) for i in live if ranks[i] < shapes[i].max_rank]
-    heapq.heapify(wanting)
-    while wanting:
-        i = heapq.heappop(wanting)[1]
-        if spent + shapes[i].cost > budget:
-            continue
-        ranks[i], spent = ranks[i] + 1, spent + shapes[i].cost
-        if ranks[i] < shapes[i].max_rank:
-            heapq.heappush(wanting, (-urgency(i, ranks[i]), i))
+def settled(problem: Problem, real: Floats) -> list[int]:
+    """Real ranks rounded down and brought within their bounds, whatever they cost; dense where the real rank is past break-even."""
+    ranks = []
+    for i, (shape, value) in enumerate(zip(problem.shapes, real, strict=True)):
+        past = problem.dense and value >= shape.break_even * (1 - 1e-12)
+        ranks.append(problem.allowed(i, math.ceil(shape.break_even) if past else math.floor(value + 1e-9)))
     return ranks
 
 
-def with_dense(real: Floats, density: Floats, shapes: Sequence[Shape], budget: float) -> tuple[list[int], list[bool]]:
-    """Integer ranks where groups past break-even are stored dense, exact and smaller, and what that frees goes to the others."""
-    dense: frozenset[int] = frozenset()
-    while True:
-        rest = budget - sum(shapes[i].dense_parameters for i in dense)
-        ranks = integer_ranks(real, density, shapes, rest, dense)
-        past = frozenset(i for i, shape in enumerate(shapes) if ranks[i] >= shape.break_even) | dense
-        if past == dense:
-            return ranks, [i in dense for i in range(len(shapes))]
-        real = np.array([ranks[i] if i in past else value for i, value in enumerate(real)])  # the rank that made a group dense stays
-        dense = past
+def cut_back(problem: Problem, ranks: list[int], worth: Worth) -> None:
+    """Take steps back, in place, the one worth least first, until the budget is met."""
+    excess = problem.spent(ranks) - problem.budget
+    if excess <= 0:
+        return
+    heap = [(worth(i, lower), -i) for i, rank in enumerate(ranks) if (lower := problem.below(i, rank)) is not None]
+    heapq.heapify(heap)
+    while excess > 0:
+        i = -heapq.heappop(heap)[1]
+        rank, lower = ranks[i], problem.below(i, ranks[i])
+        assert lower is not None
+        ranks[i], excess = lower, excess - problem.parameters(i, rank) + problem.parameters(i, lower)
+        if (lower := problem.below(i, lower)) is not None:
+            heapq.heappush(heap, (worth(i, lower), -i))
+
+
+def top_up(problem: Problem, ranks: list[int], worth: Worth) -> None:
+    """Take further steps, in place, the one worth most first, until none fits into the budget; a step that does not fit is passed over."""
+    left = problem.budget - problem.spent(ranks)
+    steps = {i: higher for i, rank in enumerate(ranks) if (higher := problem.above(i, rank)) is not None}
+    heap = [(-worth(i, ranks[i]), i) for i in steps]
+    heapq.heapify(heap)
+    while heap:
+        i = heapq.heappop(heap)[1]
+        price = problem.parameters(i, steps[i]) - problem.parameters(i, ranks[i])
+        if price > left:
+            continue
+        ranks[i], left = steps[i], left - price
+        if (higher := problem.above(i, ranks[i])) is not None:
+            steps[i] = higher
+            heapq.heappush(heap, (-worth(i, ranks[i]), i))
+
+
+def by_claims(problem: Problem, claims: Floats) -> Worth:
+    """`claim / (k (k + 1) ω)`: what one more rank takes off the objective Σ claim/k of D-Rank's equation 3, per parameter."""
+    return lambda i, rank: float(claims[i]) / (rank * (rank + 1) * problem.shapes[i].cost)
+
+
+def integer_ranks(problem: Problem, real: Floats, claims: Floats) -> list[int]:
+    """Integer ranks near `real` within their bounds that spend the budget to within the smallest cost of a group that could still grow.
+
+    Rounds down, takes back what bounds or a transfer put above the budget, then hands out what is left, both by the claims.
+    """
+    ranks = settled(problem, real)
+    cut_back(problem, ranks, by_claims(problem, claims))
+    top_up(problem, ranks, by_claims(problem, claims))
+    return ranks
+
+
+def whole_parts(problem: Problem, real: Floats, claims: Floats) -> list[int]:
+    """Real ranks rounded down, within bounds and budget, with nothing handed out."""
+    ranks = settled(problem, real)
+    cut_back(problem, ranks, by_claims(problem, claims))
+    return ranks

@@ -1,102 +1,92 @@
-"""Real-valued ranks for the groups of one projection type under its budget, and their rebalancing between types."""
+"""Real-valued ranks that spend one budget: each rule spreads it by a weight, within the bounds of every group."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import bisect
 
 import numpy as np
-from numpy.typing import NDArray
 
-from drank.plan import Shape
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """The groups of one projection type with the density (effective rank) of each, and the parameters they may hold together."""
-
-    shapes: tuple[Shape, ...]
-    density: Floats
-    budget: int
-
-    @property
-    def costs(self) -> Floats:
-        """ω of each group."""
-        return np.array([shape.cost for shape in self.shapes], dtype=np.float64)
-
-    @property
-    def caps(self) -> Floats:
-        """The largest rank that each group can use."""
-        return np.array([shape.max_rank for shape in self.shapes], dtype=np.float64)
+from drank.allocators.densities import DENSITIES, positive
+from drank.allocators.evidence import Floats
+from drank.allocators.options import Options
+from drank.allocators.problem import Problem
 
 
-def closed_form(density: Floats, costs: Floats, budget: float, caps: Floats) -> Floats:
-    """The real ranks that minimise Σ density/rank under Σ rank · cost = budget and 1 ≤ rank ≤ cap.
+def level(base: Floats, slope: Floats, costs: Floats, budget: float, low: Floats, high: Floats) -> Floats:
+    """The real ranks `base + t · slope`, held between their bounds, with t such that `Σ rank · cost` is the budget; slopes are positive.
 
-    D-Rank (arXiv:2509.25622), equation 7, `k = T / Σ sqrt(R ω) · sqrt(R / ω)`; groups that it would put past a bound are held there and
-    the others share what remains by the same rule, which is the optimum under the bounds. All ranks are 1 where the budget allows less,
-    and all are at their caps where it allows more.
+    All ranks are at their lower bounds where the budget allows less, and all at their upper ones where it allows more.
     """
-    slope = np.sqrt(density / costs)
-    if (costs * caps).sum() <= budget:
-        return caps.copy()
-    if costs.sum() >= budget:
-        return np.ones_like(caps)
-    # What is spent grows with the common factor, linearly between the points where a group leaves or meets a bound.
-    points = np.sort(np.concatenate([1 / slope, caps / slope]))
-    spent = np.array([(costs * np.clip(point * slope, 1, caps)).sum() for point in points])
-    after = int(np.searchsorted(spent, budget))
-    middle = slope * (points[after - 1] + points[after]) / 2
-    free = (middle > 1) & (middle < caps)
-    held = np.where(middle >= caps, caps, 1.0)
+
+    def ranks(t: float) -> Floats:
+        return np.clip(base + t * slope, low, high)
+
+    if costs @ high <= budget:
+        return high.copy()
+    if costs @ low >= budget:
+        return low.copy()
+    # What is spent grows with t, linearly between the points where a group leaves or meets a bound.
+    points = np.sort(np.concatenate([(low - base) / slope, (high - base) / slope]))
+    after = bisect.bisect_left(points, budget, 1, len(points) - 1, key=lambda t: float(costs @ ranks(t)))
+    middle = base + slope * (points[after - 1] + points[after]) / 2
+    free = (middle > low) & (middle < high)
+    held = np.clip(middle, low, high)
     if not free.any():  # the budget is what the groups at their bounds cost, give or take a rounding error
         return held
-    factor = (budget - (costs * held)[~free].sum()) / (costs * slope)[free].sum()
-    return np.where(free, factor * slope, held)
+    t = (budget - costs[~free] @ held[~free] - costs[free] @ base[free]) / (costs[free] @ slope[free])
+    return np.where(free, np.clip(base + t * slope, low, high), held)
 
 
-def uniform(problem: Problem, options: dict[str, Any]) -> Floats:
-    """The same share of its parameters for every group."""
-    dense = sum(shape.dense_parameters for shape in problem.shapes)
-    wanted = np.array([problem.budget * shape.dense_parameters / dense / shape.cost for shape in problem.shapes])
-    return np.clip(wanted, 1, problem.caps)
+def closed_form(density: Floats, costs: Floats, budget: float, low: Floats, high: Floats) -> Floats:
+    """The real ranks that minimise Σ density/rank under Σ rank · cost = budget and low ≤ rank ≤ high.
 
-
-def by_density(problem: Problem, options: dict[str, Any]) -> Floats:
-    """D-Rank's ranks, in proportion to sqrt(density / cost)."""
-    return closed_form(problem.density, problem.costs, problem.budget, problem.caps)
-
-
-def random(problem: Problem, options: dict[str, Any]) -> Floats:
-    """Ranks drawn at random under the same budget: a control that any sensible allocation must beat."""
-    seed = [int(options["seed"]), *problem.shapes[0].role.encode()]
-    draws = np.random.default_rng(seed).lognormal(sigma=2.0, size=len(problem.shapes))
-    return closed_form(draws, problem.costs, problem.budget, problem.caps)
-
-
-def full(problem: Problem, options: dict[str, Any]) -> Floats:
-    """Every group at the rank where its factors are exact, whatever the budget: a control that must equal the dense model."""
-    return problem.caps
-
-
-ALLOCATORS: dict[str, Callable[[Problem, dict[str, Any]], Floats]] = {
-    "uniform": uniform,
-    "effective-rank": by_density,
-    "random": random,
-    "full": full,
-}
-"""The allocators by name."""
-
-
-def rebalance(ranks: dict[str, Floats], beta: float) -> dict[str, Floats]:
-    """Real ranks with the share β of every Q and K rank moved to V, spread evenly over V's groups.
-
-    D-Rank (arXiv:2509.25622), equations 9 to 12: ranks move, not parameters, so where V costs less than Q (grouped-query attention) part
-    of the budget falls free, which the rounding hands out again.
+    D-Rank (arXiv:2509.25622), equation 7, `k = T / Σ sqrt(R ω) · sqrt(R / ω)`; groups that it would put past a bound are held there and
+    the others share what remains by the same rule, which is the optimum under the bounds.
     """
-    moved = beta * (ranks["q"].sum() + ranks["k"].sum())
-    changed = {role: ranks[role] * (1 - beta) for role in ("q", "k")}
-    return ranks | changed | {"v": ranks["v"] + moved / len(ranks["v"])}
+    return level(np.zeros_like(costs), np.sqrt(density / costs), costs, budget, low, high)
+
+
+def spread(problem: Problem, base: Floats, slope: Floats) -> Floats:
+    """`level` with the costs, the budget and the bounds of a problem."""
+    low, high = bounds(problem)
+    return level(base, slope, problem.costs, problem.budget, low, high)
+
+
+def bounds(problem: Problem) -> tuple[Floats, Floats]:
+    """The lowest and the highest rank of each group."""
+    return np.array(problem.low, dtype=np.float64), np.array(problem.high, dtype=np.float64)
+
+
+def uniform(problem: Problem, options: Options) -> Floats:
+    """The same share of its parameters for every group."""
+    return spread(problem, np.zeros_like(problem.costs), problem.sizes / problem.costs)
+
+
+def densities_of(problem: Problem, options: Options) -> Floats:
+    """The density of each group by the measure that the options name, all above zero."""
+    density, energies = DENSITIES[options.density], problem.evidence.energies
+    values = [density(energies[shape.name], rank) for shape, rank in zip(problem.shapes, problem.uniform, strict=True)]
+    return positive(np.array(values))
+
+
+def by_density(problem: Problem, options: Options) -> Floats:
+    """D-Rank's ranks, in proportion to sqrt(density / cost)."""
+    return closed_form(densities_of(problem, options), problem.costs, problem.budget, *bounds(problem))
+
+
+def random(problem: Problem, options: Options) -> Floats:
+    """Ranks drawn at random under the same budget: a control that any sensible allocation must beat.
+
+    Every kind of projection draws from its own seed, so that one draw serves every ratio and scope.
+    """
+    draws = np.empty(len(problem.shapes))
+    kinds = np.array([shape.kind for shape in problem.shapes])
+    for kind in dict.fromkeys(kinds.tolist()):
+        generator = np.random.default_rng([int(options.seed), *kind.encode()])
+        draws[kinds == kind] = generator.lognormal(sigma=2.0, size=int((kinds == kind).sum()))
+    return closed_form(draws, problem.costs, problem.budget, *bounds(problem))
+
+
+def full(problem: Problem, options: Options) -> Floats:
+    """Every group at the rank where its factors are exact, whatever the budget: a control that must equal the dense model."""
+    return np.array([shape.max_rank for shape in problem.shapes], dtype=np.float64)

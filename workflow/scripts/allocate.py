@@ -5,13 +5,16 @@ from drank.steplog import start
 start(snakemake.log[0])
 
 from dataclasses import replace
+from pathlib import Path
 
 from drank.allocators import allocate
+from drank.evidence import read_evidence
 from drank.files import read_json, write_text
-from drank.spectra import read_summary
 
-shapes, density = read_summary(snakemake.input.summary)
-names = snakemake.wildcards
-plan = allocate(shapes, density, float(names.ratio), snakemake.params.settings, model=names.model, method=names.method)
-plan = replace(plan, calibration=read_json(snakemake.input.summary)["calibration"])
+inputs, names, settings = snakemake.input, snakemake.wildcards, snakemake.params.settings
+evidence = read_evidence(inputs.spectra, **{key: inputs.get(key) for key in ("slopes", "moments", "sensitivity")})
+if inputs.get("choice"):
+    settings = {**settings, "mix": read_json(inputs.choice)["mix"]}
+plan = allocate(evidence, float(names.ratio), settings, model=names.model, method=names.method)
+plan = replace(plan, calibration=read_json(Path(inputs.spectra) / "summary.json")["calibration"])
 write_text(snakemake.output[0], plan.to_json())
