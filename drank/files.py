@@ -33,6 +33,27 @@ def replacing(path: str | Path) -> Iterator[Path]:
         _remove(temporary)
 
 
+@contextmanager
+def resuming(directory: str | Path, facts: Any) -> Iterator[Path]:
+    """A folder beside `directory` that takes its place when the block ends without an error, and is kept when it does not.
+
+    A later run with equal `facts`, anything JSON can hold, gets the folder with all that an interrupted one had written there, of which
+    only what was moved into it whole (`replacing`) can be trusted. Work for other facts is discarded.
+    """
+    directory = Path(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    partial = directory.with_name(f".{directory.name}.{key}.partial")
+    for stale in directory.parent.glob(f".{glob.escape(directory.name)}.*.partial"):
+        if stale != partial:
+            _remove(stale)
+    partial.mkdir(exist_ok=True)
+    yield partial
+    if directory.is_dir():
+        shutil.rmtree(directory)
+    os.replace(partial, directory)
+
+
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import drank
-from drank.files import read_json, replacing, write_json, write_text
+from drank.files import read_json, replacing, resuming, write_json, write_text
 
 ROOT = Path(drank.__file__).parents[1]
 
@@ -92,3 +92,38 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path):
     (tmp_path / ".other.json.9.part").write_text("")
     write_text(tmp_path / "plan.json", "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.json.9.part", "plan.json"]
+
+
+def test_interrupted_work_is_gone_on_with_by_a_run_for_the_same_facts(tmp_path):
+    target = tmp_path / "moments"
+    with pytest.raises(KeyboardInterrupt), resuming(target, {"seed": 13, "code": "a"}) as partial:
+        write_text(partial / "layer-0", "zero")
+        raise KeyboardInterrupt
+    assert not target.exists()
+    with resuming(target, {"code": "a", "seed": 13}) as partial:
+        assert (partial / "layer-0").read_text() == "zero"
+        write_text(partial / "layer-1", "one")
+    assert sorted(path.name for path in target.iterdir()) == ["layer-0", "layer-1"]
+    assert [path.name for path in tmp_path.iterdir()] == ["moments"]
+
+
+def test_interrupted_work_for_other_facts_is_discarded_and_nothing_else(tmp_path):
+    (tmp_path / ".moments-2.0.partial").mkdir()
+    with pytest.raises(ZeroDivisionError), resuming(tmp_path / "moments", {"seed": 13}) as partial:
+        write_text(partial / "layer-0", "old")
+        raise ZeroDivisionError
+    with resuming(tmp_path / "moments", {"seed": 14}) as partial:
+        assert list(partial.iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".moments-2.0.partial", "moments"]
+
+
+def test_resumed_work_replaces_what_was_there(tmp_path):
+    for facts in ({"seed": 13}, {"seed": 14}):
+        with resuming(tmp_path / "moments", facts) as partial:
+            write_json(partial / f"{facts['seed']}.json", facts)
+    assert [path.name for path in (tmp_path / "moments").iterdir()] == ["14.json"]
+
+
+def test_facts_that_json_cannot_hold_are_refused_before_the_work(tmp_path):
+    with pytest.raises(TypeError), resuming(tmp_path / "moments", {"seed": object()}):
+        pytest.fail("the work was begun")

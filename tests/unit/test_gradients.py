@@ -1,0 +1,96 @@
+"""Gradients on disk: resuming, and the errors; what they are for each family is a contract test."""
+
+from __future__ import annotations
+
+import math
+import shutil
+
+import pytest
+import torch
+
+from drank.backward import loss_gradient
+from drank.files import file_hash, read_json
+from drank.gradients import collect, read_gradients
+from drank.streams import NonFiniteError, open_stream, run_block
+from tests.unit.interrupted import LAYERS, Killed, kill_after, small_llama, windows
+
+
+def test_the_loss_and_its_gradient_are_those_of_the_model_itself():
+    model, ids = small_llama(torch.float64), windows()
+    stream = open_stream(model, ids, len(ids))
+    for layer, block in enumerate(model.model.layers):
+        stream.states = run_block(block, layer, stream)
+    loss, gradient = loss_gradient(model, stream.states[0], ids)
+    expected = model(ids, labels=ids).loss.item() * ids[:, 1:].numel()
+    assert loss == pytest.approx(expected, rel=1e-6)
+    moved = stream.states[0].clone()
+    moved[2, 3, 4] += 1e-3
+    assert (loss_gradient(model, moved, ids)[0] - loss) / 1e-3 == pytest.approx(gradient[2, 3, 4].item(), rel=1e-2)
+    assert not gradient[:, -1].any(), "what follows the last token is not predicted"
+
+
+def test_gradients_predict_what_a_small_change_of_a_weight_does(tmp_path):
+    model, ids = small_llama(torch.float64), windows()
+    collect(model, ids, tmp_path / "gradients", {"seed": 2})
+    loss = read_json(tmp_path / "gradients/facts.json")["loss"]
+    for layer, name, role in ((0, "self_attn.q_proj", "q"), (1, "mlp.up_proj", "up"), (2, "mlp.down_proj", "down")):
+        gradient = read_gradients(tmp_path / "gradients", layer, role)
+        weight = model.model.layers[layer].get_submodule(name).weight
+        step = gradient.mT * (1e-3 / gradient.norm())
+        with torch.no_grad():
+            weight += step
+            changed = model(ids, labels=ids).loss.item() - loss
+            weight -= step
+        assert changed == pytest.approx((gradient.mT * step).sum().item(), rel=0.02)
+
+
+def test_a_killed_backward_pass_goes_on_where_it_was_with_the_same_result(tmp_path, monkeypatch):
+    """Killed before any of the moves and removals that it makes, forward and backward."""
+    model = small_llama()
+    with monkeypatch.context() as patched:
+        events = kill_after(patched, 1000)
+        collect(model, windows(), tmp_path / "whole", {"seed": 2}, 2)
+    assert len(events) > 5 * LAYERS
+    for event in range(len(events)):
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            kill_after(patched, event)
+            collect(model, windows(), tmp_path / "killed", {"seed": 2}, 2)
+        assert not (tmp_path / "killed").exists()
+        with monkeypatch.context() as patched:
+            redone = kill_after(patched, 1000)
+            collect(model, windows(), tmp_path / "killed", {"seed": 2}, 2)
+        finished = {done for done in events[:event] if "layer" in done}
+        assert not finished & set(redone), "a layer that was finished is not done again"
+        assert file_hash(tmp_path / "killed") == file_hash(tmp_path / "whole")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]
+        shutil.rmtree(tmp_path / "killed")
+
+
+def test_partial_work_for_other_facts_is_discarded(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        kill_after(patched, 8)
+        collect(small_llama(), windows(), tmp_path / "gradients", {"seed": 1})
+    collect(small_llama(), windows().flip(0), tmp_path / "gradients", {"seed": 2})
+    collect(small_llama(), windows().flip(0), tmp_path / "fresh", {"seed": 2})
+    assert file_hash(tmp_path / "gradients") == file_hash(tmp_path / "fresh")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fresh", "gradients"]
+
+
+def test_windows_that_predict_nothing_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="windows of one token predict nothing; set `length`"):
+        collect(small_llama(), windows()[:, :1], tmp_path / "gradients", {})
+
+
+def test_a_head_that_is_not_finite_is_named_with_the_remedy(tmp_path):
+    model = small_llama()
+    model.lm_head.weight.data[3] = math.inf
+    with pytest.raises(NonFiniteError, match=r"the loss that follows the last block.*not finite in torch.float32; run in float32"):
+        collect(model, windows(), tmp_path / "gradients", {})
+
+
+def test_gradients_that_are_not_finite_name_the_layer(tmp_path):
+    """Forward everything is finite; backward the gradient overflows half precision in the middle block."""
+    model = small_llama()
+    model.model.layers[1].register_full_backward_hook(lambda _m, inputs, _o: tuple(value * math.inf for value in inputs))
+    with pytest.raises(NonFiniteError, match="layer 1: the gradients of the loss inside the block are not finite"):
+        collect(model, windows(), tmp_path / "gradients", {})

@@ -1,0 +1,21 @@
+"""Differentiate the loss on calibration text with respect to every projection of a model."""
+
+from drank.steplog import start
+
+start(snakemake.log[0])
+
+from drank.compute import prepare
+from drank.corpora.windows import read_tokens
+from drank.files import file_hash
+from drank.gradients import collect
+from drank.residency import open_skeleton
+from drank.sources import model_directory
+
+options, compute = snakemake.params.calibration, snakemake.params.compute
+device = prepare(compute, snakemake.threads)
+tokens = read_tokens(snakemake.input.tokens)
+windows = tokens.sample(options["length"], options["windows"], options["seed"])
+model = open_skeleton(model_directory(snakemake.input.source), compute["dtype"], device)
+hashes = {"text_sha256": tokens.text_sha256, "tokens_sha256": tokens.ids_sha256, "source_sha256": file_hash(snakemake.input.source)}
+key = {"code": snakemake.params.code, "compute": compute}
+collect(model, windows, snakemake.output[0], {**options, **hashes}, options["batch"], key)
