@@ -10,25 +10,28 @@ from drank.lowrank import LowRankLinear
 from drank.moments import check_finite, collecting, open_stream, run_block
 from drank.plan import Plan
 from drank.sources import Checkpoint
-from drank.spectra import read_coefficients
+from drank.spectra import read_bases
 from drank.steplog import progress
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
     from transformers import PreTrainedModel
+
+ORDERS = ("in-order", "at-once")
+"""Whether a block is refitted to what its refitted predecessors produce, or all blocks to one pass of the model as it was."""
 
 
 def factors_of(checkpoint: Checkpoint, plan: Plan, spectra: str | Path) -> dict[str, tuple[Tensor, Tensor]]:
     """Basis (d1, k) and coefficients (k, n·d2), float64, of every factored group of a plan, by name.
 
-    With V the leading right singular vectors of L W: `C = Vᵀ` and `B = W V`, the best rank-k product under that weighting.
+    The first rows of C and D as the spectra hold them, and `B = W Dᵀ`: the best rank-k product under their weighting.
     """
     kept = [group for group in plan.groups if not group.dense]
-    sliced = read_coefficients(spectra, {group.shape.name: group.rank for group in kept})
+    bases = read_bases(spectra, {group.shape.name: group.rank for group in kept})
     result = {}
     for group in progress(kept, "factors, group"):
-        coefficients = sliced[group.shape.name].double()
-        result[group.shape.name] = (checkpoint.group_matrix(group.shape) @ coefficients.mT, coefficients)
+        coefficients, duals = (part.double() for part in bases.pop(group.shape.name))
+        result[group.shape.name] = (checkpoint.group_matrix(group.shape) @ duals.mT, coefficients)
     return result
 
 
@@ -48,26 +51,34 @@ def refit_coefficients(basis: Tensor, coefficients: Tensor, gram: Tensor, matrix
     return coefficients + along @ ((along.mT @ residual) / values[excited][:, None])
 
 
-def refit(model: PreTrainedModel, checkpoint: Checkpoint, windows: Tensor, batch: int = 8) -> None:
-    """Refit the coefficients of a compressed model in place, block by block: each sees the inputs its refitted predecessors produce.
+def refit(model: PreTrainedModel, checkpoint: Checkpoint, windows: Tensor, batch: int = 8, order: str = "in-order") -> None:
+    """Refit the coefficients of a compressed model in place to the inputs that it really sees, block by block.
 
-    The moments of a block's own inputs are taken with its projections compressed and not yet refitted. `windows` are the calibration
-    windows of token ids, (windows, tokens). Raises NonFiniteError naming the layer.
+    "in-order": the inputs of a block are those that its refitted predecessors produce (D-Rank, arXiv:2509.25622).
+    "at-once": those that the model produces before anything is refitted, so that one pass serves all blocks (Basis Sharing,
+    arXiv:2410.03765). Either way the block's own projections are not yet refitted when its moments are taken. `windows` are the
+    calibration windows of token ids, (windows, tokens). Raises NonFiniteError naming the layer, ValueError for another order.
     """
-    import torch
-
-    family = family_of(model.config.model_type)
+    if order not in ORDERS:
+        raise ValueError(f"refit order {order!r} is unknown; known: {', '.join(ORDERS)}")
+    family = family_of(model.config)
     stream = open_stream(model, windows, batch)
     for layer, block in enumerate(progress(blocks_of(model), "refit, block")):
-        with collecting(block, family) as grams:
-            run_block(block, layer, stream)
-        check_finite(grams, layer)
-        for projection in family.projections:
-            module = block.get_submodule(projection.path)
-            if isinstance(module, LowRankLinear):
-                basis, coefficients = (part.weight.detach().double().mT for part in (module.basis, module.coefficients))
-                matrix = checkpoint.matrix(layer, projection.role).to(basis.device)
-                fitted = refit_coefficients(basis, coefficients, grams[projection.reads], matrix)
-                with torch.no_grad():
-                    module.coefficients.weight.copy_(fitted.mT)
-        stream.states = run_block(block, layer, stream)
+        with collecting(block, family) as statistics:
+            leaving = run_block(block, layer, stream)
+        check_finite(statistics, layer)
+        _refit_block(block, layer, checkpoint, statistics)
+        stream.states = run_block(block, layer, stream) if order == "in-order" else leaving
+
+
+def _refit_block(block: nn.Module, layer: int, checkpoint: Checkpoint, statistics: dict[str, Tensor]) -> None:
+    import torch
+
+    for projection in checkpoint.family.projections:
+        module = block.get_submodule(projection.path)
+        if isinstance(module, LowRankLinear):
+            basis, coefficients = (part.weight.detach().double().mT for part in (module.basis, module.coefficients))
+            matrix = checkpoint.matrix(layer, projection.role).to(basis.device)
+            fitted = refit_coefficients(basis, coefficients, statistics[projection.reads].to(basis.device), matrix)
+            with torch.no_grad():
+                module.coefficients.weight.copy_(fitted.mT)

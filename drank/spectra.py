@@ -1,34 +1,28 @@
-"""Spectra: the squared singular values of `A = L W`, their effective rank, and right factors of which every prefix is optimal.
-
-One eigendecomposition of the smaller side serves every rank. With G = LᵀL, the best rank-k product under ‖L(W − BC)‖ has `C = V_kᵀ`
-and `B = W V_k`, V_k the leading right singular vectors of A (Eckart-Young), so L is never inverted and may be singular.
-"""
+"""Spectra of a model: λ, effective rank and the bases of every group under one weighting, as a directory with a file per first layer."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.families import family_of
-from drank.files import replacing, write_text
-from drank.moments import read_moments
+from drank.decomposition import decompose
+from drank.files import read_json, resuming, write_text
+from drank.moments import NonFiniteError
 from drank.plan import Shape
 from drank.sources import Checkpoint
+from drank.statistics import layer_file, read_layer, write_layer
 from drank.steplog import progress
-from drank.weightings import WEIGHTINGS
+from drank.weighing import Weighing
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
-EXCITED = 1e-12
-"""Share of the largest λ below which a direction counts as one that calibration never excited."""
 
-
-def effective_rank(energies: Any) -> float:
+def effective_rank(energies: Iterable[float]) -> float:
     """exp of the Shannon entropy of λ/Σλ, between 1 and the number of non-zero λ; 1 for a spectrum of zeros.
 
     D-Rank (arXiv:2509.25622), equations 1 and 2: natural logarithm, squared singular values.
@@ -39,111 +33,94 @@ def effective_rank(energies: Any) -> float:
     return math.exp(-math.fsum(share * math.log(share) for share in shares if share > 0))  # a share may be too small for a float
 
 
-def square_root(gram: Tensor) -> Tensor:
-    """A matrix S with SᵀS = `gram`: upper Cholesky factor where that exists, else from the eigendecomposition (semidefinite)."""
-    import torch
+def decompose_model(
+    checkpoint: Checkpoint,
+    directory: str | Path,
+    *,
+    moments: str | Path,
+    gradients: str | Path | None = None,
+    weighting: str = "whitening",
+    options: Mapping[str, float] | None = None,
+    group: int = 1,
+    facts: Mapping[str, Any],
+    device: str = "cpu",
+    key: Any = None,
+) -> None:
+    """Write the spectra of all groups of a model as a directory: one file per first layer, and `summary.json`.
 
-    lower, failed = torch.linalg.cholesky_ex(gram)
-    if not failed:
-        return lower.mT
-    values, vectors = torch.linalg.eigh(gram)
-    return values.clamp(min=0).sqrt()[:, None] * vectors.mT
+    `layer-XXX.safetensors` holds for each group whose first layer is XXX `{name}.energies`, λ in descending order, float64 (r,), and
+    `{name}.coefficients`, the rows C, float32 (r, n·d2), with r = min(d1, n·d2); with a right factor also `{name}.duals`, D = C R Rᵀ.
+    The summary holds `facts`, and the shape, effective rank and total energy of each group.
 
-
-def decompose(matrix: Tensor, gram: Tensor | None) -> tuple[Tensor, Tensor]:
-    """λ in descending order, (min(d1, width),), and C = Vᵀ, (min(d1, width), width), of `A = L matrix` with LᵀL = `gram`.
-
-    `matrix` is (d1, width) and float64, `gram` (d1, d1) or None for the identity. The rows of C are orthonormal. Directions that A never
-    excites, because the moments or the matrix lack rank, come last in the order of plain SVD, so that the full rank reproduces `matrix`.
+    A run that was interrupted goes on at the first layer it had reached where the arguments, and `key` (whatever else decides the result:
+    code, device), are the same. Raises NonFiniteError naming the layer where a statistic or a weight is not finite, and what `Weighing`
+    raises.
     """
+    weighing = Weighing(checkpoint, weighting, options or {}, moments, gradients, device)
+    shapes = checkpoint.shapes(group)
+    same = {"facts": facts, "key": key, "model": str(checkpoint.directory), "group": group}
+    with resuming(directory, {**same, "weighting": weighting, "options": weighing.options}) as partial:
+        for layer in progress(sorted({shape.layers[0] for shape in shapes}), "spectra, layer"):
+            if not layer_file(partial, layer).exists():
+                members = sorted((shape for shape in shapes if shape.layers[0] == layer), key=weighing.key)
+                write_layer(partial, layer, {name: t for shape in members for name, t in _spectrum(checkpoint, shape, weighing).items()})
+        _write_summary(partial, shapes, facts)
+
+
+def _spectrum(checkpoint: Checkpoint, shape: Shape, weighing: Weighing) -> dict[str, Tensor]:
+    """What the file of a layer holds of one group."""
     import torch
 
-    rows, width = matrix.shape
-    if width <= rows:
-        weighted = matrix if gram is None else gram @ matrix
-        values, vectors = torch.linalg.eigh(matrix.mT @ weighted)
-    else:
-        weighted = matrix if gram is None else square_root(gram) @ matrix
-        values, left = torch.linalg.eigh(weighted @ weighted.mT)
-    energies = values.flip(0).clamp(min=0)
-    excited = int((energies > EXCITED * energies[0]).sum()) if energies[0] > 0 else 0
-    if width <= rows:
-        right = vectors.flip(1)[:, :excited]
-    else:
-        right = _orthonormal(weighted.mT @ left.flip(1)[:, :excited])
-    if excited < len(energies):
-        right = _completed(matrix, right, len(energies))
-        energies[excited:] = 0
-    return energies, right.mT.contiguous()
+    matrix = checkpoint.group_matrix(shape).to(weighing.device)
+    if not matrix.isfinite().all():
+        raise NonFiniteError(f"{shape.name}: the weights are not finite; fetch the model again")
+    left, right = weighing.sides(shape)
+    found = decompose(matrix, left, right)
+    tensors = {"energies": found.energies, "coefficients": found.coefficients.to(torch.float32)}
+    if weighing.weighting.right_of is not None:
+        tensors["duals"] = found.duals.to(torch.float32)
+    return {f"{shape.name}.{part}": tensor.cpu() for part, tensor in tensors.items()}
 
 
-def _orthonormal(columns: Tensor) -> Tensor:
-    """Orthonormal columns whose every prefix spans what the same prefix of `columns` does.
-
-    Dividing by σ instead would lose orthogonality, and with it W = W V Vᵀ at full rank, by up to eps · (σ_max / σ_min)².
-    """
-    import torch
-
-    return torch.linalg.qr(columns).Q
-
-
-def _completed(matrix: Tensor, right: Tensor, count: int) -> Tensor:
-    """`right` made up to `count` directions, (width, count), with those that are best for what of `matrix` it leaves over."""
-    import torch
-
-    rest = matrix - (matrix @ right) @ right.mT
-    directions = torch.linalg.svd(rest, full_matrices=False).Vh[: count - right.shape[1]].mT
-    return _orthonormal(torch.cat([right, directions], dim=1))
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """The decomposition of one group: its shape, λ (float64), and C = Vᵀ at full rank (float32)."""
-
-    shape: Shape
-    energies: Tensor
-    coefficients: Tensor
-
-
-def spectra_of(checkpoint: Checkpoint, moments: str | Path, weighting: str, group: int, device: str = "cpu") -> Iterator[Spectrum]:
-    """The spectra of all groups of a model under one weighting, from its weights and the moments of its inputs."""
-    import torch
-
-    reads = {projection.role: projection.reads for projection in family_of(checkpoint.model_type).projections}
-    for shape in progress(checkpoint.shapes(group), "spectra, group"):
-        grams = [read_moments(moments, layer, reads[shape.role]).to(device) for layer in shape.layers]
-        energies, coefficients = decompose(checkpoint.group_matrix(shape).to(device), WEIGHTINGS[weighting](grams))
-        yield Spectrum(shape, energies.cpu(), coefficients.to("cpu", torch.float32))
-
-
-def write_spectra(path: str | Path, spectra: Iterable[Spectrum], facts: dict[str, Any]) -> None:
-    """Write spectra as `path` (safetensors, λ and C of each group) and, with the same stem, a JSON summary of their effective ranks."""
-    from safetensors.torch import save_file
-
-    tensors, rows = {}, []
-    for spectrum in spectra:
-        shape = spectrum.shape
-        tensors[f"{shape.name}.energies"] = spectrum.energies.cpu()
-        tensors[f"{shape.name}.coefficients"] = spectrum.coefficients.cpu()
-        summary = {"group": shape.name, "role": shape.role, "layers": shape.layers, "rows": shape.rows, "columns": shape.columns}
-        rows.append(summary | {"max_rank": shape.max_rank, "effective_rank": effective_rank(spectrum.energies.tolist())})
-    with replacing(path) as temporary:
-        save_file(tensors, temporary)
+def _write_summary(directory: Path, shapes: list[Shape], facts: Mapping[str, Any]) -> None:
+    rows = []
+    for shape in shapes:
+        energies = read_layer(directory, shape.layers[0], f"{shape.name}.energies").tolist()
+        row = {"group": shape.name, "role": shape.role, "layers": shape.layers, "rows": shape.rows, "columns": shape.columns}
+        density = {"max_rank": shape.max_rank, "effective_rank": effective_rank(energies), "energy": math.fsum(energies)}
+        rows.append(json.dumps(row | density))
     head = "".join(f" {json.dumps(key)}: {json.dumps(value)},\n" for key, value in facts.items())
-    lines = ",\n  ".join(json.dumps(row) for row in rows)
-    write_text(Path(path).with_suffix(".json"), f'{{\n{head} "groups": [\n  {lines}\n ]\n}}\n')
+    lines = ",\n  ".join(rows)
+    write_text(directory / "summary.json", f'{{\n{head} "groups": [\n  {lines}\n ]\n}}\n')
 
 
-def read_summary(path: str | Path) -> tuple[list[Shape], dict[str, float]]:
-    """The shapes of all groups and their effective ranks by group name, from the JSON summary."""
-    groups = json.loads(Path(path).read_text("utf-8"))["groups"]
+def read_summary(directory: str | Path) -> tuple[list[Shape], dict[str, float]]:
+    """The shapes of all groups and their effective ranks by group name."""
+    groups = read_json(Path(directory) / "summary.json")["groups"]
     shapes = [Shape(row["role"], tuple(row["layers"]), row["rows"], row["columns"]) for row in groups]
     return shapes, {row["group"]: row["effective_rank"] for row in groups}
 
 
-def read_coefficients(path: str | Path, ranks: dict[str, int]) -> dict[str, Tensor]:
-    """The first `rank` rows of C for each named group; only these are read from the file."""
+def read_energies(directory: str | Path) -> dict[str, np.ndarray]:
+    """λ of every group in descending order, float64 (r,), by name."""
     from safetensors import safe_open
 
-    with safe_open(path, framework="pt") as file:
-        return {name: file.get_slice(f"{name}.coefficients")[:rank] for name, rank in ranks.items()}
+    shapes, _ = read_summary(directory)
+    found: dict[str, np.ndarray] = {}
+    for layer in sorted({shape.layers[0] for shape in shapes}):
+        with safe_open(layer_file(directory, layer), framework="numpy") as file:
+            found |= {shape.name: file.get_tensor(f"{shape.name}.energies") for shape in shapes if shape.layers[0] == layer}
+    return {shape.name: found[shape.name] for shape in shapes}
+
+
+def read_bases(directory: str | Path, ranks: Mapping[str, int]) -> dict[str, tuple[Tensor, Tensor]]:
+    """The first `rank` rows of C and D, float32 (rank, n·d2), of each group named; only these are read. B = W Dᵀ, and D may be C itself."""
+    from safetensors import safe_open
+
+    first = {shape.name: shape.layers[0] for shape in read_summary(directory)[0]}
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    for name, rank in ranks.items():
+        with safe_open(layer_file(directory, first[name]), framework="pt") as file:
+            coefficients, duals, stored = file.get_slice(f"{name}.coefficients")[:rank], f"{name}.duals", file.keys()
+            found[name] = (coefficients, file.get_slice(duals)[:rank] if duals in stored else coefficients)
+    return found

@@ -1,31 +1,96 @@
-"""What the SVD sees: each weighting gives the Gram matrix LᵀL of the left factor in `A = L W`.
+"""What the SVD sees: each weighting makes the factors of `A = L W R` from statistics of the inputs and of the gradients.
 
-Only LᵀL is ever needed: the right singular vectors of A are the eigenvectors of `Wᵀ (LᵀL) W`, whichever square root L is taken.
+A weighting gives `LᵀL` and `R Rᵀ`, for no more is needed: which square roots are taken changes neither the singular values nor the
+factors. For a group of n layers the left factor is one, shared as the basis is, and the right one has a block for each layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Options = Mapping[str, float]
 
-def identity(grams: list[Tensor]) -> Tensor | None:
-    """None, which stands for the identity: plain SVD of W."""
-    return None
+MOMENT, ABSOLUTE = "{reads}", "{reads}.absolute"
+"""Names of statistics in the moments of a layer: XᵀX and mean |x| of the input that a projection reads."""
+
+FISHER_ROWS, OUTPUTS = "{role}.rows", "{role}.outputs"
+"""Names of statistics in the gradients of a layer: squared gradients by row of W, and the second moment at the output."""
 
 
-def whitening(grams: list[Tensor]) -> Tensor | None:
-    """The summed second moment Σ XᵀX of the group's layers, (d1, d1).
+@dataclass(frozen=True)
+class Weighting:
+    """One way to weigh W. `left_of` and `right_of` name the statistics that its two functions take, a tensor for each layer of a group.
 
-    SVD-LLM (arXiv:2403.07378) for one layer, Basis Sharing (arXiv:2410.03765) and D-Rank (arXiv:2509.25622) for several.
+    `left` gives LᵀL, (d1, d1) or its diagonal (d1,), and `right` a block (d2, d2) of R Rᵀ for each layer; None stands for the identity.
+    `options` are the names and defaults of what it can be told. With `per_token` LᵀL is divided by the number of calibration tokens.
     """
+
+    left_of: str | None = None
+    left: Callable[[list[Tensor], Options], Tensor | None] = lambda statistics, options: None
+    right_of: str | None = None
+    right: Callable[[list[Tensor], Options], list[Tensor] | None] = lambda statistics, options: None
+    options: Options = field(default_factory=dict)
+    per_token: bool = False
+
+    @property
+    def gradients(self) -> bool:
+        """Whether it needs the gradients of the loss beside the moments of the inputs."""
+        return bool({FISHER_ROWS, OUTPUTS} & {self.left_of, self.right_of})
+
+    def settings(self, given: Options) -> dict[str, float]:
+        """The options in full, defaults for those that are not given; raises ValueError naming those it does not have."""
+        if unknown := sorted(given.keys() - self.options.keys()):
+            raise ValueError(f"a weighting has no option {', '.join(unknown)}; it has {', '.join(self.options) or 'none'}")
+        return {**self.options, **given}
+
+
+def summed(statistics: list[Tensor], _options: Options) -> Tensor:
+    """The sum over the layers of a group: what all their tokens together would have given."""
     import torch
 
-    return torch.stack(grams).sum(0)
+    return torch.stack(statistics).sum(0)
 
 
-WEIGHTINGS: dict[str, Callable[[list[Tensor]], Tensor | None]] = {"identity": identity, "whitening": whitening}
-"""The weightings by name; each takes the moments XᵀX of a group's layers, in order."""
+def scaled(statistics: list[Tensor], options: Options) -> Tensor:
+    """diag(mean |x|^2α) over the tokens of all layers: ASVD (arXiv:2312.05821) weighs W by diag(mean |x|^α)."""
+    import torch
+
+    return torch.stack(statistics).mean(0) ** (2 * options["alpha"])
+
+
+def damped_sum(statistics: list[Tensor], options: Options) -> Tensor:
+    """The sum over the layers, with `damping` × its mean diagonal on the diagonal."""
+    total = summed(statistics, options)
+    total.diagonal().add_(options["damping"] * total.diagonal().mean())
+    return total
+
+
+def damped(statistics: list[Tensor], options: Options) -> list[Tensor]:
+    """The moment of each layer, with `damping` × its mean diagonal on the diagonal.
+
+    A layer whose gradients are all zero, beside layers where they are not, takes what the mean over the group adds.
+    """
+    levels = [float(block.diagonal().mean()) for block in statistics]
+    blocks = [block.clone() for block in statistics]
+    for block, level in zip(blocks, levels, strict=True):
+        block.diagonal().add_(options["damping"] * (level or sum(levels) / len(levels)))
+    return blocks
+
+
+WEIGHTINGS: dict[str, Weighting] = {
+    "identity": Weighting(),
+    "fisher-rows": Weighting(FISHER_ROWS, summed),
+    "absolute-mean": Weighting(ABSOLUTE, scaled, options={"alpha": 0.5}),
+    "whitening": Weighting(MOMENT, summed),
+    "kronecker-fisher": Weighting(MOMENT, damped_sum, OUTPUTS, damped, options={"damping": 0.01}, per_token=True),
+}
+"""The weightings by name. identity: plain SVD. fisher-rows: FWSVD (arXiv:2207.00112), L = diag of the roots of the summed squared
+gradients of each row. absolute-mean: ASVD (arXiv:2312.05821). whitening: LᵀL = Σ XᵀX, SVD-LLM (arXiv:2403.07378) for one layer, Basis
+Sharing (arXiv:2410.03765) and D-Rank (arXiv:2509.25622) for several. kronecker-fisher: GFWSVD (arXiv:2505.17974), the Kronecker factors of
+the Fisher matrix as the mean of xxᵀ and that of ggᵀ, g the gradient of the loss at the output, so that Σ_{i > k} λ_i is twice the
+second-order rise of the loss per token."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import copy
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from drank.factors import factors_of, refit_coefficients
+from drank.factors import factors_of, refit, refit_coefficients
+from drank.lowrank import LowRankLinear, convert
+from drank.moments import calibrate
 from drank.plan import Group, Plan, Shape
 from drank.sources import Checkpoint
-from drank.spectra import Spectrum, write_spectra
+from drank.spectra import decompose_model, read_bases
+from tests.unit.toy_calibration import calibrated
 
 
 def draw(rows: int, columns: int, seed: int) -> np.ndarray:
@@ -81,22 +84,105 @@ def test_badly_scaled_bases_are_fitted_too():
     np.testing.assert_allclose(inputs @ basis @ fitted, inputs @ basis @ best, atol=1e-6)
 
 
-def test_factors_are_slices_and_b_is_w_v(tmp_path):
-    """B = W Vᵀ and C = V from the first rows, for factored groups only, whose matrices stand side by side."""
-    directory = tmp_path / "model"
-    directory.mkdir()
-    weights = {layer: torch.from_numpy(draw(5, 6, layer)).float() for layer in range(2)}
-    save_file({f"model.layers.{i}.self_attn.q_proj.weight": weight for i, weight in weights.items()}, directory / "model.safetensors")
-    (directory / "config.json").write_text(json.dumps({"model_type": "llama", "num_hidden_layers": 2}))
-    shape, alone = Shape("q", (0, 1), 6, 5), Shape("o", (0,), 6, 6)
-    right = torch.linalg.qr(torch.from_numpy(draw(10, 6, 9)))[0].T.float().contiguous()
-    spectra = [Spectrum(shape, torch.ones(6).double(), right), Spectrum(alone, torch.ones(6).double(), torch.eye(6))]
-    write_spectra(tmp_path / "s.safetensors", spectra, {})
-    plan = Plan("m", "x", 0.2, {}, (Group(shape, 3.0, 4), Group(alone, 3.0, 6, dense=True)))
-    found = factors_of(Checkpoint(directory), plan, tmp_path / "s.safetensors")
-    assert list(found) == ["q.00-01"]
-    basis, coefficients = found["q.00-01"]
-    assert basis.dtype == coefficients.dtype == torch.float64
-    matrix = torch.cat([weights[0].T, weights[1].T], dim=1).double()
-    assert torch.equal(coefficients, right[:4].double())
-    torch.testing.assert_close(basis, matrix @ right[:4].double().T)
+@pytest.mark.parametrize("weighting", ["whitening", "kronecker-fisher"])
+def test_factors_are_slices_of_the_bases_and_w_duals(weighting, tmp_path):
+    """B = W Dᵀ and C from the first rows, for factored groups only, whose matrices stand side by side."""
+    toy = calibrated(tmp_path)
+    decompose_model(toy.checkpoint, tmp_path / "s", moments=toy.moments, gradients=toy.gradients, weighting=weighting, group=2, facts={})
+    shape, alone, last = Shape("q", (0, 1), 6, 6), Shape("o", (0,), 6, 6), Shape("down", (2,), 9, 6)
+    plan = Plan("m", "x", 0.2, {}, (Group(shape, 3.0, 4), Group(alone, 3.0, 6, dense=True), Group(last, 2.0, 1)))
+    found = factors_of(toy.checkpoint, plan, tmp_path / "s")
+    assert list(found) == ["q.00-01", "down.02"]
+    stored = read_bases(tmp_path / "s", {"q.00-01": 6, "down.02": 6})
+    for name, role, layers, rank in (("q.00-01", "q", (0, 1), 4), ("down.02", "down", (2,), 1)):
+        basis, coefficients = found[name]
+        assert basis.dtype == coefficients.dtype == torch.float64
+        assert torch.equal(coefficients, stored[name][0][:rank].double())
+        torch.testing.assert_close(basis, torch.from_numpy(toy.matrix(role, layers)) @ stored[name][1][:rank].double().mT)
+
+
+@pytest.fixture
+def compressed(tmp_path):
+    """A small Llama in float64 with groups of two layers at low ranks and one projection left dense, its checkpoint, and windows."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 2, "num_hidden_layers": 3, "vocab_size": 50}
+    model = LlamaForCausalLM(LlamaConfig(**sizes, initializer_range=0.3)).double().eval()
+    model.save_pretrained(tmp_path / "model")
+    windows, checkpoint = torch.randint(0, 50, (6, 12)), Checkpoint(tmp_path / "model")
+    calibrate(model, windows, tmp_path / "moments", {}, batch=4)
+    decompose_model(checkpoint, tmp_path / "s", moments=tmp_path / "moments", group=2, facts={})
+    groups = tuple(Group(shape, 1.0, 5, dense=shape.name == "o.01") for shape in checkpoint.shapes(2))
+    plan = Plan("m", "x", 0.5, {}, groups)
+    convert(model, plan, factors_of(checkpoint, plan, tmp_path / "s"))
+    return model, checkpoint, windows
+
+
+def inputs_of(model, windows) -> dict[str, torch.Tensor]:
+    """X of every low-rank projection, one row per token, by module name."""
+    found, handles = {}, []
+    for name, module in model.named_modules():
+        if isinstance(module, LowRankLinear):
+
+            def hook(_module, args, name=name):
+                found[name] = args[0].detach().flatten(0, -2)
+
+            handles.append(module.register_forward_pre_hook(hook))
+    with torch.no_grad():
+        model(windows)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def solved(module, inputs, checkpoint, name) -> torch.Tensor:
+    """(Bᵀ G' B)⁻¹ Bᵀ G' W by least squares on the inputs themselves."""
+    basis, layer = module.basis.weight.detach().mT, int(name.split(".")[2])
+    role = name.rpartition(".")[2].removesuffix("_proj")
+    return torch.linalg.lstsq(inputs @ basis, inputs @ checkpoint.matrix(layer, role)).solution
+
+
+def coefficients_of(model) -> dict[str, torch.Tensor]:
+    found = {name: module.coefficients.weight for name, module in model.named_modules() if isinstance(module, LowRankLinear)}
+    return {name: weight.detach().mT.clone() for name, weight in found.items()}
+
+
+def test_a_refit_at_once_solves_with_the_inputs_of_the_model_as_it_was(compressed):
+    model, checkpoint, windows = compressed
+    before, inputs = copy.deepcopy(model), inputs_of(model, windows)
+    assert len(inputs) == 20, "of 21 projections one is dense"
+    expected = {name: solved(before.get_submodule(name), x, checkpoint, name) for name, x in inputs.items()}
+    refit(model, checkpoint, windows, batch=4, order="at-once")
+    found = coefficients_of(model)
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name], values, rtol=1e-5, atol=1e-6)
+    stale = coefficients_of(before)
+    assert max((found[name] - stale[name]).abs().max() for name in found if ".2." in name) > 1e-3, "the last layer's inputs deviate"
+
+
+def test_a_refit_in_order_solves_with_the_inputs_that_refitted_blocks_produce(compressed):
+    model, checkpoint, windows = compressed
+    expected = copy.deepcopy(model)
+    for layer in range(3):
+        fitted = {}
+        for name, x in inputs_of(expected, windows).items():
+            if f"layers.{layer}." in name:
+                fitted[name] = solved(expected.get_submodule(name), x, checkpoint, name)
+        for name, values in fitted.items():
+            expected.get_submodule(name).coefficients.weight.data = values.mT
+    at_once = copy.deepcopy(model)
+    refit(at_once, checkpoint, windows, order="at-once")
+    refit(model, checkpoint, windows, batch=4)
+    found, once = coefficients_of(model), coefficients_of(at_once)
+    for name, values in coefficients_of(expected).items():
+        torch.testing.assert_close(found[name], values, rtol=1e-5, atol=1e-6)
+        same = torch.allclose(found[name], once[name], rtol=1e-5, atol=1e-6)
+        assert same == (".layers.0." in name), "only the first block sees the same inputs in both orders"
+
+
+def test_another_order_is_refused_before_the_model_is_touched(compressed):
+    model, checkpoint, windows = compressed
+    before = coefficients_of(model)
+    with pytest.raises(ValueError, match="order 'backwards' is unknown; known: in-order, at-once"):
+        refit(model, checkpoint, windows, order="backwards")
+    assert all(torch.equal(values, before[name]) for name, values in coefficients_of(model).items())

@@ -1,4 +1,4 @@
-"""Weightings: what each makes of the moments of a group's layers."""
+"""Weightings: what each makes of the statistics of a group's layers."""
 
 from __future__ import annotations
 
@@ -14,27 +14,76 @@ def inputs() -> list[torch.Tensor]:
     return [torch.randn(50, 6, dtype=torch.float64, generator=generator) for _ in range(3)]
 
 
+def left(name, statistics, **options):
+    weighting = WEIGHTINGS[name]
+    return weighting.left(statistics, weighting.settings(options))
+
+
+def right(name, statistics, **options):
+    weighting = WEIGHTINGS[name]
+    return weighting.right(statistics, weighting.settings(options))
+
+
 def test_whitening_of_a_group_is_the_moment_of_all_its_tokens_together(inputs):
     stacked = torch.cat(inputs)
-    torch.testing.assert_close(WEIGHTINGS["whitening"]([x.T @ x for x in inputs]), stacked.T @ stacked)
+    torch.testing.assert_close(left("whitening", [x.T @ x for x in inputs]), stacked.T @ stacked)
 
 
-def test_whitening_of_one_layer_is_its_moment_and_leaves_it_alone(inputs):
-    gram = inputs[0].T @ inputs[0]
-    before = gram.clone()
-    weighted = WEIGHTINGS["whitening"]([gram])
-    assert weighted is not None
-    assert torch.equal(weighted, before) and torch.equal(gram, before)
+def test_absolute_mean_of_a_group_is_that_of_all_its_tokens_together(inputs):
+    """ASVD weighs by diag(mean |x|^α), so that LᵀL has the power 2 α."""
+    means = [x.abs().mean(0) for x in inputs]
+    together = torch.cat(inputs).abs().mean(0)
+    torch.testing.assert_close(left("absolute-mean", means), together)
+    torch.testing.assert_close(left("absolute-mean", means, alpha=1.5), together**3)
+    assert torch.equal(left("absolute-mean", means, alpha=0.0), torch.ones(6, dtype=torch.float64))
 
 
-def test_identity_sees_no_moments(inputs):
-    assert WEIGHTINGS["identity"]([x.T @ x for x in inputs]) is None
+def test_fisher_rows_of_a_group_are_summed(inputs):
+    rows = [x.square().sum(0) for x in inputs]
+    torch.testing.assert_close(left("fisher-rows", rows), torch.cat(inputs).square().sum(0))
+
+
+def test_kronecker_fisher_damps_both_sides_by_their_mean_diagonal(inputs):
+    grams = [x.T @ x for x in inputs]
+    eye = torch.eye(6, dtype=torch.float64)
+    total = sum(grams)
+    torch.testing.assert_close(left("kronecker-fisher", grams, damping=0.1), total + 0.1 * total.trace() / 6 * eye)
+    for block, gram in zip(right("kronecker-fisher", grams), grams, strict=True):
+        torch.testing.assert_close(block, gram + 0.01 * gram.trace() / 6 * eye)
+
+
+def test_a_layer_without_gradients_takes_the_damping_of_its_group(inputs):
+    grams = [inputs[0].T @ inputs[0], torch.zeros(6, 6, dtype=torch.float64)]
+    blocks = right("kronecker-fisher", grams)
+    torch.testing.assert_close(blocks[1], 0.01 * grams[0].trace() / 12 * torch.eye(6, dtype=torch.float64))
+    assert not torch.stack(right("kronecker-fisher", [grams[1], grams[1]])).any(), "nothing to weigh by"
+
+
+def test_identity_has_no_sides(inputs):
+    assert left("identity", inputs) is None
+    assert WEIGHTINGS["identity"].left_of is None
+
+
+def test_only_weightings_with_gradients_say_so():
+    assert {name for name, weighting in WEIGHTINGS.items() if weighting.gradients} == {"fisher-rows", "kronecker-fisher"}
+
+
+def test_options_are_named_and_have_defaults():
+    assert WEIGHTINGS["absolute-mean"].settings({}) == {"alpha": 0.5}
+    assert WEIGHTINGS["kronecker-fisher"].settings({"damping": 0.5}) == {"damping": 0.5}
+    with pytest.raises(ValueError, match="no option alpha, beta; it has damping"):
+        WEIGHTINGS["kronecker-fisher"].settings({"alpha": 1, "beta": 2})
+    with pytest.raises(ValueError, match="it has none"):
+        WEIGHTINGS["whitening"].settings({"alpha": 1})
 
 
 @pytest.mark.parametrize("name", WEIGHTINGS)
-def test_every_weighting_gives_a_symmetric_semidefinite_float64_matrix(name, inputs):
-    gram = WEIGHTINGS[name]([x.T @ x for x in inputs])
-    if gram is not None:
-        assert gram.dtype == torch.float64 and gram.shape == (6, 6)
-        assert torch.equal(gram, gram.mT)
-        assert torch.linalg.eigvalsh(gram).min() >= 0
+def test_no_weighting_changes_what_it_is_given(name, inputs):
+    grams = [x.T @ x for x in inputs[:1]]
+    before = grams[0].clone()
+    for side in (left, right):
+        made = side(name, grams)
+        for gram in made if isinstance(made, list) else [made]:
+            if gram is not None:
+                assert gram.dtype == torch.float64
+    assert torch.equal(grams[0], before)

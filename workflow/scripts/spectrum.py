@@ -4,15 +4,26 @@ from drank.steplog import start
 
 start(snakemake.log[0])
 
+from pathlib import Path
+
 from drank.compute import prepare
 from drank.files import read_json
 from drank.sources import Checkpoint, model_directory
-from drank.spectra import spectra_of, write_spectra
+from drank.spectra import decompose_model
 
-device = prepare(snakemake.params.compute, snakemake.threads)
-weighting, _, group = snakemake.wildcards.spectrum.rpartition("-n")
-checkpoint = Checkpoint(model_directory(snakemake.input.source))
-spectra = spectra_of(checkpoint, snakemake.input.moments, weighting, int(group), device)
+params, inputs = snakemake.params, snakemake.input
+device = prepare(params.compute, snakemake.threads)
 names = {"model": snakemake.wildcards.model, "spectrum": snakemake.wildcards.spectrum}
-facts = {**names, "weighting": weighting, "group": int(group), "calibration": read_json(f"{snakemake.input.moments}/facts.json")}
-write_spectra(snakemake.output.spectra, spectra, facts)
+recipe = {"weighting": params.weighting, "options": dict(params.options), "group": params.group}
+read = [Path(folder) / "facts.json" for folder in (inputs.moments, inputs.get("gradients")) if folder]
+written = [path.stat().st_mtime_ns for path in read]  # partial work made of other statistics must not be gone on with
+decompose_model(
+    Checkpoint(model_directory(inputs.source)),
+    snakemake.output[0],
+    moments=inputs.moments,
+    gradients=inputs.get("gradients"),
+    **recipe,
+    facts={**names, **recipe, "calibration": read_json(f"{inputs.moments}/facts.json")},
+    device=device,
+    key={"code": params.code, "compute": params.compute, "written": written},
+)
