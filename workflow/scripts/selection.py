@@ -1,0 +1,24 @@
+"""Choose the mix of importance and loss at one ratio: the one that leaves the lowest perplexity on validation text."""
+
+from drank.steplog import start
+
+start(snakemake.log[0])
+
+from drank.checkpoint import load_model
+from drank.compute import prepare
+from drank.corpora.windows import read_tokens
+from drank.evidence import read_evidence
+from drank.files import write_json
+from drank.selection import best_mix, choose_mix
+from drank.sources import Checkpoint, model_directory
+
+options, params, inputs = snakemake.params.search, snakemake.params, snakemake.input
+device = prepare(params.compute, snakemake.threads)
+directory, ratio = model_directory(inputs.source), float(snakemake.wildcards.ratio)
+evidence = read_evidence(inputs.spectra, **{key: inputs.get(key) for key in ("slopes", "moments", "sensitivity")})
+tokens = read_tokens(inputs.tokens)
+windows = tokens.sample(options["length"], options["windows"], options["seed"])
+model = load_model(directory, params.compute["dtype"], device)
+perplexity = choose_mix(model, Checkpoint(directory), inputs.spectra, evidence, ratio, params.settings, windows, options["batch"])
+facts = {**options, "text_sha256": tokens.text_sha256, "tokens_sha256": tokens.ids_sha256}
+write_json(snakemake.output[0], {"mix": best_mix(perplexity), "perplexity": perplexity, "facts": facts})
