@@ -6,48 +6,98 @@ A configuration names methods of this table, gives them options, or composes its
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from drank.allocators import ALLOCATORS
+from drank.allocators import ALLOCATORS, refusal
+from drank.allocators import CHOICES as ALLOCATION_CHOICES
 from drank.weightings import WEIGHTINGS
+
+SETTINGS = (
+    *("weighting", "alpha", "damping", "group"),
+    *("allocator", "density", "scope", "floor", "cap", "mix", "normalise", "beta", "rebalance", "dense_past_break_even", "seed"),
+)
+"""The options that decide a plan, and are written into it."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """One way to compress a model.
+    """One way to compress a model: a row of the table in config/README.md, which explains every option.
 
-    `group` layers share a basis, `beta` is the share of Q and K ranks moved to V, and from ratio `refit_from` on the coefficients are
-    refitted to the compressed model's own inputs. A method with `compresses` off is the dense model; one with `budgeted` off has no ratio.
+    From ratio `refit_from` on the coefficients are refitted, from `finetune_from` on the factors are trained by LoRA. A method with
+    `compresses` off is the dense model; one with `budgeted` off has no ratio.
     """
 
     title: str
     paper: str = ""
     weighting: str = "whitening"
+    alpha: float = 0.5
+    damping: float = 0.01
     group: int = 1
     allocator: str = "uniform"
+    density: str = "spectral-entropy"
+    scope: str = "type"
+    floor: float = 0.0
+    cap: float | None = None
+    mix: float | None = None
+    normalise: bool = False
     beta: float = 0.0
-    refit_from: float | None = None
+    rebalance: str = "ranks"
     dense_past_break_even: bool = False
+    refit_from: float | None = None
+    refit: str = "in-order"
+    finetune_from: float | None = None
     seed: int = 13
     control: bool = False
     compresses: bool = True
     budgeted: bool = True
 
     @property
+    def weighting_options(self) -> dict[str, float]:
+        """The options that this method's weighting reads, by name."""
+        return {name: getattr(self, name) for name in WEIGHTINGS[self.weighting].options}
+
+    @property
     def spectrum(self) -> str:
-        """The name of the spectrum this method reads, such as `whitening-n2`."""
-        return f"{self.weighting}-n{self.group}"
+        """The name of the spectrum this method reads, such as `whitening-n2` or `absolute-mean-alpha0.5-n1`."""
+        options = "".join(f"-{name}{value:g}" for name, value in self.weighting_options.items())
+        return f"{self.weighting}{options}-n{self.group}"
+
+    @property
+    def weighs_gradients(self) -> bool:
+        """Whether this method's weighting is made of gradients."""
+        return WEIGHTINGS[self.weighting].gradients
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the allocator reads beside the spectrum: `slopes`, `similarities` or `sensitivity`."""
+        return ALLOCATORS[self.allocator].needs
+
+    @property
+    def chooses(self) -> bool:
+        """Whether an option is chosen on validation text before ranks are allocated: the mix of importance and loss, unless given."""
+        return self.allocator == "importance-loss" and self.mix is None
 
     def refits(self, ratio: float) -> bool:
         """Whether the coefficients are refitted at this ratio."""
         return self.refit_from is not None and ratio >= self.refit_from
 
+    def finetunes(self, ratio: float) -> bool:
+        """Whether the factors are fine-tuned at this ratio."""
+        return self.finetune_from is not None and ratio >= self.finetune_from
+
     def settings(self) -> dict[str, Any]:
         """The options that decide a plan, as they are written into it."""
-        keys = ("weighting", "group", "allocator", "beta", "dense_past_break_even", "seed")
-        return {key: value for key, value in asdict(self).items() if key in keys}
+        return {key: value for key, value in asdict(self).items() if key in SETTINGS}
+
+    def refusal(self, kinds: Collection[str], layers: int) -> str | None:
+        """Why this method cannot apply to a model with these kinds of projection and so many layers; None where it can."""
+        if not self.compresses:
+            return None
+        if self.group > layers:
+            return f"groups of {self.group} layers do not fit a model of {layers}"
+        return refusal(self.settings(), set(kinds))
 
 
 METHODS: dict[str, Method] = {
@@ -55,14 +105,33 @@ METHODS: dict[str, Method] = {
     "full-rank": Method("Full rank", allocator="full", control=True, budgeted=False),
     "random-ranks": Method("Random ranks", allocator="random", control=True),
     "svd": Method("SVD", weighting="identity"),
+    "fwsvd": Method("FWSVD", "arXiv:2207.00112", weighting="fisher-rows"),
+    "asvd": Method("ASVD", "arXiv:2312.05821", weighting="absolute-mean"),
+    "asvd-search": Method(
+        *("ASVD, searched", "arXiv:2312.05821"),
+        weighting="absolute-mean",
+        allocator="sensitivity",
+        scope="model",
+        dense_past_break_even=True,  # what its search keeps whole is stored as it is
+    ),
     "svd-llm": Method("SVD-LLM", "arXiv:2403.07378"),
-    "basis-sharing": Method("Basis Sharing", "arXiv:2410.03765", group=2, refit_from=0.4),
+    "svd-llm-v2": Method("SVD-LLM V2", "arXiv:2503.12340", allocator="loss-ratio"),
+    "basis-sharing": Method("Basis Sharing", "arXiv:2410.03765", group=2, refit_from=0.4, refit="at-once"),
+    "swift-svd": Method("Swift-SVD", "arXiv:2604.01609", allocator="importance-loss", floor=0.5),
+    "gfwsvd": Method("GFWSVD", "arXiv:2505.17974", weighting="kronecker-fisher"),
+    "zs-svd": Method("ZS-SVD", "arXiv:2602.02848", allocator="zero-sum", scope="model"),
+    "io-svd": Method("IO-SVD", "github.com/mint-vu/IO-SVD", weighting="kronecker-fisher", allocator="greedy", scope="model"),
+    "optimal": Method("Optimal energy", allocator="optimal"),
     "d-rank": Method("D-Rank", "arXiv:2509.25622", group=2, allocator="effective-rank", beta=0.3, refit_from=0.4),
+    "d-rank-released": Method("D-Rank, released", "github.com/Rainbow0427/D_rank", group=2, allocator="released", beta=0.2),
 }
 """The published methods and the controls, with the options of their papers."""
 
+CHOICES: dict[str, Collection[str]] = {"weighting": WEIGHTINGS, **ALLOCATION_CHOICES, "refit": ("in-order", "at-once")}
+"""What the options that name something may name."""
 
-def near(name: str, known: Mapping[str, Any]) -> str:
+
+def near(name: str, known: Collection[str]) -> str:
     """A hint such as ` (did you mean svd-llm?)`, empty where nothing is near."""
     close = difflib.get_close_matches(name, known, n=2)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
@@ -84,7 +153,7 @@ def method_of(label: str, options: Mapping[str, Any]) -> Method:
         problems.append(f"the dense model has no options, and these are set: {', '.join(changes)}")
     if entry.budgeted and changes.get("allocator") == "full":
         problems.append("allocator full meets no budget; use the method full-rank")
-    for axis, known in (("weighting", WEIGHTINGS), ("allocator", ALLOCATORS)):
+    for axis, known in CHOICES.items():
         value = changes.get(axis)
         if value is not None and value not in known:
             problems.append(f"{axis} {value!r} is unknown{near(value, known)}; known: {', '.join(known)}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from drank.methods import METHODS
 from drank.plan import Plan
 
-ROLES = {"q": "Q", "k": "K", "v": "V", "o": "O"}
+ROLES = {"q": "Q", "k": "K", "v": "V", "o": "O", "qkv": "QKV"}
 """Roles that are printed other than they are written."""
 
 _LATEX = {
@@ -55,8 +55,8 @@ def competes(label: str) -> bool:
 
 
 def role_name(role: str) -> str:
-    """`Q` for `q`; a role without a symbol as it is."""
-    return ROLES.get(role, role)
+    """`Q` for `q`; a role without a symbol as it is, with spaces."""
+    return ROLES.get(role, role.replace("_", " "))
 
 
 def percent(ratio: float) -> str:
@@ -83,6 +83,11 @@ def escape(text: str) -> str:
 def unique(values: Iterable[str]) -> list[str]:
     """The values without repetition, in the order of their first appearance."""
     return list(dict.fromkeys(values))
+
+
+def refusals(reasons: Mapping[str, str]) -> str:
+    """A sentence that names the methods which do not apply to a model, and why; empty where all do."""
+    return f"Not applicable: {'; '.join(f'{method_name(label)} ({reason})' for label, reason in reasons.items())}." if reasons else ""
 
 
 def plan_place(plan: Plan) -> tuple[str, int, str, float]:

@@ -78,6 +78,8 @@ ROLE_LOOKS = {
     "gate": Look("#009E73", "^"),
     "up": Look("#8C6D1F", ">"),
     "down": Look("#000000", "<"),
+    "qkv": Look("#0072B2", "s"),
+    "gate_up": Look("#009E73", "^"),
 }
 """The looks of the projections."""
 

@@ -98,6 +98,6 @@ def _past_break_even(plan: Plan | None) -> str:
     if plan is None:
         return ""
     past = [group for group in plan.groups if group.past_break_even]
-    roles = ", ".join(unique(role_name(group.shape.role) for group in past))
+    roles = ", ".join(unique(role_name(group.shape.kind) for group in past))
     dense = sum(group.dense for group in past)
     return f"{len(past)} of {len(plan.groups)}" + (f" ({roles})" if past else "") + (f", {dense} stored dense" if dense else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape as html_escape
 from itertools import groupby
 
@@ -64,6 +64,10 @@ class Table:
     def _spans(self) -> list[tuple[str, list[Column]]]:
         """Neighbouring columns under one header."""
         return [(group, list(columns)) for group, columns in groupby(self.columns, key=lambda column: column.group)]
+
+    def noted(self, note: str) -> Table:
+        """The table with a note at the end of its caption."""
+        return replace(self, caption=f"{self.caption} {note}") if note else self
 
     def to_csv(self) -> str:
         """The numbers as CSV, every digit of them."""

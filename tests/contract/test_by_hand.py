@@ -7,13 +7,13 @@ import pytest
 import scipy.linalg
 import torch
 
-from drank.allocators import allocate
+from drank.allocators import Evidence, allocate
 from drank.factors import factors_of
 from drank.lowrank import convert
 from drank.methods import method_of
-from drank.moments import calibrate, write_moments
+from drank.moments import calibrate
 from drank.sources import Checkpoint
-from drank.spectra import read_summary, spectra_of, write_spectra
+from drank.spectra import decompose_model, read_energies, read_summary
 
 PATHS = {role: f"self_attn.{role}_proj" for role in "qkvo"} | {role: f"mlp.{role}_proj" for role in ("gate", "up", "down")}
 LAYERS = 5
@@ -95,12 +95,11 @@ def compress_by_drank(model, windows, n: int, theta: float, beta: float, folder)
     model.save_pretrained(folder / "dense")
     checkpoint = Checkpoint(folder / "dense")
     method = method_of("d-rank", {"group": n, "beta": beta})
-    write_moments(folder / "moments", calibrate(model, windows, 4), {})
-    spectra = spectra_of(checkpoint, folder / "moments", method.weighting, method.group)
-    write_spectra(folder / "spectra.safetensors", spectra, {"model": "toy"})
-    shapes, density = read_summary(folder / "spectra.json")
-    plan = allocate(shapes, density, theta, method.settings(), model="toy", method="d-rank")
-    convert(model, plan, factors_of(checkpoint, plan, folder / "spectra.safetensors"))
+    calibrate(model, windows, folder / "moments", {}, batch=4)
+    decompose_model(checkpoint, folder / "spectra", moments=folder / "moments", group=method.group, facts={"model": "toy"})
+    evidence = Evidence(tuple(read_summary(folder / "spectra")[0]), read_energies(folder / "spectra"))
+    plan = allocate(evidence, theta, method.settings(), model="toy", method="d-rank")
+    convert(model, plan, factors_of(checkpoint, plan, folder / "spectra"))
     return plan
 
 

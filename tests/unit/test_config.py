@@ -12,7 +12,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from drank.config import ConfigError, check, methods_for, read_schema, with_defaults
+from drank.config import ConfigError, check, finetune_options, methods_for, read_schema, refusals_for, search_options, with_defaults
 from drank.methods import METHODS
 
 ROOT = Path(__file__).parents[2]
@@ -86,12 +86,35 @@ def test_methods_apply_to_a_model_with_its_overrides(valid):
     assert methods["svd-llm"] == METHODS["svd-llm"]
 
 
+def test_a_method_that_cannot_apply_is_left_out_with_its_reason_and_is_no_error(valid):
+    valid["methods"] |= {"wide": {"base": "basis-sharing", "group": 9}}
+    config = with_defaults(valid, SCHEMA)
+    check(config)
+    assert refusals_for(config, "tiny") == {"wide": "groups of 9 layers do not fit a model of 4"}
+    assert list(methods_for(config, "tiny")) == [label for label in valid["methods"] if label != "wide"]
+
+
+def test_searches_and_fine_tuning_read_the_calibration_text_unless_told_otherwise(valid):
+    config = with_defaults(valid, SCHEMA)
+    own = {"windows": 8, "seed": 14}
+    assert search_options(config) == config["calibration"] | own
+    paper = {"epochs": 2, "rank": 8, "alpha": 32, "learning_rate": 1e-4, "dropout": 0}
+    assert finetune_options(config) == config["calibration"] | paper
+    valid["search"] = {"corpus": "python-docs", "split": "validation", "length": 32}
+    valid["finetune"] = {"windows": 4, "epochs": 1}
+    config = with_defaults(valid, SCHEMA)
+    check(config)
+    assert search_options(config) == config["calibration"] | own | valid["search"]
+    assert finetune_options(config) == config["calibration"] | paper | valid["finetune"]
+
+
 def test_everything_that_is_wrong_is_said_at_once(valid, tmp_path):
     """A user who mends what one error lists is done."""
     config = copy.deepcopy(valid)
     config["ratois"] = [0.2]
     config["ratios"] = [0.2, 1.5, 0, 0.93]
     config["calibration"] |= {"corpus": "mien", "legnth": 64, "length": 512}
+    config["search"] = {"split": "validation"}
     config["methods"] |= {"svd-lm": {}, "wide": {"base": "basis-sharing", "group": 9}, "odd": {"base": "svd", "weighting": "whitenin"}}
     config["models"]["tiny"]["methods"]["drank"] = {}
     config["models"]["lost"] = {"path": str(tmp_path / "nowhere")}
@@ -113,9 +136,9 @@ def test_everything_that_is_wrong_is_said_at_once(valid, tmp_path):
         "calibration: key 'legnth' is unknown (did you mean length?)",
         "calibration.corpus: corpus 'mien' is not one of corpora (did you mean mine?): mine, python-docs, empty",
         "models.tiny: calibration.length is 512, past the model's context of 128 tokens",
-        "models.tiny: method 'svd-lm' is unknown (did you mean svd-llm or svd?)",
+        "models.tiny: method 'svd-lm' is unknown (did you mean svd-llm or ",
         "models.tiny: method odd: weighting 'whitenin' is unknown (did you mean whitening?)",
-        "models.tiny: method wide: group 9 does not fit a model of 4 layers; choose 1 to 4",
+        "search.corpus: corpus 'mien' is not one of corpora (did you mean mine?): mine, python-docs, empty",
         "models.tiny: method svd-llm: ratio 0.93 leaves too little for rank 1 in every group; lower it. Too small: q: 71 parameters",
         "models.tiny: methods.drank is not one of methods (did you mean d-rank?)",
         f"models.lost: {tmp_path / 'nowhere'} holds no config.json",

@@ -18,11 +18,21 @@ def axes(method: Method) -> tuple:
 def test_the_table_is_that_of_the_papers():
     assert {name: axes(method) for name, method in METHODS.items() if method.compresses and not method.control} == {
         "svd": ("identity", 1, "uniform", 0.0, None),
+        "fwsvd": ("fisher-rows", 1, "uniform", 0.0, None),
+        "asvd": ("absolute-mean", 1, "uniform", 0.0, None),
+        "asvd-search": ("absolute-mean", 1, "sensitivity", 0.0, None),
         "svd-llm": ("whitening", 1, "uniform", 0.0, None),
+        "svd-llm-v2": ("whitening", 1, "loss-ratio", 0.0, None),
         "basis-sharing": ("whitening", 2, "uniform", 0.0, 0.4),
+        "swift-svd": ("whitening", 1, "importance-loss", 0.0, None),
+        "gfwsvd": ("kronecker-fisher", 1, "uniform", 0.0, None),
+        "zs-svd": ("whitening", 1, "zero-sum", 0.0, None),
+        "io-svd": ("kronecker-fisher", 1, "greedy", 0.0, None),
+        "optimal": ("whitening", 1, "optimal", 0.0, None),
         "d-rank": ("whitening", 2, "effective-rank", 0.3, 0.4),
+        "d-rank-released": ("whitening", 2, "released", 0.2, None),
     }
-    assert not any(method.dense_past_break_even for method in METHODS.values()), "off in the methods as published"
+    assert [name for name, method in METHODS.items() if method.dense_past_break_even] == ["asvd-search"], "off in the others as published"
 
 
 def test_controls_and_the_dense_model():
@@ -40,7 +50,7 @@ def test_every_method_is_made_of_known_parts_and_can_be_named(name):
     assert method.weighting in WEIGHTINGS and method.allocator in ALLOCATORS
     assert method.title and method.group >= 1 and 0 <= method.beta < 1
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name), "a label is part of a path"
-    assert re.fullmatch(r"[a-z-]+-n\d+", method.spectrum)
+    assert re.fullmatch(r"[a-z0-9.-]+-n\d+", method.spectrum)
     assert method_of(name, {}) == method
 
 
@@ -48,6 +58,36 @@ def test_spectra_are_shared_by_methods_that_see_the_same_matrix():
     assert METHODS["svd-llm"].spectrum == METHODS["random-ranks"].spectrum == METHODS["full-rank"].spectrum == "whitening-n1"
     assert METHODS["basis-sharing"].spectrum == METHODS["d-rank"].spectrum == "whitening-n2"
     assert METHODS["svd"].spectrum == "identity-n1"
+    assert METHODS["zs-svd"].spectrum == METHODS["swift-svd"].spectrum == METHODS["optimal"].spectrum == "whitening-n1"
+    assert METHODS["gfwsvd"].spectrum == METHODS["io-svd"].spectrum == "kronecker-fisher-damping0.01-n1"
+
+
+def test_a_spectrum_is_named_by_the_options_that_its_weighting_reads_and_by_no_other():
+    assert method_of("asvd", {"alpha": 0.25}).spectrum == "absolute-mean-alpha0.25-n1"
+    assert method_of("svd-llm", {"alpha": 0.25, "damping": 0.5}).spectrum == "whitening-n1"
+    assert method_of("gfwsvd", {"damping": 0.1, "group": 2}).spectrum == "kronecker-fisher-damping0.1-n2"
+
+
+def test_gradients_and_searches_are_asked_for_by_those_who_use_them_alone():
+    assert {name for name, method in METHODS.items() if method.weighs_gradients} == {"fwsvd", "gfwsvd", "io-svd"}
+    assert {name: set(method.needs) for name, method in METHODS.items() if method.needs} == {
+        "asvd-search": {"sensitivity"},
+        "swift-svd": {"similarities"},
+        "zs-svd": {"slopes"},
+        "io-svd": {"slopes"},
+    }
+    assert [name for name, method in METHODS.items() if method.chooses] == ["swift-svd"]
+    assert not method_of("swift-svd", {"mix": 0.4}).chooses
+
+
+def test_a_method_refuses_what_it_cannot_do():
+    separate, fused = {"q", "k", "v", "o", "up", "down"}, {"qkv", "o", "up", "down"}
+    for name, method in METHODS.items():
+        assert method.refusal(separate, 5) is None, name
+    assert "groups of 2 layers do not fit a model of 1" in (METHODS["basis-sharing"].refusal(separate, 1) or "")
+    assert "beta" in (METHODS["d-rank"].refusal(fused, 5) or "")
+    assert method_of("d-rank", {"beta": 0}).refusal(fused, 5) is None
+    assert METHODS["svd-llm"].refusal(fused, 1) is None
 
 
 def test_refit_from_its_ratio_on():
@@ -61,9 +101,18 @@ def test_refit_from_its_ratio_on():
 def test_settings_are_what_decides_a_plan_and_nothing_else():
     assert METHODS["d-rank"].settings() == {
         "weighting": "whitening",
+        "alpha": 0.5,
+        "damping": 0.01,
         "group": 2,
         "allocator": "effective-rank",
+        "density": "spectral-entropy",
+        "scope": "type",
+        "floor": 0.0,
+        "cap": None,
+        "mix": None,
+        "normalise": False,
         "beta": 0.3,
+        "rebalance": "ranks",
         "dense_past_break_even": False,
         "seed": 13,
     }
@@ -92,11 +141,20 @@ def test_unknown_names_come_with_near_ones():
     assert "weighting 'whitning' is unknown (did you mean whitening?)" in str(error.value)
     assert "allocator 'effective_rank' is unknown (did you mean effective-rank?)" in str(error.value)
     assert "method d-rank" in str(error.value)
+    for axis in ("density", "rebalance", "scope", "refit"):
+        with pytest.raises(ValueError, match=f"{axis} 'nothing' is unknown; known: "):
+            method_of("d-rank", {axis: "nothing"})
+
+
+def test_finetuning_from_its_ratio_on():
+    assert not any(method.finetunes(0.9) for method in METHODS.values()), "off in all entries"
+    method = method_of("d-rank-lora", {"base": "d-rank", "finetune_from": 0.3})
+    assert [method.finetunes(ratio) for ratio in (0.2, 0.3, 0.5)] == [False, True, True]
 
 
 def test_near_says_nothing_where_nothing_is_near():
     assert near("zzz", METHODS) == ""
-    assert near("svd-lm", METHODS) == " (did you mean svd-llm or svd?)"
+    assert near("svd-lm", METHODS) == " (did you mean svd-llm or svd-llm-v2?)"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,61 @@
+rule sensitivity:
+    input:
+        source="results/sources/{model}.json",
+        spectra="results/spectra/{model}/{spectrum}",
+        tokens=tokens_of("{model}", SEARCH),
+    output:
+        "results/sensitivity/{model}/{spectrum}.json",
+    log:
+        "results/logs/sensitivity/{model}/{spectrum}.log",
+    benchmark:
+        "results/benchmarks/sensitivity/{model}/{spectrum}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        mem_mb=config["compute"]["memory_mb"],
+        gpu=config["compute"]["gpus"],
+    params:
+        code=code("sensitivity.py"),
+        search=SEARCH,
+        compute=COMPUTE,
+    message:
+        "Searching how {wildcards.model} suffers from each projection alone ({wildcards.spectrum})"
+    script:
+        "../scripts/sensitivity.py"
+
+
+rule selection:
+    input:
+        unpack(evidence_of_job),
+        source="results/sources/{model}.json",
+        tokens=lambda wildcards: tokens_of(wildcards.model, SEARCH),
+    output:
+        "results/selections/{model}/{method}/{ratio}.json",
+    log:
+        "results/logs/selection/{model}/{method}/{ratio}.log",
+    benchmark:
+        "results/benchmarks/selection/{model}/{method}/{ratio}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        mem_mb=config["compute"]["memory_mb"],
+        gpu=config["compute"]["gpus"],
+    params:
+        code=code("selection.py"),
+        settings=lambda wildcards: method_of_job(wildcards).settings(),
+        search=SEARCH,
+        compute=COMPUTE,
+    message:
+        "Choosing {wildcards.method}'s mix for {wildcards.model} at ratio {wildcards.ratio} on validation text"
+    script:
+        "../scripts/selection.py"
+
+
 rule allocate:
     input:
-        summary=lambda wildcards: f"results/spectra/{wildcards.model}/{method_of_job(wildcards).spectrum}.json",
+        unpack(allocation_inputs),
     output:
         "results/plans/{model}/{method}/{ratio}.json",
     log:

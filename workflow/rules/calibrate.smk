@@ -24,7 +24,7 @@ rule source:
 rule calibrate:
     input:
         source="results/sources/{model}.json",
-        tokens=f"results/tokens/{{model}}/{config['calibration']['corpus']}.{config['calibration']['split']}.safetensors",
+        tokens=tokens_of("{model}", config["calibration"]),
     output:
         directory("results/moments/{model}"),
     log:
@@ -45,3 +45,29 @@ rule calibrate:
         "Calibrating {wildcards.model}: moments of the inputs of every projection"
     script:
         "../scripts/calibrate.py"
+
+
+rule gradients:
+    input:
+        source="results/sources/{model}.json",
+        tokens=tokens_of("{model}", config["calibration"]),
+    output:
+        directory("results/gradients/{model}"),
+    log:
+        "results/logs/gradients/{model}.log",
+    benchmark:
+        "results/benchmarks/gradients/{model}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        mem_mb=config["compute"]["memory_mb"],
+        gpu=config["compute"]["gpus"],
+    params:
+        code=code("gradients.py"),
+        calibration=config["calibration"],
+        compute=COMPUTE,
+    message:
+        "Backward pass over {wildcards.model}: gradients at the outputs of every projection"
+    script:
+        "../scripts/gradients.py"

@@ -1,9 +1,11 @@
 import re
 from pathlib import Path
 
+from snakemake.logging import logger
+
 from drank.codehash import code_of, imports_of
 from drank.corpora.docstrings import package_versions
-from drank.config import check, methods_for, read_schema, with_defaults
+from drank.config import check, finetune_options, methods_for, read_schema, refusals_for, search_options, with_defaults
 from drank.running import claim
 from drank.sources import local_files_of
 from drank.zeroshot import files_of
@@ -13,9 +15,14 @@ HERE = Path(workflow.basedir)
 config = with_defaults(config, read_schema(HERE / "workflow/schemas/config.schema.yaml"))
 if workflow.is_main_process:
     check(config)
+    for model in config["models"]:
+        for label, reason in refusals_for(config, model).items():
+            logger.warning(f"{model}: {label} does not apply and is left out: {reason}")
 
 
 METHODS = {model: methods_for(config, model) for model in config["models"]}
+REFUSED = {model: refusals_for(config, model) for model in config["models"]}
+SEARCH, FINETUNE = search_options(config), finetune_options(config)
 DOCS = next((n for n, source in config["corpora"].items() if source.get("embedded") == "python-docs"), "embedded-python-docs")
 ALL_CORES = workflow.resource_settings.cores or config["compute"]["threads"]  # a cluster has no "all"
 COMPUTE = {key: config["compute"][key] for key in ("device", "dtype")}  # what can change a result; the rest is for the scheduler
@@ -33,7 +40,7 @@ wildcard_constraints:
     corpus=either(CORPORA),
     split="[A-Za-z0-9_]+",
     task=either(config["tasks"] or ["none"]),
-    spectrum=r"[a-z-]+-n\d+",
+    spectrum=either(method.spectrum for methods in METHODS.values() for method in methods.values()),
 
 
 def code(script, *files):
@@ -88,15 +95,48 @@ def model_files(wildcards):
     return local_files_of(config["models"][wildcards.model])
 
 
-def refit_tokens(wildcards):
-    """The calibration text, for methods that refit their coefficients at this ratio."""
-    calibration = config["calibration"]
-    path = f"results/tokens/{wildcards.model}/{calibration['corpus']}.{calibration['split']}.safetensors"
-    return [path] if method_of_job(wildcards).refits(float(wildcards.ratio)) else []
+def tokens_of(model, options):
+    """The tokens of the text that a step reads, for that model's tokenizer."""
+    return f"results/tokens/{model}/{options['corpus']}.{options['split']}.safetensors"
+
+
+def spectrum_of_job(wildcards):
+    """A method that reads this spectrum; all that do agree in what makes it."""
+    return next(method for method in METHODS[wildcards.model].values() if method.spectrum == wildcards.spectrum)
+
+
+def spectrum_inputs(wildcards):
+    """The gradients, for a weighting that is made of them."""
+    return {"gradients": f"results/gradients/{wildcards.model}"} if spectrum_of_job(wildcards).weighs_gradients else {}
+
+
+def evidence_of_job(wildcards):
+    """What an allocator reads, by name: the spectra, and what else it needs."""
+    model, method = wildcards.model, method_of_job(wildcards)
+    extra = {
+        "slopes": ("slopes", f"results/slopes/{model}/{method.spectrum}.safetensors"),
+        "similarities": ("moments", f"results/moments/{model}"),
+        "sensitivity": ("sensitivity", f"results/sensitivity/{model}/{method.spectrum}.json"),
+    }
+    return {"spectra": f"results/spectra/{model}/{method.spectrum}", **dict(extra[name] for name in sorted(method.needs))}
+
+
+def allocation_inputs(wildcards):
+    """The evidence, and the choice that was made on validation text where an option is chosen there."""
+    choice = f"results/selections/{wildcards.model}/{wildcards.method}/{wildcards.ratio}.json"
+    return evidence_of_job(wildcards) | ({"choice": choice} if method_of_job(wildcards).chooses else {})
+
+
+def text_inputs(wildcards):
+    """The texts that compressing reads: for a refit that of the calibration, for fine-tuning its own."""
+    method, ratio = method_of_job(wildcards), float(wildcards.ratio)
+    texts = {"tokens": config["calibration"]} if method.refits(ratio) else {}
+    texts |= {"finetune_tokens": FINETUNE} if method.finetunes(ratio) else {}
+    return {name: tokens_of(wildcards.model, options) for name, options in texts.items()}
 
 
 def spectrum_shown(model):
     """The spectrum whose effective ranks a figure shows: the one that D-Rank reads, or else the last of a method that compresses."""
     compressing = [method for method in METHODS[model].values() if method.compresses]
     by_rank = [method for method in compressing if method.allocator == "effective-rank"]
-    return [f"results/spectra/{model}/{method.spectrum}.json" for method in (by_rank or compressing)[:1]]
+    return [f"results/spectra/{model}/{method.spectrum}" for method in (by_rank or compressing)[:1]]

@@ -1,9 +1,9 @@
 rule compress:
     input:
+        unpack(text_inputs),
         source="results/sources/{model}.json",
         plan="results/plans/{model}/{method}/{ratio}.json",
-        spectra=lambda wildcards: f"results/spectra/{wildcards.model}/{method_of_job(wildcards).spectrum}.safetensors",
-        tokens=refit_tokens,
+        spectra=lambda wildcards: f"results/spectra/{wildcards.model}/{method_of_job(wildcards).spectrum}",
     output:
         directory("results/models/{model}/{method}/{ratio}"),
     log:
@@ -19,6 +19,8 @@ rule compress:
     params:
         code=code("compress.py"),
         calibration=lambda wildcards: config["calibration"] if method_of_job(wildcards).refits(float(wildcards.ratio)) else None,
+        order=lambda wildcards: method_of_job(wildcards).refit,
+        finetune=lambda wildcards: FINETUNE if method_of_job(wildcards).finetunes(float(wildcards.ratio)) else None,
         compute=COMPUTE,
     message:
         "Compressing {wildcards.model} by {wildcards.method} at ratio {wildcards.ratio}"

@@ -50,7 +50,7 @@ rule tables:
     params:
         code=code("tables.py"),
         names=TABLES,
-        models=list(METHODS),
+        refused=REFUSED,
     message:
         "Writing tables"
     script:
@@ -104,6 +104,7 @@ rule report:
         code=code("report.py", "drank/templates/report.html.j2"),
         names=TABLES,
         figures=FIGURES,
+        refused=REFUSED,
         config=config,
     message:
         "Writing the report"

@@ -11,7 +11,7 @@ from drank.summary import read_csv
 
 data = {
     "summary": read_csv(snakemake.input.summary),
-    "spectra": [read_json(path) for path in snakemake.input.spectra],
+    "spectra": [read_json(f"{path}/summary.json") for path in snakemake.input.spectra],
     "plans": [Plan.read(path) for path in snakemake.input.plans],
 }
 for name in snakemake.params.names:

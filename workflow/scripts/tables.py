@@ -4,11 +4,12 @@ from drank.steplog import start
 
 start(snakemake.log[0])
 
+from drank.names import refusals
 from drank.summary import read_csv
 from drank.tables import TABLES, write
 
 summary = read_csv(snakemake.input[0])
 for name in snakemake.params.names:
-    for model in snakemake.params.models:
+    for model, reasons in snakemake.params.refused.items():
         stem = f"results/tables/{name}-{model}"
-        write(TABLES[name](summary, model), f"{stem}.csv", f"{stem}.tex")
+        write(TABLES[name](summary, model).noted(refusals(reasons)), f"{stem}.csv", f"{stem}.tex")

@@ -1,0 +1,170 @@
+"""Time all methods of the table over four ratios up to the saved models, beside D-Rank at one: `python benchmarks/sweep.py [MODEL]`.
+
+Runs in one process, so that what is compared is work and not the start of Python, on an embedded model (default docs-mha) and its own
+text. Prints the seconds of every step, and what the sweep costs as a multiple of D-Rank at one ratio: with and without the backward pass,
+and always without the searches that measure perplexity (ASVD's, Swift-SVD's).
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from drank.allocators import Evidence, allocate
+from drank.checkpoint import load_model, load_tokenizer, save
+from drank.corpora import first_documents, read
+from drank.factors import factors_of, refit
+from drank.gradients import collect
+from drank.lowrank import convert
+from drank.methods import METHODS, Method
+from drank.moments import calibrate, read_similarities
+from drank.selection import choose_mix
+from drank.sensitivity import search
+from drank.slopes import slopes_of
+from drank.sources import Checkpoint
+from drank.spectra import decompose_model, read_energies, read_summary
+from drank.testbed import MODELS
+
+RATIOS = (0.2, 0.4, 0.6, 0.8)
+WINDOWS, LENGTH, SEARCHED = 128, 256, 8
+
+
+@dataclass
+class Sweep:
+    """One run in an empty folder, with the seconds of its steps; nothing is done before it is needed, and nothing twice."""
+
+    source: Path
+    folder: Path
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Add the time of a block to a step."""
+        started = time.perf_counter()
+        yield
+        self.seconds[step] += time.perf_counter() - started
+
+    @cached_property
+    def windows(self) -> Tensor:
+        """The first windows of the embedded text."""
+        import torch
+
+        text = "\n\n\n".join(document.text for document in first_documents(read({"embedded": "python-docs"}), 400_000))
+        ids = load_tokenizer(self.source)(text)["input_ids"]
+        return torch.tensor(ids[: WINDOWS * LENGTH]).view(WINDOWS, LENGTH)
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The weights."""
+        return Checkpoint(self.source)
+
+    def model(self) -> PreTrainedModel:
+        """A fresh copy of the dense model; loading is part of the step that asks."""
+        return load_model(self.source)
+
+    @cached_property
+    def moments(self) -> Path:
+        """The calibration."""
+        with self.timed("calibrate"):
+            calibrate(self.model(), self.windows, self.folder / "moments", {})
+        return self.folder / "moments"
+
+    @cached_property
+    def gradients(self) -> Path:
+        """The backward pass."""
+        with self.timed("gradients"):
+            collect(self.model(), self.windows, self.folder / "gradients", {})
+        return self.folder / "gradients"
+
+    def spectra(self, method: Method) -> Path:
+        """The spectra that a method reads."""
+        directory = self.folder / method.spectrum
+        if not directory.exists():
+            sources = {"moments": self.moments, "gradients": self.gradients if method.weighs_gradients else None}
+            with self.timed("spectra"):
+                options = method.weighting_options
+                decompose_model(
+                    self.checkpoint, directory, **sources, weighting=method.weighting, options=options, group=method.group, facts={}
+                )
+        return directory
+
+    def evidence(self, method: Method) -> Evidence:
+        """What a method's allocator reads."""
+        spectra = self.spectra(method)
+        found = Evidence(tuple(read_summary(spectra)[0]), read_energies(spectra))
+        if "slopes" in method.needs:
+            gradients = self.gradients
+            with self.timed("slopes"):
+                found = replace(found, slopes=slopes_of(self.checkpoint, spectra, gradients))
+        if "similarities" in method.needs:
+            found = replace(found, similarities=read_similarities(self.moments))
+        if "sensitivity" in method.needs:
+            with self.timed("searches"):
+                found = replace(found, sensitivity=search(self.model(), self.checkpoint, spectra, self.windows[:SEARCHED]))
+        return found
+
+    def compress(self, label: str, ratios: tuple[float, ...]) -> None:
+        """All models of one method, saved."""
+        method = METHODS[label]
+        spectra, evidence, settings = self.spectra(method), self.evidence(method), method.settings()
+        for ratio in ratios if method.budgeted else (0.0,):
+            if method.chooses:
+                with self.timed("searches"):
+                    measured = choose_mix(self.model(), self.checkpoint, spectra, evidence, ratio, settings, self.windows[:SEARCHED])
+                settings["mix"] = float(min(measured, key=lambda mix: (measured[mix], float(mix))))
+            with self.timed("allocate"):
+                plan = allocate(evidence, ratio, settings, model="benchmark", method=label)
+            with self.timed("compress"):
+                model = self.model()
+                convert(model, plan, factors_of(self.checkpoint, plan, spectra))
+            if method.refits(ratio):
+                with self.timed("refit"):
+                    refit(model, self.checkpoint, self.windows, order=method.refit)
+            with self.timed("compress"):
+                save(model, None, plan, self.folder / "model")
+
+
+def run(source: Path, labels: list[str], ratios: tuple[float, ...]) -> dict[str, float]:
+    """Seconds by step of the methods named, from nothing."""
+    folder = Path(tempfile.mkdtemp(prefix="drank-sweep-"))
+    try:
+        sweep = Sweep(source, folder)
+        sweep.windows.sum()
+        sweep.model()  # the first load pays for imports
+        for label in labels:
+            sweep.compress(label, ratios)
+        return dict(sweep.seconds)
+    finally:
+        shutil.rmtree(folder)
+
+
+def main() -> None:
+    """Run D-Rank at one ratio, then everything, and print both."""
+    logging.disable()
+    source = MODELS / (sys.argv[1] if len(sys.argv) > 1 else "docs-mha")
+    labels = [label for label, method in METHODS.items() if method.compresses]
+    one = run(source, ["d-rank"], RATIOS[:1])
+    everything = run(source, labels, RATIOS)
+    lines = [f"{'step':12} {'D-Rank, one ratio':>18} {f'{len(labels)} methods, {len(RATIOS)} ratios':>26}"]
+    lines += [f"{step:12} {one.get(step, 0):16.1f} s {seconds:24.1f} s" for step, seconds in everything.items()]
+    base, whole = sum(one.values()), sum(everything.values()) - everything.get("searches", 0)
+    lines.append(f"without searches: {whole:.1f} s, {whole / base:.2f} × D-Rank at one ratio ({base:.1f} s)")
+    rest = whole - everything["gradients"]
+    lines.append(f"and without the backward pass: {rest:.1f} s, {rest / base:.2f} ×")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

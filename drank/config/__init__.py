@@ -1,0 +1,51 @@
+"""The configuration: its schema with defaults, and every check that can be made before any work starts, reported all at once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from drank.config.checks import problems_in
+from drank.config.resolved import finetune_options, methods_for, refusals_for, search_options
+from drank.config.schema import fill, fitting_parts, schema_problems
+
+__all__ = ["ConfigError", "check", "finetune_options", "methods_for", "read_schema", "refusals_for", "search_options", "with_defaults"]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run, with everything that is wrong with it."""
+
+
+def with_defaults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with the defaults of its schema filled in.
+
+    Raises ConfigError with every offender against the schema, and with what `check` finds in the parts that fit it.
+    """
+    filled = copy.deepcopy(dict(config))
+    fill(filled, schema, schema)
+    problems = sorted(schema_problems(filled, schema))
+    if problems:
+        rest = fitting_parts(filled, schema)
+        raise _error(problems if rest is None else [*problems, *problems_in(rest, filled)])
+    return filled
+
+
+def read_schema(path: str | Path) -> dict[str, Any]:
+    """The JSON schema in a YAML file."""
+    return yaml.safe_load(Path(path).read_text("utf-8"))
+
+
+def _error(problems: list[str]) -> ConfigError:
+    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    return ConfigError(f"the configuration has {count} (config/README.md explains every key):\n  - " + "\n  - ".join(problems))
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Raise ConfigError with everything that would fail later: names, files, groups, budgets, tasks and window lengths."""
+    problems = problems_in(config, config)
+    if problems:
+        raise _error(problems)

@@ -1,0 +1,104 @@
+"""Every check of a configuration that fits the schema: names, files, budgets, tasks and window lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from drank.allocators import check_budget
+from drank.config.resolved import finetune_options, search_options
+from drank.corpora.docstrings import EMBEDDED
+from drank.families import family_of, kind_of
+from drank.methods import Method, method_of, near
+from drank.sources import Checkpoint, SourceError, directory_of, problems_of
+from drank.zeroshot import check_tasks
+
+
+def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[str]:
+    """All that is wrong with a configuration that fits the schema; `written` has the entries that do not, which may be referred to."""
+    problems = [
+        f"ratios: {ratio!r} has more than six digits, and paths name ratios by six"
+        for ratio in config["ratios"]
+        if float(f"{ratio:g}") != ratio
+    ]
+    problems += [*_corpus_problems(config), *_reference_problems(config, written), *check_tasks(config["tasks"])]
+    for model, source in config["models"].items():
+        faults = [*_override_problems(source, written["methods"]), *_model_problems(config, source)]
+        problems += [f"models.{model}: {problem}" for problem in faults]
+    return list(dict.fromkeys(problems))
+
+
+def _corpus_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    for name, source in config["corpora"].items():
+        for split, paths in source.get("files", {}).items():
+            for path in [paths] if isinstance(paths, str) else paths:
+                if not Path(path).is_file():
+                    yield f"corpora.{name}.files.{split}: {path} does not exist (paths are relative to {Path.cwd()})"
+
+
+def _splits(source: Mapping[str, Any]) -> list[str]:
+    if "embedded" in source:
+        return ["train", "validation", "test"] if source["embedded"] == next(iter(EMBEDDED)) else ["test"]
+    return list(source.get("files") or source["splits"])
+
+
+def _reference_problems(config: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator[str]:
+    texts = {"calibration": config["calibration"]}
+    own = {"search": search_options(config), "finetune": finetune_options(config)}
+    texts |= {part: text for part, text in own.items() if config[part]["corpus"] or config[part]["split"]}
+    corpora, wanted = written["corpora"], [(f"{part}.corpus", text["corpus"], text["split"]) for part, text in texts.items()]
+    wanted += [("perplexity.corpora", corpus, config["perplexity"]["split"]) for corpus in config["perplexity"]["corpora"]]
+    for place, corpus, split in wanted:
+        if corpus not in corpora:
+            yield f"{place}: corpus {corpus!r} is not one of corpora{near(corpus, corpora)}: {', '.join(corpora)}"
+        elif corpus in config["corpora"] and split not in _splits(corpora[corpus]):
+            yield f"{place}: corpus {corpus!r} has no split {split!r}, only {', '.join(_splits(corpora[corpus]))}"
+    for task in config["zeroshot"]["tasks"]:
+        if task not in written["tasks"]:
+            yield f"zeroshot.tasks: task {task!r} is not one of tasks{near(task, written['tasks'])}: {', '.join(written['tasks'])}"
+
+
+def _override_problems(source: Mapping[str, Any], methods: Mapping[str, Any]) -> Iterator[str]:
+    for label in source["methods"]:
+        if label not in methods:
+            yield f"methods.{label} is not one of methods{near(label, methods)}: {', '.join(methods)}"
+
+
+def _model_problems(config: Mapping[str, Any], source: Mapping[str, Any]) -> Iterator[str]:
+    methods = {}
+    for label, options in config["methods"].items():
+        try:
+            methods[label] = method_of(label, {**options, **source["methods"].get(label, {})})
+        except (ValueError, TypeError) as error:
+            yield str(error)
+    faults = problems_of(source)
+    yield from faults
+    try:
+        checkpoint = Checkpoint(directory_of(source))
+        layers = checkpoint.layers
+    except (SourceError, OSError, KeyError, ValueError):
+        return  # a hub model not fetched yet, or a directory whose fault problems_of has told
+    context = checkpoint.config.get("max_position_embeddings")
+    parts = {part: config[part]["length"] for part in ("calibration", "search", "finetune", "perplexity")}
+    lengths = {f"{part}.length": length for part, length in parts.items() if length}
+    lengths["throughput.prompt + generate"] = config["throughput"]["prompt"] + config["throughput"]["generate"]
+    yield from (
+        f"{place} is {length}, past the model's context of {context} tokens"
+        for place, length in lengths.items()
+        if context and length > context
+    )
+    if faults:
+        return
+    kinds = {kind_of(role) for role in family_of(checkpoint.config).roles}
+    for label, method in methods.items():
+        if method.refusal(kinds, layers) is None:
+            yield from _budget_problems(label, method, checkpoint, config["ratios"])
+
+
+def _budget_problems(label: str, method: Method, checkpoint: Checkpoint, ratios: list[float]) -> Iterator[str]:
+    for ratio in ratios if method.compresses and method.budgeted else ():
+        try:
+            check_budget(checkpoint.shapes(method.group), ratio, method.settings())
+        except ValueError as error:  # too small a budget, tensors that are not there, layers of different shapes
+            yield f"method {label}: {error}"

@@ -1,0 +1,46 @@
+"""What a configuration means for each of its models: the methods that apply, and the options of searches and fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from drank.families import family_of, kind_of
+from drank.methods import Method, method_of
+from drank.sources import Checkpoint, SourceError, directory_of
+
+
+def methods_for(config: Mapping[str, Any], model: str) -> dict[str, Method]:
+    """The methods of a run that apply to one model, with its options, by label, in the configuration's order."""
+    refused = refusals_for(config, model)
+    return {label: method for label, method in _methods_named(config, model).items() if label not in refused}
+
+
+def refusals_for(config: Mapping[str, Any], model: str) -> dict[str, str]:
+    """Why methods of a run cannot apply to one model, by label; nothing for a model that is not on this machine yet."""
+    try:
+        checkpoint = Checkpoint(directory_of(config["models"][model]))
+        kinds, layers = {kind_of(role) for role in family_of(checkpoint.config).roles}, checkpoint.layers
+    except (SourceError, OSError, KeyError, ValueError):
+        return {}  # `check` tells what is wrong with a model that should be here
+    reasons = {label: method.refusal(kinds, layers) for label, method in _methods_named(config, model).items()}
+    return {label: reason for label, reason in reasons.items() if reason}
+
+
+def _methods_named(config: Mapping[str, Any], model: str) -> dict[str, Method]:
+    changes = config["models"][model]["methods"]
+    return {label: method_of(label, {**options, **changes.get(label, {})}) for label, options in config["methods"].items()}
+
+
+def search_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The text that searches and choices measure on: the calibration's, with what the section `search` sets instead."""
+    return config["calibration"] | _given(config["search"])
+
+
+def finetune_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The text and the settings of fine-tuning: the calibration's text, with what the section `finetune` sets instead."""
+    return config["calibration"] | _given(config["finetune"])
+
+
+def _given(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if value is not None}
