@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
-from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from drank import moments, streams
@@ -59,31 +59,43 @@ def stopwatches(**functions: tuple[Any, str]) -> Iterator[dict[str, float]]:
 
 
 def shares(what: str, model: Any, windows: torch.Tensor, batch: int) -> None:
-    """Calibrate twice and print where the second run's time went."""
-    for warm in (False, True):
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            stopwatches(block=(streams, "apply"), add=(moments.Sums, "add"), mirror=(moments.Sums, "gram")) as spent,
-        ):
-            started = time.perf_counter()
-            calibrate(model, windows, Path(folder) / "moments", {}, batch)
-            total = time.perf_counter() - started
-    forward, of_moments = spent["block"] - spent["add"], spent["add"] + spent["mirror"]
-    rest = total - forward - of_moments
-    say(f"{what}, {windows.numel()} tokens: {total:.2f} s; forward {forward / total:.0%}, moments {of_moments / total:.0%}, rest {rest / total:.0%}")
+    """Calibrate and print where the time went."""
+    watched = {
+        "block": (streams, "apply"),
+        "add": (moments.Sums, "add"),
+        "mirror": (moments.Sums, "gram"),
+        "write": (safetensors.torch, "save_file"),
+        "read": (safetensors.torch, "load_file"),
+    }
+    with tempfile.TemporaryDirectory() as folder, stopwatches(**watched) as spent:
+        started = time.perf_counter()
+        calibrate(model, windows, Path(folder) / "moments", {}, batch)
+        total = time.perf_counter() - started
+    parts = {
+        "forward": spent["block"] - spent["add"],
+        "moments": spent["add"] + spent["mirror"],
+        "reading and writing": spent["write"] + spent["read"],
+    }
+    parts["rest"] = total - sum(parts.values())
+    say(
+        f"{what}, {windows.numel()} tokens, {total:.1f} s: " + ", ".join(f"{part} {seconds / total:.0%}" for part, seconds in parts.items())
+    )
 
 
 def embedded() -> None:
     """The embedded model with multi-head attention, as the default pipeline calibrates it."""
     model = open_skeleton(MODELS / "docs-mha", "float32")
-    shares("docs-mha", model, ids(model.config.vocab_size, 128, 256), 8)
+    windows = ids(model.config.vocab_size, 128, 256)
+    with tempfile.TemporaryDirectory() as folder:
+        calibrate(model, windows[:8], Path(folder) / "warm-up", {})
+    shares("docs-mha", model, windows, 8)
 
 
 def one_block(dtype: torch.dtype) -> None:
     """One block of LLaMA-7B's shape."""
     config = AutoConfig.for_model("llama", num_hidden_layers=1, max_position_embeddings=2048, **LLAMA_7B | {"vocab_size": 1000})
     model = AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
-    shares(f"one LLaMA-7B block in {dtype}", model, ids(1000, 4, 1024), 2)
+    shares(f"one LLaMA-7B block in {dtype}", model, ids(1000, 4, 2048), 1)
 
 
 def large() -> None:
@@ -105,7 +117,7 @@ def write_llama(directory: Path, least: int) -> int:
     d, hidden, vocabulary = (LLAMA_7B[key] for key in ("hidden_size", "intermediate_size", "vocab_size"))
     sides = {f"self_attn.{name}_proj": (d, d) for name in "qkvo"}
     sides |= {"mlp.gate_proj": (hidden, d), "mlp.up_proj": (hidden, d), "mlp.down_proj": (d, hidden)}
-    shards = [{"model.embed_tokens": (vocabulary, d), "model.norm": (d,), "lm_head": (vocabulary, d)}]
+    shards: list[dict[str, tuple[int, ...]]] = [{"model.embed_tokens": (vocabulary, d), "model.norm": (d,), "lm_head": (vocabulary, d)}]
     index: dict[str, str] = {}
     total = layers = 0
     directory.mkdir()
@@ -122,7 +134,7 @@ def write_llama(directory: Path, least: int) -> int:
             else torch.empty(shape, dtype=torch.bfloat16).normal_(0, 0.02, generator=generator)
             for name, shape in shards[-1].items()
         }
-        save_file(tensors, directory / file, metadata={"format": "pt"})
+        safetensors.torch.save_file(tensors, directory / file, metadata={"format": "pt"})
         index |= dict.fromkeys(tensors, file)
         total += sum(tensor.nbytes for tensor in tensors.values())
     (directory / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": index}))

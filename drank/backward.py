@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.families import Family, Projection, blocks_of
 from drank.moments import Sums
-from drank.streams import Arguments, NonFiniteError, apply, forwards, removed, wide
+from drank.streams import Arguments, NonFiniteError, apply, finite, forwards, removed, wide
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ def loss_gradient(model: PreTrainedModel, states: Tensor, ids: Tensor) -> tuple[
         logits = wide(model(input_ids=ids, use_cache=False).logits[:, :-1])
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none").double().sum()
     (gradient,) = torch.autograd.grad(loss, states)
-    if not (loss.isfinite() and gradient.isfinite().all()):
+    if not (loss.isfinite() and finite(gradient)):
         raise NonFiniteError(f"the loss that follows the last block, or its gradient, is not finite in {states.dtype}; {REMEDY}")
     return loss.item(), gradient
 
@@ -79,7 +79,7 @@ def through_block(
         leaving = apply(block, entering, arguments)
     outputs = [output for _, output in seen.values()]
     gradient, *gradients = torch.autograd.grad(leaving, [entering, *outputs], upstream)
-    if not all(one.isfinite().all() for one in (gradient, *gradients)):
+    if not all(finite(one) for one in (gradient, *gradients)):
         raise NonFiniteError(f"layer {layer}: the gradients of the loss inside the block are not finite in {gradient.dtype}; {REMEDY}")
     for (role, (inputs, _)), one in zip(seen.items(), gradients, strict=True):
         sums[role].add(*(values.reshape(len(entering), -1, values.shape[-1]) for values in (inputs, one)))

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
+EXCITED = 1e-6
+"""Share of the largest eigenvalue of Bᵀ G' B, B with columns of length 1, below which a direction keeps its coefficients.
+
+What little text says of such directions is noise: with 64 tokens a refit of everything makes a model worse by orders of magnitude.
+"""
+
 ORDERS = ("in-order", "at-once")
 """Whether a block is refitted to what its refitted predecessors produce, or all blocks to one pass of the model as it was."""
 
@@ -24,14 +30,17 @@ ORDERS = ("in-order", "at-once")
 def factors_of(checkpoint: Checkpoint, plan: Plan, spectra: str | Path) -> dict[str, tuple[Tensor, Tensor]]:
     """Basis (d1, k) and coefficients (k, n·d2), float64, of every factored group of a plan, by name.
 
-    The first rows of C and D as the spectra hold them, and `B = W Dᵀ`: the best rank-k product under their weighting.
+    The first rows of C and D as the spectra hold them, and `B = W Dᵀ`: the best rank-k product under their weighting. The rows of C are
+    brought to length 1 (without a right factor they have it), so that neither factor leaves the range of half precision.
     """
     kept = [group for group in plan.groups if not group.dense]
     bases = read_bases(spectra, {group.shape.name: group.rank for group in kept})
     result = {}
     for group in progress(kept, "factors, group"):
         coefficients, duals = (part.double() for part in bases.pop(group.shape.name))
-        result[group.shape.name] = (checkpoint.group_matrix(group.shape) @ duals.mT, coefficients)
+        lengths = coefficients.norm(dim=1)
+        basis = checkpoint.group_matrix(group.shape) @ duals.mT
+        result[group.shape.name] = (basis * lengths, coefficients / lengths[:, None])
     return result
 
 
@@ -39,16 +48,19 @@ def refit_coefficients(basis: Tensor, coefficients: Tensor, gram: Tensor, matrix
     """C' = (Bᵀ G' B)⁻¹ Bᵀ G' W, (k, d2): the coefficients that best reproduce W on inputs with second moment G'.
 
     `basis` is (d1, k), `coefficients` (k, d2), `gram` (d1, d1), `matrix` (d1, d2), all float64. Directions of the basis that the inputs
-    never excite keep the coefficients they had. SVD-LLM (arXiv:2403.07378), D-Rank (arXiv:2509.25622).
+    hardly ever excite (`EXCITED`) keep the coefficients they had. SVD-LLM (arXiv:2403.07378), D-Rank (arXiv:2509.25622).
     """
     import torch
 
-    scaled = gram @ basis
-    values, vectors = torch.linalg.eigh(basis.mT @ scaled)
-    excited = values > values[-1] * 1e-12
+    lengths = basis.norm(dim=0)
+    lengths = torch.where(lengths > 0, lengths, 1.0)  # columns W v shrink with σ, and a small one is not yet a badly excited one
+    columns = basis / lengths
+    scaled = gram @ columns
+    values, vectors = torch.linalg.eigh(columns.mT @ scaled)
+    excited = values > values[-1] * EXCITED
     along = vectors[:, excited]
     residual = scaled.mT @ (matrix - basis @ coefficients)
-    return coefficients + along @ ((along.mT @ residual) / values[excited][:, None])
+    return coefficients + along @ ((along.mT @ residual) / values[excited][:, None]) / lengths[:, None]
 
 
 def refit(model: PreTrainedModel, checkpoint: Checkpoint, windows: Tensor, batch: int = 8, order: str = "in-order") -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # of a process that was killed
+    for leftover in _beside(path, r"\d+\.part"):  # of a process that was killed
         _remove(leftover)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -44,14 +44,22 @@ def resuming(directory: str | Path, facts: Any) -> Iterator[Path]:
     directory.parent.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     partial = directory.with_name(f".{directory.name}.{key}.partial")
-    for stale in directory.parent.glob(f".{glob.escape(directory.name)}.*.partial"):
+    for stale in _beside(directory, r"[0-9a-f]{16}\.partial"):
         if stale != partial:
             _remove(stale)
     partial.mkdir(exist_ok=True)
+    for unfinished in partial.glob(".*"):  # hidden names are those of files that were still being written, by us or by safetensors
+        _remove(unfinished)
     yield partial
     if directory.is_dir():
         shutil.rmtree(directory)
     os.replace(partial, directory)
+
+
+def _beside(path: Path, rest: str) -> list[Path]:
+    """What stands beside a path under its own name, hidden, with an ending that `rest` matches: `qwen2.5` is not `qwen2`."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.{rest}")
+    return [found for found in path.parent.iterdir() if pattern.fullmatch(found.name)]
 
 
 def _remove(path: Path) -> None:

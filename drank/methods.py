@@ -6,7 +6,7 @@ A configuration names methods of this table, gives them options, or composes its
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -131,6 +131,22 @@ CHOICES: dict[str, Collection[str]] = {"weighting": WEIGHTINGS, **ALLOCATION_CHO
 """What the options that name something may name."""
 
 
+READERS: dict[str, Callable[[Method], bool]] = {
+    "alpha": lambda method: "alpha" in WEIGHTINGS[method.weighting].options,
+    "damping": lambda method: "damping" in WEIGHTINGS[method.weighting].options,
+    "density": lambda method: method.allocator == "effective-rank",
+    "mix": lambda method: method.allocator == "importance-loss",
+    "normalise": lambda method: method.allocator == "optimal",
+    "seed": lambda method: method.allocator == "random",
+    "rebalance": lambda method: method.beta > 0,
+    "refit": lambda method: method.refit_from is not None,
+}
+"""Who reads an option that is not for every method."""
+
+EVERY_KIND = ("q", "k", "v", "o", "gate", "up", "down")
+"""The kinds of projection of a model to which any sensible settings apply."""
+
+
 def near(name: str, known: Collection[str]) -> str:
     """A hint such as ` (did you mean svd-llm?)`, empty where nothing is near."""
     close = difflib.get_close_matches(name, known, n=2)
@@ -138,7 +154,10 @@ def near(name: str, known: Collection[str]) -> str:
 
 
 def method_of(label: str, options: Mapping[str, Any]) -> Method:
-    """The method that a configuration's entry describes; raises ValueError naming every unknown name in it."""
+    """The method that a configuration's entry describes.
+
+    Raises ValueError naming every unknown name in it, options that nothing would read, and settings that can apply to no model.
+    """
     base = options.get("base", label)
     if base not in METHODS:
         raise ValueError(f"method {base!r} is unknown{near(base, METHODS)}; known: {', '.join(METHODS)}")
@@ -157,6 +176,20 @@ def method_of(label: str, options: Mapping[str, Any]) -> Method:
         value = changes.get(axis)
         if value is not None and value not in known:
             problems.append(f"{axis} {value!r} is unknown{near(value, known)}; known: {', '.join(known)}")
+    problems += [
+        f"{name} {changes[name]!r} has more than six digits, and spectra are named by six"
+        for name in ("alpha", "damping")
+        if name in changes and float(f"{changes[name]:g}") != changes[name]
+    ]
     if problems:
         raise ValueError(f"method {label}: {'; '.join(problems)}")
-    return replace(entry, **({} if label in METHODS else {"title": label}) | changes)
+    method = replace(entry, **({} if label in METHODS else {"title": label}) | changes)
+    unread = [name for name in changes if name in READERS and not READERS[name](method) and changes[name] != getattr(entry, name)]
+    if unread:
+        raise ValueError(
+            f"method {label}: {', '.join(unread)} would change nothing: allocator {method.allocator}, weighting {method.weighting}, "
+            f"beta {method.beta:g} and refit_from {method.refit_from} do not read it; leave it out, or choose what does"
+        )
+    if method.compresses and (reason := refusal(method.settings(), EVERY_KIND)):
+        raise ValueError(f"method {label}: {reason}")
+    return method

@@ -11,6 +11,7 @@ from drank.experts import unfuse
 from drank.families import blocks_of
 from drank.sources import Checkpoint
 from drank.stored import CheckpointError
+from drank.streams import finite
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +71,7 @@ def _assign(
     module: nn.Module, state: Mapping[str, Tensor], where: str, dtype: torch.dtype, device: str | torch.device, strict: bool = True
 ) -> None:
     """Give the parameters of a module their stored values, cast to a dtype and moved to a device."""
-    if bad := sorted(name for name, tensor in state.items() if not tensor.isfinite().all()):
+    if bad := sorted(name for name, tensor in state.items() if not finite(tensor)):
         raise CheckpointError(f"{where}: {len(bad)} tensors are not finite: {', '.join(bad)}; fetch the model again")
     cast = {name: tensor.to(device, dtype if tensor.is_floating_point() else None) for name, tensor in state.items()}
     try:

@@ -144,7 +144,7 @@ def step(block: nn.Module, layer: int, stream: Stream) -> Iterator[tuple[Tensor,
     for entering in stream.states:
         with torch.no_grad():
             leaving = apply(block, entering, stream.arguments[layer])
-        if not leaving.isfinite().all():
+        if not finite(leaving):
             raise NonFiniteError(
                 f"layer {layer}: the hidden states that leave the block are not finite in {leaving.dtype}; "
                 "run in float32 (`compute: dtype: float32`), and check the checkpoint for damaged weights"
@@ -172,3 +172,10 @@ def wide(values: Tensor) -> Tensor:
     import torch
 
     return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def finite(values: Tensor) -> bool:
+    """Whether all values are finite, by their sum, which is several times faster than looking at each."""
+    import torch
+
+    return bool(values.sum(dtype=torch.promote_types(values.dtype, torch.float32)).isfinite())

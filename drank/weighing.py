@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drank.decomposition import Left
-from drank.files import read_json
 from drank.gradients import read_gradients
 from drank.moments import NonFiniteError, read_moments
 from drank.plan import Shape
 from drank.sources import Checkpoint
-from drank.weightings import WEIGHTINGS
+from drank.weightings import TOKENS, WEIGHTINGS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,13 +37,6 @@ class Weighing:
         self._reads = {projection.role: projection.reads for projection in checkpoint.family.projections}
         self._last: tuple[tuple[str, tuple[int, ...]], Left] | None = None
 
-    @property
-    def tokens(self) -> int:
-        """The tokens of the calibration by its `facts.json`; 1 where that does not say."""
-        path = self.moments / "facts.json"
-        facts = read_json(path) if path.exists() else {}
-        return int(facts.get("windows", 1)) * int(facts.get("length", 1))
-
     def key(self, shape: Shape) -> tuple[str, tuple[int, ...]]:
         """What groups with the same left factor have in common: the name and the layers of the statistic that it is made of."""
         return self._name(self.weighting.left_of or "", shape), shape.layers
@@ -67,10 +59,15 @@ class Weighing:
         return self._last[1], None if right is None else [self._root(block, shape) for block in right]
 
     def _left(self, shape: Shape) -> Tensor | None:
+        import torch
+
         if self.weighting.left_of is None:
             return None
         gram = self.weighting.left(self._read(self.weighting.left_of, shape), self.options)
-        return gram / self.tokens if gram is not None and self.weighting.per_token else gram
+        if gram is None or not self.weighting.per_token:
+            return gram
+        tokens = torch.stack(self._read(TOKENS, shape)).mean()
+        return gram / tokens.clamp(min=1)  # an expert that no token reached has nothing but zeros
 
     def _right(self, shape: Shape) -> list[Tensor] | None:
         if self.weighting.right_of is None:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 Options = Mapping[str, float]
 
-MOMENT, ABSOLUTE = "{reads}", "{reads}.absolute"
-"""Names of statistics in the moments of a layer: XᵀX and mean |x| of the input that a projection reads."""
+MOMENT, ABSOLUTE, TOKENS = "{reads}", "{reads}.absolute", "{reads}.tokens"
+"""Names of statistics in the moments of a layer: XᵀX and mean |x| of the input that a projection reads, and the number of its tokens."""
 
 FISHER_ROWS, OUTPUTS = "{role}.rows", "{role}.outputs"
 """Names of statistics in the gradients of a layer: squared gradients by row of W, and the second moment at the output."""
@@ -27,7 +27,7 @@ class Weighting:
     """One way to weigh W. `left_of` and `right_of` name the statistics that its two functions take, a tensor for each layer of a group.
 
     `left` gives LᵀL, (d1, d1) or its diagonal (d1,), and `right` a block (d2, d2) of R Rᵀ for each layer; None stands for the identity.
-    `options` are the names and defaults of what it can be told. With `per_token` LᵀL is divided by the number of calibration tokens.
+    `options` are the names and defaults of what it can be told. With `per_token` LᵀL is divided by the number of tokens behind it.
     """
 
     left_of: str | None = None
@@ -49,11 +49,15 @@ class Weighting:
         return {**self.options, **given}
 
 
-def summed(statistics: list[Tensor], _options: Options) -> Tensor:
-    """The sum over the layers of a group: what all their tokens together would have given."""
+def averaged(statistics: list[Tensor], _options: Options) -> Tensor:
+    """The mean over the layers of a group.
+
+    The papers take the sum, which gives the same factors and effective ranks; with the mean, Σ_{i > k} λ_i is what the layers of a group
+    lose together, whatever their number, so that groups of different sizes and projections that stay alone can be compared.
+    """
     import torch
 
-    return torch.stack(statistics).sum(0)
+    return torch.stack(statistics).mean(0)
 
 
 def scaled(statistics: list[Tensor], options: Options) -> Tensor:
@@ -63,9 +67,9 @@ def scaled(statistics: list[Tensor], options: Options) -> Tensor:
     return torch.stack(statistics).mean(0) ** (2 * options["alpha"])
 
 
-def damped_sum(statistics: list[Tensor], options: Options) -> Tensor:
-    """The sum over the layers, with `damping` × its mean diagonal on the diagonal."""
-    total = summed(statistics, options)
+def damped_mean(statistics: list[Tensor], options: Options) -> Tensor:
+    """The mean over the layers, with `damping` × its mean diagonal on the diagonal."""
+    total = averaged(statistics, options)
     total.diagonal().add_(options["damping"] * total.diagonal().mean())
     return total
 
@@ -84,13 +88,13 @@ def damped(statistics: list[Tensor], options: Options) -> list[Tensor]:
 
 WEIGHTINGS: dict[str, Weighting] = {
     "identity": Weighting(),
-    "fisher-rows": Weighting(FISHER_ROWS, summed),
+    "fisher-rows": Weighting(FISHER_ROWS, averaged),
     "absolute-mean": Weighting(ABSOLUTE, scaled, options={"alpha": 0.5}),
-    "whitening": Weighting(MOMENT, summed),
-    "kronecker-fisher": Weighting(MOMENT, damped_sum, OUTPUTS, damped, options={"damping": 0.01}, per_token=True),
+    "whitening": Weighting(MOMENT, averaged),
+    "kronecker-fisher": Weighting(MOMENT, damped_mean, OUTPUTS, damped, options={"damping": 0.01}, per_token=True),
 }
 """The weightings by name. identity: plain SVD. fisher-rows: FWSVD (arXiv:2207.00112), L = diag of the roots of the summed squared
-gradients of each row. absolute-mean: ASVD (arXiv:2312.05821). whitening: LᵀL = Σ XᵀX, SVD-LLM (arXiv:2403.07378) for one layer, Basis
+gradients of each row. absolute-mean: ASVD (arXiv:2312.05821). whitening: LᵀL from XᵀX, SVD-LLM (arXiv:2403.07378) for one layer, Basis
 Sharing (arXiv:2410.03765) and D-Rank (arXiv:2509.25622) for several. kronecker-fisher: GFWSVD (arXiv:2505.17974), the Kronecker factors of
-the Fisher matrix as the mean of xxᵀ and that of ggᵀ, g the gradient of the loss at the output, so that Σ_{i > k} λ_i is twice the
-second-order rise of the loss per token."""
+the Fisher matrix as the mean of xxᵀ over the tokens that a projection reads and that of ggᵀ over all tokens, g the gradient of the loss
+at the output, so that Σ_{i > k} λ_i is, but for the damping, twice the second-order rise of the loss per token."""

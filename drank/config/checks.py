@@ -91,8 +91,11 @@ def _model_problems(config: Mapping[str, Any], source: Mapping[str, Any]) -> Ite
     if faults:
         return
     kinds = {kind_of(role) for role in family_of(checkpoint.config).roles}
+    refused = {label: reason for label, method in methods.items() if (reason := method.refusal(kinds, layers))}
+    if methods and len(refused) == len(methods):
+        yield f"no method applies: {'; '.join(f'{label} ({reason})' for label, reason in refused.items())}"
     for label, method in methods.items():
-        if method.refusal(kinds, layers) is None:
+        if label not in refused:
             yield from _budget_problems(label, method, checkpoint, config["ratios"])
 
 

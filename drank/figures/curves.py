@@ -10,17 +10,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import LogLocator
 
+from drank.figures import dots
+from drank.figures.scales import is_wide, plain_numbers
+from drank.figures.standing import compressed, crowded
 from drank.figures.style import DOUBLE, GREY, Look, emphasis, grid, legend_above, level, looks, note, styled
 from drank.names import is_control, is_dense, method_name, number, unique
 from drank.summary import AVERAGE
 
 OFF_SCALE = 2.5
 """Values above this multiple of the best one at the largest ratio are printed above the panel; drawn, they would flatten all others."""
-
-WIDE_RANGE = 4.0
-"""From this quotient of the largest and smallest value on, an axis is logarithmic."""
 
 CAPTIONS = {
     "perplexity": "Perplexity against the share of parameters removed from the compressed projections, with 95\u202f% bootstrap intervals "
@@ -39,6 +39,8 @@ def perplexity(summary: pd.DataFrame) -> Figure:
     rows = summary[summary["metric"] == "perplexity"]
     if rows.empty:
         return note("No perplexity was measured.")
+    if crowded(rows):
+        return dots.perplexity(rows)
     models, corpora = unique(rows["model"]), unique(rows["dataset"])
     figure, panels = grid(len(models), len(corpora), max(2.2, DOUBLE / max(len(corpora), 1)), 1.95 if len(models) > 1 else 2.2)
     for model, line in zip(models, panels, strict=True):
@@ -59,6 +61,8 @@ def accuracy(summary: pd.DataFrame) -> Figure:
     if rows.empty:
         return note("No accuracy was measured.")
     rows[["value", "ci_low", "ci_high", "chance"]] *= 100
+    if crowded(rows):
+        return dots.accuracy(rows)
     models = unique(rows["model"])
     figure, panels = grid(1, len(models), max(2.6, min(3.45, DOUBLE / len(models))), 2.5, sharey=True)
     for model, axes in zip(models, panels[0], strict=True):
@@ -78,6 +82,8 @@ def throughput(summary: pd.DataFrame) -> Figure:
     rows = summary[summary["metric"] == "speedup_over_dense"]
     if rows.empty:
         return note("No throughput was measured of a compressed model and of the dense one.")
+    if crowded(rows):
+        return dots.throughput(rows)
     models, phases = unique(rows["model"]), unique(rows["dataset"])
     figure, panels = grid(len(models), len(phases), DOUBLE / max(2, len(phases)), 1.95 if len(models) > 1 else 2.3, sharey="row")
     for model, line in zip(models, panels, strict=True):
@@ -108,7 +114,7 @@ def _curves(axes: Axes, rows: pd.DataFrame) -> None:
 
 def _placed(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of compressed models by ratio, with the place `x` at which each is drawn: methods stand side by side, controls last."""
-    shown = rows[(rows["ratio"] > 0) & ~rows["method"].map(is_dense)].sort_values("ratio", kind="stable")
+    shown = compressed(rows).sort_values("ratio", kind="stable")
     methods = sorted(unique(rows["method"][rows["ratio"] > 0]), key=is_control)
     ratios = sorted(shown["ratio"].unique())
     reach = (0.5 if len(ratios) == 1 else 0.2) * _gap(ratios)
@@ -160,14 +166,11 @@ def _line(look: Look) -> dict[str, Any]:
 
 def _log_if_wide(axes: Axes, rows: pd.DataFrame) -> None:
     """A logarithmic axis with plain numbers where the values span a wide range."""
-    if rows["value"].min() <= 0 or rows["value"].max() < WIDE_RANGE * rows["value"].min():
-        return
-    axes.set_yscale("log")
-    decades = rows["value"].max() / rows["value"].min()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 200 else (1.0,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value < 1e5 else f"{value:.0e}"))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    low, high = rows["value"].min(), rows["value"].max()
+    if is_wide(low, high):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 200 else (1.0,)))
+        plain_numbers(axes.yaxis)
 
 
 def _finish(figure: Figure, panels: Sequence[Sequence[Axes]], rows: pd.DataFrame) -> None:

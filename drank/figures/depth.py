@@ -14,7 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from drank.families import kind_of
-from drank.figures.style import DOUBLE, GREY, ROLE_LOOKS, grid, legend_above, looks, note, styled
+from drank.figures.budget import budget
+from drank.figures.style import DOUBLE, GREY, MANY, ROLE_LOOKS, grid, legend_above, looks, note, styled
 from drank.names import competes, method_name, percent, plan_place, role_name, unique
 from drank.plan import Group, Plan, Shape
 
@@ -28,9 +29,6 @@ CAPTIONS = {
 
 COLUMNS = 4
 """Panels in a row of the rank figure."""
-
-LINES = 8
-"""Plans that a rank panel can show and still be read; of more, only those of the highest ratio are drawn."""
 
 
 @styled
@@ -72,9 +70,11 @@ def ranks(plans: Sequence[Plan]) -> Figure:
     order = unique(plan.model for plan in plans)
     competing = sorted((plan for plan in plans if competes(plan.method)), key=lambda plan: (order.index(plan.model), plan_place(plan)))
     chosen = [plan for plan in competing if _uneven(plan)] or competing
-    if len({(plan.method, plan.ratio) for plan in chosen}) > LINES:
+    if len({(plan.method, plan.ratio) for plan in chosen}) > MANY:
         highest = max(plan.ratio for plan in chosen)
         chosen = [plan for plan in chosen if plan.ratio == highest]
+    if len({plan.method for plan in chosen}) > MANY:
+        return budget(chosen)
     if not chosen:
         return note("No ranks were allocated: nothing was compressed.")
     models = unique(plan.model for plan in chosen)

@@ -20,6 +20,9 @@ DOUBLE = 6.9
 
 GREY = "#6b6b6b"
 
+MANY = 8
+"""Methods, or lines, that can share a panel and still be told apart; more are drawn beside each other instead."""
+
 STYLE: Any = {
     "font.size": 8,
     "font.family": "DejaVu Sans",

@@ -94,6 +94,12 @@ def test_a_method_that_cannot_apply_is_left_out_with_its_reason_and_is_no_error(
     assert list(methods_for(config, "tiny")) == [label for label in valid["methods"] if label != "wide"]
 
 
+def test_a_model_that_no_method_applies_to_is_an_error(valid):
+    valid["methods"] = {"wide": {"base": "basis-sharing", "group": 9}}
+    valid["models"]["tiny"]["methods"] = {}
+    assert problems(valid) == ["models.tiny: no method applies: wide (groups of 9 layers do not fit a model of 4)"]
+
+
 def test_searches_and_fine_tuning_read_the_calibration_text_unless_told_otherwise(valid):
     config = with_defaults(valid, SCHEMA)
     own = {"windows": 8, "seed": 14}

@@ -54,6 +54,7 @@ def test_refit_never_fits_worse_than_before(seed, rank, tokens):
 def test_directions_that_the_inputs_never_excite_keep_their_coefficients():
     """Two tokens, a basis of four: what X' B cannot see stays as it was, what it sees is fitted."""
     basis, old, inputs, matrix = draw(10, 4, 0), draw(4, 6, 1), draw(2, 10, 2), draw(10, 6, 3)
+    basis /= np.linalg.norm(basis, axis=0)
     fitted = refitted(basis, old, inputs.T @ inputs, matrix)
     seen = inputs @ basis
     blind = np.linalg.svd(seen)[2][2:]
@@ -84,9 +85,19 @@ def test_badly_scaled_bases_are_fitted_too():
     np.testing.assert_allclose(inputs @ basis @ fitted, inputs @ basis @ best, atol=1e-6)
 
 
+def test_directions_that_few_tokens_hardly_excite_keep_their_coefficients():
+    """One of three inputs has a ten-millionth of the energy of the others, then a hundred-thousandth."""
+    basis, matrix = np.eye(3), np.zeros((3, 2))
+    gram = np.diag([1.0, 1.0, 1e-7])
+    fitted = refitted(basis, np.ones((3, 2)), gram, matrix)
+    np.testing.assert_allclose(fitted, [[0, 0], [0, 0], [1, 1]], atol=1e-12)
+    gram[2, 2] = 1e-5
+    np.testing.assert_allclose(refitted(basis, np.ones((3, 2)), gram, matrix), np.zeros((3, 2)), atol=1e-12)
+
+
 @pytest.mark.parametrize("weighting", ["whitening", "kronecker-fisher"])
 def test_factors_are_slices_of_the_bases_and_w_duals(weighting, tmp_path):
-    """B = W Dᵀ and C from the first rows, for factored groups only, whose matrices stand side by side."""
+    """B C = W Dᵀ C from the first rows, those of C at length 1, for factored groups only, whose matrices stand side by side."""
     toy = calibrated(tmp_path)
     decompose_model(toy.checkpoint, tmp_path / "s", moments=toy.moments, gradients=toy.gradients, weighting=weighting, group=2, facts={})
     shape, alone, last = Shape("q", (0, 1), 6, 6), Shape("o", (0,), 6, 6), Shape("down", (2,), 9, 6)
@@ -97,8 +108,11 @@ def test_factors_are_slices_of_the_bases_and_w_duals(weighting, tmp_path):
     for name, role, layers, rank in (("q.00-01", "q", (0, 1), 4), ("down.02", "down", (2,), 1)):
         basis, coefficients = found[name]
         assert basis.dtype == coefficients.dtype == torch.float64
-        assert torch.equal(coefficients, stored[name][0][:rank].double())
-        torch.testing.assert_close(basis, torch.from_numpy(toy.matrix(role, layers)) @ stored[name][1][:rank].double().mT)
+        rows, duals = (part[:rank].double() for part in stored[name])
+        torch.testing.assert_close(coefficients.norm(dim=1), torch.ones(rank, dtype=torch.float64))
+        torch.testing.assert_close(coefficients, rows / rows.norm(dim=1, keepdim=True))
+        product = torch.from_numpy(toy.matrix(role, layers)) @ duals.mT @ rows
+        torch.testing.assert_close(basis @ coefficients, product)
 
 
 @pytest.fixture

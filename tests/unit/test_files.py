@@ -98,6 +98,8 @@ def test_interrupted_work_is_gone_on_with_by_a_run_for_the_same_facts(tmp_path):
     target = tmp_path / "moments"
     with pytest.raises(KeyboardInterrupt), resuming(target, {"seed": 13, "code": "a"}) as partial:
         write_text(partial / "layer-0", "zero")
+        (partial / ".tmpX7").write_text("what safetensors leaves when it is killed")
+        (partial / ".layer-1.123.part").mkdir()
         raise KeyboardInterrupt
     assert not target.exists()
     with resuming(target, {"code": "a", "seed": 13}) as partial:
@@ -127,3 +129,18 @@ def test_resumed_work_replaces_what_was_there(tmp_path):
 def test_facts_that_json_cannot_hold_are_refused_before_the_work(tmp_path):
     with pytest.raises(TypeError), resuming(tmp_path / "moments", {"seed": object()}):
         pytest.fail("the work was begun")
+
+
+def test_unfinished_work_of_a_longer_name_is_left_alone(tmp_path):
+    """`qwen2` and `qwen2.5` may be calibrated at the same time."""
+    with resuming(tmp_path / "qwen2.5", {"a": 1}) as longer:
+        (longer / "layer").write_text("done")
+        with resuming(tmp_path / "qwen2", {"a": 1}):
+            pass
+        with replacing(tmp_path / "0.2") as being_written:
+            being_written.write_text("x")
+            with replacing(tmp_path / "0") as other:
+                other.write_text("y")
+        assert (longer / "layer").read_text() == "done"
+    assert (tmp_path / "0.2").read_text() == "x"
+    assert (tmp_path / "qwen2.5/layer").exists()

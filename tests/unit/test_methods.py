@@ -64,7 +64,7 @@ def test_spectra_are_shared_by_methods_that_see_the_same_matrix():
 
 def test_a_spectrum_is_named_by_the_options_that_its_weighting_reads_and_by_no_other():
     assert method_of("asvd", {"alpha": 0.25}).spectrum == "absolute-mean-alpha0.25-n1"
-    assert method_of("svd-llm", {"alpha": 0.25, "damping": 0.5}).spectrum == "whitening-n1"
+    assert method_of("swift-svd", {"mix": 0.25}).spectrum == "whitening-n1"
     assert method_of("gfwsvd", {"damping": 0.1, "group": 2}).spectrum == "kronecker-fisher-damping0.1-n2"
 
 
@@ -165,8 +165,13 @@ def test_near_says_nothing_where_nothing_is_near():
         ("chance", {"base": "random-ranks"}, "random-ranks goes by its own name alone"),
         ("dense", {"beta": 0.1}, "the dense model has no options"),
         ("svd", {"allocator": "full"}, "meets no budget"),
+        ("mine", {"base": "svd-llm", "mix": 0.5, "alpha": 0.3}, "mix, alpha would change nothing"),
+        ("mine", {"base": "svd-llm", "refit": "at-once"}, "refit would change nothing"),
+        ("mine", {"base": "zs-svd", "beta": 0.2}, "beta 0.2 moves ranks"),
+        ("mine", {"base": "d-rank-released", "scope": "model"}, "set scope: type"),
+        ("asvd", {"alpha": 0.33333331}, "alpha 0.33333331 has more than six digits"),
     ],
 )
-def test_names_that_would_mislead_tables_are_refused(label, options, reason):
+def test_what_would_mislead_is_refused(label, options, reason):
     with pytest.raises(ValueError, match=reason):
         method_of(label, options)

@@ -65,7 +65,7 @@ def decomposed(toy, directory, checkpoint=None, **options):
     return directory
 
 
-def test_spectra_of_a_model_sum_the_moments_of_a_group_and_read_the_right_input(toy, tmp_path):
+def test_spectra_of_a_model_average_the_moments_of_a_group_and_read_the_right_input(toy, tmp_path):
     directory = decomposed(toy, tmp_path / "s", group=2)
     shapes, density = read_summary(directory)
     assert [shape.name for shape in shapes] == [
@@ -76,7 +76,7 @@ def test_spectra_of_a_model_sum_the_moments_of_a_group_and_read_the_right_input(
     energies = read_energies(directory)
     assert list(energies) == list(density) == [shape.name for shape in shapes]
     for shape in shapes:
-        stacked = np.vstack([toy.inputs[READS[shape.role], layer] for layer in shape.layers])
+        stacked = np.vstack([toy.inputs[READS[shape.role], layer] for layer in shape.layers]) / np.sqrt(len(shape.layers))
         matrix = toy.matrix(shape.role, shape.layers)
         sigma = np.linalg.svd(stacked @ matrix, compute_uv=False)
         assert energies[shape.name].dtype == np.float64 and energies[shape.name].shape == (shape.max_rank,)

@@ -24,13 +24,13 @@ def weighing(toy, name, **options):
 
 
 def fisher_rows(toy, shape):
-    """Roots of the squared gradients of each window's mean loss, summed over columns and layers, averaged over windows."""
+    """Roots of the squared gradients of each window's mean loss, summed over columns, averaged over windows and layers."""
     total = np.zeros(shape.rows)
     for layer in shape.layers:
         x = toy.inputs[READS[shape.role], layer].reshape(WINDOWS, -1, shape.rows)
         for window, gradients in zip(x, toy.outputs[shape.role, layer], strict=True):
             total += ((window.T @ gradients / len(window)) ** 2).sum(1) / WINDOWS
-    return np.diag(np.sqrt(total)), np.eye(shape.width)
+    return np.diag(np.sqrt(total / len(shape.layers))), np.eye(shape.width)
 
 
 def absolute_mean(toy, shape):
@@ -40,7 +40,8 @@ def absolute_mean(toy, shape):
 
 def whitening(toy, shape):
     """The activations themselves are a root of their moment."""
-    return np.vstack([toy.inputs[READS[shape.role], layer] for layer in shape.layers]), np.eye(shape.width)
+    stacked = np.vstack([toy.inputs[READS[shape.role], layer] for layer in shape.layers])
+    return stacked / np.sqrt(len(shape.layers)), np.eye(shape.width)
 
 
 def kronecker_fisher(toy, shape):
@@ -52,7 +53,7 @@ def kronecker_fisher(toy, shape):
 
     stacked = np.vstack([toy.inputs[READS[shape.role], layer] for layer in shape.layers])
     flat = [toy.outputs[shape.role, layer].reshape(TOKENS, -1) for layer in shape.layers]
-    return root(stacked.T @ stacked / TOKENS), scipy.linalg.block_diag(*(root(g.T @ g / TOKENS) for g in flat))
+    return root(stacked.T @ stacked / len(stacked)), scipy.linalg.block_diag(*(root(g.T @ g / TOKENS) for g in flat))
 
 
 EXPLICIT = {
@@ -159,11 +160,3 @@ def test_output_moments_without_rank_need_damping(toy):
 def test_gradients_are_asked_for_before_anything_is_done(toy):
     with pytest.raises(ValueError, match="fisher-rows is made of gradients"):
         Weighing(toy.checkpoint, "fisher-rows", {}, toy.moments)
-
-
-def test_tokens_are_one_where_the_facts_do_not_say(toy):
-    assert weighing(toy, "whitening").tokens == TOKENS
-    (toy.moments / "facts.json").write_text("{}")
-    assert weighing(toy, "whitening").tokens == 1
-    (toy.moments / "facts.json").unlink()
-    assert weighing(toy, "whitening").tokens == 1

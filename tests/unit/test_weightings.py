@@ -24,9 +24,9 @@ def right(name, statistics, **options):
     return weighting.right(statistics, weighting.settings(options))
 
 
-def test_whitening_of_a_group_is_the_moment_of_all_its_tokens_together(inputs):
+def test_whitening_of_a_group_is_the_moment_of_all_its_tokens_together_over_its_layers(inputs):
     stacked = torch.cat(inputs)
-    torch.testing.assert_close(left("whitening", [x.T @ x for x in inputs]), stacked.T @ stacked)
+    torch.testing.assert_close(left("whitening", [x.T @ x for x in inputs]), stacked.T @ stacked / 3)
 
 
 def test_absolute_mean_of_a_group_is_that_of_all_its_tokens_together(inputs):
@@ -38,15 +38,15 @@ def test_absolute_mean_of_a_group_is_that_of_all_its_tokens_together(inputs):
     assert torch.equal(left("absolute-mean", means, alpha=0.0), torch.ones(6, dtype=torch.float64))
 
 
-def test_fisher_rows_of_a_group_are_summed(inputs):
+def test_fisher_rows_of_a_group_are_averaged(inputs):
     rows = [x.square().sum(0) for x in inputs]
-    torch.testing.assert_close(left("fisher-rows", rows), torch.cat(inputs).square().sum(0))
+    torch.testing.assert_close(left("fisher-rows", rows), torch.cat(inputs).square().sum(0) / 3)
 
 
 def test_kronecker_fisher_damps_both_sides_by_their_mean_diagonal(inputs):
     grams = [x.T @ x for x in inputs]
     eye = torch.eye(6, dtype=torch.float64)
-    total = sum(grams)
+    total = sum(grams) / 3
     torch.testing.assert_close(left("kronecker-fisher", grams, damping=0.1), total + 0.1 * total.trace() / 6 * eye)
     for block, gram in zip(right("kronecker-fisher", grams), grams, strict=True):
         torch.testing.assert_close(block, gram + 0.01 * gram.trace() / 6 * eye)

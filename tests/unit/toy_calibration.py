@@ -51,8 +51,8 @@ class Calibration:
             found = {}
             for name in set(READS.values()):
                 x = self.inputs[name, layer]
-                found |= {name: x.T @ x, f"{name}.absolute": np.abs(x).mean(0)}
-            write_layer(self.moments, layer, {name: torch.from_numpy(values) for name, values in found.items()})
+                found |= {name: x.T @ x, f"{name}.absolute": np.abs(x).mean(0), f"{name}.tokens": np.float64(len(x))}
+            write_layer(self.moments, layer, {name: torch.as_tensor(values) for name, values in found.items()})
             found = {}
             for role in SIDES:
                 g = self.outputs[role, layer]

@@ -19,7 +19,7 @@ rule compress:
     params:
         code=code("compress.py"),
         calibration=lambda wildcards: config["calibration"] if method_of_job(wildcards).refits(float(wildcards.ratio)) else None,
-        order=lambda wildcards: method_of_job(wildcards).refit,
+        order=lambda wildcards: method_of_job(wildcards).refit if method_of_job(wildcards).refits(float(wildcards.ratio)) else None,
         finetune=lambda wildcards: FINETUNE if method_of_job(wildcards).finetunes(float(wildcards.ratio)) else None,
         compute=COMPUTE,
     message:
