@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drank.names import escape, is_control, lines, method_name, number, percent
+from drank.names import escape, is_control, lines, method_name, number, percent, refusals
 from drank.summary import summarise
 from drank.tables import TABLES, document, main_table, paired_table, throughput_table, write
 from drank.tables.numbers import Numbers
@@ -200,3 +200,13 @@ def test_document_names_every_file():
 def test_tables_figures_and_report_import_no_torch():
     code = "import sys, drank.tables, drank.figures, drank.report; sys.exit(bool({'torch', 'transformers', 'lm_eval'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_methods_that_do_not_apply_are_named_with_their_reason_in_the_caption(summary):
+    reasons = {"d-rank": "beta 0.3 needs separate q, k and v projections", "wide": "groups of 9 layers"}
+    table = main_table(summary, "docs-mha").noted(refusals(reasons))
+    note = "Not applicable: D-Rank (beta 0.3 needs separate q, k and v projections); wide (groups of 9 layers)."
+    assert table.caption.endswith(note)
+    assert note in table.to_latex() and note in table.to_html()
+    assert refusals({}) == ""
+    assert table.noted("") is table
