@@ -25,11 +25,11 @@ OFF_SCALE = 2.5
 CAPTIONS = {
     "perplexity": "Perplexity against the share of parameters removed from the compressed projections, with 95\u202f% bootstrap intervals "
     "over windows. Methods are set apart sideways so that their bars can be told apart. The dashed line is the uncompressed model. Numbers "
-    "with an arrow above a panel are values beyond its upper edge, in the colour of their method.",
+    "with an arrow above a panel are values beyond its upper edge, in the colour of their method. " + dots.CAPTION,
     "accuracy": "Average zero-shot accuracy against the share of parameters removed from the compressed projections, with 95\u202f% "
-    "intervals. The dashed line is the uncompressed model, the dotted line what guessing earns.",
+    "intervals. The dashed line is the uncompressed model, the dotted line what guessing earns. " + dots.CAPTION,
     "throughput": "Throughput of prefill and decode over that of the uncompressed model (dashed line) against the share of parameters "
-    "removed from the compressed projections. Bars span the quartiles over the repeats.",
+    "removed from the compressed projections. Bars span the quartiles over the repeats. " + dots.CAPTION,
 }
 
 

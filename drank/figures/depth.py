@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from drank.families import kind_of
-from drank.figures.budget import budget
+from drank.figures import budget
 from drank.figures.style import DOUBLE, GREY, MANY, ROLE_LOOKS, grid, legend_above, looks, note, styled
 from drank.names import competes, method_name, percent, plan_place, role_name, unique
 from drank.plan import Group, Plan, Shape
@@ -24,7 +24,8 @@ CAPTIONS = {
     "A group of layers that shares a basis is drawn at its middle.",
     "ranks": "Ranks given to each projection by layer, at the highest ratio alone where many plans were made; a step spans the layers of "
     "one group. Dotted: the uniform rank of the same ratio, "
-    "in its colour. Dash-dotted: break-even, above which the factors hold more parameters than the matrices they replace.",
+    "in its colour. Dash-dotted: break-even, above which the factors hold more parameters than the matrices they replace. "
+    + budget.CAPTION,
 }
 
 COLUMNS = 4
@@ -74,7 +75,7 @@ def ranks(plans: Sequence[Plan]) -> Figure:
         highest = max(plan.ratio for plan in chosen)
         chosen = [plan for plan in chosen if plan.ratio == highest]
     if len({plan.method for plan in chosen}) > MANY:
-        return budget(chosen)
+        return budget.maps(chosen)
     if not chosen:
         return note("No ranks were allocated: nothing was compressed.")
     models = unique(plan.model for plan in chosen)

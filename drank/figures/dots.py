@@ -17,15 +17,20 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from drank.figures.scales import log_across
-from drank.figures.standing import compressed, standing
-from drank.figures.style import DOUBLE, GREY, legend_above
-from drank.names import is_control, is_dense, method_name, percent, unique
+from drank.figures.standing import compressed, standing, uncompressed
+from drank.figures.style import DOUBLE, GREY, MANY, legend_above
+from drank.names import is_control, method_name, percent, unique
 
 ROW, BLOCK, PANEL = 0.155, 0.5, 1.35
 """Inches: the height of a method's line, what a block needs above and below its lines, the least width of a panel."""
 
 COLUMNS = 4
 """Models side by side where a panel shows all there is of a model."""
+
+CAPTION = (
+    f"Where more than {MANY} methods are compared, they stand one below the other instead, with a mark for each ratio: the best on top, by "
+    "the mean over the panels at the highest ratio that all of them have, and controls below the line."
+)
 
 BAND = "#f3f3f3"
 
@@ -96,12 +101,12 @@ def _draw(blocks: Mapping[str, Panels], scale: Scale, headed: bool = True) -> Fi
     figure = Figure(figsize=(names + width * columns, height), layout=ConstrainedLayoutEngine(w_pad=0.06))
     grid = figure.subplots(len(blocks), columns, squeeze=False, height_ratios=sizes)
     for (name, panels), line in zip(blocks.items(), grid, strict=True):
-        _name_lines(line[0], orders[name], name if headed and len(blocks) > 1 else "")
         together = pd.concat(panels.values())
         for axes, (title, rows) in zip(line, panels.items(), strict=False):
             axes.set_title(title)
             _panel(axes, rows, orders[name], style, scale.dense)
             _limits(axes, together if scale.shared else rows, scale, width - 0.15)
+        _name_lines(line[0], orders[name], name if headed and len(blocks) > 1 else "")
         for axes in line[len(panels) :]:
             axes.set_visible(False)
     figure.supxlabel(scale.label, fontsize=8)
@@ -133,7 +138,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, order: Sequence[str], style: Mapping[
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0, labelleft=axes.get_subplotspec().is_first_col())
+    axes.set_yticks([])
+    axes.tick_params(axis="y", length=0)
     for place in range(0, len(order), 2):
         axes.axhspan(place - 0.5, place + 0.5, color=BAND, linewidth=0, zorder=0)
     if 0 < (controls := sum(map(is_control, order))) < len(order):
@@ -150,7 +156,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, order: Sequence[str], style: Mapping[
 
 def _levels(rows: pd.DataFrame, dense: float | None) -> Iterator[tuple[float, dict[str, Any]]]:
     """The values that do not depend on the method, and how their lines look."""
-    for value in [*rows.loc[rows["method"].map(is_dense), "value"].dropna(), *([] if dense is None else [dense])]:
+    for value in [*uncompressed(rows)["value"].dropna(), *([] if dense is None else [dense])]:
         yield value, {"color": "black", "linestyle": "--", "linewidth": 1}
     for value in rows["chance"].dropna().unique():
         yield value, {"color": GREY, "linestyle": ":", "linewidth": 1.2}
@@ -174,7 +180,7 @@ def _limits(axes: Axes, rows: pd.DataFrame, scale: Scale, width: float) -> None:
     else:
         air = max(0.05 * (max(ends) - min(ends)), 0.5)
         axes.set_xlim(min(ends) - air, max(ends) + air)
-        axes.xaxis.set_major_locator(MaxNLocator(max(2, int(width / 0.36)), steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(MaxNLocator(min(8, max(2, int(width / 0.36))), steps=[1, 2, 5, 10]))
 
 
 def _legend(figure: Figure, rows: pd.DataFrame, style: Mapping[float, Look], dense: float | None) -> None:

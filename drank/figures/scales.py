@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 WIDE_RANGE = 4.0
 """From this quotient of the largest and smallest value on, an axis is logarithmic."""
@@ -44,7 +44,7 @@ def log_across(axes: Axes, low: float, high: float, width: float) -> None:
 
 def round_values(low: float, high: float, width: float) -> list[float]:
     """Round values between two positive ones: as many as can be told apart on a logarithmic axis `width` inches wide."""
-    locators = [LogLocator(subs=steps, numticks=99) for steps in STEPS]
+    locators: list[Locator] = [LogLocator(subs=steps, numticks=99) for steps in STEPS]
     if not is_wide(low, high):
         locators = [MaxNLocator(bins, steps=[1, 2, 5, 10]) for bins in range(6, 0, -1)]
     found: list[float] = []

@@ -11,9 +11,14 @@ from drank.figures.style import MANY
 from drank.names import is_control, is_dense, unique
 
 
+def uncompressed(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of uncompressed models."""
+    return rows[rows["method"].map(is_dense).astype(bool)]
+
+
 def compressed(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of compressed models."""
-    return rows[(rows["ratio"] > 0) & ~rows["method"].map(is_dense)]
+    return rows[(rows["ratio"] > 0) & ~rows["method"].map(is_dense).astype(bool)]
 
 
 def crowded(rows: pd.DataFrame) -> bool:

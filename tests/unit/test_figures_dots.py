@@ -1,18 +1,15 @@
 """Dot plots, which runs with more methods than one panel can show get for curves."""
 
 import math
-from itertools import pairwise, product
+from itertools import product
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
 from drank.figures import FIGURES
-from drank.figures.scales import plain, round_values
 from drank.figures.standing import standing
 from drank.figures.style import MANY, STYLE
 from drank.names import method_name
@@ -174,21 +171,6 @@ def test_missing_values_leave_gaps():
     assert [line in dots for dots in dots_of(first).values()] == [True, False]
     assert not any(dots_of(panels(figure)[5]).values())
     assert_readable(figure)
-
-
-def test_round_values_of_a_narrow_axis():
-    assert round_values(8.2, 9.9, 1.5) == [8.5, 9.0, 9.5]
-    assert round_values(4, 1100, 1.3) == [10, 100, 1000]
-    assert round_values(90, 3300, 1.3) == [100, 300, 1000, 3000]
-
-
-@given(st.floats(0.01, 1e4), st.floats(1.02, 1e6), st.floats(0.8, 6))
-def test_round_values_lie_inside_and_apart(low, quotient, width):
-    values = round_values(low, low * quotient, width)
-    assert all(low <= value <= low * quotient for value in values)
-    inches = [width * math.log(value / low) / math.log(quotient) for value in values]
-    assert all(b - a >= 0.06 * max(map(len, map(plain, values))) for a, b in pairwise(inches))
-    assert values or quotient < 10
 
 
 def test_methods_are_ordered_at_the_highest_ratio_that_all_have():
