@@ -1,4 +1,4 @@
-"""Where calibration spends its time, and how much memory it needs: `python benchmarks/calibration.py [--threads N] [--large]`.
+"""Where calibration spends its time, and how much memory it needs: `python -m benchmarks.calibration [--threads N] [--large]`.
 
 Prints the seconds spent in the model's own forward products, in moments and in reading and writing, for an embedded model and for one
 block of LLaMA-7B's shape. With `--large`, calibrates instead a Llama of random weights that is larger than half of this machine's

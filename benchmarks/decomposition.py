@@ -1,4 +1,4 @@
-"""Time the decomposition of one LLaMA-shaped block against the arithmetic of the published code: `python benchmarks/decomposition.py`.
+"""Time the decomposition of one LLaMA-shaped block against the arithmetic of the published code: `python -m benchmarks.decomposition`.
 
 Seven projections, `--size` (default 4096) wide and 2.6875 times that in the middle, one layer a group, random weights and moments with
 features of very different scale. Ours: from given G and W to λ, the basis at full rank and the factors at ratio 20 %. Published

@@ -1,4 +1,4 @@
-"""Time the default pipeline from nothing, with nothing to do, and with one more ratio: `python benchmarks/pipeline.py [FOLDER]`.
+"""Time the default pipeline from nothing, with nothing to do, and with one more ratio: `python -m benchmarks.pipeline [FOLDER]`.
 
 The folder must be empty or absent (default: a temporary one). Prints seconds, and the jobs that the third run executed by rule.
 """

@@ -1,4 +1,4 @@
-"""Time all methods of the table over four ratios up to the saved models, beside D-Rank at one: `python benchmarks/sweep.py [MODEL]`.
+"""Time all methods of the table over four ratios up to the saved models, beside D-Rank at one: `python -m benchmarks.sweep [MODEL]`.
 
 Runs in one process, so that what is compared is work and not the start of Python, on an embedded model (default docs-mha) and its own
 text. Prints the seconds of every step, and what the sweep costs as a multiple of D-Rank at one ratio: with and without the backward pass,
