@@ -150,6 +150,19 @@ def test_the_log_tells_the_loss_of_each_epoch(windows, caplog):
     assert [line.split(":")[0] for line in told] == [f"fine-tuning, epoch {epoch} of 4" for epoch in (1, 2, 3, 4)]
 
 
+def test_what_is_trained_is_the_loss_of_the_next_token(windows, caplog):
+    """With a rate too small to move anything, the mean loss of the epoch is the model's own, not that of the token it has just read."""
+    caplog.set_level(logging.INFO, "drank")
+    model, _ = compressed()
+    with torch.no_grad():
+        expected = model(windows, labels=windows, use_cache=False).loss.item()
+        other = torch.nn.functional.cross_entropy(model(windows).logits.flatten(0, 1), windows.flatten()).item()
+    finetune(model, windows, {"epochs": 1, "learning_rate": 1e-12, "batch": len(windows)})
+    (told,) = (record.args[2] for record in caplog.records if "mean loss" in record.msg)
+    assert told == pytest.approx(expected, rel=1e-5)
+    assert abs(told - other) > 1e-2
+
+
 def test_a_loss_that_is_no_number_names_the_step(windows):
     model, _ = compressed()
     model.lm_head.weight.data[3, 2] = math.inf
