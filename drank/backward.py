@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from drank.families import Family, Projection, blocks_of
+from drank.families import Family, blocks_of
+from drank.lowrank import LowRankLinear, matrix_of
 from drank.moments import Sums
+from drank.objectives import Objective, text_loss
 from drank.streams import Arguments, NonFiniteError, apply, finite, forwards, removed, wide
 
 if TYPE_CHECKING:
@@ -21,19 +23,28 @@ if TYPE_CHECKING:
 REMEDY = "run in float32 (`compute: dtype: float32`), and check the checkpoint for damaged weights"
 
 
-def loss_gradient(model: PreTrainedModel, states: Tensor, ids: Tensor) -> tuple[float, Tensor]:
-    """The summed next-token loss of windows of token ids, and its gradient at the hidden states that leave the last block.
+def logits_of(model: PreTrainedModel, states: Tensor, ids: Tensor) -> Tensor:
+    """Logits (windows, tokens − 1, vocabulary) from the hidden states that leave the last block, (windows, tokens, d).
 
-    What follows the blocks is the model's own: every block is replaced by one that gives `states`, (windows, tokens, d). Raises
-    NonFiniteError.
+    What follows the blocks is the model's own: every block is replaced by one that gives `states`.
+    """
+    with forwards(blocks_of(model), lambda *_args, **_kwargs: states):
+        return wide(model(input_ids=ids.to(states.device), use_cache=False).logits[:, :-1])
+
+
+def loss_gradient(
+    model: PreTrainedModel, states: Tensor, ids: Tensor, window: int = 0, objective: Objective = text_loss
+) -> tuple[float, Tensor]:
+    """The summed loss of one window of token ids, (tokens,), and its gradient at the hidden states that leave the last block.
+
+    `states` are (1, tokens, d), `window` is the number by which the objective knows the window. Raises NonFiniteError.
     """
     import torch
 
     states = states.detach().requires_grad_()
-    ids = ids.to(states.device)
-    with forwards(blocks_of(model), lambda *_args, **_kwargs: states), torch.enable_grad():
-        logits = wide(model(input_ids=ids, use_cache=False).logits[:, :-1])
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none").double().sum()
+    with torch.enable_grad():
+        logits = logits_of(model, states, ids[None])[0]
+        loss = objective(window, logits, ids.to(states.device)).double().sum()
     (gradient,) = torch.autograd.grad(loss, states)
     if not (loss.isfinite() and finite(gradient)):
         raise NonFiniteError(f"the loss that follows the last block, or its gradient, is not finite in {states.dtype}; {REMEDY}")
@@ -43,12 +54,11 @@ def loss_gradient(model: PreTrainedModel, states: Tensor, ids: Tensor) -> tuple[
 class ProjectionSums:
     """What accumulates for one projection: the gradient of its weight, the squares of each window's by row, and gᵀg; all float64."""
 
-    def __init__(self, module: nn.Module, projection: Projection, device: torch.device) -> None:
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
         """Zeros, which they stay for an expert that no token reaches."""
         import torch
 
-        stored = module.get_parameter("weight").shape
-        rows, columns = stored if projection.transposed else reversed(stored)
+        rows, columns = (module.in_features, module.out_features) if isinstance(module, LowRankLinear) else matrix_of(module).shape
         self.weight = torch.zeros(rows, columns, dtype=torch.float64, device=device)
         self.squares = torch.zeros(rows, dtype=torch.float64, device=device)
         self.outputs = Sums(columns, device)

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.backward import ProjectionSums, loss_gradient, through_block
+from drank.backward import ProjectionSums, logits_of, loss_gradient, through_block
 from drank.families import family_of
 from drank.files import resuming, write_json
+from drank.objectives import LABELS, Objective, divergence, sampled_loss, text_loss
 from drank.residency import resident
 from drank.statistics import identity, layers_in, read_layer, write_layer
 from drank.steplog import progress
@@ -29,28 +30,46 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def collect(model: PreTrainedModel, windows: Tensor, directory: str | Path, facts: dict[str, Any], batch: int = 8, key: Any = None) -> None:
+def collect(
+    model: PreTrainedModel,
+    windows: Tensor,
+    directory: str | Path,
+    facts: dict[str, Any],
+    batch: int = 8,
+    key: Any = None,
+    labels: str = "text",
+    seed: int = 13,
+    reference: Sequence[Tensor] | None = None,
+) -> None:
     """Write what the next-token loss over windows of token ids (windows, tokens) says of every projection, as a directory.
+
+    The labels are the text's, or with `sampled` drawn by `seed` from what the model predicts. Where `reference` holds the hidden states
+    that leave the last block of another model, one tensor (tokens, d) for each window, the loss is KL(other ‖ model) instead; what
+    follows the blocks must be the same in both.
 
     `layer-XXX.safetensors` holds for each role ρ: `ρ`, the gradient of the mean loss per token with respect to W, (d1, d2), float32 or
     in a float64 model float64; `ρ.outputs`, float64 (d2, d2), the mean over the N predicted tokens of gᵀg; `ρ.rows`, float64 (d1,), the
     mean over windows of Σ_j (∂ℓ/∂W_ij)², ℓ the mean loss of one window. `facts.json` holds `facts` and `loss`, the loss per token.
 
-    An interrupted run is gone on with as `moments.calibrate` does. Raises ValueError for windows that predict nothing, NonFiniteError
-    where hidden states, the loss or gradients are not finite.
+    An interrupted run is gone on with as `moments.calibrate` does. Raises ValueError for windows that predict nothing and for other
+    labels, NonFiniteError where hidden states, the loss or gradients are not finite.
     """
     if windows.shape[1] < 2:
         raise ValueError("windows of one token predict nothing; set `length` to 2 or more")
+    if labels not in LABELS:
+        raise ValueError(f"labels {labels!r} are unknown; known: {', '.join(LABELS)}")
+    objective = sampled_loss(seed) if labels == "sampled" else text_loss
+    if reference is not None:
+        objective = _divergence_from(model, reference)
     arguments = arguments_of(model, windows[:1])
-    with resuming(directory, identity(model, windows, batch, facts, key)) as partial:
+    with resuming(directory, identity(model, windows, batch, facts, [key, labels, seed, reference is None])) as partial:
         work = partial / "work"
         work.mkdir(exist_ok=True)
         left = len(arguments) - layers_in(partial)
         if left == len(arguments) and not gradients_at(work, left).exists():
             _store_states(model, windows, arguments, work, batch)
-            differentiated = _loss_gradients(
-                model, windows, StoredStates(states_at(work, left), model.device), partial / "facts.json", facts
-            )
+            leaving = StoredStates(states_at(work, left), model.device)
+            differentiated = _loss_gradients(model, windows, leaving, objective, partial / "facts.json", facts)
             store_states(gradients_at(work, left), differentiated)
         for layer in progress(range(left - 1, -1, -1), "gradients, block"):
             write_layer(partial, layer, _statistics(model, windows, layer, arguments[layer], work))
@@ -80,7 +99,21 @@ def _store_states(model: PreTrainedModel, windows: Tensor, arguments: list[Argum
                 store_states(states_at(work, layer + 1), (leaving for _, leaving in step(block, layer, stream)))
 
 
-def _loss_gradients(model: PreTrainedModel, windows: Tensor, leaving: StoredStates, path: Path, facts: dict[str, Any]) -> Iterator[Tensor]:
+def _divergence_from(model: PreTrainedModel, reference: Sequence[Tensor]) -> Objective:
+    """KL of what another model predicts from what this one does, by the hidden states that leave the last block of the other."""
+    import torch
+
+    def loss(window: int, logits: Tensor, ids: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = logits_of(model, reference[window][None].to(logits.device), ids[None])[0]
+        return divergence(wanted, logits)
+
+    return loss
+
+
+def _loss_gradients(
+    model: PreTrainedModel, windows: Tensor, leaving: StoredStates, objective: Objective, path: Path, facts: dict[str, Any]
+) -> Iterator[Tensor]:
     """The gradients at the hidden states that leave the last block, batch by batch; after the last, `facts` and the loss are at `path`."""
     import torch
 
@@ -88,7 +121,7 @@ def _loss_gradients(model: PreTrainedModel, windows: Tensor, leaving: StoredStat
     for states in leaving:
         gradients = []
         for window in states.split(1):  # the logits of one window are large enough
-            loss, gradient = loss_gradient(model, window, windows[len(losses)][None])
+            loss, gradient = loss_gradient(model, window, windows[len(losses)], len(losses), objective)
             losses.append(loss)
             gradients.append(gradient)
         yield torch.cat(gradients)
@@ -103,7 +136,7 @@ def _statistics(model: PreTrainedModel, windows: Tensor, layer: int, arguments: 
     at_once = 1 if family.mixture else len(windows)
     entering, upstream = (StoredStates(at, model.device) for at in (states_at(work, layer), gradients_at(work, layer + 1)))
     with resident(model, layer) as block:
-        sums = {p.role: ProjectionSums(block.get_submodule(p.path), p, model.device) for p in family.projections}
+        sums = {p.role: ProjectionSums(block.get_submodule(p.path), model.device) for p in family.projections}
 
         def backward() -> Iterator[Tensor]:
             for pair in zip(entering, upstream, strict=True):

@@ -1,0 +1,181 @@
+"""Corrections: natural-gradient steps of all factors at once towards what the dense model predicts.
+
+Each step differentiates KL(dense ‖ compressed) over calibration text, without labels, and preconditions the gradient of every linear map
+by Kronecker factors (K-FAC, arXiv:1503.05671): the second moment of what the map reads and that of the loss's gradients at what it gives.
+For a projection with W ≈ B C those of the two maps follow from its own, so that one pass serves both:
+
+    S_B = G⁻¹ ∇W Cᵀ (C H Cᵀ)⁻¹,    S_C = (Bᵀ G B)⁻¹ Bᵀ ∇W H⁻¹.
+
+Kronecker factors know nothing of how projections and tokens act together, which is what a compressed model suffers from (docs/l-rank.md),
+so that they say where to go and not how far: one size for the whole model is searched for by the loss itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from drank.backward import logits_of
+from drank.families import blocks_of, projections_of
+from drank.gradients import collect, read_gradients
+from drank.lowrank import LowRankLinear, matrix_of
+from drank.moments import calibrate, open_stream, read_moments
+from drank.objectives import divergence
+from drank.residency import resident
+from drank.steplog import progress
+from drank.streams import run_block, wide
+from drank.weightings import MOMENT, OUTPUTS, TOKENS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
+
+DAMPING = 0.1
+"""What is added to every Kronecker factor, as a multiple of its mean diagonal."""
+
+SEARCH = 16
+"""Windows on which the size of a step is searched."""
+
+FIRST = 0.025
+"""The share of the loss that the first size tried would take away if the loss fell along a straight line."""
+
+DOUBLINGS = 10
+"""How often a size is doubled at most."""
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A view of a parameter, (in, out), its preconditioned gradient, and its gradient, both float64."""
+
+    parameter: Tensor
+    step: Tensor
+    gradient: Tensor
+
+
+def correct(model: PreTrainedModel, dense: PreTrainedModel, windows: Tensor, count: int, batch: int = 8) -> list[float]:
+    """Take up to `count` steps, in place; gives back the divergence per token on the windows of the search before and after each.
+
+    `windows` are windows of token ids, (windows, tokens). No step is taken that does not lower the divergence, and none after one that
+    was not. `dense` is the model that was compressed, or a skeleton of it (`drank.residency`). Gradients and moments lie in the folder
+    for temporary files in the meantime. Raises NonFiniteError naming the layer.
+    """
+    reference = leaving_states(dense, windows, batch)
+    found = [divergence_of(model, windows[:SEARCH], reference, batch)]
+    for number in range(1, count + 1):
+        with TemporaryDirectory(prefix="drank-correction-") as work:
+            collect(model, windows, Path(work) / "gradients", {}, batch, reference=reference)
+            calibrate(model, windows, Path(work) / "moments", {}, batch)
+            directions = _directions(model, Path(work) / "gradients", Path(work) / "moments")
+        size, lowest = _search(model, directions, windows[:SEARCH], reference, batch, found[-1])
+        log.info("correction %d of %d: KL to the dense model %.4f → %.4f per token, step size %.3g", number, count, found[-1], lowest, size)
+        found.append(lowest)
+        if size == 0:
+            break
+    return found
+
+
+def leaving_states(model: PreTrainedModel, windows: Tensor, batch: int = 8) -> list[Tensor]:
+    """The hidden states that leave the last block, one tensor (tokens, d) for each window."""
+    stream = open_stream(model, windows, batch)
+    for layer in progress(range(len(blocks_of(model))), "dense model, block"):
+        with resident(model, layer) as block:
+            stream.states = run_block(block, layer, stream)
+    return [states for chunk in stream.states for states in chunk]
+
+
+def divergence_of(model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], batch: int = 8) -> float:
+    """The mean KL per predicted token of what the model predicts from what leaves the last block of another, in nats."""
+    import torch
+
+    total, done = 0.0, 0
+    with torch.no_grad():
+        for ids in windows.split(batch):
+            logits = wide(model(input_ids=ids.to(model.device), use_cache=False).logits[:, :-1])
+            for one, window in zip(logits, ids, strict=True):
+                wanted = logits_of(model, reference[done][None].to(model.device), window[None])[0]
+                total, done = total + divergence(wanted, one).double().sum().item(), done + 1
+    return total / windows[:, 1:].numel()
+
+
+def _search(
+    model: PreTrainedModel, directions: Sequence[Direction], windows: Tensor, reference: Sequence[Tensor], batch: int, before: float
+) -> tuple[float, float]:
+    """The size of the step taken and the divergence after it: sizes are doubled while it falls; 0 where already the first is too large."""
+    import torch
+
+    slope = sum(float((one.step * one.gradient).sum()) for one in directions)
+    if slope <= 0:
+        return 0.0, before
+    start = [one.parameter.detach().clone() for one in directions]
+
+    def move(size: float) -> None:
+        with torch.no_grad():
+            for one, values in zip(directions, start, strict=True):
+                one.parameter.copy_(values - size * one.step)
+
+    taken, lowest, size = 0.0, before, FIRST * before / slope
+    for _ in range(DOUBLINGS):
+        move(size)
+        reached = divergence_of(model, windows, reference, batch)
+        if not reached < lowest:
+            break
+        taken, lowest, size = size, reached, 2 * size
+    move(taken)
+    return taken, lowest
+
+
+def _directions(model: PreTrainedModel, gradients: Path, moments: Path) -> list[Direction]:
+    """The preconditioned gradients of every factor, and of every projection that is stored dense."""
+    import torch
+
+    bases: dict[int, list[tuple[LowRankLinear, dict[str, Tensor]]]] = {}
+    found = []
+    for layer, projection, module in projections_of(model):
+        tokens = read_moments(moments, layer, TOKENS.format(reads=projection.reads)).clamp(min=1)
+        names = {"role": projection.role, "reads": projection.reads}
+        seen = {
+            "gradient": read_gradients(gradients, layer, projection.role).double(),
+            "inputs": read_moments(moments, layer, MOMENT.format(**names)) / tokens,
+            "outputs": read_gradients(gradients, layer, OUTPUTS.format(**names)),
+        }
+        seen = {name: values.to(model.device) for name, values in seen.items()}
+        if isinstance(module, LowRankLinear):
+            bases.setdefault(id(module.basis), []).append((module, seen))
+        else:
+            step = _preconditioned(seen["inputs"], seen["gradient"], seen["outputs"])
+            found.append(Direction(matrix_of(module), step, seen["gradient"]))
+    for members in bases.values():
+        basis = members[0][0].basis.weight.detach().double().mT
+        gradient, outputs = torch.zeros_like(basis), basis.new_zeros(basis.shape[1], basis.shape[1])
+        for module, seen in members:
+            rows = module.coefficients.weight.detach().double().mT
+            gradient += seen["gradient"] @ rows.mT
+            outputs += rows @ seen["outputs"] @ rows.mT
+            own = basis.mT @ seen["gradient"]
+            step = _preconditioned(basis.mT @ seen["inputs"] @ basis, own, seen["outputs"])
+            found.append(Direction(module.coefficients.weight.mT, step, own))
+        inputs = torch.stack([seen["inputs"] for _, seen in members]).mean(0)
+        found.append(Direction(members[0][0].basis.weight.mT, _preconditioned(inputs, gradient, outputs), gradient))
+    return found
+
+
+def _preconditioned(inputs: Tensor, gradient: Tensor, outputs: Tensor) -> Tensor:
+    """inputs⁻¹ gradient outputs⁻¹, both damped; zero where one of them is, as it is for an expert that no token reached."""
+    import torch
+
+    if not (inputs.any() and outputs.any()):
+        return torch.zeros_like(gradient)
+    left = torch.cholesky_solve(gradient, torch.linalg.cholesky(_damped(inputs)))
+    return torch.cholesky_solve(left.mT, torch.linalg.cholesky(_damped(outputs))).mT
+
+
+def _damped(factor: Tensor) -> Tensor:
+    import torch
+
+    return factor + torch.eye(len(factor), dtype=factor.dtype, device=factor.device) * (DAMPING * factor.diagonal().mean())

@@ -1,0 +1,82 @@
+"""Re-linearisation: the spectra of a model measured near the model that they will make, in a few steps from the dense one.
+
+The second-order expansion of the loss holds near the dense model. At a high ratio the moments and the gradients are therefore measured
+again on the model compressed so far, and the original weights, never the compressed ones, decomposed under them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from drank.allocators import allocate
+from drank.checkpoint import load_model
+from drank.evidence import read_evidence
+from drank.factors import factors_of
+from drank.gradients import collect
+from drank.lowrank import convert
+from drank.moments import calibrate
+from drank.sources import Checkpoint
+from drank.spectra import decompose_model
+from drank.steplog import progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def relinearise(
+    directory: str | Path,
+    output: str | Path,
+    *,
+    spectra: str | Path,
+    method: str,
+    settings: Mapping[str, Any],
+    weighting: str,
+    options: Mapping[str, float],
+    group: int,
+    ratio: float,
+    steps: int,
+    labels: str,
+    windows: Tensor,
+    moments_windows: Tensor,
+    facts: Mapping[str, Any],
+    batch: int = 8,
+    seed: int = 13,
+    dtype: str = "float32",
+    device: str = "cpu",
+) -> None:
+    """Write the spectra of the last of `steps` steps as a directory that `decompose_model` would write.
+
+    `spectra` are those of the dense model in `directory`. Step s of S compresses by the method's own allocation at s/S of the ratio,
+    measures the moments over `moments_windows` and the gradients over `windows`, both (windows, tokens) of token ids, and decomposes the
+    original weights; the last spectra are for the ratio itself. Raises what `allocate`, `calibrate`, `collect` and `decompose_model`
+    raise, and ValueError for fewer than two steps.
+    """
+    if steps < 2:
+        raise ValueError(f"{steps} steps re-linearise nothing; take 2 or more, or the spectra of the dense model")
+    checkpoint = Checkpoint(Path(directory))
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{Path(output).name}.", dir=Path(output).parent) as work:
+        latest = Path(spectra)
+        for step in progress(range(1, steps), "re-linearising, step"):
+            model = load_model(directory, dtype, device)
+            plan = allocate(read_evidence(latest), ratio * step / steps, settings, model=str(directory), method=method)
+            convert(model, plan, factors_of(checkpoint, plan, latest))
+            moments, gradients = Path(work) / f"moments-{step}", Path(work) / f"gradients-{step}"
+            calibrate(model, moments_windows, moments, {}, batch)
+            collect(model, windows, gradients, {}, batch, labels=labels, seed=seed + step)
+            del model
+            latest = Path(work) / f"spectra-{step}" if step < steps - 1 else Path(output)
+            decompose_model(
+                checkpoint,
+                latest,
+                moments=moments,
+                gradients=gradients,
+                weighting=weighting,
+                options=options,
+                group=group,
+                facts=facts,
+                device=device,
+            )
