@@ -12,10 +12,11 @@ from typing import Any
 
 from drank.allocators import ALLOCATORS, refusal
 from drank.allocators import CHOICES as ALLOCATION_CHOICES
+from drank.objectives import LABELS
 from drank.weightings import WEIGHTINGS
 
 SETTINGS = (
-    *("weighting", "alpha", "damping", "group"),
+    *("weighting", "alpha", "damping", "labels", "group", "steps"),
     *("allocator", "density", "scope", "floor", "cap", "mix", "normalise", "beta", "rebalance", "dense_past_break_even", "seed"),
 )
 """The options that decide a plan, and are written into it."""
@@ -25,8 +26,8 @@ SETTINGS = (
 class Method:
     """One way to compress a model: a row of the table in config/README.md, which explains every option.
 
-    From ratio `refit_from` on the coefficients are refitted, from `finetune_from` on the factors are trained by LoRA. A method with
-    `compresses` off is the dense model; one with `budgeted` off has no ratio.
+    From ratio `refit_from` on the factors are refitted, then come `corrections` natural-gradient steps, and from `finetune_from` on the
+    factors are trained by LoRA. A method with `compresses` off is the dense model; one with `budgeted` off has no ratio.
     """
 
     title: str
@@ -34,7 +35,9 @@ class Method:
     weighting: str = "whitening"
     alpha: float = 0.5
     damping: float = 0.01
+    labels: str = "text"
     group: int = 1
+    steps: int = 1
     allocator: str = "uniform"
     density: str = "spectral-entropy"
     scope: str = "type"
@@ -47,6 +50,8 @@ class Method:
     dense_past_break_even: bool = False
     refit_from: float | None = None
     refit: str = "in-order"
+    compensation: float = 0.5
+    corrections: int = 0
     finetune_from: float | None = None
     seed: int = 13
     control: bool = False
@@ -60,14 +65,29 @@ class Method:
 
     @property
     def spectrum(self) -> str:
-        """The name of the spectrum this method reads, such as `whitening-n2` or `absolute-mean-alpha0.5-n1`."""
+        """The name of the spectrum this method reads, such as `whitening-n2` or `absolute-mean-alpha0.5-n1`.
+
+        It names the labels too where gradients are taken for others than the text's, for what an allocator reads beside a spectrum, such
+        as slopes, goes by the same name.
+        """
         options = "".join(f"-{name}{value:g}" for name, value in self.weighting_options.items())
-        return f"{self.weighting}{options}-n{self.group}"
+        labels = f"-{self.labels}" if self.reads_gradients and self.labels != "text" else ""
+        return f"{self.weighting}{options}{labels}-n{self.group}"
 
     @property
     def weighs_gradients(self) -> bool:
         """Whether this method's weighting is made of gradients."""
         return WEIGHTINGS[self.weighting].gradients
+
+    @property
+    def reads_gradients(self) -> bool:
+        """Whether this method's weighting or its allocator is told by gradients."""
+        return self.weighs_gradients or "slopes" in self.needs
+
+    @property
+    def relinearises(self) -> bool:
+        """Whether moments and gradients are measured again on models compressed in part, on the way to the ratio asked for."""
+        return self.steps > 1
 
     @property
     def needs(self) -> frozenset[str]:
@@ -80,8 +100,12 @@ class Method:
         return self.allocator == "importance-loss" and self.mix is None
 
     def refits(self, ratio: float) -> bool:
-        """Whether the coefficients are refitted at this ratio."""
+        """Whether the factors are refitted at this ratio."""
         return self.refit_from is not None and ratio >= self.refit_from
+
+    def compensates(self, ratio: float) -> bool:
+        """Whether that refit is the compensated one, which is told by the dense model too."""
+        return self.refits(ratio) and self.refit == "compensated"
 
     def finetunes(self, ratio: float) -> bool:
         """Whether the factors are fine-tuned at this ratio."""
@@ -124,22 +148,49 @@ METHODS: dict[str, Method] = {
     "optimal": Method("Optimal energy", allocator="optimal"),
     "d-rank": Method("D-Rank", "arXiv:2509.25622", group=2, allocator="effective-rank", beta=0.3, refit_from=0.4),
     "d-rank-released": Method("D-Rank, released", "github.com/Rainbow0427/D_rank", group=2, allocator="released", beta=0.2),
+    "l-rank": Method(
+        *("L-Rank", "docs/l-rank.md"),
+        weighting="kronecker-fisher",
+        damping=0.1,
+        labels="sampled",
+        allocator="optimal",
+        scope="model",
+        dense_past_break_even=True,
+        refit_from=0.0,
+        refit="compensated",
+        corrections=2,
+    ),
+    "l-rank-scalar": Method(
+        *("L-Rank, scalar", "docs/l-rank.md"),
+        weighting="scalar-fisher",
+        labels="sampled",
+        allocator="optimal",
+        scope="model",
+        dense_past_break_even=True,
+    ),
 }
-"""The published methods and the controls, with the options of their papers."""
+"""The published methods with the options of their papers, our own, and the controls."""
 
-CHOICES: dict[str, Collection[str]] = {"weighting": WEIGHTINGS, **ALLOCATION_CHOICES, "refit": ("in-order", "at-once")}
+CHOICES: dict[str, Collection[str]] = {
+    "weighting": WEIGHTINGS,
+    "labels": LABELS,
+    **ALLOCATION_CHOICES,
+    "refit": ("in-order", "at-once", "compensated"),
+}
 """What the options that name something may name."""
 
 
 READERS: dict[str, Callable[[Method], bool]] = {
     "alpha": lambda method: "alpha" in WEIGHTINGS[method.weighting].options,
     "damping": lambda method: "damping" in WEIGHTINGS[method.weighting].options,
+    "labels": lambda method: method.reads_gradients,
     "density": lambda method: method.allocator == "effective-rank",
     "mix": lambda method: method.allocator == "importance-loss",
     "normalise": lambda method: method.allocator == "optimal",
     "seed": lambda method: method.allocator == "random",
     "rebalance": lambda method: method.beta > 0,
     "refit": lambda method: method.refit_from is not None,
+    "compensation": lambda method: method.refit_from is not None and method.refit == "compensated",
 }
 """Who reads an option that is not for every method."""
 
@@ -187,9 +238,25 @@ def method_of(label: str, options: Mapping[str, Any]) -> Method:
     unread = [name for name in changes if name in READERS and not READERS[name](method) and changes[name] != getattr(entry, name)]
     if unread:
         raise ValueError(
-            f"method {label}: {', '.join(unread)} would change nothing: allocator {method.allocator}, weighting {method.weighting}, "
-            f"beta {method.beta:g} and refit_from {method.refit_from} do not read it; leave it out, or choose what does"
+            f"method {label}: {', '.join(unread)} would change nothing: allocator {method.allocator}, weighting {method.weighting}, beta "
+            f"{method.beta:g}, refit_from {method.refit_from} and refit {method.refit} do not read it; leave it out, or choose what does"
         )
+    if method.relinearises and (reason := _standstill(method)):
+        raise ValueError(f"method {label}: {reason}")
     if method.compresses and (reason := refusal(method.settings(), EVERY_KIND)):
         raise ValueError(f"method {label}: {reason}")
     return method
+
+
+def _standstill(method: Method) -> str | None:
+    """Why steps would be of no use to this method, None where they are."""
+    told = f"steps {method.steps} measures moments and gradients again on the model compressed in part"
+    if not method.budgeted:
+        return f"{told}, and this method meets no budget that could be neared in steps; set steps: 1"
+    if not method.weighs_gradients:
+        known = ", ".join(name for name, weighting in WEIGHTINGS.items() if weighting.gradients)
+        return f"{told}, and weighting {method.weighting} reads no gradients; set steps: 1, or a weighting that does: {known}"
+    if method.needs:
+        read = ", ".join(sorted(method.needs))
+        return f"{told}, and allocator {method.allocator} reads {read} too, which is of the dense model; set steps: 1, or another allocator"
+    return None

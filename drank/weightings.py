@@ -86,15 +86,25 @@ def damped(statistics: list[Tensor], options: Options) -> list[Tensor]:
     return blocks
 
 
+def levelled(statistics: list[Tensor], _options: Options) -> list[Tensor]:
+    """s · I for each layer, s the mean over layers and outputs of what stands on the diagonal: one number weighs the whole group."""
+    import torch
+
+    level = torch.stack([block.diagonal() for block in statistics]).mean()
+    return [level * torch.eye(len(block), dtype=block.dtype, device=block.device) for block in statistics]
+
+
 WEIGHTINGS: dict[str, Weighting] = {
     "identity": Weighting(),
     "fisher-rows": Weighting(FISHER_ROWS, averaged),
     "absolute-mean": Weighting(ABSOLUTE, scaled, options={"alpha": 0.5}),
     "whitening": Weighting(MOMENT, averaged),
     "kronecker-fisher": Weighting(MOMENT, damped_mean, OUTPUTS, damped, options={"damping": 0.01}, per_token=True),
+    "scalar-fisher": Weighting(MOMENT, averaged, OUTPUTS, levelled, per_token=True),
 }
 """The weightings by name. identity: plain SVD. fisher-rows: FWSVD (arXiv:2207.00112), L = diag of the roots of the summed squared
 gradients of each row. absolute-mean: ASVD (arXiv:2312.05821). whitening: LᵀL from XᵀX, SVD-LLM (arXiv:2403.07378) for one layer, Basis
 Sharing (arXiv:2410.03765) and D-Rank (arXiv:2509.25622) for several. kronecker-fisher: GFWSVD (arXiv:2505.17974), the Kronecker factors of
 the Fisher matrix as the mean of xxᵀ over the tokens that a projection reads and that of ggᵀ over all tokens, g the gradient of the loss
-at the output, so that Σ_{i > k} λ_i is, but for the damping, twice the second-order rise of the loss per token."""
+at the output, so that Σ_{i > k} λ_i is, but for the damping, twice the second-order rise of the loss per token. scalar-fisher: the same
+with the mean of its diagonal in place of the moment of g, so that the factors are those of whitening and the energies still losses."""

@@ -10,10 +10,28 @@ from typing import Any
 import yaml
 
 from drank.config.checks import problems_in
-from drank.config.resolved import finetune_options, methods_for, refusals_for, search_options
+from drank.config.resolved import (
+    calibration_options,
+    finetune_options,
+    gradient_options,
+    methods_for,
+    refusals_for,
+    search_options,
+)
 from drank.config.schema import fill, fitting_parts, schema_problems
 
-__all__ = ["ConfigError", "check", "finetune_options", "methods_for", "read_schema", "refusals_for", "search_options", "with_defaults"]
+__all__ = [
+    "ConfigError",
+    "calibration_options",
+    "check",
+    "finetune_options",
+    "gradient_options",
+    "methods_for",
+    "read_schema",
+    "refusals_for",
+    "search_options",
+    "with_defaults",
+]
 
 
 class ConfigError(ValueError):

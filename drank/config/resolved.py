@@ -1,4 +1,4 @@
-"""What a configuration means for each of its models: the methods that apply, and the options of searches and fine-tuning."""
+"""What a configuration means for each of its models: the methods that apply, and the text that each step reads, with its options."""
 
 from __future__ import annotations
 
@@ -32,14 +32,25 @@ def _methods_named(config: Mapping[str, Any], model: str) -> dict[str, Method]:
     return {label: method_of(label, {**options, **changes.get(label, {})}) for label, options in config["methods"].items()}
 
 
+def calibration_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The text that moments are taken on. How much of it gradients are taken on is left out: it changes nothing here."""
+    return {key: value for key, value in config["calibration"].items() if key != "gradient_windows"}
+
+
+def gradient_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same text for steps that take gradients: `gradient_windows` is how many of the windows these read, the first ones."""
+    calibration = config["calibration"]
+    return calibration | {"gradient_windows": calibration["gradient_windows"] or calibration["windows"]}
+
+
 def search_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """The text that searches and choices measure on: the calibration's, with what the section `search` sets instead."""
-    return config["calibration"] | _given(config["search"])
+    return calibration_options(config) | _given(config["search"])
 
 
 def finetune_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """The text and the settings of fine-tuning: the calibration's text, with what the section `finetune` sets instead."""
-    return config["calibration"] | _given(config["finetune"])
+    return calibration_options(config) | _given(config["finetune"])
 
 
 def _given(section: Mapping[str, Any]) -> dict[str, Any]:

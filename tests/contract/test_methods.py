@@ -14,6 +14,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from drank.allocators import Evidence, allocate
 from drank.checkpoint import load_model, save
+from drank.compensation import compensate
+from drank.correction import correct
 from drank.factors import factors_of, refit
 from drank.families import FAMILIES, family_of, kind_of, module_path
 from drank.gradients import collect
@@ -67,27 +69,31 @@ def dense_directory(tiny_model, tiny_tokenizer, tmp_path_factory) -> Callable[[s
 
 @pytest.fixture(scope="session")
 def measured(dense_directory, windows) -> Callable[..., Any]:
-    """What is measured of a family once for all methods: `moments` and `gradients` are folders, `spectra` the folder of a method."""
+    """What is measured of a family once for all methods, by folder: `moments`, `spectra` of a method, `gradients` for its labels."""
 
     @cache
-    def folder(family: str, kind: str) -> Path:
-        directory = dense_directory(family).parent / kind
-        {"moments": calibrate, "gradients": collect}[kind](load_model(dense_directory(family)), windows, directory, {}, batch=4)
+    def folder(family: str, kind: str, labels: str | None = None) -> Path:
+        directory, model = dense_directory(family).parent / f"{kind}-{labels}", load_model(dense_directory(family))
+        if labels is None:
+            calibrate(model, windows, directory, {}, batch=4)
+        else:
+            collect(model, windows, directory, {}, batch=4, labels=labels)
         return directory
 
     @cache
-    def spectra(family: str, name: str, weighting: str, options: tuple[tuple[str, float], ...], group: int, gradients: bool) -> Path:
+    def spectra(family: str, name: str, weighting: str, options: tuple[tuple[str, float], ...], group: int, labels: str | None) -> Path:
         directory = dense_directory(family).parent / name
-        sources = {"moments": folder(family, "moments"), "gradients": folder(family, "gradients") if gradients else None}
+        sources = {"moments": folder(family, "moments"), "gradients": folder(family, "gradients", labels) if labels else None}
         checkpoint = Checkpoint(dense_directory(family))
         decompose_model(checkpoint, directory, **sources, weighting=weighting, options=dict(options), group=group, facts={"model": family})
         return directory
 
     def read(family: str, kind: str, method: Method | None = None) -> Path:
-        if method is None:
-            return folder(family, kind)
+        if method is None or kind == "gradients":
+            return folder(family, kind, method.labels if method else None)
         options = tuple(method.weighting_options.items())
-        return spectra(family, method.spectrum, method.weighting, options, method.group, method.weighs_gradients)
+        labels = method.labels if method.weighs_gradients else None
+        return spectra(family, method.spectrum, method.weighting, options, method.group, labels)
 
     return read
 
@@ -100,7 +106,7 @@ def evidence(dense_directory, measured, windows) -> Callable[[str, Method], Evid
         directory, checkpoint = measured(family, "spectra", method), Checkpoint(dense_directory(family))
         found = Evidence(tuple(read_summary(directory)[0]), read_energies(directory))
         if "slopes" in method.needs:
-            found = replace(found, slopes=slopes_of(checkpoint, directory, measured(family, "gradients")))
+            found = replace(found, slopes=slopes_of(checkpoint, directory, measured(family, "gradients", method)))
         if "similarities" in method.needs:
             found = replace(found, similarities=read_similarities(measured(family, "moments")))
         if "sensitivity" in method.needs:
@@ -123,8 +129,12 @@ def compress(dense_directory, measured, evidence, windows) -> Compress:
             settings["mix"] = float(min(perplexities, key=lambda mix: (perplexities[mix], float(mix))))
         plan = allocate(found, ratio, settings, model=family, method=method.title)
         convert(model, plan, factors_of(checkpoint, plan, path))
-        if method.refits(ratio):
+        if method.compensates(ratio):
+            compensate(model, load_model(directory), plan, path, windows, batch=4, share=method.compensation)
+        elif method.refits(ratio):
             refit(model, checkpoint, windows, batch=4, order=method.refit)
+        if method.corrections:
+            correct(model, load_model(directory), windows, method.corrections, batch=4)
         return model, plan
 
     return build

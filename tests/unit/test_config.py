@@ -12,7 +12,18 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from drank.config import ConfigError, check, finetune_options, methods_for, read_schema, refusals_for, search_options, with_defaults
+from drank.config import (
+    ConfigError,
+    calibration_options,
+    check,
+    finetune_options,
+    gradient_options,
+    methods_for,
+    read_schema,
+    refusals_for,
+    search_options,
+    with_defaults,
+)
 from drank.methods import METHODS
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +79,9 @@ def test_a_valid_configuration_passes_and_has_every_default(valid):
     config = with_defaults(valid, SCHEMA)
     check(config)
     assert valid == before, "the caller's configuration is left alone"
-    assert config["calibration"] == {"corpus": "mine", "split": "train", "windows": 256, "length": 128, "seed": 13, "batch": 8}
+    text = {"corpus": "mine", "split": "train", "windows": 256, "length": 128, "seed": 13, "batch": 8}
+    assert config["calibration"] == text | {"gradient_windows": None}
+    assert calibration_options(config) == text and gradient_options(config) == text | {"gradient_windows": 256}
     assert config["perplexity"]["split"] == "test" and config["perplexity"]["windows"] is None
     assert config["throughput"]["prompt"] == 96 and config["throughput"]["generate"] == 32
     assert config["models"]["tiny"]["methods"]["d-rank"]
@@ -101,17 +114,29 @@ def test_a_model_that_no_method_applies_to_is_an_error(valid):
 
 
 def test_searches_and_fine_tuning_read_the_calibration_text_unless_told_otherwise(valid):
+    valid["calibration"]["gradient_windows"] = 4
     config = with_defaults(valid, SCHEMA)
-    own = {"windows": 8, "seed": 14}
-    assert search_options(config) == config["calibration"] | own
+    calibration, own = {k: v for k, v in config["calibration"].items() if k != "gradient_windows"}, {"windows": 8, "seed": 14}
+    assert search_options(config) == calibration | own
     paper = {"epochs": 2, "rank": 8, "alpha": 32, "learning_rate": 1e-4, "dropout": 0}
-    assert finetune_options(config) == config["calibration"] | paper
+    assert finetune_options(config) == calibration | paper
     valid["search"] = {"corpus": "python-docs", "split": "validation", "length": 32}
     valid["finetune"] = {"windows": 4, "epochs": 1}
     config = with_defaults(valid, SCHEMA)
     check(config)
-    assert search_options(config) == config["calibration"] | own | valid["search"]
-    assert finetune_options(config) == config["calibration"] | paper | valid["finetune"]
+    assert search_options(config) == calibration | own | valid["search"]
+    assert finetune_options(config) == calibration | paper | valid["finetune"]
+
+
+def test_gradients_are_taken_on_some_or_all_of_the_calibration_windows(valid):
+    valid["calibration"] |= {"windows": 8, "gradient_windows": 8}
+    config = with_defaults(valid, SCHEMA)
+    check(config)
+    assert gradient_options(config)["gradient_windows"] == 8
+    valid["calibration"]["gradient_windows"] = 9
+    assert problems(valid) == ["calibration.gradient_windows is 9, and calibration.windows, of which these are the first, is 8"]
+    valid["calibration"]["gradient_windows"] = 0
+    assert problems(valid) == ["calibration.gradient_windows: 0 is less than the minimum of 1"]
 
 
 def test_everything_that_is_wrong_is_said_at_once(valid, tmp_path):

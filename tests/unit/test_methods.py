@@ -31,8 +31,14 @@ def test_the_table_is_that_of_the_papers():
         "optimal": ("whitening", 1, "optimal", 0.0, None),
         "d-rank": ("whitening", 2, "effective-rank", 0.3, 0.4),
         "d-rank-released": ("whitening", 2, "released", 0.2, None),
+        "l-rank": ("kronecker-fisher", 1, "optimal", 0.0, 0.0),
+        "l-rank-scalar": ("scalar-fisher", 1, "optimal", 0.0, None),
     }
-    assert [name for name, method in METHODS.items() if method.dense_past_break_even] == ["asvd-search"], "off in the others as published"
+    ours = {"l-rank", "l-rank-scalar"}
+    assert {name for name, method in METHODS.items() if method.dense_past_break_even} == {"asvd-search", *ours}, "published: off"
+    assert {name for name, method in METHODS.items() if method.labels == "sampled"} == ours
+    assert {name for name, method in METHODS.items() if method.corrections or method.refit == "compensated"} == {"l-rank"}
+    assert not any(method.relinearises for method in METHODS.values())
 
 
 def test_controls_and_the_dense_model():
@@ -60,6 +66,7 @@ def test_spectra_are_shared_by_methods_that_see_the_same_matrix():
     assert METHODS["svd"].spectrum == "identity-n1"
     assert METHODS["zs-svd"].spectrum == METHODS["swift-svd"].spectrum == METHODS["optimal"].spectrum == "whitening-n1"
     assert METHODS["gfwsvd"].spectrum == METHODS["io-svd"].spectrum == "kronecker-fisher-damping0.01-n1"
+    assert METHODS["l-rank-scalar"].spectrum == "scalar-fisher-sampled-n1"
 
 
 def test_a_spectrum_is_named_by_the_options_that_its_weighting_reads_and_by_no_other():
@@ -68,8 +75,18 @@ def test_a_spectrum_is_named_by_the_options_that_its_weighting_reads_and_by_no_o
     assert method_of("gfwsvd", {"damping": 0.1, "group": 2}).spectrum == "kronecker-fisher-damping0.1-n2"
 
 
+def test_a_spectrum_names_sampled_labels_where_gradients_are_read_and_only_there():
+    assert METHODS["l-rank"].spectrum == "kronecker-fisher-damping0.1-sampled-n1"
+    assert method_of("l-rank", {"labels": "text"}).spectrum == method_of("gfwsvd", {"damping": 0.1}).spectrum
+    assert method_of("zs-svd", {"labels": "sampled"}).spectrum == "whitening-sampled-n1", "its slopes go by this name"
+    assert method_of("mine", {"base": "l-rank", "weighting": "whitening"}).spectrum == "whitening-n1", "nobody reads the labels of its base"
+    assert method_of("mine", {"base": "l-rank", "steps": 2, "corrections": 1}).spectrum == METHODS["l-rank"].spectrum
+
+
 def test_gradients_and_searches_are_asked_for_by_those_who_use_them_alone():
-    assert {name for name, method in METHODS.items() if method.weighs_gradients} == {"fwsvd", "gfwsvd", "io-svd"}
+    weighs = {"fwsvd", "gfwsvd", "io-svd", "l-rank", "l-rank-scalar"}
+    assert {name for name, method in METHODS.items() if method.weighs_gradients} == weighs
+    assert {name for name, method in METHODS.items() if method.reads_gradients} == {*weighs, "zs-svd"}
     assert {name: set(method.needs) for name, method in METHODS.items() if method.needs} == {
         "asvd-search": {"sensitivity"},
         "swift-svd": {"similarities"},
@@ -96,6 +113,9 @@ def test_refit_from_its_ratio_on():
     assert not METHODS["svd-llm"].refits(0.9)
     assert method_of("d-rank", {"refit_from": 0}).refits(0.2)
     assert not method_of("d-rank", {"refit_from": None}).refits(0.9)
+    assert not any(METHODS[name].compensates(0.9) for name in ("d-rank", "basis-sharing", "svd-llm"))
+    assert METHODS["l-rank"].compensates(0.1) and not method_of("l-rank", {"refit_from": None}).compensates(0.9)
+    assert [method_of("l-rank", {"refit_from": 0.4}).compensates(ratio) for ratio in (0.2, 0.4)] == [False, True]
 
 
 def test_settings_are_what_decides_a_plan_and_nothing_else():
@@ -103,7 +123,9 @@ def test_settings_are_what_decides_a_plan_and_nothing_else():
         "weighting": "whitening",
         "alpha": 0.5,
         "damping": 0.01,
+        "labels": "text",
         "group": 2,
+        "steps": 1,
         "allocator": "effective-rank",
         "density": "spectral-entropy",
         "scope": "type",
@@ -117,6 +139,8 @@ def test_settings_are_what_decides_a_plan_and_nothing_else():
         "seed": 13,
     }
     assert method_of("d-rank", {"refit_from": 0.1, "title": "Ours"}).settings() == METHODS["d-rank"].settings()
+    after = {"refit_from": 0.1, "compensation": 0.7, "corrections": 1, "finetune_from": 0.2}
+    assert method_of("l-rank", after).settings() == METHODS["l-rank"].settings()
 
 
 def test_options_change_a_method_and_its_name_stays():
@@ -132,7 +156,7 @@ def test_a_method_of_ones_own_starts_from_a_base():
 
 
 def test_unknown_names_come_with_near_ones():
-    with pytest.raises(ValueError, match=r"method 'd-rnk' is unknown \(did you mean d-rank\?\); known: dense, full-rank"):
+    with pytest.raises(ValueError, match=r"method 'd-rnk' is unknown \(did you mean d-rank or l-rank\?\); known: dense, full-rank"):
         method_of("d-rnk", {})
     with pytest.raises(ValueError, match="method 'svdllm' is unknown"):
         method_of("mine", {"base": "svdllm"})
@@ -141,7 +165,7 @@ def test_unknown_names_come_with_near_ones():
     assert "weighting 'whitning' is unknown (did you mean whitening?)" in str(error.value)
     assert "allocator 'effective_rank' is unknown (did you mean effective-rank?)" in str(error.value)
     assert "method d-rank" in str(error.value)
-    for axis in ("density", "rebalance", "scope", "refit"):
+    for axis in ("density", "rebalance", "scope", "refit", "labels"):
         with pytest.raises(ValueError, match=f"{axis} 'nothing' is unknown; known: "):
             method_of("d-rank", {axis: "nothing"})
 
@@ -150,6 +174,13 @@ def test_finetuning_from_its_ratio_on():
     assert not any(method.finetunes(0.9) for method in METHODS.values()), "off in all entries"
     method = method_of("d-rank-lora", {"base": "d-rank", "finetune_from": 0.3})
     assert [method.finetunes(ratio) for ratio in (0.2, 0.3, 0.5)] == [False, True, True]
+
+
+def test_steps_and_what_follows_can_be_combined():
+    method = method_of("mine", {"base": "l-rank", "steps": 3, "labels": "text", "compensation": 0.7, "corrections": 1})
+    assert method.relinearises and method.refits(0.1) and (method.labels, method.compensation, method.corrections) == ("text", 0.7, 1)
+    assert method_of("gfwsvd", {"steps": 2}).relinearises
+    assert method_of("svd-llm", {"refit_from": 0.0, "refit": "compensated", "compensation": 0.0}).compensates(0.2)
 
 
 def test_near_says_nothing_where_nothing_is_near():
@@ -167,6 +198,13 @@ def test_near_says_nothing_where_nothing_is_near():
         ("svd", {"allocator": "full"}, "meets no budget"),
         ("mine", {"base": "svd-llm", "mix": 0.5, "alpha": 0.3}, "mix, alpha would change nothing"),
         ("mine", {"base": "svd-llm", "refit": "at-once"}, "refit would change nothing"),
+        ("mine", {"base": "svd-llm", "refit": "compensated"}, "refit would change nothing"),
+        ("mine", {"base": "svd-llm", "labels": "sampled"}, "labels would change nothing"),
+        ("mine", {"base": "d-rank", "compensation": 0.7}, "compensation would change nothing: .* and refit in-order do not read it"),
+        ("mine", {"base": "l-rank", "refit_from": None, "compensation": 0.7}, "compensation would change nothing"),
+        ("mine", {"base": "l-rank", "weighting": "whitening", "steps": 2}, "weighting whitening reads no gradients; set steps: 1, or"),
+        ("io-svd", {"steps": 2}, "steps 2 measures moments and gradients again .* allocator greedy reads slopes too"),
+        ("full-rank", {"weighting": "fisher-rows", "steps": 2}, "meets no budget that could be neared in steps"),
         ("mine", {"base": "zs-svd", "beta": 0.2}, "beta 0.2 moves ranks"),
         ("mine", {"base": "d-rank-released", "scope": "model"}, "set scope: type"),
         ("asvd", {"alpha": 0.33333331}, "alpha 0.33333331 has more than six digits"),

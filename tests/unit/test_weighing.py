@@ -56,12 +56,20 @@ def kronecker_fisher(toy, shape):
     return root(stacked.T @ stacked / len(stacked)), scipy.linalg.block_diag(*(root(g.T @ g / TOKENS) for g in flat))
 
 
+def scalar_fisher(toy, shape):
+    """The activations over the root of their number, and one number for all outputs: the root of the mean square of a gradient."""
+    stacked = np.vstack([toy.inputs[READS[shape.role], layer] for layer in shape.layers])
+    squares = np.mean([toy.outputs[shape.role, layer] ** 2 for layer in shape.layers])
+    return stacked / np.sqrt(len(stacked)), np.sqrt(squares) * np.eye(shape.width)
+
+
 EXPLICIT = {
     "identity": lambda toy, shape: (np.eye(shape.rows), np.eye(shape.width)),
     "fisher-rows": fisher_rows,
     "absolute-mean": absolute_mean,
     "whitening": whitening,
     "kronecker-fisher": kronecker_fisher,
+    "scalar-fisher": scalar_fisher,
 }
 
 
@@ -95,6 +103,20 @@ def test_truncated_energy_of_kronecker_fisher_is_twice_the_rise_of_the_loss_per_
     np.testing.assert_allclose(found.energies[2:].sum().item() / 2, rise, rtol=1e-8)
 
 
+@pytest.mark.parametrize("group", [1, 2])
+def test_scalar_fisher_has_the_factors_of_whitening_and_its_energies_in_units_of_the_loss(toy, group):
+    """λ of whitening is a sum over tokens: a token's share of it, times the mean square of the group's gradients."""
+    ours, whitened = weighing(toy, "scalar-fisher"), weighing(toy, "whitening")
+    for shape in toy.checkpoint.shapes(group):
+        matrix = torch.from_numpy(toy.matrix(shape.role, shape.layers))
+        found, known = decompose(matrix, *ours.sides(shape)), decompose(matrix, *whitened.sides(shape))
+        squares = np.mean([toy.outputs[shape.role, layer] ** 2 for layer in shape.layers])
+        torch.testing.assert_close(found.energies, known.energies / TOKENS * squares, rtol=1e-9, atol=0)
+        for k in range(1, shape.max_rank + 1):
+            product, expected = (one.duals[:k].mT @ one.coefficients[:k] for one in (found, known))
+            torch.testing.assert_close(product, expected, rtol=1e-7, atol=1e-9)
+
+
 def test_roles_that_read_the_same_input_share_the_left_factor(toy):
     shapes = {shape.name: shape for shape in toy.checkpoint.shapes(1)}
     sides = weighing(toy, "whitening")
@@ -123,7 +145,10 @@ def test_a_dead_layer_has_finite_factors_of_which_the_whole_is_exact(toy, name, 
             coefficients, duals = found.coefficients.numpy(), found.duals.numpy()
             assert np.isfinite(coefficients).all() and np.isfinite(duals).all()
             np.testing.assert_allclose(matrix @ duals.T @ coefficients, matrix, atol=1e-8)
-            weighs = {"inputs": ("absolute-mean", "fisher-rows", "whitening"), "gradients": ("fisher-rows", "kronecker-fisher")}
+            weighs = {
+                "inputs": ("absolute-mean", "fisher-rows", "whitening", "scalar-fisher"),
+                "gradients": ("fisher-rows", "kronecker-fisher", "scalar-fisher"),
+            }
             if shape.layers == (1,) and name in weighs[dead]:
                 assert not found.energies.any()
                 sigma = np.linalg.svd(matrix, compute_uv=False)

@@ -59,13 +59,26 @@ def test_a_layer_without_gradients_takes_the_damping_of_its_group(inputs):
     assert not torch.stack(right("kronecker-fisher", [grams[1], grams[1]])).any(), "nothing to weigh by"
 
 
+def test_scalar_fisher_weighs_a_group_by_one_number(inputs):
+    grams = [scale * x.T @ x for scale, x in enumerate(inputs, 1)]
+    torch.testing.assert_close(left("scalar-fisher", grams), sum(grams) / 3)
+    level = sum(gram.trace() for gram in grams) / 18
+    for block in right("scalar-fisher", grams):
+        torch.testing.assert_close(block, level * torch.eye(6, dtype=torch.float64))
+    assert not torch.stack(right("scalar-fisher", [0 * gram for gram in grams])).any(), "nothing to weigh by"
+
+
 def test_identity_has_no_sides(inputs):
     assert left("identity", inputs) is None
     assert WEIGHTINGS["identity"].left_of is None
 
 
 def test_only_weightings_with_gradients_say_so():
-    assert {name for name, weighting in WEIGHTINGS.items() if weighting.gradients} == {"fisher-rows", "kronecker-fisher"}
+    assert {name for name, weighting in WEIGHTINGS.items() if weighting.gradients} == {
+        "fisher-rows",
+        "kronecker-fisher",
+        "scalar-fisher",
+    }
 
 
 def test_options_are_named_and_have_defaults():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def test_gradients_searches_choices_and_fine_tuning_run_from_nothing(inputs: Pat
     for method in NEEDY:
         plan = Plan.read(results / "models/tiny" / method / "0.3" / "plan.json")
         assert plan.parameters <= 0.7 * plan.dense_parameters
-    assert (results / "gradients/tiny/facts.json").is_file()
+    assert (results / "gradients/tiny/text/facts.json").is_file()
     chosen = read_json(results / "selections/tiny/swift-svd/0.3.json")
     assert Plan.read(results / "plans/tiny/swift-svd/0.3.json").settings["mix"] == chosen["mix"]
     assert len(chosen["perplexity"]) == 11
@@ -39,6 +40,66 @@ def test_a_run_without_gradients_plans_no_backward_pass(inputs: Path, tmp_path: 
     run.change(methods={"dense": {}, "zs-svd": {}, "svd-llm": {}})
     jobs = run.planned()
     assert (jobs["gradients"], jobs["slopes"], jobs["spectrum"], jobs["calibrate"]) == (1, 1, 1, 1)
+
+
+def test_gradients_are_taken_once_for_each_kind_of_labels_that_is_read(inputs: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", PROJECT)
+    shutil.copytree(inputs, run.folder)
+    borrowed = {"base": "l-rank", "weighting": "whitening"}  # shares the spectrum of zs-svd, whose slopes are the text's
+    run.change(methods={"borrowed": borrowed, "zs-svd": {}, "io-svd": {}, "l-rank": {}, "l-rank-scalar": {}})
+    output = run.snakemake("-n", *(f"results/plans/tiny/{method}/0.3.json" for method in run.config["methods"])).stdout
+    reads = dict(re.findall(r"Missing output files: (results/[^\s;]+); Input files updated by another job: (.+)", output))
+    assert {path for path in reads if "/gradients/" in path} == {"results/gradients/tiny/sampled", "results/gradients/tiny/text"}
+    assert "results/gradients/tiny/text" in reads["results/slopes/tiny/whitening-n1.safetensors"]
+    assert "results/gradients/tiny/text" in reads["results/spectra/tiny/kronecker-fisher-damping0.01-n1"]
+    assert "results/gradients/tiny/sampled" in reads["results/spectra/tiny/kronecker-fisher-damping0.1-sampled-n1"]
+    assert "results/gradients/tiny/sampled" in reads["results/spectra/tiny/scalar-fisher-sampled-n1"]
+    assert "gradients" not in reads["results/spectra/tiny/whitening-n1"]
+
+
+def test_steps_compensation_and_corrections_run_from_nothing(inputs: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", PROJECT)
+    shutil.copytree(inputs, run.folder)
+    whole = {"base": "l-rank", "steps": 2, "corrections": 1}
+    run.change(methods={"whole": whole}, calibration={**run.config["calibration"], "gradient_windows": 4})
+    target = "results/models/tiny/whole/0.3"
+    done = run.snakemake(target)
+    assert done.returncode == 0, done.stdout
+    steps = read_json(run.folder / "results/steps/tiny/whole/0.3/summary.json")
+    assert (steps["steps"], steps["labels"], steps["calibration"]["windows"]) == (2, "sampled", 8)
+    assert "gradient_windows" not in steps["calibration"], "moments do not hang on it"
+    plan = Plan.read(run.folder / target / "plan.json")
+    assert plan.parameters <= 0.7 * plan.dense_parameters and plan.settings["steps"] == 2 and plan.calibration == steps["calibration"]
+    assert run.planned(target) == {}
+    assert read_json(run.folder / "results/gradients/tiny/sampled/facts.json")["gradient_windows"] == 4
+
+    def after(calibration: dict[str, int] | None = None, **changes: object) -> dict[str, int]:
+        """The jobs that a change of the method, or of the calibration, makes necessary."""
+        before = run.config
+        run.change(methods={"whole": {**whole, **changes}}, calibration={**before["calibration"], **(calibration or {})})
+        try:
+            return run.planned(target)
+        finally:
+            run.change(**before)
+
+    assert after(compensation=0.7) == after(corrections=2) == after(refit_from=None) == {"compress": 1}
+    assert after(steps=3) == {"relinearise": 1, "allocate": 1, "compress": 1}
+    assert after(steps=1) == {"allocate": 1, "compress": 1}, "the spectra of the first step are there"
+    assert after({"gradient_windows": 8}) == {"gradients": 1, "spectrum": 1, "relinearise": 1, "allocate": 1, "compress": 1}
+
+
+def test_what_a_job_does_not_read_makes_it_no_work(inputs: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", PROJECT)
+    shutil.copytree(inputs, run.folder)
+    plain = {"base": "l-rank-scalar"}
+    run.change(methods={"plain": plain, "d-rank": {"refit_from": 0.2}})
+    targets = ("results/models/tiny/plain/0.3", "results/models/tiny/d-rank/0.3")
+    done = run.snakemake(*targets)
+    assert done.returncode == 0, done.stdout
+    run.change(methods={"plain": {**plain, "refit_from": 0.5, "refit": "compensated"}, "d-rank": {"refit_from": 0.2}})
+    assert run.planned(*targets) == {}, "at this ratio nothing is refitted"
+    run.change(calibration={**run.config["calibration"], "gradient_windows": 4})
+    assert run.planned(targets[1]) == {}, "neither moments nor the refit take gradients"
 
 
 def test_a_method_that_cannot_apply_is_left_out_with_its_reason(inputs: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ rule source:
 rule calibrate:
     input:
         source="results/sources/{model}.json",
-        tokens=tokens_of("{model}", config["calibration"]),
+        tokens=tokens_of("{model}", CALIBRATION),
     output:
         directory("results/moments/{model}"),
     log:
@@ -39,7 +39,7 @@ rule calibrate:
         gpu=config["compute"]["gpus"],
     params:
         code=code("calibrate.py"),
-        calibration=config["calibration"],
+        calibration=CALIBRATION,
         compute=COMPUTE,
     message:
         "Calibrating {wildcards.model}: moments of the inputs of every projection"
@@ -50,13 +50,13 @@ rule calibrate:
 rule gradients:
     input:
         source="results/sources/{model}.json",
-        tokens=tokens_of("{model}", config["calibration"]),
+        tokens=tokens_of("{model}", CALIBRATION),
     output:
-        directory("results/gradients/{model}"),
+        directory("results/gradients/{model}/{labels}"),
     log:
-        "results/logs/gradients/{model}.log",
+        "results/logs/gradients/{model}/{labels}.log",
     benchmark:
-        "results/benchmarks/gradients/{model}.tsv"
+        "results/benchmarks/gradients/{model}/{labels}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: config["compute"]["threads"]
@@ -65,9 +65,9 @@ rule gradients:
         gpu=config["compute"]["gpus"],
     params:
         code=code("gradients.py"),
-        calibration=config["calibration"],
+        calibration=GRADIENTS,
         compute=COMPUTE,
     message:
-        "Backward pass over {wildcards.model}: gradients at the outputs of every projection"
+        "Backward pass over {wildcards.model}: gradients at the outputs of every projection ({wildcards.labels} labels)"
     script:
         "../scripts/gradients.py"

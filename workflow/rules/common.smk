@@ -5,7 +5,9 @@ from snakemake.logging import logger
 
 from drank.codehash import code_of, imports_of
 from drank.corpora.docstrings import package_versions
-from drank.config import check, finetune_options, methods_for, read_schema, refusals_for, search_options, with_defaults
+from drank.config import calibration_options, check, finetune_options, gradient_options, methods_for, read_schema
+from drank.config import refusals_for, search_options, with_defaults
+from drank.objectives import LABELS
 from drank.running import claim
 from drank.sources import local_files_of
 from drank.zeroshot import files_of
@@ -22,6 +24,7 @@ if workflow.is_main_process:
 
 METHODS = {model: methods_for(config, model) for model in config["models"]}
 REFUSED = {model: refusals_for(config, model) for model in config["models"]}
+CALIBRATION, GRADIENTS = calibration_options(config), gradient_options(config)
 SEARCH, FINETUNE = search_options(config), finetune_options(config)
 DOCS = next((n for n, source in config["corpora"].items() if source.get("embedded") == "python-docs"), "embedded-python-docs")
 ALL_CORES = workflow.resource_settings.cores or config["compute"]["threads"]  # a cluster has no "all"
@@ -40,6 +43,7 @@ wildcard_constraints:
     corpus=either(CORPORA),
     split="[A-Za-z0-9_]+",
     task=either(config["tasks"] or ["none"]),
+    labels=either(LABELS),
     spectrum=either(method.spectrum for methods in METHODS.values() for method in methods.values()),
 
 
@@ -105,9 +109,23 @@ def spectrum_of_job(wildcards):
     return next(method for method in METHODS[wildcards.model].values() if method.spectrum == wildcards.spectrum)
 
 
+def gradients_of_job(wildcards):
+    """The gradients for the labels that the methods of this spectrum read; those that read any agree, for the spectrum names the labels."""
+    readers = (method for method in METHODS[wildcards.model].values() if method.spectrum == wildcards.spectrum and method.reads_gradients)
+    return f"results/gradients/{wildcards.model}/{next(readers).labels}"
+
+
 def spectrum_inputs(wildcards):
     """The gradients, for a weighting that is made of them."""
-    return {"gradients": f"results/gradients/{wildcards.model}"} if spectrum_of_job(wildcards).weighs_gradients else {}
+    return {"gradients": gradients_of_job(wildcards)} if spectrum_of_job(wildcards).weighs_gradients else {}
+
+
+def spectra_of_job(wildcards):
+    """The spectra out of which a model is made: those of the dense model, or with steps those of the last step to this very ratio."""
+    model, method = wildcards.model, method_of_job(wildcards)
+    if method.relinearises:
+        return f"results/steps/{model}/{wildcards.method}/{wildcards.ratio}"
+    return f"results/spectra/{model}/{method.spectrum}"
 
 
 def evidence_of_job(wildcards):
@@ -118,7 +136,7 @@ def evidence_of_job(wildcards):
         "similarities": ("moments", f"results/moments/{model}"),
         "sensitivity": ("sensitivity", f"results/sensitivity/{model}/{method.spectrum}.json"),
     }
-    return {"spectra": f"results/spectra/{model}/{method.spectrum}", **dict(extra[name] for name in sorted(method.needs))}
+    return {"spectra": spectra_of_job(wildcards), **dict(extra[name] for name in sorted(method.needs))}
 
 
 def allocation_inputs(wildcards):
@@ -128,11 +146,17 @@ def allocation_inputs(wildcards):
 
 
 def text_inputs(wildcards):
-    """The texts that compressing reads: for a refit that of the calibration, for fine-tuning its own."""
+    """The texts that compressing reads: for a refit and for corrections that of the calibration, for fine-tuning its own."""
     method, ratio = method_of_job(wildcards), float(wildcards.ratio)
-    texts = {"tokens": config["calibration"]} if method.refits(ratio) else {}
+    texts = {"tokens": CALIBRATION} if method.refits(ratio) or method.corrections else {}
     texts |= {"finetune_tokens": FINETUNE} if method.finetunes(ratio) else {}
     return {name: tokens_of(wildcards.model, options) for name, options in texts.items()}
+
+
+def corrections_of_job(wildcards):
+    """How many corrections follow, and on how many windows; None where there are none."""
+    count = method_of_job(wildcards).corrections
+    return {"count": count, "windows": GRADIENTS["gradient_windows"]} if count else None
 
 
 def spectrum_shown(model):

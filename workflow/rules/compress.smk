@@ -3,7 +3,7 @@ rule compress:
         unpack(text_inputs),
         source="results/sources/{model}.json",
         plan="results/plans/{model}/{method}/{ratio}.json",
-        spectra=lambda wildcards: f"results/spectra/{wildcards.model}/{method_of_job(wildcards).spectrum}",
+        spectra=spectra_of_job,
     output:
         directory("results/models/{model}/{method}/{ratio}"),
     log:
@@ -18,8 +18,10 @@ rule compress:
         gpu=config["compute"]["gpus"],
     params:
         code=code("compress.py"),
-        calibration=lambda wildcards: config["calibration"] if method_of_job(wildcards).refits(float(wildcards.ratio)) else None,
+        calibration=lambda wildcards: CALIBRATION if "tokens" in text_inputs(wildcards) else None,
         order=lambda wildcards: method_of_job(wildcards).refit if method_of_job(wildcards).refits(float(wildcards.ratio)) else None,
+        share=lambda wildcards: method_of_job(wildcards).compensation if method_of_job(wildcards).compensates(float(wildcards.ratio)) else None,
+        corrections=corrections_of_job,
         finetune=lambda wildcards: FINETUNE if method_of_job(wildcards).finetunes(float(wildcards.ratio)) else None,
         compute=COMPUTE,
     message:

@@ -31,7 +31,7 @@ rule slopes:
     input:
         source="results/sources/{model}.json",
         spectra="results/spectra/{model}/{spectrum}",
-        gradients="results/gradients/{model}",
+        gradients=gradients_of_job,
     output:
         "results/slopes/{model}/{spectrum}.safetensors",
     log:
@@ -51,3 +51,32 @@ rule slopes:
         "First-order loss changes of {wildcards.model} ({wildcards.spectrum})"
     script:
         "../scripts/slopes.py"
+
+
+rule relinearise:
+    input:
+        source="results/sources/{model}.json",
+        spectra=lambda wildcards: f"results/spectra/{wildcards.model}/{method_of_job(wildcards).spectrum}",
+        tokens=tokens_of("{model}", CALIBRATION),
+    output:
+        directory("results/steps/{model}/{method}/{ratio}"),
+    log:
+        "results/logs/relinearise/{model}/{method}/{ratio}.log",
+    benchmark:
+        "results/benchmarks/relinearise/{model}/{method}/{ratio}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        mem_mb=config["compute"]["memory_mb"],
+        gpu=config["compute"]["gpus"],
+    params:
+        code=code("relinearise.py"),
+        settings=lambda wildcards: method_of_job(wildcards).settings(),
+        options=lambda wildcards: method_of_job(wildcards).weighting_options,
+        calibration=GRADIENTS,
+        compute=COMPUTE,
+    message:
+        "Measuring {wildcards.model} again on the way of {wildcards.method} to ratio {wildcards.ratio}"
+    script:
+        "../scripts/relinearise.py"

@@ -11,11 +11,12 @@ from drank.gradients import collect
 from drank.residency import open_skeleton
 from drank.sources import model_directory
 
-options, compute = snakemake.params.calibration, snakemake.params.compute
+options, compute, labels = snakemake.params.calibration, snakemake.params.compute, snakemake.wildcards.labels
 device = prepare(compute, snakemake.threads)
 tokens = read_tokens(snakemake.input.tokens)
-windows = tokens.sample(options["length"], options["windows"], options["seed"])
+windows = tokens.sample(options["length"], options["windows"], options["seed"])[: options["gradient_windows"]]
 model = open_skeleton(model_directory(snakemake.input.source), compute["dtype"], device)
 hashes = {"text_sha256": tokens.text_sha256, "tokens_sha256": tokens.ids_sha256, "source_sha256": file_hash(snakemake.input.source)}
 key = {"code": snakemake.params.code, "compute": compute}
-collect(model, windows, snakemake.output[0], {**options, **hashes}, options["batch"], key)
+facts = {**options, "labels": labels, **hashes}
+collect(model, windows, snakemake.output[0], facts, options["batch"], key, labels=labels, seed=options["seed"])
