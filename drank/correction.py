@@ -13,6 +13,7 @@ so that they say where to go and not how far: one size for the whole model is se
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ DAMPING = 0.1
 """What is added to every Kronecker factor, as a multiple of its mean diagonal."""
 
 SEARCH = 16
-"""Windows on which the size of a step is searched."""
+"""Windows, at most, on which the size of a step is searched; never more than a quarter of all."""
 
 FIRST = 0.025
 """The share of the loss that the first size tried would take away if the loss fell along a straight line."""
@@ -51,28 +52,31 @@ DOUBLINGS = 10
 
 @dataclass(frozen=True)
 class Direction:
-    """A view of a parameter, (in, out), its preconditioned gradient, and its gradient, both float64."""
+    """A view of a parameter, (in, out), its preconditioned gradient in float32, and how fast the loss falls along it."""
 
     parameter: Tensor
     step: Tensor
-    gradient: Tensor
+    slope: float
 
 
 def correct(model: PreTrainedModel, dense: PreTrainedModel, windows: Tensor, count: int, batch: int = 8) -> list[float]:
     """Take up to `count` steps, in place; gives back the divergence per token on the windows of the search before and after each.
 
-    `windows` are windows of token ids, (windows, tokens). No step is taken that does not lower the divergence, and none after one that
-    was not. `dense` is the model that was compressed, or a skeleton of it (`drank.residency`). Gradients and moments lie in the folder
-    for temporary files in the meantime. Raises NonFiniteError naming the layer.
+    `windows` are windows of token ids, (windows, tokens). The last of them are kept from the gradients, so that how far to go is told by
+    text that did not say where to: no step is taken that does not lower the divergence there, and none after one that was not. One window
+    alone serves both. `dense` is the model that was compressed, or a skeleton of it (`drank.residency`). Gradients and moments lie in the
+    folder for temporary files in the meantime. Raises NonFiniteError naming the layer.
     """
-    reference = leaving_states(dense, windows, batch)
-    found = [divergence_of(model, windows[:SEARCH], reference, batch)]
+    kept = min(SEARCH, max(1, len(windows) // 4))
+    seen = windows[:-kept] if len(windows) > 1 else windows
+    searched, reference = windows[-kept:], leaving_states(dense, windows, batch)
+    found = [divergence_of(model, searched, reference[-kept:], batch)]
     for number in range(1, count + 1):
         with TemporaryDirectory(prefix="drank-correction-") as work:
-            collect(model, windows, Path(work) / "gradients", {}, batch, reference=reference)
-            calibrate(model, windows, Path(work) / "moments", {}, batch)
+            collect(model, seen, Path(work) / "gradients", {}, batch, reference=reference[: len(seen)])
+            calibrate(model, seen, Path(work) / "moments", {}, batch)
             directions = _directions(model, Path(work) / "gradients", Path(work) / "moments")
-        size, lowest = _search(model, directions, windows[:SEARCH], reference, batch, found[-1])
+        size, lowest = _search(model, directions, searched, reference[-kept:], batch, found[-1])
         log.info("correction %d of %d: KL to the dense model %.4f → %.4f per token, step size %.3g", number, count, found[-1], lowest, size)
         found.append(lowest)
         if size == 0:
@@ -109,7 +113,7 @@ def _search(
     """The size of the step taken and the divergence after it: sizes are doubled while it falls; 0 where already the first is too large."""
     import torch
 
-    slope = sum(float((one.step * one.gradient).sum()) for one in directions)
+    slope = math.fsum(one.slope for one in directions)
     if slope <= 0:
         return 0.0, before
     start = [one.parameter.detach().clone() for one in directions]
@@ -134,48 +138,44 @@ def _directions(model: PreTrainedModel, gradients: Path, moments: Path) -> list[
     """The preconditioned gradients of every factor, and of every projection that is stored dense."""
     import torch
 
-    bases: dict[int, list[tuple[LowRankLinear, dict[str, Tensor]]]] = {}
+    bases: dict[int, list[tuple[LowRankLinear, Tensor, Tensor, Tensor]]] = {}
     found = []
     for layer, projection, module in projections_of(model):
-        tokens = read_moments(moments, layer, TOKENS.format(reads=projection.reads)).clamp(min=1)
         names = {"role": projection.role, "reads": projection.reads}
-        seen = {
-            "gradient": read_gradients(gradients, layer, projection.role).double(),
-            "inputs": read_moments(moments, layer, MOMENT.format(**names)) / tokens,
-            "outputs": read_gradients(gradients, layer, OUTPUTS.format(**names)),
-        }
-        seen = {name: values.to(model.device) for name, values in seen.items()}
-        if isinstance(module, LowRankLinear):
-            bases.setdefault(id(module.basis), []).append((module, seen))
-        else:
-            step = _preconditioned(seen["inputs"], seen["gradient"], seen["outputs"])
-            found.append(Direction(matrix_of(module), step, seen["gradient"]))
+        tokens = read_moments(moments, layer, TOKENS.format(**names)).clamp(min=1)
+        gradient = read_gradients(gradients, layer, projection.role).to(model.device, torch.float64)
+        inputs = _damped((read_moments(moments, layer, MOMENT.format(**names)) / tokens).to(model.device))
+        outputs = _damped(read_gradients(gradients, layer, OUTPUTS.format(**names)).to(model.device))
+        if not isinstance(module, LowRankLinear):
+            found.append(_direction(matrix_of(module), inputs, gradient, outputs))
+            continue
+        basis, rows = (part.weight.detach().double().mT for part in (module.basis, module.coefficients))
+        found.append(_direction(module.coefficients.weight.mT, basis.mT @ inputs @ basis, basis.mT @ gradient, outputs))
+        bases.setdefault(id(module.basis), []).append((module, inputs, gradient @ rows.mT, rows @ outputs @ rows.mT))
     for members in bases.values():
-        basis = members[0][0].basis.weight.detach().double().mT
-        gradient, outputs = torch.zeros_like(basis), basis.new_zeros(basis.shape[1], basis.shape[1])
-        for module, seen in members:
-            rows = module.coefficients.weight.detach().double().mT
-            gradient += seen["gradient"] @ rows.mT
-            outputs += rows @ seen["outputs"] @ rows.mT
-            own = basis.mT @ seen["gradient"]
-            step = _preconditioned(basis.mT @ seen["inputs"] @ basis, own, seen["outputs"])
-            found.append(Direction(module.coefficients.weight.mT, step, own))
-        inputs = torch.stack([seen["inputs"] for _, seen in members]).mean(0)
-        found.append(Direction(members[0][0].basis.weight.mT, _preconditioned(inputs, gradient, outputs), gradient))
+        modules, read, products, projected = zip(*members, strict=True)
+        gradient, outputs = torch.stack(products).sum(0), torch.stack(projected).sum(0)
+        found.append(_direction(modules[0].basis.weight.mT, torch.stack(read).mean(0), gradient, outputs))
     return found
 
 
-def _preconditioned(inputs: Tensor, gradient: Tensor, outputs: Tensor) -> Tensor:
-    """inputs⁻¹ gradient outputs⁻¹, both damped; zero where one of them is, as it is for an expert that no token reached."""
+def _direction(parameter: Tensor, inputs: Tensor, gradient: Tensor, outputs: Tensor) -> Direction:
+    """inputs⁻¹ gradient outputs⁻¹; nothing where a factor has no inverse, as it has none for an expert that no token reached."""
     import torch
 
-    if not (inputs.any() and outputs.any()):
-        return torch.zeros_like(gradient)
-    left = torch.cholesky_solve(gradient, torch.linalg.cholesky(_damped(inputs)))
-    return torch.cholesky_solve(left.mT, torch.linalg.cholesky(_damped(outputs))).mT
+    (left, failed), (right, too) = (torch.linalg.cholesky_ex(factor) for factor in (inputs, outputs))
+    if failed or too:
+        return Direction(parameter, torch.zeros_like(gradient, dtype=torch.float32), 0.0)
+    step = torch.cholesky_solve(torch.cholesky_solve(gradient, left).mT, right).mT
+    return Direction(parameter, step.float(), float((step * gradient).sum()))
 
 
 def _damped(factor: Tensor) -> Tensor:
+    """With `DAMPING` × its mean diagonal on the diagonal.
+
+    Done before a factor is projected on a basis: the loss may not depend on the scale of a projection at all, as before a norm of queries
+    and keys, and a factor that is zero along a component says nothing of how far a step along it may go.
+    """
     import torch
 
     return factor + torch.eye(len(factor), dtype=factor.dtype, device=factor.device) * (DAMPING * factor.diagonal().mean())

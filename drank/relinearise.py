@@ -6,15 +6,16 @@ again on the model compressed so far, and the original weights, never the compre
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from drank.allocators import allocate
 from drank.checkpoint import load_model
 from drank.evidence import read_evidence
 from drank.factors import factors_of
+from drank.files import replacing
 from drank.gradients import collect
 from drank.lowrank import convert
 from drank.moments import calibrate
@@ -57,26 +58,28 @@ def relinearise(
     if steps < 2:
         raise ValueError(f"{steps} steps re-linearise nothing; take 2 or more, or the spectra of the dense model")
     checkpoint = Checkpoint(Path(directory))
-    Path(output).parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{Path(output).name}.", dir=Path(output).parent) as work:
-        latest = Path(spectra)
+    with replacing(output) as whole:
+        work, latest = whole / "work", Path(spectra)
         for step in progress(range(1, steps), "re-linearising, step"):
             model = load_model(directory, dtype, device)
             plan = allocate(read_evidence(latest), ratio * step / steps, settings, model=str(directory), method=method)
             convert(model, plan, factors_of(checkpoint, plan, latest))
-            moments, gradients = Path(work) / f"moments-{step}", Path(work) / f"gradients-{step}"
-            calibrate(model, moments_windows, moments, {}, batch)
-            collect(model, windows, gradients, {}, batch, labels=labels, seed=seed + step)
+            at = work / str(step)
+            calibrate(model, moments_windows, at / "moments", {}, batch)
+            collect(model, windows, at / "gradients", {}, batch, labels=labels, seed=seed + step)
             del model
-            latest = Path(work) / f"spectra-{step}" if step < steps - 1 else Path(output)
+            latest = at / "spectra"
             decompose_model(
                 checkpoint,
                 latest,
-                moments=moments,
-                gradients=gradients,
+                moments=at / "moments",
+                gradients=at / "gradients",
                 weighting=weighting,
                 options=options,
                 group=group,
                 facts=facts,
                 device=device,
             )
+        for file in latest.iterdir():
+            file.rename(whole / file.name)
+        shutil.rmtree(work)
