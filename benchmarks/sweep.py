@@ -1,9 +1,9 @@
 """Time all methods of the table over four ratios up to the saved models, beside D-Rank at one: `python -m benchmarks.sweep [MODEL]`.
 
 Runs in one process, so that what is compared is work and not the start of Python, on an embedded model (default docs-mha) and its own
-text. Prints the CPU seconds of every step, and what the sweep costs as a multiple of D-Rank at one ratio; the backward pass and the
-refits, which run the model, apart. The searches that measure perplexity are left out: ASVD's with its method, and Swift-SVD takes a mix
-of 0.5 as given.
+text. Prints the CPU seconds of every step, and what the sweep costs as a multiple of D-Rank at one ratio; backward passes, refits and
+corrections, which run the model, apart. The searches that measure perplexity are left out: ASVD's with its method, and Swift-SVD takes
+a mix of 0.5 as given.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from transformers import PreTrainedModel
 
 from drank.allocators import Evidence, allocate
 from drank.checkpoint import load_model, load_tokenizer, save
+from drank.compensation import compensate
 from drank.corpora import first_documents, read
+from drank.correction import correct
 from drank.factors import factors_of, refit
 from drank.gradients import collect
 from drank.lowrank import convert
@@ -38,6 +40,15 @@ from drank.testbed import MODELS
 
 RATIOS = (0.2, 0.4, 0.6, 0.8)
 WINDOWS, LENGTH = 128, 256
+
+
+def embedded_windows(source: Path) -> Tensor:
+    """The first windows of the embedded text as ids of a model's tokenizer, (WINDOWS, LENGTH)."""
+    import torch
+
+    text = "\n\n\n".join(document.text for document in first_documents(read({"embedded": "python-docs"}), 400_000))
+    ids = load_tokenizer(source)(text)["input_ids"]
+    return torch.tensor(ids[: WINDOWS * LENGTH]).view(WINDOWS, LENGTH)
 
 
 @dataclass
@@ -58,11 +69,7 @@ class Sweep:
     @cached_property
     def windows(self) -> Tensor:
         """The first windows of the embedded text."""
-        import torch
-
-        text = "\n\n\n".join(document.text for document in first_documents(read({"embedded": "python-docs"}), 400_000))
-        ids = load_tokenizer(self.source)(text)["input_ids"]
-        return torch.tensor(ids[: WINDOWS * LENGTH]).view(WINDOWS, LENGTH)
+        return embedded_windows(self.source)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -80,18 +87,19 @@ class Sweep:
             calibrate(self.model(), self.windows, self.folder / "moments", {})
         return self.folder / "moments"
 
-    @cached_property
-    def gradients(self) -> Path:
-        """The backward pass."""
-        with self.timed("gradients"):
-            collect(self.model(), self.windows, self.folder / "gradients", {})
-        return self.folder / "gradients"
+    def gradients(self, labels: str) -> Path:
+        """The backward pass with these labels."""
+        directory = self.folder / f"gradients-{labels}"
+        if not directory.exists():
+            with self.timed("gradients"):
+                collect(self.model(), self.windows, directory, {}, labels=labels)
+        return directory
 
     def spectra(self, method: Method) -> Path:
         """The spectra that a method reads."""
         directory = self.folder / method.spectrum
         if not directory.exists():
-            sources = {"moments": self.moments, "gradients": self.gradients if method.weighs_gradients else None}
+            sources = {"moments": self.moments, "gradients": self.gradients(method.labels) if method.weighs_gradients else None}
             with self.timed("spectra"):
                 options = method.weighting_options
                 decompose_model(
@@ -104,7 +112,7 @@ class Sweep:
         spectra = self.spectra(method)
         found = Evidence(tuple(read_summary(spectra)[0]), read_energies(spectra))
         if "slopes" in method.needs:
-            gradients = self.gradients
+            gradients = self.gradients(method.labels)
             with self.timed("slopes"):
                 found = replace(found, slopes=slopes_of(self.checkpoint, spectra, gradients))
         if "similarities" in method.needs:
@@ -123,7 +131,13 @@ class Sweep:
                 convert(model, plan, factors_of(self.checkpoint, plan, spectra))
             if method.refits(ratio):
                 with self.timed("refit"):
-                    refit(model, self.checkpoint, self.windows, order=method.refit)
+                    if method.refit == "compensated":
+                        compensate(model, self.model(), plan, spectra, self.windows, share=method.compensation)
+                    else:
+                        refit(model, self.checkpoint, self.windows, order=method.refit)
+            if method.corrections:
+                with self.timed("correct"):
+                    correct(model, self.model(), self.windows, method.corrections)
             with self.timed("compress"):
                 save(model, None, plan, self.folder / "model")
 
@@ -153,8 +167,8 @@ def main() -> None:
     lines += [f"{step:12} {one.get(step, 0):16.1f} s {seconds:24.1f} s" for step, seconds in everything.items()]
     base, whole = sum(one.values()), sum(everything.values())
     lines.append(f"together: {whole:.1f} s, {whole / base:.2f} × D-Rank at one ratio ({base:.1f} s)")
-    rest = whole - everything["gradients"] - everything["refit"]
-    lines.append(f"and without the backward pass and the refits: {rest:.1f} s, {rest / base:.2f} ×")
+    rest = whole - sum(everything[step] for step in ("gradients", "refit", "correct"))
+    lines.append(f"and without backward passes, refits and corrections: {rest:.1f} s, {rest / base:.2f} ×")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
