@@ -7,9 +7,12 @@ import math
 import pytest
 import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
-from drank.backward import ProjectionSums, loss_gradient, through_block
+from drank.backward import ProjectionSums, logits_of, loss_gradient, through_block
 from drank.families import Family, Projection
+from drank.lowrank import LowRankLinear
+from drank.objectives import text_loss
 from drank.streams import Arguments, NonFiniteError, open_stream, run_block
 from tests.unit.interrupted import small_llama, windows
 
@@ -28,20 +31,63 @@ class Toy(nn.Module):
 
 
 def sums_of(block: Toy) -> dict[str, ProjectionSums]:
-    return {p.role: ProjectionSums(block.get_submodule(p.path), p, torch.device("cpu")) for p in TOY.projections}
+    return {p.role: ProjectionSums(block.get_submodule(p.path), torch.device("cpu")) for p in TOY.projections}
+
+
+def leaving_states(model: nn.Module, ids: torch.Tensor) -> torch.Tensor:
+    stream = open_stream(model, ids, len(ids))
+    for layer, block in enumerate(model.model.layers):
+        stream.states = run_block(block, layer, stream)
+    return stream.states[0]
+
+
+def test_logits_after_the_last_block_are_those_of_the_model_itself():
+    model, ids = small_llama(torch.float64), windows()
+    with torch.no_grad():
+        expected = model(ids).logits[:, :-1]
+        found = logits_of(model, leaving_states(model, ids), ids)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    assert not any("forward" in vars(module) for module in model.modules()), "the blocks are themselves again"
+    half = small_llama(torch.bfloat16)
+    assert logits_of(half, leaving_states(half, ids), ids).dtype == torch.float32
 
 
 def test_the_loss_and_its_gradient_are_those_of_the_model_itself():
     model, ids = small_llama(torch.float64), windows()
-    stream = open_stream(model, ids, len(ids))
-    for layer, block in enumerate(model.model.layers):
-        stream.states = run_block(block, layer, stream)
-    loss, gradient = loss_gradient(model, stream.states[0], ids)
-    assert loss == pytest.approx(model(ids, labels=ids).loss.item() * ids[:, 1:].numel(), rel=1e-6)
-    moved = stream.states[0].clone()
-    moved[2, 3, 4] += 1e-3
-    assert (loss_gradient(model, moved, ids)[0] - loss) / 1e-3 == pytest.approx(gradient[2, 3, 4].item(), rel=1e-2)
-    assert not gradient[:, -1].any(), "what follows the last token is not predicted"
+    states = leaving_states(model, ids)
+    for window in range(len(ids)):
+        loss, gradient = loss_gradient(model, states[window : window + 1], ids[window])
+        leaf = states[window : window + 1].clone().requires_grad_()
+        expected = torch.nn.functional.cross_entropy(model.lm_head(model.model.norm(leaf))[0, :-1], ids[window, 1:], reduction="sum")
+        assert loss == pytest.approx(model(ids[window : window + 1], labels=ids[window : window + 1]).loss.item() * 5, rel=1e-6)
+        assert loss == pytest.approx(expected.item(), rel=1e-12)
+        torch.testing.assert_close(gradient, torch.autograd.grad(expected, leaf)[0], rtol=1e-12, atol=1e-14)
+        assert not gradient[:, -1].any(), "what follows the last token is not predicted"
+
+
+def test_an_objective_is_told_which_window_it_sees():
+    model, ids, seen = small_llama(torch.float64), windows(), []
+
+    def weighted(window: int, logits: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        seen.append((window, tuple(logits.shape), text))
+        return window * text_loss(window, logits, text)
+
+    states = leaving_states(model, ids)[2:3]
+    loss, gradient = loss_gradient(model, states, ids[2])
+    threefold = loss_gradient(model, states, ids[2], 3, weighted)
+    assert threefold[0] == pytest.approx(3 * loss)
+    torch.testing.assert_close(threefold[1], 3 * gradient)
+    ((window, shape, text),) = seen
+    assert (window, shape) == (3, (5, 50)) and torch.equal(text, ids[2])
+
+
+def test_sums_have_the_sides_of_what_stands_for_a_projection():
+    """GPT-2 stores W as it is, others its transpose; of factors it is the map that they make together."""
+    dense, conv = nn.Linear(3, 5), Conv1D(5, 3)
+    for module in (dense, conv, LowRankLinear(dense, 2), LowRankLinear(conv, 2)):
+        sums = ProjectionSums(module, torch.device("cpu"))
+        assert sums.weight.shape == (3, 5) and sums.squares.shape == (3,) and sums.outputs.gram().shape == (5, 5)
+        assert not sums.weight.any() and sums.weight.dtype == torch.float64
 
 
 def test_batches_of_windows_add_up_to_what_autograd_gives():

@@ -1,0 +1,175 @@
+"""What L-Rank adds to the pipeline, on every family: the compensated refit and the corrections, to a directory that generates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from drank.allocators import Evidence, allocate
+from drank.checkpoint import load_model, save
+from drank.compensation import compensate
+from drank.correction import correct
+from drank.factors import factors_of
+from drank.families import family_of, kind_of, projections_of
+from drank.gradients import collect
+from drank.lowrank import LowRankLinear, convert
+from drank.methods import METHODS
+from drank.moments import calibrate
+from drank.plan import Group, Plan
+from drank.residency import open_skeleton
+from drank.sources import Checkpoint
+from drank.spectra import decompose_model, read_energies, read_summary
+from drank.stored import size_of
+
+RATIO = 0.3
+METHOD = METHODS["l-rank"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A dense model on disk, its spectra, and the windows of both."""
+
+    directory: Path
+    spectra: Path
+    windows: torch.Tensor
+
+    def plan(self) -> Plan:
+        """L-Rank's at the ratio."""
+        evidence = Evidence(tuple(read_summary(self.spectra)[0]), read_energies(self.spectra))
+        return allocate(evidence, RATIO, METHOD.settings(), model="tiny", method=METHOD.title)
+
+    def halved(self, dense: Collection[str] = ()) -> Plan:
+        """Every projection at half the full rank, the kinds in `dense` whole."""
+        shapes = Checkpoint(self.directory).shapes(1)
+        return Plan("tiny", "x", 0.0, {}, tuple(Group(shape, 1.0, shape.max_rank // 2, shape.kind in dense) for shape in shapes))
+
+    def convert(self, plan: Plan) -> PreTrainedModel:
+        """The model with the factors of a plan, neither refitted nor corrected."""
+        model, checkpoint = load_model(self.directory), Checkpoint(self.directory)
+        convert(model, plan, factors_of(checkpoint, plan, self.spectra))
+        return model
+
+    def compensate(self, model: PreTrainedModel, plan: Plan, share: float = METHOD.compensation) -> None:
+        """Refit it, the dense model's blocks read from disk one by one."""
+        compensate(model, open_skeleton(self.directory), plan, self.spectra, self.windows, 5, share)
+
+    def correct(self, model: PreTrainedModel) -> list[float]:
+        """One step, its size searched on windows that gave the direction too: of random text one says nothing of another."""
+        return correct(model, open_skeleton(self.directory), torch.cat([self.windows, self.windows[:4]]), 1, 5)
+
+
+@pytest.fixture(scope="session")
+def measured(tiny_model, tmp_path_factory) -> Callable[[str], Measured]:
+    """What is measured of a family, once for all tests."""
+
+    @cache
+    def build(family: str) -> Measured:
+        folder = tmp_path_factory.mktemp(family)
+        save(tiny_model(family, tie_word_embeddings=True), None, None, folder / "dense")
+        windows = torch.randint(0, 250, (12, 20), generator=torch.Generator().manual_seed(11))
+        calibrate(load_model(folder / "dense"), windows, folder / "moments", {})
+        collect(load_model(folder / "dense"), windows, folder / "gradients", {}, labels=METHOD.labels)
+        statistics = {"moments": folder / "moments", "gradients": folder / "gradients"}
+        options = {"weighting": METHOD.weighting, "options": METHOD.weighting_options, "group": METHOD.group}
+        decompose_model(Checkpoint(folder / "dense"), folder / "spectra", **statistics, **options, facts={})
+        return Measured(folder / "dense", folder / "spectra", windows)
+
+    return build
+
+
+def shapes_of(model: PreTrainedModel) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (value.shape, value.dtype) for name, value in model.state_dict().items()}
+
+
+def logits_of(model: PreTrainedModel, tokens: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return model(tokens, use_cache=False).logits
+
+
+def test_a_refitted_and_corrected_model_keeps_its_budget_and_generates_once_it_is_saved(family, measured, tokens, tmp_path):
+    one = measured(family)
+    plan = one.plan()
+    model, plain = one.convert(plan), one.convert(plan)
+    before = shapes_of(model)
+    one.compensate(model, plan)
+    refitted = logits_of(model, tokens)
+    found = one.correct(model)
+    assert shapes_of(model) == before
+    assert found[1] < found[0]
+    assert refitted.isfinite().all() and (refitted - logits_of(plain, tokens)).abs().max() > 1e-4
+    save(model, None, plan, tmp_path / "model")
+    size = size_of(tmp_path / "model")
+    assert size.ratio_stored >= RATIO and size.ratio_stored == pytest.approx(1 - plan.parameters / plan.dense_parameters)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    expected = model.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in loaded.state_dict().items())
+    torch.testing.assert_close(logits_of(loaded, tokens), logits_of(model, tokens), rtol=1e-4, atol=1e-4)
+    written = loaded.generate(tokens[:, :8], max_new_tokens=4, min_new_tokens=4, do_sample=False)
+    assert written.shape == (2, 12) and torch.equal(written[:, :8], tokens[:, :8])
+
+
+def test_whole_projections_are_refitted_and_corrected_in_the_way_the_family_stores_them(family, measured, tokens):
+    """Conv1D, views of fused experts: with every other kind stored dense, all of it moves and nothing else does."""
+    one = measured(family)
+    kinds = dict.fromkeys(kind_of(role) for role in family_of(Checkpoint(one.directory).config).roles)
+    whole = set(list(kinds)[::2])
+    plan = one.halved(whole)
+    model = one.convert(plan)
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    one.compensate(model, plan)
+    refitted = {name: value.clone() for name, value in model.state_dict().items()}
+    found = one.correct(model)
+    assert found[1] < found[0]
+    moved = set()
+    for (layer, projection, module), (_, _, dense) in zip(projections_of(model), projections_of(load_model(one.directory)), strict=True):
+        assert isinstance(module, LowRankLinear) != (kind_of(projection.role) in whole)
+        if not isinstance(module, LowRankLinear) and layer > 0 and not torch.equal(module.weight, dense.weight):
+            moved.add(kind_of(projection.role))
+    assert moved == whole
+    factors = {name for name in start if not torch.equal(start[name], model.state_dict()[name])}
+    inside = f"{family_of(model.config).blocks}."
+    assert all(name.startswith(inside) and "norm" not in name and "ln_" not in name and "bias" not in name for name in factors)
+    assert any(not torch.equal(refitted[name], model.state_dict()[name]) for name in factors)
+    assert logits_of(model, tokens).isfinite().all()
+
+
+@pytest.mark.parametrize("mixture", ["mixtral", "qwen3_moe"])
+def test_the_targets_of_experts_do_not_ask_what_the_dense_model_reads(mixture, measured):
+    """In the first block, whose inputs come before any refit, the share says something of attention and nothing of experts."""
+    one = measured(mixture)
+    plan = one.halved()
+    models = [one.convert(plan) for _ in range(2)]
+    for model, share in zip(models, (0.0, 1.0), strict=True):
+        one.compensate(model, plan, share)
+    parts = [model.model.layers[0].state_dict() for model in models]
+    differ = {name for name in parts[0] if not torch.equal(parts[0][name], parts[1][name])}
+    assert differ and not any("experts" in name for name in differ)
+
+
+def test_an_expert_that_no_token_reaches_stays_as_it_was_converted(tiny_model, measured, tmp_path):
+    """The router is made to prefer the same two of four experts always."""
+    model = tiny_model("mixtral")
+    for name, parameter in model.named_parameters():
+        if name.endswith("mlp.gate.weight"):
+            parameter.data.zero_()
+    save(model, None, None, tmp_path / "dense")
+    windows = measured("mixtral").windows
+    calibrate(load_model(tmp_path / "dense"), windows, tmp_path / "moments", {})
+    collect(load_model(tmp_path / "dense"), windows, tmp_path / "gradients", {}, labels="sampled")
+    statistics = {"moments": tmp_path / "moments", "gradients": tmp_path / "gradients"}
+    decompose_model(Checkpoint(tmp_path / "dense"), tmp_path / "spectra", **statistics, weighting=METHOD.weighting, facts={})
+    one = Measured(tmp_path / "dense", tmp_path / "spectra", windows)
+    plan = one.halved({"up"})
+    model, start = one.convert(plan), one.convert(plan).state_dict()
+    one.compensate(model, plan)
+    found = one.correct(model)
+    assert found[1] < found[0]
+    moved = [name for name, value in model.state_dict().items() if not torch.equal(value, start[name])]
+    assert len({name.split(".experts.")[1][0] for name in moved if ".experts." in name}) == 2
+    assert all(value.isfinite().all() for value in model.state_dict().values())
