@@ -1,8 +1,9 @@
 """What L-Rank costs beside D-Rank: `python -m benchmarks.l_rank_cost [MODEL] [--windows N]`.
 
 Each part runs in a process of its own on an embedded model (default docs-mha) and its own text, one thread, so that its peak memory is
-known; times do not count the start of Python. D-Rank's part is its calibration and decomposition, L-Rank's one step of the same over as
-many windows, the backward pass included; the refit, the compensated refit and a correction are measured apart, at 40 %.
+known; times do not count the start of Python. D-Rank's part is its calibration and decomposition, L-Rank's one step of the same, the
+backward pass over half the windows included, as is the default; the refit, the compensated refit and a correction are measured apart, at
+40 %.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from benchmarks.sweep import LENGTH, WINDOWS, embedded_windows
 from drank.allocators import allocate
 from drank.checkpoint import load_model
 from drank.compensation import compensate
+from drank.config import gradient_options
 from drank.correction import correct
 from drank.evidence import read_evidence
 from drank.factors import factors_of, refit
@@ -46,10 +48,11 @@ def run(part: str, source: Path, folder: Path, count: int) -> dict[str, float]:
     started = time.perf_counter()
     if part in ("d-rank", "l-rank"):
         method = METHODS[part]
-        calibrate(open_skeleton(source), windows, folder / f"{part}-moments", {})
+        calibrate(open_skeleton(source, "float32"), windows, folder / f"{part}-moments", {})
         gradients = folder / "gradients" if method.weighs_gradients else None
         if gradients:
-            collect(open_skeleton(source), windows, gradients, {}, labels=method.labels)
+            options = gradient_options({"calibration": {"windows": count, "curvature_windows": None}}, method.labels)
+            collect(open_skeleton(source, "float32"), windows[: options["gradient_windows"]], gradients, {}, labels=method.labels)
         decompose_model(
             checkpoint,
             folder / f"{part}-spectra",
@@ -63,16 +66,16 @@ def run(part: str, source: Path, folder: Path, count: int) -> dict[str, float]:
     elif part != "start":
         label = "d-rank" if part == "refit" else "l-rank"
         spectra = folder / f"{label}-spectra"
-        model = load_model(source)
+        model = load_model(source, "float32")
         plan = allocate(read_evidence(spectra), RATIO, METHODS[label].settings(), model=source.name, method=label)
         convert(model, plan, factors_of(checkpoint, plan, spectra))
         started = time.perf_counter()
         if part == "refit":
             refit(model, checkpoint, windows)
         elif part == "compensate":
-            compensate(model, open_skeleton(source), plan, spectra, windows)
+            compensate(model, open_skeleton(source, "float32"), plan, spectra, windows)
         else:
-            correct(model, open_skeleton(source), windows, 1)
+            correct(model, open_skeleton(source, "float32"), windows, 1)
     return {"seconds": time.perf_counter() - started, "mebibytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 

@@ -52,8 +52,7 @@ ABLATION: tuple[tuple[Row, ...], ...] = (
     (
         Row("corrected-1", f"plain + refit, a = {L_RANK.compensation:g}, 1 correction", replace(L_RANK, corrections=1)),
         Row("corrected-2", "the same, 2 corrections", replace(L_RANK, corrections=2)),
-        Row("corrected-3", "the same, 3 corrections", replace(L_RANK, corrections=3)),
-        Row(FULL, f"L-Rank ({L_RANK.corrections} corrections)", L_RANK),
+        Row(FULL, f"the same, {L_RANK.corrections} corrections (L-Rank)", L_RANK),
     ),
     (
         Row("d-rank-compensated", "D-Rank, n = 1, compensated refit", replace(D_RANK, **COMPENSATED)),

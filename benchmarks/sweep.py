@@ -78,7 +78,7 @@ class Sweep:
 
     def model(self) -> PreTrainedModel:
         """A fresh copy of the dense model; loading is part of the step that asks."""
-        return load_model(self.source)
+        return load_model(self.source, "float32")  # stored in half precision, in which a CPU is slow
 
     @cached_property
     def moments(self) -> Path:

@@ -158,7 +158,7 @@ METHODS: dict[str, Method] = {
         dense_past_break_even=True,
         refit_from=0.0,
         refit="compensated",
-        corrections=2,
+        corrections=3,
     ),
     "l-rank-scalar": Method(
         *("L-Rank, scalar", "docs/l-rank.md"),

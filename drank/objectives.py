@@ -28,7 +28,8 @@ def text_loss(window: int, logits: Tensor, ids: Tensor) -> Tensor:
 def sampled_loss(seed: int) -> Objective:
     """The negative log-likelihood of labels drawn from what the model predicts; the second moment of gradients is the Fisher matrix.
 
-    Every window has its own generator, on the CPU: draws depend neither on batches nor on where an interrupted run went on. The Fisher
+    Every window has its own generator, on the CPU: draws depend neither on batches nor on where an interrupted run went on. They invert the
+    cumulative shares, several times faster than `torch.multinomial` over a vocabulary of thousands. The Fisher
     matrix is the generalised Gauss-Newton matrix of the loss, and so, but for the curvature of the logits, its Hessian (Martens,
     arXiv:1412.1193).
     """
@@ -37,8 +38,9 @@ def sampled_loss(seed: int) -> Objective:
         import torch
 
         generator = torch.Generator().manual_seed(seed * 1_000_003 + window)
-        shares = logits.detach().float().softmax(-1).cpu()
-        labels = torch.multinomial(shares, 1, generator=generator)[:, 0].to(logits.device)
+        upto = logits.detach().float().softmax(-1).cumsum(-1)
+        level = torch.rand(len(upto), 1, generator=generator).to(upto.device) * upto[:, -1:]
+        labels = torch.searchsorted(upto, level, right=True)[:, 0].clamp(max=upto.shape[1] - 1)
         return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
 
     return loss

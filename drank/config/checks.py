@@ -22,9 +22,9 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
         for ratio in config["ratios"]
         if float(f"{ratio:g}") != ratio
     ]
-    windows, first = (config["calibration"][key] for key in ("windows", "gradient_windows"))
+    windows, first = (config["calibration"][key] for key in ("windows", "curvature_windows"))
     if first and first > windows:
-        problems.append(f"calibration.gradient_windows is {first}, and calibration.windows, of which these are the first, is {windows}")
+        problems.append(f"calibration.curvature_windows is {first}, and calibration.windows, of which these are the first, is {windows}")
     problems += [*_corpus_problems(config), *_reference_problems(config, written), *check_tasks(config["tasks"])]
     for model, source in config["models"].items():
         faults = [*_override_problems(source, written["methods"]), *_model_problems(config, source)]

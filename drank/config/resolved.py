@@ -33,14 +33,19 @@ def _methods_named(config: Mapping[str, Any], model: str) -> dict[str, Method]:
 
 
 def calibration_options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The text that moments are taken on. How much of it gradients are taken on is left out: it changes nothing here."""
-    return {key: value for key, value in config["calibration"].items() if key != "gradient_windows"}
+    """The text that moments are taken on. How much of it tells curvatures is left out: it changes nothing here."""
+    return {key: value for key, value in config["calibration"].items() if key != "curvature_windows"}
 
 
-def gradient_options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The same text for steps that take gradients: `gradient_windows` is how many of the windows these read, the first ones."""
-    calibration = config["calibration"]
-    return calibration | {"gradient_windows": calibration["gradient_windows"] or calibration["windows"]}
+def gradient_options(config: Mapping[str, Any], labels: str) -> dict[str, Any]:
+    """The same text for a backward pass with these labels: `gradient_windows` is how many of its windows are read, the first ones.
+
+    They are all of them for the labels of the text, whose mean gradient ranks components. Sampled labels tell second moments alone, and for
+    those `curvature_windows` are enough, half of all where it is not set.
+    """
+    calibration = calibration_options(config)
+    few = config["calibration"]["curvature_windows"] or -(-calibration["windows"] // 2)
+    return calibration | {"gradient_windows": few if labels == "sampled" else calibration["windows"]}
 
 
 def search_options(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,8 +80,8 @@ def test_a_valid_configuration_passes_and_has_every_default(valid):
     check(config)
     assert valid == before, "the caller's configuration is left alone"
     text = {"corpus": "mine", "split": "train", "windows": 256, "length": 128, "seed": 13, "batch": 8}
-    assert config["calibration"] == text | {"gradient_windows": None}
-    assert calibration_options(config) == text and gradient_options(config) == text | {"gradient_windows": 256}
+    assert config["calibration"] == text | {"curvature_windows": None}
+    assert calibration_options(config) == text and gradient_options(config, "text") == text | {"gradient_windows": 256}
     assert config["perplexity"]["split"] == "test" and config["perplexity"]["windows"] is None
     assert config["throughput"]["prompt"] == 96 and config["throughput"]["generate"] == 32
     assert config["models"]["tiny"]["methods"]["d-rank"]
@@ -114,9 +114,9 @@ def test_a_model_that_no_method_applies_to_is_an_error(valid):
 
 
 def test_searches_and_fine_tuning_read_the_calibration_text_unless_told_otherwise(valid):
-    valid["calibration"]["gradient_windows"] = 4
+    valid["calibration"]["curvature_windows"] = 4
     config = with_defaults(valid, SCHEMA)
-    calibration, own = {k: v for k, v in config["calibration"].items() if k != "gradient_windows"}, {"windows": 8, "seed": 14}
+    calibration, own = {k: v for k, v in config["calibration"].items() if k != "curvature_windows"}, {"windows": 8, "seed": 14}
     assert search_options(config) == calibration | own
     paper = {"epochs": 2, "rank": 8, "alpha": 32, "learning_rate": 1e-4, "dropout": 0}
     assert finetune_options(config) == calibration | paper
@@ -128,15 +128,20 @@ def test_searches_and_fine_tuning_read_the_calibration_text_unless_told_otherwis
     assert finetune_options(config) == calibration | paper | valid["finetune"]
 
 
-def test_gradients_are_taken_on_some_or_all_of_the_calibration_windows(valid):
-    valid["calibration"] |= {"windows": 8, "gradient_windows": 8}
+@pytest.mark.parametrize(("windows", "given", "read"), [(8, None, 4), (7, None, 4), (1, None, 1), (8, 8, 8), (8, 3, 3)])
+def test_curvatures_are_taken_on_some_of_the_calibration_windows_and_labels_of_the_text_on_all(windows, given, read, valid):
+    valid["calibration"] |= {"windows": windows, "curvature_windows": given}
     config = with_defaults(valid, SCHEMA)
     check(config)
-    assert gradient_options(config)["gradient_windows"] == 8
-    valid["calibration"]["gradient_windows"] = 9
-    assert problems(valid) == ["calibration.gradient_windows is 9, and calibration.windows, of which these are the first, is 8"]
-    valid["calibration"]["gradient_windows"] = 0
-    assert problems(valid) == ["calibration.gradient_windows: 0 is less than the minimum of 1"]
+    assert gradient_options(config, "sampled") == calibration_options(config) | {"gradient_windows": read}
+    assert gradient_options(config, "text") == calibration_options(config) | {"gradient_windows": windows}
+
+
+def test_curvatures_cannot_read_more_windows_than_there_are(valid):
+    valid["calibration"] |= {"windows": 8, "curvature_windows": 9}
+    assert problems(valid) == ["calibration.curvature_windows is 9, and calibration.windows, of which these are the first, is 8"]
+    valid["calibration"]["curvature_windows"] = 0
+    assert problems(valid) == ["calibration.curvature_windows: 0 is less than the minimum of 1"]
 
 
 def test_everything_that_is_wrong_is_said_at_once(valid, tmp_path):

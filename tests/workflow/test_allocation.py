@@ -61,17 +61,17 @@ def test_steps_compensation_and_corrections_run_from_nothing(inputs: Path, tmp_p
     run = Run(tmp_path / "run", PROJECT)
     shutil.copytree(inputs, run.folder)
     whole = {"base": "l-rank", "steps": 2, "corrections": 1}
-    run.change(methods={"whole": whole}, calibration={**run.config["calibration"], "gradient_windows": 4})
+    run.change(methods={"whole": whole}, calibration={**run.config["calibration"], "curvature_windows": 3})
     target = "results/models/tiny/whole/0.3"
     done = run.snakemake(target)
     assert done.returncode == 0, done.stdout
     steps = read_json(run.folder / "results/steps/tiny/whole/0.3/summary.json")
     assert (steps["steps"], steps["labels"], steps["calibration"]["windows"]) == (2, "sampled", 8)
-    assert "gradient_windows" not in steps["calibration"], "moments do not hang on it"
+    assert "curvature_windows" not in steps["calibration"], "moments do not hang on it"
     plan = Plan.read(run.folder / target / "plan.json")
     assert plan.parameters <= 0.7 * plan.dense_parameters and plan.settings["steps"] == 2 and plan.calibration == steps["calibration"]
     assert run.planned(target) == {}
-    assert read_json(run.folder / "results/gradients/tiny/sampled/facts.json")["gradient_windows"] == 4
+    assert read_json(run.folder / "results/gradients/tiny/sampled/facts.json")["gradient_windows"] == 3
 
     def after(calibration: dict[str, int] | None = None, **changes: object) -> dict[str, int]:
         """The jobs that a change of the method, or of the calibration, makes necessary."""
@@ -85,7 +85,7 @@ def test_steps_compensation_and_corrections_run_from_nothing(inputs: Path, tmp_p
     assert after(compensation=0.7) == after(corrections=2) == after(refit_from=None) == {"compress": 1}
     assert after(steps=3) == {"relinearise": 1, "allocate": 1, "compress": 1}
     assert after(steps=1) == {"allocate": 1, "compress": 1}, "the spectra of the first step are there"
-    assert after({"gradient_windows": 8}) == {"gradients": 1, "spectrum": 1, "relinearise": 1, "allocate": 1, "compress": 1}
+    assert after({"curvature_windows": 8}) == {"gradients": 1, "spectrum": 1, "relinearise": 1, "allocate": 1, "compress": 1}
 
 
 def test_what_a_job_does_not_read_makes_it_no_work(inputs: Path, tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_what_a_job_does_not_read_makes_it_no_work(inputs: Path, tmp_path: Path)
     assert done.returncode == 0, done.stdout
     run.change(methods={"plain": {**plain, "refit_from": 0.5, "refit": "compensated"}, "d-rank": {"refit_from": 0.2}})
     assert run.planned(*targets) == {}, "at this ratio nothing is refitted"
-    run.change(calibration={**run.config["calibration"], "gradient_windows": 4})
-    assert run.planned(targets[1]) == {}, "neither moments nor the refit take gradients"
+    run.change(calibration={**run.config["calibration"], "curvature_windows": 3})
+    assert run.planned(targets[1]) == {}, "neither moments nor the refit tell curvatures"
 
 
 def test_a_method_that_cannot_apply_is_left_out_with_its_reason(inputs: Path, tmp_path: Path) -> None:

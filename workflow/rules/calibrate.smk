@@ -65,7 +65,7 @@ rule gradients:
         gpu=config["compute"]["gpus"],
     params:
         code=code("gradients.py"),
-        calibration=GRADIENTS,
+        calibration=lambda wildcards: GRADIENTS[wildcards.labels],
         compute=COMPUTE,
     message:
         "Backward pass over {wildcards.model}: gradients at the outputs of every projection ({wildcards.labels} labels)"

@@ -24,7 +24,7 @@ if workflow.is_main_process:
 
 METHODS = {model: methods_for(config, model) for model in config["models"]}
 REFUSED = {model: refusals_for(config, model) for model in config["models"]}
-CALIBRATION, GRADIENTS = calibration_options(config), gradient_options(config)
+CALIBRATION, GRADIENTS = calibration_options(config), {labels: gradient_options(config, labels) for labels in LABELS}
 SEARCH, FINETUNE = search_options(config), finetune_options(config)
 DOCS = next((n for n, source in config["corpora"].items() if source.get("embedded") == "python-docs"), "embedded-python-docs")
 ALL_CORES = workflow.resource_settings.cores or config["compute"]["threads"]  # a cluster has no "all"
@@ -151,12 +151,6 @@ def text_inputs(wildcards):
     texts = {"tokens": CALIBRATION} if method.refits(ratio) or method.corrections else {}
     texts |= {"finetune_tokens": FINETUNE} if method.finetunes(ratio) else {}
     return {name: tokens_of(wildcards.model, options) for name, options in texts.items()}
-
-
-def corrections_of_job(wildcards):
-    """How many corrections follow, and on how many windows; None where there are none."""
-    count = method_of_job(wildcards).corrections
-    return {"count": count, "windows": GRADIENTS["gradient_windows"]} if count else None
 
 
 def spectrum_shown(model):

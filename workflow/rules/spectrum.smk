@@ -74,7 +74,7 @@ rule relinearise:
         code=code("relinearise.py"),
         settings=lambda wildcards: method_of_job(wildcards).settings(),
         options=lambda wildcards: method_of_job(wildcards).weighting_options,
-        calibration=GRADIENTS,
+        calibration=lambda wildcards: GRADIENTS[method_of_job(wildcards).labels],
         compute=COMPUTE,
     message:
         "Measuring {wildcards.model} again on the way of {wildcards.method} to ratio {wildcards.ratio}"

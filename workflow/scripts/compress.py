@@ -25,13 +25,11 @@ convert(model, plan, factors_of(checkpoint, plan, inputs.spectra))
 if (options := params.calibration) is not None:
     windows = read_tokens(inputs.tokens).sample(options["length"], options["windows"], options["seed"])
     if params.order == "compensated":
-        dense = open_skeleton(directory, dtype, device)
-        compensate(model, dense, plan, inputs.spectra, windows, options["batch"], params.share)
+        compensate(model, open_skeleton(directory, dtype, device), plan, inputs.spectra, windows, options["batch"], params.share)
     elif params.order is not None:
         refit(model, checkpoint, windows, options["batch"], params.order)
-    if (corrections := params.corrections) is not None:
-        dense = open_skeleton(directory, dtype, device)
-        correct(model, dense, windows[: corrections["windows"]], corrections["count"], options["batch"])
+    if params.corrections:
+        correct(model, open_skeleton(directory, dtype, device), windows, params.corrections, options["batch"])
 if (options := params.finetune) is not None:
     windows = read_tokens(inputs.finetune_tokens).sample(options["length"], options["windows"], options["seed"])
     model = finetune(model, windows, options)
