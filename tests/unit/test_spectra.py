@@ -107,7 +107,7 @@ def test_bases_are_slices_and_duals_are_stored_where_there_is_a_right_factor(nam
     stored = {key: tensor for path in directory.glob("*.safetensors") for key, tensor in load_file(path).items()}
     for key, (coefficients, duals) in read_bases(directory, ranks).items():
         assert torch.equal(coefficients, stored[f"{key}.coefficients"][: ranks[key]])
-        if name == "kronecker-fisher":
+        if WEIGHTINGS[name].right_of is not None:
             assert torch.equal(duals, stored[f"{key}.duals"][: ranks[key]]) and duals.dtype == torch.float32
         else:
             assert duals is coefficients and f"{key}.duals" not in stored
