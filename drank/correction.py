@@ -90,7 +90,7 @@ def leaving_states(model: PreTrainedModel, windows: Tensor, batch: int = 8) -> l
     for layer in progress(range(len(blocks_of(model))), "dense model, block"):
         with resident(model, layer) as block:
             stream.states = run_block(block, layer, stream)
-    return [states for chunk in stream.states for states in chunk]
+    return [states.cpu() for chunk in stream.states for states in chunk]
 
 
 def divergence_of(model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], batch: int = 8) -> float:

@@ -241,6 +241,11 @@ def method_of(label: str, options: Mapping[str, Any]) -> Method:
             f"method {label}: {', '.join(unread)} would change nothing: allocator {method.allocator}, weighting {method.weighting}, beta "
             f"{method.beta:g}, refit_from {method.refit_from} and refit {method.refit} do not read it; leave it out, or choose what does"
         )
+    if "slopes" in method.needs and method.labels != "text":
+        raise ValueError(
+            f"method {label}: allocator {method.allocator} ranks components by the mean gradient, which for {method.labels} labels is "
+            "noise about zero; set labels: text"
+        )
     if method.relinearises and (reason := _standstill(method)):
         raise ValueError(f"method {label}: {reason}")
     if method.compresses and (reason := refusal(method.settings(), EVERY_KIND)):

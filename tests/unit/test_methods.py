@@ -78,7 +78,7 @@ def test_a_spectrum_is_named_by_the_options_that_its_weighting_reads_and_by_no_o
 def test_a_spectrum_names_sampled_labels_where_gradients_are_read_and_only_there():
     assert METHODS["l-rank"].spectrum == "kronecker-fisher-damping0.1-sampled-n1"
     assert method_of("l-rank", {"labels": "text"}).spectrum == method_of("gfwsvd", {"damping": 0.1}).spectrum
-    assert method_of("zs-svd", {"labels": "sampled"}).spectrum == "whitening-sampled-n1", "its slopes go by this name"
+    assert method_of("gfwsvd", {"labels": "sampled"}).spectrum == "kronecker-fisher-damping0.01-sampled-n1"
     assert method_of("mine", {"base": "l-rank", "weighting": "whitening"}).spectrum == "whitening-n1", "nobody reads the labels of its base"
     assert method_of("mine", {"base": "l-rank", "steps": 2, "corrections": 1}).spectrum == METHODS["l-rank"].spectrum
 
@@ -200,6 +200,8 @@ def test_near_says_nothing_where_nothing_is_near():
         ("mine", {"base": "svd-llm", "refit": "at-once"}, "refit would change nothing"),
         ("mine", {"base": "svd-llm", "refit": "compensated"}, "refit would change nothing"),
         ("mine", {"base": "svd-llm", "labels": "sampled"}, "labels would change nothing"),
+        ("mine", {"base": "io-svd", "labels": "sampled"}, "allocator greedy ranks components by the mean gradient"),
+        ("mine", {"base": "l-rank", "allocator": "greedy"}, "set labels: text"),
         ("mine", {"base": "d-rank", "compensation": 0.7}, "compensation would change nothing: .* and refit in-order do not read it"),
         ("mine", {"base": "l-rank", "refit_from": None, "compensation": 0.7}, "compensation would change nothing"),
         ("mine", {"base": "l-rank", "weighting": "whitening", "steps": 2}, "weighting whitening reads no gradients; set steps: 1, or"),
