@@ -24,9 +24,9 @@ import safetensors.torch
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from drank import moments, streams
-from drank.moments import calibrate
-from drank.residency import open_skeleton
+from drank.calibration import moments, streams
+from drank.calibration.moments import calibrate
+from drank.models.residency import open_skeleton
 from drank.testbed import MODELS
 
 LLAMA_7B: dict[str, Any] = {"hidden_size": 4096, "intermediate_size": 11008, "num_attention_heads": 32, "vocab_size": 32000}

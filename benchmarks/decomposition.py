@@ -19,7 +19,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from drank.decomposition import Left, decompose
+from drank.spectra.decomposition import Left, decompose
 
 SHARES = (0.8, 0.6)
 """Shares of the parameters that are kept, at ratios of 20 and 40 %."""

@@ -20,14 +20,14 @@ from benchmarks.l_rank_lab import Job, Lab, Losses, Settings, Source, say
 from benchmarks.l_rank_prediction import RATIOS, figure, predictions
 from benchmarks.l_rank_rows import ABLATION, FIRST, FULL, OVER_CORPORA, OVER_WINDOWS, ROWS
 from benchmarks.l_rank_tables import Block, Found, Line, gap_table
-from drank.compute import prepare
-from drank.families import kind_of
-from drank.figures.style import save
-from drank.files import write_text
-from drank.intervals import LEVEL
-from drank.names import percent
-from drank.sources import problems_of
-from drank.tables import Table, write
+from drank.models.families import kind_of
+from drank.models.sources import problems_of
+from drank.reporting.figures.style import save
+from drank.reporting.intervals import LEVEL
+from drank.reporting.names import percent
+from drank.reporting.tables import Table, write
+from drank.steps.device import prepare
+from drank.steps.files import write_text
 from drank.testbed import MODELS
 
 EMBEDDED = {

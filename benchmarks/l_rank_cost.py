@@ -19,20 +19,20 @@ import time
 from pathlib import Path
 
 from benchmarks.sweep import LENGTH, WINDOWS, embedded_windows
-from drank.allocators import allocate
-from drank.checkpoint import load_model
-from drank.compensation import compensate
+from drank.allocation import allocate
+from drank.allocation.reading import read_evidence
+from drank.calibration.gradients import collect
+from drank.calibration.moments import calibrate
+from drank.compression.compensation import compensate
+from drank.compression.correction import correct
+from drank.compression.factors import factors_of, refit
 from drank.config import gradient_options
-from drank.correction import correct
-from drank.evidence import read_evidence
-from drank.factors import factors_of, refit
-from drank.gradients import collect
-from drank.lowrank import convert
 from drank.methods import METHODS
-from drank.moments import calibrate
-from drank.residency import open_skeleton
-from drank.sources import Checkpoint
-from drank.spectra import decompose_model
+from drank.models.checkpoint import load_model
+from drank.models.lowrank import convert
+from drank.models.residency import open_skeleton
+from drank.models.sources import Checkpoint
+from drank.spectra.spectrum import decompose_model
 from drank.testbed import MODELS
 
 RATIO = 0.4

@@ -15,27 +15,27 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from benchmarks.l_rank_rows import ROWS
-from drank.allocators import allocate
-from drank.checkpoint import load_model, load_tokenizer
-from drank.compensation import compensate
+from drank.allocation import allocate
+from drank.allocation.plan import Plan
+from drank.allocation.reading import read_evidence
+from drank.calibration.gradients import collect
+from drank.calibration.moments import calibrate
+from drank.compression.compensation import compensate
+from drank.compression.correction import correct
+from drank.compression.factors import factors_of, refit
+from drank.compression.relinearise import relinearise
 from drank.corpora import load, read, write
 from drank.corpora.windows import Tokens, read_tokens, tokenize, write_tokens
-from drank.correction import correct
-from drank.evidence import read_evidence
-from drank.factors import factors_of, refit
-from drank.files import read_json, replacing, write_json
-from drank.gradients import collect
-from drank.lowrank import convert
+from drank.evaluation.perplexity import WindowLosses, window_losses
 from drank.methods import Method
-from drank.moments import calibrate
-from drank.perplexity import WindowLosses, window_losses
-from drank.plan import Plan
-from drank.relinearise import relinearise
-from drank.residency import open_skeleton
-from drank.slopes import slopes_of, write_slopes
-from drank.sources import Checkpoint, fingerprint
-from drank.spectra import decompose_model
-from drank.steplog import duration
+from drank.models.checkpoint import load_model, load_tokenizer
+from drank.models.lowrank import convert
+from drank.models.residency import open_skeleton
+from drank.models.sources import Checkpoint, fingerprint
+from drank.spectra.slopes import slopes_of, write_slopes
+from drank.spectra.spectrum import decompose_model
+from drank.steps.files import read_json, replacing, write_json
+from drank.steps.log import duration
 
 Losses = dict[str, WindowLosses]
 """The losses of one model on the evaluated windows of every corpus."""

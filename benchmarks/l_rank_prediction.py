@@ -23,18 +23,18 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from benchmarks.l_rank_lab import Calibration, Lab, gap, say
-from drank.correction import divergence_of, leaving_states
-from drank.factors import factors_of
-from drank.families import projections_of
-from drank.figures.style import DOUBLE, GREY, grid, legend_above, styled
-from drank.files import read_json, write_json
-from drank.lowrank import convert
+from drank.allocation.plan import Plan
+from drank.calibration.losses import sampled_loss
+from drank.calibration.streams import removed
+from drank.compression.correction import divergence_of, leaving_states
+from drank.compression.factors import factors_of
+from drank.evaluation.perplexity import window_losses
 from drank.methods import Method
-from drank.objectives import sampled_loss
-from drank.perplexity import window_losses
-from drank.plan import Plan
-from drank.spectra import read_bases, read_energies
-from drank.streams import removed
+from drank.models.families import projections_of
+from drank.models.lowrank import convert
+from drank.reporting.figures.style import DOUBLE, GREY, grid, legend_above, styled
+from drank.spectra.spectrum import read_bases, read_energies
+from drank.steps.files import read_json, write_json
 
 RATIOS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from benchmarks.l_rank_lab import Job, Losses
-from drank.intervals import Interval, paired_difference
-from drank.names import number
-from drank.tables import Table
-from drank.tables.layout import Cell, Column
-from drank.tables.numbers import Value
-from drank.tables.quantities import interval
+from drank.reporting.intervals import Interval, paired_difference
+from drank.reporting.names import number
+from drank.reporting.tables import Table
+from drank.reporting.tables.layout import Cell, Column
+from drank.reporting.tables.numbers import Value
+from drank.reporting.tables.quantities import interval
 
 DIGITS = 3
 

@@ -23,19 +23,19 @@ from pathlib import Path
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from drank.allocators import Evidence, allocate
-from drank.checkpoint import load_model, load_tokenizer, save
-from drank.compensation import compensate
+from drank.allocation import Evidence, allocate
+from drank.calibration.gradients import collect
+from drank.calibration.moments import calibrate, read_similarities
+from drank.compression.compensation import compensate
+from drank.compression.correction import correct
+from drank.compression.factors import factors_of, refit
 from drank.corpora import first_documents, read
-from drank.correction import correct
-from drank.factors import factors_of, refit
-from drank.gradients import collect
-from drank.lowrank import convert
 from drank.methods import METHODS, Method
-from drank.moments import calibrate, read_similarities
-from drank.slopes import slopes_of
-from drank.sources import Checkpoint
-from drank.spectra import decompose_model, read_energies, read_summary
+from drank.models.checkpoint import load_model, load_tokenizer, save
+from drank.models.lowrank import convert
+from drank.models.sources import Checkpoint
+from drank.spectra.slopes import slopes_of
+from drank.spectra.spectrum import decompose_model, read_energies, read_summary
 from drank.testbed import MODELS
 
 RATIOS = (0.2, 0.4, 0.6, 0.8)

@@ -56,7 +56,7 @@ class _RegisteringFinder(MetaPathFinder):
 
 def _register() -> None:
     # Registers when it is imported. It may be what imports the registry just now, and then it registers when its own import is done.
-    importlib.import_module("drank.checkpoint")
+    importlib.import_module("drank.models.checkpoint")
 
 
 if _REGISTRY in sys.modules:

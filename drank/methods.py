@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from drank.allocators import ALLOCATORS, refusal
-from drank.allocators import CHOICES as ALLOCATION_CHOICES
-from drank.objectives import LABELS
-from drank.weightings import WEIGHTINGS
+from drank.allocation import ALLOCATORS, refusal
+from drank.allocation import CHOICES as ALLOCATION_CHOICES
+from drank.calibration.losses import LABELS
+from drank.spectra.weightings import WEIGHTINGS
 
 SETTINGS = (
     *("weighting", "alpha", "damping", "labels", "group", "steps"),

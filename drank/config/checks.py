@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from drank.allocators import check_budget
+from drank.allocation import check_budget
 from drank.config.resolved import finetune_options, search_options
 from drank.corpora.docstrings import EMBEDDED
-from drank.families import family_of, kind_of
+from drank.evaluation.zeroshot import check_tasks
 from drank.methods import Method, method_of, near
-from drank.sources import Checkpoint, SourceError, directory_of, problems_of
-from drank.zeroshot import check_tasks
+from drank.models.families import family_of, kind_of
+from drank.models.sources import Checkpoint, SourceError, directory_of, problems_of
 
 
 def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from drank.families import family_of, kind_of
 from drank.methods import Method, method_of
-from drank.sources import Checkpoint, SourceError, directory_of
+from drank.models.families import family_of, kind_of
+from drank.models.sources import Checkpoint, SourceError, directory_of
 
 
 def methods_for(config: Mapping[str, Any], model: str) -> dict[str, Method]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from drank.corpora.docstrings import EMBEDDED, Document, package_versions
-from drank.files import replacing
+from drank.steps.files import replacing
 from drank.testbed import JOIN
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.corpora import first_documents, load
 from drank.corpora.docstrings import text_hash
-from drank.files import replacing
+from drank.steps.files import replacing
 
 if TYPE_CHECKING:
     import torch

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from drank.corpora.docstrings import Document
-from drank.files import write_text
+from drank.steps.files import write_text
 from drank.testbed.questions import ANSWER, CONTEXT, Question, continuations, headings, parameters, summaries
 
 CHOICES = 4

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drank.corpora.docstrings import Document
-from drank.files import replacing, write_json, write_text
+from drank.steps.files import replacing, write_json, write_text
 from drank.testbed import JOIN
 from drank.testbed.card import card
 from drank.testbed.ngrams import Ids, ngram_loss

@@ -12,13 +12,14 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-import drank.families
-from drank.experts import unfuse
-from drank.families import projections_of
-from drank.lowrank import matrix_of
-from drank.plan import Group, Plan, Shape
+import drank.models.families
+from drank.allocation.plan import Plan
+from drank.models.experts import unfuse
+from drank.models.families import projections_of
+from drank.models.groups import Group, Shape
+from drank.models.lowrank import matrix_of
 
-FAMILY_NAMES = tuple(sorted(drank.families.FAMILIES))
+FAMILY_NAMES = tuple(sorted(drank.models.families.FAMILIES))
 
 _ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
 _SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
@@ -77,10 +78,10 @@ def build_plan(model: PreTrainedModel, *, group: int = 1, keep: float | None = 0
     The kinds in `dense` are stored uncompressed.
     """
     shapes: dict[str, list[Shape]] = {}
-    grouped = drank.families.family_of(model.config).grouped
+    grouped = drank.models.families.family_of(model.config).grouped
     for layer, projection, module in projections_of(model):
         of_role = shapes.setdefault(projection.role, [])
-        if of_role and drank.families.kind_of(projection.role) in grouped and len(of_role[-1].layers) < group:
+        if of_role and drank.models.families.kind_of(projection.role) in grouped and len(of_role[-1].layers) < group:
             last = of_role.pop()
             of_role.append(Shape(last.role, (*last.layers, layer), last.rows, last.columns))
         else:

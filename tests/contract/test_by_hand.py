@@ -7,13 +7,13 @@ import pytest
 import scipy.linalg
 import torch
 
-from drank.allocators import Evidence, allocate
-from drank.factors import factors_of
-from drank.lowrank import convert
+from drank.allocation import Evidence, allocate
+from drank.calibration.moments import calibrate
+from drank.compression.factors import factors_of
 from drank.methods import method_of
-from drank.moments import calibrate
-from drank.sources import Checkpoint
-from drank.spectra import decompose_model, read_energies, read_summary
+from drank.models.lowrank import convert
+from drank.models.sources import Checkpoint
+from drank.spectra.spectrum import decompose_model, read_energies, read_summary
 
 PATHS = {role: f"self_attn.{role}_proj" for role in "qkvo"} | {role: f"mlp.{role}_proj" for role in ("gate", "up", "down")}
 LAYERS = 5

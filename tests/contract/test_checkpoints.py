@@ -14,12 +14,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from drank.checkpoint import load_model, load_tokenizer, save
-from drank.families import FAMILIES, blocks_of, family_of, module_path, projections_of
-from drank.lowrank import LowRankLinear, convert, matrix_of
-from drank.plan import Plan
-from drank.sources import Checkpoint
-from drank.stored import CheckpointError, size_of, stored_tensors
+from drank.allocation.plan import Plan
+from drank.models.checkpoint import load_model, load_tokenizer, save
+from drank.models.families import FAMILIES, blocks_of, family_of, module_path, projections_of
+from drank.models.lowrank import LowRankLinear, convert, matrix_of
+from drank.models.sources import Checkpoint
+from drank.models.tensors import CheckpointError, size_of, stored_tensors
 
 pytestmark = pytest.mark.contract
 

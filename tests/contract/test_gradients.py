@@ -9,14 +9,14 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from drank.checkpoint import load_model
-from drank.correction import leaving_states
-from drank.families import family_of, projections_of
-from drank.files import file_hash, read_json
-from drank.gradients import collect, read_gradients
-from drank.lowrank import convert
-from drank.objectives import divergence
-from drank.residency import open_skeleton
+from drank.calibration.gradients import collect, read_gradients
+from drank.calibration.losses import divergence
+from drank.compression.correction import leaving_states
+from drank.models.checkpoint import load_model
+from drank.models.families import family_of, projections_of
+from drank.models.lowrank import convert
+from drank.models.residency import open_skeleton
+from drank.steps.files import file_hash, read_json
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +119,7 @@ def test_a_skeleton_has_the_gradients_of_the_whole_model(family, tiny_model, win
 
 def test_an_expert_that_no_token_reaches_has_zeros(tiny_model, windows, tmp_path):
     """Never a missing tensor: the router is made to prefer the first two of four experts always."""
-    from drank.moments import calibrate, read_moments
+    from drank.calibration.moments import calibrate, read_moments
 
     model = tiny_model("mixtral")
     for name, parameter in model.named_parameters():

@@ -11,21 +11,22 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from drank.allocators import Evidence, allocate
-from drank.checkpoint import load_model, save
-from drank.compensation import compensate
-from drank.correction import correct
-from drank.factors import factors_of
-from drank.families import family_of, kind_of, projections_of
-from drank.gradients import collect
-from drank.lowrank import LowRankLinear, convert
+from drank.allocation import Evidence, allocate
+from drank.allocation.plan import Plan
+from drank.calibration.gradients import collect
+from drank.calibration.moments import calibrate
+from drank.compression.compensation import compensate
+from drank.compression.correction import correct
+from drank.compression.factors import factors_of
 from drank.methods import METHODS
-from drank.moments import calibrate
-from drank.plan import Group, Plan
-from drank.residency import open_skeleton
-from drank.sources import Checkpoint
-from drank.spectra import decompose_model, read_energies, read_summary
-from drank.stored import size_of
+from drank.models.checkpoint import load_model, save
+from drank.models.families import family_of, kind_of, projections_of
+from drank.models.groups import Group
+from drank.models.lowrank import LowRankLinear, convert
+from drank.models.residency import open_skeleton
+from drank.models.sources import Checkpoint
+from drank.models.tensors import size_of
+from drank.spectra.spectrum import decompose_model, read_energies, read_summary
 
 RATIO = 0.3
 METHOD = METHODS["l-rank"]

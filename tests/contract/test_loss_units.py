@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from drank.checkpoint import load_model, save
-from drank.decomposition import decompose
-from drank.gradients import collect, read_gradients
-from drank.moments import calibrate, read_moments
-from drank.sources import Checkpoint
-from drank.weighing import Weighing
+from drank.calibration.gradients import collect, read_gradients
+from drank.calibration.moments import calibrate, read_moments
+from drank.models.checkpoint import load_model, save
+from drank.models.sources import Checkpoint
+from drank.spectra.decomposition import decompose
+from drank.spectra.sides import Weighing
 
 
 @pytest.mark.parametrize("group", [1, 2])

@@ -12,23 +12,23 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from drank.allocators import Evidence, allocate
-from drank.checkpoint import load_model, save
-from drank.compensation import compensate
-from drank.correction import correct
-from drank.factors import factors_of, refit
-from drank.families import FAMILIES, family_of, kind_of, module_path
-from drank.gradients import collect
-from drank.lowrank import LowRankLinear, convert
+from drank.allocation import Evidence, allocate
+from drank.allocation.plan import Plan
+from drank.allocation.selection import choose_mix
+from drank.allocation.sensitivity import search
+from drank.calibration.gradients import collect
+from drank.calibration.moments import calibrate, read_similarities
+from drank.compression.compensation import compensate
+from drank.compression.correction import correct
+from drank.compression.factors import factors_of, refit
 from drank.methods import METHODS, Method
-from drank.moments import calibrate, read_similarities
-from drank.plan import Plan
-from drank.selection import choose_mix
-from drank.sensitivity import search
-from drank.slopes import slopes_of
-from drank.sources import Checkpoint
-from drank.spectra import decompose_model, read_energies, read_summary
-from drank.stored import size_of
+from drank.models.checkpoint import load_model, save
+from drank.models.families import FAMILIES, family_of, kind_of, module_path
+from drank.models.lowrank import LowRankLinear, convert
+from drank.models.sources import Checkpoint
+from drank.models.tensors import size_of
+from drank.spectra.slopes import slopes_of
+from drank.spectra.spectrum import decompose_model, read_energies, read_summary
 
 RATIO = 0.3
 COMPRESSING = [name for name, method in METHODS.items() if method.compresses and method.budgeted]

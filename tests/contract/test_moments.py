@@ -10,14 +10,14 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from drank.checkpoint import load_model
-from drank.factors import refit
-from drank.families import blocks_of, family_of, kind_of, module_path, projections_of
-from drank.files import file_hash
-from drank.lowrank import LowRankLinear, convert
-from drank.moments import NonFiniteError, calibrate, open_stream, read_moments, read_similarities, run_block
-from drank.residency import open_skeleton, resident
-from drank.sources import Checkpoint
+from drank.calibration.moments import NonFiniteError, calibrate, open_stream, read_moments, read_similarities, run_block
+from drank.compression.factors import refit
+from drank.models.checkpoint import load_model
+from drank.models.families import blocks_of, family_of, kind_of, module_path, projections_of
+from drank.models.lowrank import LowRankLinear, convert
+from drank.models.residency import open_skeleton, resident
+from drank.models.sources import Checkpoint
+from drank.steps.files import file_hash
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import scipy.optimize
 
-from drank.allocators import Evidence
-from drank.allocators.problem import Problem
-from drank.plan import Plan, Shape
+from drank.allocation import Evidence
+from drank.allocation.plan import Plan
+from drank.allocation.problem import Problem
+from drank.models.groups import Shape
 
 
 def model_shapes(hidden: int, key_value: int, inner: int, layers: int, group: int) -> list[Shape]:

@@ -9,14 +9,15 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from drank.checkpoint import load_model
-from drank.factors import factors_of
-from drank.gradients import collect
-from drank.lowrank import convert
-from drank.moments import calibrate
-from drank.plan import Group, Plan
-from drank.sources import Checkpoint
-from drank.spectra import decompose_model
+from drank.allocation.plan import Plan
+from drank.calibration.gradients import collect
+from drank.calibration.moments import calibrate
+from drank.compression.factors import factors_of
+from drank.models.checkpoint import load_model
+from drank.models.groups import Group
+from drank.models.lowrank import convert
+from drank.models.sources import Checkpoint
+from drank.spectra.spectrum import decompose_model
 from tests.unit.interrupted import small_llama
 
 SIDE = 8

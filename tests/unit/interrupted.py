@@ -33,10 +33,10 @@ def kill_after(monkeypatch, events: int) -> list[str]:
     import os
     import shutil
 
-    import drank.files
+    import drank.steps.files
 
     seen: list[str] = []
-    replace, remove, tidy = os.replace, shutil.rmtree, drank.files._remove
+    replace, remove, tidy = os.replace, shutil.rmtree, drank.steps.files._remove
 
     def dies() -> bool:
         return len(seen) >= events
@@ -60,5 +60,5 @@ def kill_after(monkeypatch, events: int) -> list[str]:
 
     monkeypatch.setattr(os, "replace", counted_replace)
     monkeypatch.setattr(shutil, "rmtree", counted_rmtree)
-    monkeypatch.setattr(drank.files, "_remove", counted_tidy)
+    monkeypatch.setattr(drank.steps.files, "_remove", counted_tidy)
     return seen

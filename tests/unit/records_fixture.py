@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from drank.plan import Group, Plan, Shape
-from drank.records import Record, Result, Size
+from drank.allocation.plan import Plan
+from drank.models.groups import Group, Shape
+from drank.reporting.records import Record, Result, Size
 
 CORPORA = {"python-docs": 2.30, "python-reference": 2.75, "python-code": 3.05}
 TASKS = {"continuation": 0.62, "function-of-summary": 0.55, "parameter-description": 0.50, "section-heading": 0.58}
@@ -51,7 +52,7 @@ def _random(*names: object) -> np.random.Generator:
 @cache
 def perplexity_record(model: str, method: str, ratio: float, windows: int = 48, damage: float | None = None) -> Record:
     """Perplexity on all corpora; the windows of a corpus are equally hard for every method."""
-    from drank.intervals import perplexity_interval
+    from drank.reporting.intervals import perplexity_interval
 
     results, detail = [], {}
     for corpus, base in CORPORA.items():

@@ -10,11 +10,11 @@ from benchmarks.l_rank_lab import Job
 from benchmarks.l_rank_prediction import curvature, figure, scores_of
 from benchmarks.l_rank_rows import ABLATION, FIRST, FULL, ROWS
 from benchmarks.l_rank_tables import Found, Line, gap_table
-from drank.families import projections_of
-from drank.lowrank import matrix_of
+from drank.calibration.losses import sampled_loss
+from drank.evaluation.perplexity import WindowLosses
 from drank.methods import EVERY_KIND, METHODS
-from drank.objectives import sampled_loss
-from drank.perplexity import WindowLosses
+from drank.models.families import projections_of
+from drank.models.lowrank import matrix_of
 
 TOKENS = [9, 9, 9]
 

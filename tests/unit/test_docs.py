@@ -8,7 +8,7 @@ import yaml
 
 from drank.config import check, read_schema, with_defaults
 from drank.methods import METHODS
-from drank.summary import COLUMNS
+from drank.reporting.summary import COLUMNS
 
 PROJECT = Path(__file__).parents[2]
 SCHEMA = read_schema(PROJECT / "workflow/schemas/config.schema.yaml")

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import drank
-from drank import codehash
+from drank.steps import codehash
 
 ROOT = Path(__file__).parents[2]
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))

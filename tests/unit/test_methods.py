@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from drank.allocators import ALLOCATORS
+from drank.allocation import ALLOCATORS
 from drank.methods import METHODS, Method, method_of, near
-from drank.weightings import WEIGHTINGS
+from drank.spectra.weightings import WEIGHTINGS
 
 
 def axes(method: Method) -> tuple:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from drank.sources import Checkpoint
-from drank.statistics import write_layer
+from drank.calibration.layer_files import write_layer
+from drank.models.sources import Checkpoint
 
 LAYERS, TOKENS, WINDOWS = 3, 40, 4
 

@@ -6,8 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
-from drank.files import read_json
-from drank.plan import Plan
+from drank.allocation.plan import Plan
+from drank.steps.files import read_json
 from tests.workflow.runs import PROJECT, Run
 
 LORA = {"base": "d-rank", "refit_from": None, "finetune_from": 0.1}

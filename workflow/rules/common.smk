@@ -3,14 +3,14 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from drank.codehash import code_of, imports_of
+from drank.steps.codehash import code_of, imports_of
 from drank.corpora.docstrings import package_versions
 from drank.config import calibration_options, check, finetune_options, gradient_options, methods_for, read_schema
 from drank.config import refusals_for, search_options, with_defaults
-from drank.objectives import LABELS
-from drank.running import claim
-from drank.sources import local_files_of
-from drank.zeroshot import files_of
+from drank.calibration.losses import LABELS
+from drank.steps.lock import claim
+from drank.models.sources import local_files_of
+from drank.evaluation.zeroshot import files_of
 
 HERE = Path(workflow.basedir)
 

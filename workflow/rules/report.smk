@@ -101,7 +101,7 @@ rule report:
     resources:
         mem_mb=1000,
     params:
-        code=code("report.py", "drank/templates/report.html.j2"),
+        code=code("report.py", "drank/reporting/report/report.html.j2"),
         names=TABLES,
         figures=FIGURES,
         refused=REFUSED,

@@ -1,15 +1,15 @@
 """Allocate ranks to every group of a model for one method and ratio."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
 from dataclasses import replace
 from pathlib import Path
 
-from drank.allocators import allocate
-from drank.evidence import read_evidence
-from drank.files import read_json, write_text
+from drank.allocation import allocate
+from drank.allocation.reading import read_evidence
+from drank.steps.files import read_json, write_text
 
 inputs, names, settings = snakemake.input, snakemake.wildcards, snakemake.params.settings
 evidence = read_evidence(inputs.spectra, **{key: inputs.get(key) for key in ("slopes", "moments", "sensitivity")})

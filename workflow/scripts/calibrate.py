@@ -1,15 +1,15 @@
 """Accumulate the moments of the inputs of every projection of a model over calibration text."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
-from drank.compute import prepare
+from drank.calibration.moments import calibrate
 from drank.corpora.windows import read_tokens
-from drank.files import file_hash
-from drank.moments import calibrate
-from drank.residency import open_skeleton
-from drank.sources import model_directory
+from drank.models.residency import open_skeleton
+from drank.models.sources import model_directory
+from drank.steps.device import prepare
+from drank.steps.files import file_hash
 
 options, compute = snakemake.params.calibration, snakemake.params.compute
 device = prepare(compute, snakemake.threads)

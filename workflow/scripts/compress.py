@@ -1,20 +1,20 @@
 """Compress a model by a plan, refit, correct and fine-tune it where its method does, and save it as a Hugging Face model directory."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
-from drank.checkpoint import load_model, load_tokenizer, save
-from drank.compensation import compensate
-from drank.compute import prepare
+from drank.allocation.plan import Plan
+from drank.compression.compensation import compensate
+from drank.compression.correction import correct
+from drank.compression.factors import factors_of, refit
+from drank.compression.finetune import finetune
 from drank.corpora.windows import read_tokens
-from drank.correction import correct
-from drank.factors import factors_of, refit
-from drank.finetune import finetune
-from drank.lowrank import convert
-from drank.plan import Plan
-from drank.residency import open_skeleton
-from drank.sources import Checkpoint, model_directory
+from drank.models.checkpoint import load_model, load_tokenizer, save
+from drank.models.lowrank import convert
+from drank.models.residency import open_skeleton
+from drank.models.sources import Checkpoint, model_directory
+from drank.steps.device import prepare
 
 params, inputs = snakemake.params, snakemake.input
 device = prepare(params.compute, snakemake.threads)

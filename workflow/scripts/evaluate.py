@@ -1,15 +1,15 @@
 """Measure one model: perplexity on every evaluation corpus and zero-shot accuracy on every task."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
-from drank.checkpoint import load_tokenizer
 from drank.corpora.windows import read_tokens
-from drank.evaluation import Evaluation
-from drank.files import file_hash
-from drank.perplexity import measure
-from drank.zeroshot import evaluate_tasks
+from drank.evaluation.perplexity import measure
+from drank.evaluation.subject import Evaluation
+from drank.evaluation.zeroshot import evaluate_tasks
+from drank.models.checkpoint import load_tokenizer
+from drank.steps.files import file_hash
 
 options, tasks, output = snakemake.params.perplexity, snakemake.params.tasks, snakemake.output
 evaluation = Evaluation.of(snakemake.input.model, snakemake.params.compute, snakemake.threads)

@@ -1,15 +1,15 @@
 """Differentiate the loss on calibration text with respect to every projection of a model."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
-from drank.compute import prepare
+from drank.calibration.gradients import collect
 from drank.corpora.windows import read_tokens
-from drank.files import file_hash
-from drank.gradients import collect
-from drank.residency import open_skeleton
-from drank.sources import model_directory
+from drank.models.residency import open_skeleton
+from drank.models.sources import model_directory
+from drank.steps.device import prepare
+from drank.steps.files import file_hash
 
 options, compute, labels = snakemake.params.calibration, snakemake.params.compute, snakemake.wildcards.labels
 device = prepare(compute, snakemake.threads)

@@ -1,9 +1,9 @@
 """Fetch what the configuration names on the hubs, on a machine that has a network."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
-from drank.prefetch import prefetch
+from drank.config.prefetch import prefetch
 
 prefetch(snakemake.params.config)

@@ -1,17 +1,17 @@
 """Write the report of the whole run as one page."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
-from drank.figures import FIGURES
-from drank.files import write_text
-from drank.names import refusals
-from drank.plan import Plan
-from drank.records import read_records
-from drank.report import render
-from drank.summary import read_csv
-from drank.tables import TABLES
+from drank.allocation.plan import Plan
+from drank.reporting.figures import FIGURES
+from drank.reporting.names import refusals
+from drank.reporting.records import read_records
+from drank.reporting.report import render
+from drank.reporting.summary import read_csv
+from drank.reporting.tables import TABLES
+from drank.steps.files import write_text
 
 summary = read_csv(snakemake.input.summary)
 config = snakemake.params.config

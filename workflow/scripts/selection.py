@@ -1,16 +1,16 @@
 """Choose the mix of importance and loss at one ratio: the one that leaves the lowest perplexity on validation text."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
-from drank.checkpoint import load_model
-from drank.compute import prepare
+from drank.allocation.reading import read_evidence
+from drank.allocation.selection import best_mix, choose_mix
 from drank.corpora.windows import read_tokens
-from drank.evidence import read_evidence
-from drank.files import write_json
-from drank.selection import best_mix, choose_mix
-from drank.sources import Checkpoint, model_directory
+from drank.models.checkpoint import load_model
+from drank.models.sources import Checkpoint, model_directory
+from drank.steps.device import prepare
+from drank.steps.files import write_json
 
 options, params, inputs = snakemake.params.search, snakemake.params, snakemake.input
 device = prepare(params.compute, snakemake.threads)

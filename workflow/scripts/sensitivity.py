@@ -1,15 +1,15 @@
 """Measure the perplexity of a model with each group alone truncated, at nine kept ratios."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
-from drank.checkpoint import load_model
-from drank.compute import prepare
+from drank.allocation.sensitivity import search
 from drank.corpora.windows import read_tokens
-from drank.files import write_json
-from drank.sensitivity import search
-from drank.sources import Checkpoint, model_directory
+from drank.models.checkpoint import load_model
+from drank.models.sources import Checkpoint, model_directory
+from drank.steps.device import prepare
+from drank.steps.files import write_json
 
 options, compute = snakemake.params.search, snakemake.params.compute
 device = prepare(compute, snakemake.threads)

@@ -1,12 +1,12 @@
 """Slopes of every group of a model: how the loss changes, to first order, without one component."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
-from drank.compute import prepare
-from drank.slopes import slopes_of, write_slopes
-from drank.sources import Checkpoint, model_directory
+from drank.models.sources import Checkpoint, model_directory
+from drank.spectra.slopes import slopes_of, write_slopes
+from drank.steps.device import prepare
 
 device = prepare(snakemake.params.compute, snakemake.threads)
 checkpoint = Checkpoint(model_directory(snakemake.input.source))

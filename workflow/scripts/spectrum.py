@@ -1,15 +1,15 @@
 """Decompose every group of a model under one weighting: squared singular values, effective ranks, bases."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
 from pathlib import Path
 
-from drank.compute import prepare
-from drank.files import read_json
-from drank.sources import Checkpoint, model_directory
-from drank.spectra import decompose_model
+from drank.models.sources import Checkpoint, model_directory
+from drank.spectra.spectrum import decompose_model
+from drank.steps.device import prepare
+from drank.steps.files import read_json
 
 params, inputs = snakemake.params, snakemake.input
 device = prepare(params.compute, snakemake.threads)

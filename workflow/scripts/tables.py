@@ -1,12 +1,12 @@
 """Write every table of every model as CSV and LaTeX."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
-from drank.names import refusals
-from drank.summary import read_csv
-from drank.tables import TABLES, write
+from drank.reporting.names import refusals
+from drank.reporting.summary import read_csv
+from drank.reporting.tables import TABLES, write
 
 summary = read_csv(snakemake.input[0])
 for name in snakemake.params.names:

@@ -1,12 +1,12 @@
 """Time prefill and decoding of all methods of one model at one ratio, one after the other in one process."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
-from drank.evaluation import Evaluation
-from drank.files import replacing
-from drank.throughput import measure
+from drank.evaluation.subject import Evaluation
+from drank.evaluation.throughput import measure
+from drank.steps.files import replacing
 
 options, names = snakemake.params.throughput, snakemake.wildcards
 with replacing(snakemake.output[0]) as folder:

@@ -1,13 +1,13 @@
 """Tokenise one split of a corpus with the tokenizer of one model."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
-from drank.checkpoint import load_tokenizer
-from drank.compute import go_offline
 from drank.corpora.windows import tokenize, write_tokens
-from drank.sources import model_directory
+from drank.models.checkpoint import load_tokenizer
+from drank.models.sources import model_directory
+from drank.steps.device import go_offline
 
 go_offline()
 tokenizer = load_tokenizer(model_directory(snakemake.input.source))

@@ -1,11 +1,11 @@
 """Train one embedded model, tokenizer and all, from its seed on the train split of python-docs."""
 
-from drank.steplog import start
+from drank.steps.log import start
 
 start(snakemake.log[0])
 
-from drank.compute import prepare
 from drank.corpora import load
+from drank.steps.device import prepare
 from drank.testbed.training import build
 
 device = prepare(snakemake.params.compute, snakemake.threads)

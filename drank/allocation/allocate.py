@@ -1,0 +1,165 @@
+"""Plans: each budget's ranks by its allocator, rebalanced where asked, and rounded to meet the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from drank.allocation.by_loss import importance_loss, loss_ratio
+from drank.allocation.by_sensitivity import sensitivity
+from drank.allocation.densities import DENSITIES, spectral_entropy
+from drank.allocation.evidence import Evidence, Floats
+from drank.allocation.filling import optimal
+from drank.allocation.first_order import greedy, zero_sum
+from drank.allocation.options import Options
+from drank.allocation.plan import Plan
+from drank.allocation.problem import Problem, problems_of
+from drank.allocation.rebalancing import REBALANCES
+from drank.allocation.released import released
+from drank.allocation.rounding import integer_ranks, whole_parts
+from drank.allocation.rules import by_density, densities_of, full, random, uniform
+from drank.models.groups import Group, Shape
+
+
+def _own_claims(problem: Problem, options: Options, ranks: Floats) -> Floats:
+    """The densities whose optimum these ranks are, R = k² ω, so that rounding keeps ranks that follow no density what they were."""
+    return ranks**2 * problem.costs
+
+
+@dataclass(frozen=True)
+class Allocator:
+    """A rule that gives ranks, real or already whole, to the groups of one problem, and how these are treated.
+
+    `needs` names what it reads of the evidence beside the energies, `claims` gives the densities by which ranks are rounded, `rounded` does
+    so. Some keep groups past break-even dense whatever the options, ignore the budget, or give ranks that β cannot move.
+    """
+
+    solve: Callable[[Problem, Options], Floats]
+    needs: frozenset[str] = frozenset()
+    claims: Callable[[Problem, Options, Floats], Floats] = _own_claims
+    rounded: Callable[[Problem, Floats, Floats], list[int]] = integer_ranks
+    dense: bool = False
+    budgeted: bool = True
+    scopes: tuple[str, ...] = ("type", "model")
+    movable: bool = True
+
+
+ALLOCATORS: dict[str, Allocator] = {
+    "uniform": Allocator(uniform),
+    "effective-rank": Allocator(by_density, claims=lambda problem, options, _: densities_of(problem, options)),
+    "random": Allocator(random),
+    "full": Allocator(full, budgeted=False, movable=False),
+    "sensitivity": Allocator(sensitivity, frozenset({"sensitivity"})),
+    "zero-sum": Allocator(zero_sum, frozenset({"slopes"}), dense=True, movable=False),
+    "greedy": Allocator(greedy, frozenset({"slopes"}), dense=True, movable=False),
+    "loss-ratio": Allocator(loss_ratio),
+    "importance-loss": Allocator(importance_loss, frozenset({"similarities"})),
+    "optimal": Allocator(optimal),
+    "released": Allocator(released, rounded=whole_parts, scopes=("type",)),
+}
+"""The allocators by name."""
+
+CHOICES: dict[str, Collection[str]] = {
+    "allocator": ALLOCATORS,
+    "density": DENSITIES,
+    "scope": ("type", "model"),
+    "rebalance": REBALANCES,
+}
+"""What the options that name something may name."""
+
+
+def refusal(settings: Mapping[str, Any], kinds: Collection[str]) -> str | None:
+    """Why these settings cannot apply to a model with these kinds of projection, None where they can.
+
+    Raises ValueError for settings that are wrong whatever the model.
+    """
+    options = Options.of(settings, CHOICES)
+    allocator, reasons = ALLOCATORS[options.allocator], []
+    if options.beta and not {"q", "k", "v"} <= set(kinds):
+        found = ", ".join(sorted(kinds))
+        reasons.append(f"beta {options.beta:g} needs separate q, k and v projections, this model has {found}; set beta: 0")
+    if options.beta and not allocator.movable:
+        reasons.append(f"beta {options.beta:g} moves ranks, and allocator {options.allocator} leaves groups whole; set beta: 0")
+    if options.scope not in allocator.scopes:
+        reasons.append(f"allocator {options.allocator} has one budget for each type of projection; set scope: type")
+    return "; ".join(reasons) or None
+
+
+def check_budget(shapes: Sequence[Shape], ratio: float, settings: Mapping[str, Any]) -> None:
+    """Raise BudgetError, naming every budget of these settings that no ranks within their bounds can meet at this ratio."""
+    _problems(Evidence(shapes), ratio, Options.of(settings, CHOICES))
+
+
+def _problems(evidence: Evidence, ratio: float, options: Options) -> list[Problem]:
+    allocator = ALLOCATORS[options.allocator]
+    dense = allocator.dense or options.dense_past_break_even
+    if allocator.budgeted:
+        return problems_of(evidence, ratio, options, dense)
+    shapes = tuple(evidence.shapes)
+    full_ranks = tuple(shape.max_rank for shape in shapes)
+    budget = sum(shape.max_rank * shape.cost for shape in shapes)
+    return [Problem("model", shapes, budget, full_ranks, full_ranks, dense, evidence)]
+
+
+def allocate(evidence: Evidence, ratio: float, settings: Mapping[str, Any], *, model: str, method: str) -> Plan:
+    """The plan of one method at one ratio.
+
+    Every kind of projection, or with scope `model` all together, meets the budget `(1 − ratio) · Σ d1·n·d2` to within one ω, never
+    above; with β > 0, Q, K and V do so together. Floors and caps hold for the ranks of the plan, after rebalancing too. Two allocators
+    differ: `full` has no budget, `released` may leave more unused. The effective rank of a group is the paper's, whatever the density.
+
+    Raises BudgetError naming every budget that cannot be met, ValueError naming settings that are wrong or cannot apply to this model
+    (`refusal`) and evidence that is missing.
+    """
+    try:
+        options = Options.of(settings, CHOICES)
+        reason = refusal(settings, {shape.kind for shape in evidence.shapes})
+        if reason:
+            raise ValueError(reason)
+        evidence.check(ALLOCATORS[options.allocator].needs)
+    except ValueError as error:
+        raise ValueError(f"method {method}: {error}") from error
+    groups = [group for problem, ranks in _solved(evidence, ratio, options) for group in _groups(problem, ranks)]
+    return Plan(model, method, ratio, dict(settings), tuple(groups))
+
+
+def _solved(evidence: Evidence, ratio: float, options: Options) -> list[tuple[Problem, list[int]]]:
+    """Every budget with its final ranks; those of Q, K and V as one where β moves ranks between them."""
+    allocator = ALLOCATORS[options.allocator]
+    answers = []
+    for problem in _problems(evidence, ratio, options):
+        # Where β moves ranks on, groups become dense after it, not before.
+        real = allocator.solve(replace(problem, dense=problem.dense and not options.beta), options)
+        answers.append((problem, real, allocator.claims(problem, options, real)))
+    if options.beta:
+        answers = [
+            (problem, REBALANCES[options.rebalance](problem, real, options.beta) if _attends(problem) else real, claims)
+            for problem, real, claims in _joined(answers)
+        ]
+    return [(problem, allocator.rounded(problem, real, claims)) for problem, real, claims in answers]
+
+
+def _attends(problem: Problem) -> bool:
+    return "v" in {shape.kind for shape in problem.shapes}
+
+
+def _joined(answers: list[tuple[Problem, Floats, Floats]]) -> list[tuple[Problem, Floats, Floats]]:
+    """The answers with those of Q, K and V, where they have a budget each, made one."""
+    attention = [answer for answer in answers if answer[0].label in ("q", "k", "v")]
+    if not attention:
+        return answers
+    problem, real, claims = attention[0]
+    for other in attention[1:]:
+        problem, real, claims = problem.joined(other[0]), np.concatenate([real, other[1]]), np.concatenate([claims, other[2]])
+    return [(problem, real, claims), *(answer for answer in answers if answer[0].label not in ("q", "k", "v"))]
+
+
+def _groups(problem: Problem, ranks: list[int]) -> list[Group]:
+    energies = problem.evidence.energies
+    return [
+        Group(shape, spectral_entropy(energies[shape.name], rank), rank, problem.is_dense(i, rank))
+        for i, (shape, rank) in enumerate(zip(problem.shapes, ranks, strict=True))
+    ]

@@ -1,0 +1,32 @@
+"""Ranks from the perplexities of a sensitivity search. ASVD (arXiv:2312.05821), section 3.3."""
+
+from __future__ import annotations
+
+import bisect
+import math
+
+import numpy as np
+
+from drank.allocation.evidence import Floats
+from drank.allocation.options import Options
+from drank.allocation.problem import Problem
+
+
+def sensitivity(problem: Problem, options: Options) -> Floats:
+    """Real ranks by the lowest threshold of perplexity whose kept ratios meet the budget; published over the whole model.
+
+    Our reading: at a threshold a group keeps the smallest ratio at which it alone, truncated, leaves the perplexity at or below the
+    threshold, and all of itself (its break-even rank, or dense storage) where there is none. All perplexities that were measured are
+    thresholds, in order; what a threshold saves too much the rounding hands out in proportion.
+    """
+    tables = [problem.evidence.sensitivity[shape.name] for shape in problem.shapes]
+    ratios = [np.array([float(kept) for kept in table]) for table in tables]
+    perplexities = [np.array(list(table.values())) for table in tables]
+    thresholds = [-math.inf, *np.unique(np.concatenate(perplexities))]
+
+    def kept(threshold: float) -> Floats:
+        fitting = (shares[values <= threshold] for shares, values in zip(ratios, perplexities, strict=True))
+        return np.array([fit.min(initial=1.0) for fit in fitting])
+
+    met = bisect.bisect_left(thresholds, True, hi=len(thresholds) - 1, key=lambda t: bool(kept(t) @ problem.sizes <= problem.budget))
+    return kept(thresholds[met]) * problem.sizes / problem.costs

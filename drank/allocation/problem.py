@@ -1,0 +1,145 @@
+"""One budget and the groups that share it, in whole parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+from drank.allocation.evidence import Evidence, Floats
+from drank.allocation.options import Options
+from drank.models.groups import Shape
+
+
+class BudgetError(ValueError):
+    """A budget that no ranks within their bounds can meet."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Groups that share a budget of parameters, and the lowest and highest rank that each may have.
+
+    With `dense` a group at or past its break-even rank is stored dense: it costs its matrices, and its rank is its largest one.
+    """
+
+    label: str
+    shapes: tuple[Shape, ...]
+    budget: int
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+    dense: bool
+    evidence: Evidence
+
+    @cached_property
+    def costs(self) -> Floats:
+        """ω of each group."""
+        return np.array([shape.cost for shape in self.shapes], dtype=np.float64)
+
+    @cached_property
+    def sizes(self) -> Floats:
+        """The parameters of the uncompressed matrices of each group."""
+        return np.array([shape.dense_parameters for shape in self.shapes], dtype=np.float64)
+
+    @property
+    def uniform(self) -> Floats:
+        """The real rank of each group that spends the same share of its parameters as all others do."""
+        return self.budget / self.sizes.sum() * self.sizes / self.costs
+
+    @cached_property
+    def losses(self) -> Floats:
+        """The Frobenius norm of what each group loses at its uniform rank, `sqrt(Σ_{i>k} λ_i)`, k rounded down, at least 1."""
+        tails = (self.evidence.tails[shape.name] for shape in self.shapes)
+        return np.sqrt([tail[max(1, math.floor(rank + 1e-9))] for tail, rank in zip(tails, self.uniform, strict=True)])
+
+    def is_dense(self, i: int, rank: int) -> bool:
+        """Whether group i is stored dense at this rank."""
+        return self.dense and rank * self.shapes[i].cost >= self.shapes[i].dense_parameters
+
+    def parameters(self, i: int, rank: int) -> int:
+        """What group i stores at this rank."""
+        return self.shapes[i].dense_parameters if self.is_dense(i, rank) else rank * self.shapes[i].cost
+
+    def spent(self, ranks: Sequence[int]) -> int:
+        """What all groups store at these ranks."""
+        return sum(self.parameters(i, rank) for i, rank in enumerate(ranks))
+
+    def allowed(self, i: int, rank: int) -> int:
+        """The rank nearest to `rank` that group i may have; its largest one where it is stored dense."""
+        rank = min(max(rank, self.low[i]), self.high[i])
+        return self.shapes[i].max_rank if self.is_dense(i, rank) else rank
+
+    def above(self, i: int, rank: int) -> int | None:
+        """The next higher rank of group i, None where it can have no more."""
+        return self.allowed(i, rank + 1) if rank < self.high[i] else None
+
+    def below(self, i: int, rank: int) -> int | None:
+        """The next lower rank of group i, None where it can have no less."""
+        shape = self.shapes[i]
+        lower = (shape.dense_parameters - 1) // shape.cost if self.is_dense(i, rank) else rank - 1
+        return lower if lower >= self.low[i] else None
+
+    def with_dense(self, chosen: Collection[int]) -> Problem:
+        """The same problem with the chosen groups stored dense and all others below their break-even rank."""
+        tops = [shape.max_rank if i in chosen else (shape.dense_parameters - 1) // shape.cost for i, shape in enumerate(self.shapes)]
+        low = tuple(top if i in chosen else low for i, (top, low) in enumerate(zip(tops, self.low, strict=True)))
+        return replace(self, low=low, high=tuple(top if i in chosen else min(top, self.high[i]) for i, top in enumerate(tops)))
+
+    def joined(self, other: Problem) -> Problem:
+        """The groups of both under the sum of their budgets."""
+        label, shapes, budget = f"{self.label}, {other.label}", self.shapes + other.shapes, self.budget + other.budget
+        return Problem(label, shapes, budget, self.low + other.low, self.high + other.high, self.dense, self.evidence)
+
+
+def problems_of(evidence: Evidence, ratio: float, options: Options, dense: bool) -> list[Problem]:
+    """The problems of a model: one for each kind of projection, or with scope `model` a single one.
+
+    A budget is `(1 − ratio) · Σ d1·n·d2`, rounded down. Raises BudgetError naming every problem that cannot be met: too little for rank 1
+    or for the floors in every group, or caps below what has to be spent.
+    """
+    members: dict[str, list[Shape]] = {}
+    for shape in evidence.shapes:
+        members.setdefault("model" if options.scope == "model" else shape.kind, []).append(shape)
+    problems = [_problem(label, shapes, ratio, options, dense, evidence) for label, shapes in members.items()]
+    poor = [text for problem in problems for text in _too_small(problem)]
+    if poor:
+        raise BudgetError(f"ratio {ratio:g} leaves too little for rank 1 in every group; lower it. Too small: {'; '.join(poor)}")
+    bounded = [text for problem in problems for text in _bound_faults(problem, options)]
+    if bounded:
+        raise BudgetError(f"ratio {ratio:g}: floor and cap, in multiples of the uniform rank, leave no way to meet {'; '.join(bounded)}")
+    return problems
+
+
+def _problem(label: str, shapes: Sequence[Shape], ratio: float, options: Options, dense: bool, evidence: Evidence) -> Problem:
+    keep = 1 - Fraction(str(ratio))  # the decimal that was asked for: 1 − 0.7 must not lose a parameter to its binary form
+    total = sum(shape.dense_parameters for shape in shapes)
+    budget = math.floor(keep * total)
+    # Bounds are rounded away from the uniform rank, so that 1 × the uniform rank, which is seldom whole, is a bound that can be met.
+    uniform = [budget / total * shape.break_even for shape in shapes]
+    low = [max(1, math.floor(options.floor * rank + 1e-9)) for rank in uniform]
+    high = [shape.max_rank for shape in shapes]
+    if options.cap is not None:
+        high = [min(top, max(math.ceil(options.cap * rank - 1e-9), 1)) for top, rank in zip(high, uniform, strict=True)]
+    return Problem(label, tuple(shapes), budget, tuple(low), tuple(high), dense, evidence)
+
+
+def _too_small(problem: Problem) -> list[str]:
+    least, total = sum(shape.cost for shape in problem.shapes), sum(shape.dense_parameters for shape in problem.shapes)
+    if problem.budget >= least:
+        return []
+    highest = math.floor(1e4 * (1 - least / total)) / 1e4
+    return [f"{problem.label}: {problem.budget} parameters, rank 1 costs {least} (highest ratio {highest:.4f})"]
+
+
+def _bound_faults(problem: Problem, options: Options) -> list[str]:
+    faults = []
+    least = problem.spent(problem.low)
+    if least > problem.budget:
+        faults.append(f"{problem.label}: {problem.budget} parameters, floor {options.floor:g} costs {least} (a floor of 1 always fits)")
+    most = problem.spent([problem.allowed(i, rank) for i, rank in enumerate(problem.high)])
+    if options.cap is not None and problem.budget - most >= min(shape.cost for shape in problem.shapes):
+        faults.append(f"{problem.label}: {problem.budget} parameters, cap {options.cap:g} spends at most {most} (a cap of 1 spends all)")
+    return faults

@@ -1,0 +1,111 @@
+"""Gradients of the next-token loss taken through a model piece by piece: through what follows its blocks, and through one block.
+
+g is always the gradient of the loss *summed* over all predicted tokens, so that windows and batches add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from drank.calibration.losses import Objective, text_loss
+from drank.calibration.moments import Sums
+from drank.calibration.streams import Arguments, NonFiniteError, apply, finite, forwards, removed, wide
+from drank.models.families import Family, blocks_of
+from drank.models.lowrank import LowRankLinear, matrix_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+REMEDY = "run in float32 (`compute: dtype: float32`), and check the checkpoint for damaged weights"
+
+
+def logits_of(model: PreTrainedModel, states: Tensor, ids: Tensor) -> Tensor:
+    """Logits (windows, tokens − 1, vocabulary) from the hidden states that leave the last block, (windows, tokens, d).
+
+    What follows the blocks is the model's own: every block is replaced by one that gives `states`.
+    """
+    with forwards(blocks_of(model), lambda *_args, **_kwargs: states):
+        return wide(model(input_ids=ids.to(states.device), use_cache=False).logits[:, :-1])
+
+
+def loss_gradient(
+    model: PreTrainedModel, states: Tensor, ids: Tensor, window: int = 0, objective: Objective = text_loss
+) -> tuple[float, Tensor]:
+    """The summed loss of one window of token ids, (tokens,), and its gradient at the hidden states that leave the last block.
+
+    `states` are (1, tokens, d), `window` is the number by which the objective knows the window. Raises NonFiniteError.
+    """
+    import torch
+
+    states = states.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = logits_of(model, states, ids[None])[0]
+        loss = objective(window, logits, ids.to(states.device)).double().sum()
+    (gradient,) = torch.autograd.grad(loss, states)
+    if not (loss.isfinite() and finite(gradient)):
+        raise NonFiniteError(f"the loss that follows the last block, or its gradient, is not finite in {states.dtype}; {REMEDY}")
+    return loss.item(), gradient
+
+
+class ProjectionSums:
+    """What accumulates for one projection: the gradient of its weight, the squares of each window's by row, and gᵀg; all float64."""
+
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        """Zeros, which they stay for an expert that no token reaches."""
+        import torch
+
+        rows, columns = (module.in_features, module.out_features) if isinstance(module, LowRankLinear) else matrix_of(module).shape
+        self.weight = torch.zeros(rows, columns, dtype=torch.float64, device=device)
+        self.squares = torch.zeros(rows, dtype=torch.float64, device=device)
+        self.outputs = Sums(columns, device)
+
+    def add(self, inputs: Tensor, gradients: Tensor) -> None:
+        """Count windows in: what the projection read (windows, tokens, d1), and g at what it gave (windows, tokens, d2)."""
+        import torch
+
+        self.outputs.add(gradients.flatten(0, 1))
+        for x, g in zip(wide(inputs), wide(gradients), strict=True):
+            gradient = x.mT @ g
+            self.weight += gradient
+            self.squares += torch.linalg.vector_norm(gradient, dim=1, dtype=torch.float64).square()
+
+
+def through_block(
+    block: nn.Module, layer: int, family: Family, arguments: Arguments, entering: Tensor, upstream: Tensor, sums: dict[str, ProjectionSums]
+) -> Tensor:
+    """The gradients at the hidden states that enter a block, from those at the ones that leave it, both (windows, tokens, d).
+
+    The block is run again; `sums`, by role, take every projection in. Where projections read a selection of the tokens, as experts do,
+    there must be one window alone. Raises NonFiniteError naming the layer.
+    """
+    import torch
+
+    entering = entering.detach().requires_grad_()
+    with torch.enable_grad(), _watched(block, family) as seen:
+        leaving = apply(block, entering, arguments)
+    outputs = [output for _, output in seen.values()]
+    gradient, *gradients = torch.autograd.grad(leaving, [entering, *outputs], upstream)
+    if not all(finite(one) for one in (gradient, *gradients)):
+        raise NonFiniteError(f"layer {layer}: the gradients of the loss inside the block are not finite in {gradient.dtype}; {REMEDY}")
+    for (role, (inputs, _)), one in zip(seen.items(), gradients, strict=True):
+        sums[role].add(*(values.reshape(len(entering), -1, values.shape[-1]) for values in (inputs, one)))
+    return gradient
+
+
+@contextmanager
+def _watched(block: nn.Module, family: Family) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
+    """What each projection of a block reads and gives while the context lasts, by role."""
+    seen: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def watch(role: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+            seen[role] = (args[0].detach(), output)
+
+        return hook
+
+    with removed([block.get_submodule(p.path).register_forward_hook(watch(p.role)) for p in family.projections]):
+        yield seen

@@ -1,0 +1,45 @@
+"""Statistics of a model on disk: one safetensors file per layer, written in turn by runs that can be interrupted."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drank.steps.files import replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+
+def layer_file(directory: str | Path, layer: int) -> Path:
+    """The file of a layer's statistics."""
+    return Path(directory) / f"layer-{layer:03d}.safetensors"
+
+
+def layers_in(directory: str | Path) -> int:
+    """The number of layers whose file is there; files are whole or absent."""
+    return len(list(Path(directory).glob("layer-*.safetensors")))
+
+
+def write_layer(directory: str | Path, layer: int, statistics: dict[str, Tensor]) -> None:
+    """Write the file of a layer, whole or not at all."""
+    from safetensors.torch import save_file
+
+    with replacing(layer_file(directory, layer)) as temporary:
+        save_file({name: values.cpu().contiguous() for name, values in statistics.items()}, temporary)
+
+
+def read_layer(directory: str | Path, layer: int, name: str) -> Tensor:
+    """One statistic of a layer; nothing else of the file is read."""
+    from safetensors import safe_open
+
+    with safe_open(layer_file(directory, layer), framework="pt") as file:
+        return file.get_tensor(name)
+
+
+def identity(model: PreTrainedModel, windows: Tensor, batch: int, facts: dict[str, Any], key: Any) -> dict[str, Any]:
+    """What the partial work of an interrupted run must agree in with a later run that goes on with it."""
+    ids = hashlib.sha256(windows.cpu().contiguous().numpy().tobytes()).hexdigest()
+    return {"facts": facts, "key": key, "model": model.name_or_path, "dtype": str(model.dtype), "windows": ids, "batch": batch}

@@ -1,0 +1,181 @@
+"""Hidden states on their way through a model, block by block, in memory or on disk.
+
+A block is called as the model itself calls it: what it is given beside the hidden states (masks, positions) is recorded in one pass over
+one window in which every block hands its input on, so that no block needs its weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drank.models.families import blocks_of
+from drank.steps.files import replacing
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+
+class NonFiniteError(ValueError):
+    """An activation, moment, gradient or loss that is infinite or not a number."""
+
+
+class _BlockReached(Exception):
+    """Ends a forward pass once what a block is given is known."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What a block is given beside the hidden states; recorded from one window, it broadcasts over any batch."""
+
+    positional: tuple[Any, ...]
+    named: dict[str, Any]
+
+
+@dataclass
+class Stream:
+    """The hidden states that enter a block, a tensor (windows, tokens, d) per batch, and the other arguments of every block."""
+
+    states: Iterable[Tensor]
+    arguments: list[Arguments]
+
+
+@dataclass(frozen=True)
+class StoredStates:
+    """Hidden states on disk, one file per batch: read anew, batch by batch, each time they are iterated over."""
+
+    directory: Path
+    device: torch.device
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """The batches in order, on the device."""
+        from safetensors.torch import load_file
+
+        for file in sorted(self.directory.iterdir()):
+            yield load_file(file, str(self.device))["states"]
+
+
+def store_states(directory: Path, states: Iterable[Tensor]) -> None:
+    """Write hidden states as a folder that `StoredStates` reads, whole or not at all."""
+    from safetensors.torch import save_file
+
+    with replacing(directory) as temporary:
+        temporary.mkdir()
+        for batch, tensor in enumerate(states):
+            save_file({"states": tensor.cpu().contiguous()}, temporary / f"{batch:06d}.safetensors")
+
+
+def states_at(work: Path, layer: int) -> Path:
+    """The folder of the hidden states that enter a layer, in the folder of a run under way."""
+    return work / f"states-{layer:03d}"
+
+
+@contextmanager
+def forwards(blocks: Iterable[nn.Module], forward: Callable[..., Any]) -> Iterator[None]:
+    """Blocks that compute `forward` instead of what they are, until the context ends; their attributes stay."""
+    blocks = list(blocks)
+    own = [vars(block).get("forward") for block in blocks]
+    try:
+        for block in blocks:
+            vars(block)["forward"] = forward
+        yield
+    finally:
+        for block, before in zip(blocks, own, strict=True):
+            if before is None:
+                vars(block).pop("forward", None)
+            else:
+                vars(block)["forward"] = before
+
+
+def arguments_of(model: PreTrainedModel, window: Tensor) -> list[Arguments]:
+    """What each block is given beside the hidden states, recorded with one window of token ids, (1, tokens)."""
+    import torch
+
+    blocks = blocks_of(model)
+    found: list[Arguments] = []
+
+    def record(hidden_states: Tensor, *positional: Any, **named: Any) -> Tensor:
+        found.append(Arguments(positional, named))
+        if len(found) == len(blocks):
+            raise _BlockReached  # the head would compute in vain
+        return hidden_states
+
+    with forwards(blocks, record), torch.no_grad(), suppress(_BlockReached):
+        model(input_ids=window.to(model.device), use_cache=False)
+    return found
+
+
+def embedded(model: PreTrainedModel, windows: Tensor, batch: int) -> Iterator[Tensor]:
+    """The hidden states that enter the first block for windows of token ids (windows, tokens), batch by batch."""
+    import torch
+
+    found: list[Tensor] = []
+
+    def stop(hidden_states: Tensor, *_positional: Any, **_named: Any) -> None:
+        found.append(hidden_states)
+        raise _BlockReached
+
+    for chunk in windows.split(batch):
+        with forwards(blocks_of(model)[:1], stop), torch.no_grad(), suppress(_BlockReached):
+            model(input_ids=chunk.to(model.device), use_cache=False)
+        yield found.pop()
+
+
+def open_stream(model: PreTrainedModel, windows: Tensor, batch: int) -> Stream:
+    """The stream that enters the first block for windows of token ids, (windows, tokens), in memory."""
+    return Stream(list(embedded(model, windows, batch)), arguments_of(model, windows[:1]))
+
+
+def apply(block: nn.Module, states: Tensor, arguments: Arguments) -> Tensor:
+    """The hidden states that leave a block."""
+    result = block(states, *arguments.positional, **arguments.named)
+    return result[0] if isinstance(result, tuple) else result
+
+
+def step(block: nn.Module, layer: int, stream: Stream) -> Iterator[tuple[Tensor, Tensor]]:
+    """The hidden states that enter and those that leave a block, batch by batch; raises NonFiniteError naming the layer."""
+    import torch
+
+    for entering in stream.states:
+        with torch.no_grad():
+            leaving = apply(block, entering, stream.arguments[layer])
+        if not finite(leaving):
+            raise NonFiniteError(
+                f"layer {layer}: the hidden states that leave the block are not finite in {leaving.dtype}; "
+                "run in float32 (`compute: dtype: float32`), and check the checkpoint for damaged weights"
+            )
+        yield entering, leaving
+
+
+def run_block(block: nn.Module, layer: int, stream: Stream) -> list[Tensor]:
+    """The hidden states that leave a block, in memory; raises NonFiniteError naming the layer."""
+    return [leaving for _, leaving in step(block, layer, stream)]
+
+
+@contextmanager
+def removed(handles: Iterable[Any]) -> Iterator[None]:
+    """Hooks that are removed when the context ends, however it ends."""
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def wide(values: Tensor) -> Tensor:
+    """Values in float32, or in float64 where they are."""
+    import torch
+
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def finite(values: Tensor) -> bool:
+    """Whether all values are finite, by their sum, which is several times faster than looking at each."""
+    import torch
+
+    return bool(values.sum(dtype=torch.promote_types(values.dtype, torch.float32)).isfinite())

@@ -1,0 +1,1 @@
+"""Compression: the factors of a plan, made, fitted again, corrected and trained."""

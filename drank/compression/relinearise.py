@@ -1,0 +1,85 @@
+"""Re-linearisation: the spectra of a model measured near the model that they will make, in a few steps from the dense one.
+
+The second-order expansion of the loss holds near the dense model. At a high ratio the moments and the gradients are therefore measured
+again on the model compressed so far, and the original weights, never the compressed ones, decomposed under them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drank.allocation import allocate
+from drank.allocation.reading import read_evidence
+from drank.calibration.gradients import collect
+from drank.calibration.moments import calibrate
+from drank.compression.factors import factors_of
+from drank.models.checkpoint import load_model
+from drank.models.lowrank import convert
+from drank.models.sources import Checkpoint
+from drank.spectra.spectrum import decompose_model
+from drank.steps.files import replacing
+from drank.steps.log import progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def relinearise(
+    directory: str | Path,
+    output: str | Path,
+    *,
+    spectra: str | Path,
+    method: str,
+    settings: Mapping[str, Any],
+    weighting: str,
+    options: Mapping[str, float],
+    group: int,
+    ratio: float,
+    steps: int,
+    labels: str,
+    windows: Tensor,
+    moments_windows: Tensor,
+    facts: Mapping[str, Any],
+    batch: int = 8,
+    seed: int = 13,
+    dtype: str = "float32",
+    device: str = "cpu",
+) -> None:
+    """Write the spectra of the last of `steps` steps as a directory that `decompose_model` would write.
+
+    `spectra` are those of the dense model in `directory`. Step s of S compresses by the method's own allocation at s/S of the ratio,
+    measures the moments over `moments_windows` and the gradients over `windows`, both (windows, tokens) of token ids, and decomposes the
+    original weights; the last spectra are for the ratio itself. Raises what `allocate`, `calibrate`, `collect` and `decompose_model`
+    raise, and ValueError for fewer than two steps.
+    """
+    if steps < 2:
+        raise ValueError(f"{steps} steps re-linearise nothing; take 2 or more, or the spectra of the dense model")
+    checkpoint = Checkpoint(Path(directory))
+    with replacing(output) as whole:
+        work, latest = whole / "work", Path(spectra)
+        for step in progress(range(1, steps), "re-linearising, step"):
+            model = load_model(directory, dtype, device)
+            plan = allocate(read_evidence(latest), ratio * step / steps, settings, model=str(directory), method=method)
+            convert(model, plan, factors_of(checkpoint, plan, latest))
+            at = work / str(step)
+            calibrate(model, moments_windows, at / "moments", {}, batch)
+            collect(model, windows, at / "gradients", {}, batch, labels=labels, seed=seed + step)
+            del model
+            latest = at / "spectra"
+            decompose_model(
+                checkpoint,
+                latest,
+                moments=at / "moments",
+                gradients=at / "gradients",
+                weighting=weighting,
+                options=options,
+                group=group,
+                facts=facts,
+                device=device,
+            )
+        for file in latest.iterdir():
+            file.rename(whole / file.name)
+        shutil.rmtree(work)

@@ -1,0 +1,48 @@
+"""Fetch what a configuration names on the hubs into the local cache; the only step that uses a network."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from drank import corpora
+from drank.evaluation.zeroshot import fetch_task
+from drank.models.sources import MODEL_SUFFIXES
+
+log = logging.getLogger(__name__)
+
+WANTED = [f"*{suffix}" for suffix in MODEL_SUFFIXES]
+
+
+def prefetch(config: Mapping[str, Any]) -> None:
+    """Fetch every hub model, data set and harness task of a configuration; raises RuntimeError listing all that could not be had."""
+    failures = [f"{what}: {type(error).__name__}: {error}" for what, error in _attempts(config) if error is not None]
+    if failures:
+        raise RuntimeError(
+            "could not fetch everything (is there a network? does the model ask for a licence and HF_TOKEN?):\n  - "
+            + "\n  - ".join(failures)
+        )
+
+
+def _attempts(config: Mapping[str, Any]) -> Iterator[tuple[str, Exception | None]]:
+    from huggingface_hub import snapshot_download
+
+    jobs: list[tuple[str, Callable[[], object]]] = []
+    for name, source in config["models"].items():
+        if "hub" in source:
+            jobs.append(
+                (f"model {name}", partial(snapshot_download, source["hub"], revision=source.get("revision"), allow_patterns=WANTED))
+            )
+    jobs += [(f"corpus {name}", partial(corpora.read, source)) for name, source in config["corpora"].items() if "hub" in source]
+    tasks = {name: config["tasks"][name] for name in config["zeroshot"]["tasks"]}
+    jobs += [(f"task {name}", partial(fetch_task, task)) for name, task in tasks.items() if "embedded" not in task and "data" not in task]
+    for what, fetch in jobs:
+        log.info("fetching %s", what)
+        try:
+            fetch()
+        except (OSError, ValueError, RuntimeError) as error:
+            yield what, error
+        else:
+            yield what, None

@@ -1,0 +1,88 @@
+"""Perplexity over consecutive windows without overlap, the loss in float32 per token.
+
+Two means are reported: over tokens, and over windows (what the D-Rank release prints), which differ only where the last window is
+shorter than the others.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from drank.calibration.moments import NonFiniteError
+from drank.reporting.intervals import perplexity_interval
+from drank.steps.log import progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from drank.corpora.windows import Tokens
+
+
+@dataclass(frozen=True)
+class WindowLosses:
+    """The summed loss in nats of each window and the number of tokens it predicts."""
+
+    loss: list[float]
+    tokens: list[int]
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean loss per token."""
+        return math.exp(math.fsum(self.loss) / sum(self.tokens))
+
+    @property
+    def window_mean(self) -> float:
+        """exp of the mean over windows of their mean losses."""
+        return math.exp(math.fsum(loss / count for loss, count in zip(self.loss, self.tokens, strict=True)) / len(self.loss))
+
+
+def window_losses(model: PreTrainedModel, windows: list[Tensor], what: str, batch: int = 4) -> WindowLosses:
+    """The losses of windows of token ids; each predicts all of its tokens but the first.
+
+    Raises NonFiniteError naming the first window whose loss is not finite: no window is ever skipped.
+    """
+    import torch
+
+    batches: list[list[Tensor]] = []
+    for window in windows:
+        if batches and len(batches[-1]) < batch and len(batches[-1][0]) == len(window):
+            batches[-1].append(window)
+        else:
+            batches.append([window])
+    losses: list[float] = []
+    with torch.inference_mode():
+        for chunk in progress(batches, f"perplexity of {what}, batch"):
+            ids = torch.stack(chunk).to(model.device)
+            logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+            nll = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+            losses += nll.view(len(chunk), -1).double().sum(1).tolist()
+    bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
+    if bad is not None:
+        raise NonFiniteError(
+            f"the loss of window {bad} of {what} is {losses[bad]}: the model's logits overflow in {model.dtype}; "
+            "evaluate in float32 (`compute: dtype: float32`)"
+        )
+    return WindowLosses(losses, [len(window) - 1 for window in windows])
+
+
+def measure(
+    model: PreTrainedModel, texts: list[Tokens], length: int, count: int | None = None, batch: int = 4
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows and the detail of a perplexity record: both means on every text, the token mean with its bootstrap interval.
+
+    The first `count` windows of `length` tokens of each text are read, or all of them.
+    """
+    rows: list[dict[str, Any]] = []
+    detail = {}
+    for text in texts:
+        losses = window_losses(model, text.consecutive(length, count), text.corpus, batch)
+        value, low, high = perplexity_interval(losses.loss, losses.tokens)
+        token_mean = {"metric": "perplexity", "value": value, "ci_low": low, "ci_high": high, "count": sum(losses.tokens)}
+        window_mean = {"metric": "perplexity_window_mean", "value": losses.window_mean, "count": len(losses.loss)}
+        rows += [{"dataset": text.corpus, **token_mean}, {"dataset": text.corpus, **window_mean}]
+        hashes = {"text_sha256": text.text_sha256, "tokens_sha256": text.ids_sha256}
+        detail[text.corpus] = {"window_loss": losses.loss, "window_tokens": losses.tokens, **hashes}
+    return rows, detail

@@ -1,0 +1,137 @@
+"""What can be compressed in a model, as data: where the decoder blocks are, which projections they hold and which inputs these share.
+
+A model family is one entry of `FAMILIES`. Nothing else in drank asks what family a model is of.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from drank.models.families.entries import FAMILIES, Family, Projection
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "Projection",
+    "UnknownFamilyError",
+    "blocks_of",
+    "family_of",
+    "kind_of",
+    "layers_of",
+    "module_path",
+    "projections_of",
+]
+
+_DEPTH = ("num_hidden_layers", "n_layer")
+_EXPERT_COUNT = ("num_local_experts", "num_experts")
+_DIFFERS = (
+    "its code differs from the family's entry in drank.models.families.FAMILIES; load the model by drank.models.checkpoint.load_model, "
+    "which gives each expert its own projections (drank.models.experts.unfuse), or correct the entry"
+)
+
+
+class UnknownFamilyError(ValueError):
+    """A model whose architecture is not in `FAMILIES`, or differs from its entry."""
+
+
+def family_of(config: Any) -> Family:
+    """The family of a model, from its configuration (the dict of config.json or an object), with one projection for each expert.
+
+    Raises UnknownFamilyError, with near names and how to add a family, for an architecture or a variant that drank does not know.
+    """
+    model_type = str(_value(config, ("model_type",)))
+    if model_type not in FAMILIES:
+        near = difflib.get_close_matches(model_type, FAMILIES, n=3)
+        hint = f" (near: {', '.join(near)})" if near else ""
+        raise UnknownFamilyError(
+            f"model_type {model_type!r} is not a family drank knows{hint}; looked for it among: {', '.join(sorted(FAMILIES))}. "
+            "To add it, give FAMILIES in drank.models.families an entry that names its decoder blocks and, for each projection in them, a "
+            "role, a path and the input it reads; then give tests/contract/conftest.py a tiny configuration of it"
+        )
+    family = FAMILIES[model_type]
+    found = {key: _value(config, (key,)) for key in family.requires}
+    if wrong := [f"{key}: {found[key]} (must be {value})" for key, value in family.requires.items() if found[key] not in (None, value)]:
+        raise UnknownFamilyError(
+            f"the decoder blocks of this {model_type} model are not all alike, as drank.models.families.FAMILIES says they are: its "
+            f"configuration has {', '.join(wrong)}; compress another model, or give FAMILIES an entry for blocks of several kinds"
+        )
+    experts = range(_count(config, _EXPERT_COUNT) if family.mixture else 0)
+    return replace(family, projections=tuple(one for projection in family.projections for one in _expanded(projection, experts)))
+
+
+def kind_of(role: str) -> str:
+    """The role without the number of the expert, `gate` of `gate.3`: budgets and groupings are per kind."""
+    return role.partition(".")[0]
+
+
+def layers_of(config: Any) -> int:
+    """The number of decoder blocks of a model, from its configuration, whatever the architecture calls it."""
+    return _count(config, _DEPTH)
+
+
+def _value(config: Any, keys: tuple[str, ...]) -> Any:
+    """The first of these keys that a configuration has, None where it has none."""
+    read = config.get if isinstance(config, Mapping) else lambda key: getattr(config, key, None)
+    return next((value for key in keys if (value := read(key)) is not None), None)
+
+
+def _count(config: Any, keys: tuple[str, ...]) -> int:
+    value = _value(config, keys)
+    if value is None:
+        raise UnknownFamilyError(f"the configuration has no {' or '.join(keys)}; complete its config.json, or fetch the model again")
+    return int(value)
+
+
+def _expanded(projection: Projection, experts: range) -> Iterator[Projection]:
+    """The projection of each expert, or the projection itself where it belongs to none."""
+    if "{expert}" not in projection.role:
+        yield projection
+        return
+    for expert in experts:
+        role, path, reads = (text.format(expert=expert) for text in (projection.role, projection.path, projection.reads))
+        yield Projection(role, path, reads, projection.transposed)
+
+
+def module_path(model_type: str, layer: int, role: str) -> str:
+    """The dotted name of one projection inside its model, such as `model.layers.3.self_attn.q_proj`.
+
+    Raises UnknownFamilyError for a role that the blocks of this family do not have.
+    """
+    family, expert = FAMILIES[model_type], role.partition(".")[2]
+    for projection in family.projections:
+        if projection.role.format(expert=expert) == role:
+            return f"{family.blocks}.{layer}.{projection.path.format(expert=expert)}"
+    raise UnknownFamilyError(f"a {model_type} model has no role {role!r}, only {', '.join(family.roles)}")
+
+
+def blocks_of(model: PreTrainedModel) -> list[nn.Module]:
+    """The decoder blocks of a model in order; raises UnknownFamilyError where they are not at the family's place."""
+    path = family_of(model.config).blocks
+    try:
+        return list(model.get_submodule(path).children())
+    except AttributeError as error:
+        raise UnknownFamilyError(f"no decoder blocks at {path!r} in a {type(model).__name__} ({error}); {_DIFFERS}") from None
+
+
+def projections_of(model: PreTrainedModel) -> Iterator[tuple[int, Projection, nn.Module]]:
+    """Layer number, description and module of every compressible projection, layer by layer.
+
+    Raises UnknownFamilyError where a block lacks a projection that its family promises.
+    """
+    family = family_of(model.config)
+    for layer, block in enumerate(blocks_of(model)):
+        for projection in family.projections:
+            try:
+                module = block.get_submodule(projection.path)
+            except AttributeError as error:
+                raise UnknownFamilyError(
+                    f"layer {layer} of this {model.config.model_type} model has no {projection.path!r} ({error}); {_DIFFERS}"
+                ) from None
+            yield layer, projection, module

@@ -1,0 +1,191 @@
+"""What a model directory stores: the description of its low-rank modules, the tensors in its safetensors files, and their count.
+
+Reads headers only and needs no torch. Parameters are counted here and nowhere else, over the tensors as they are stored, so that a basis
+which several layers share, or an embedding tied to the output, counts once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drank import __version__
+from drank.models.families import FAMILIES, module_path
+from drank.models.groups import Group, Shape
+from drank.steps.files import read_json
+
+QUANT_METHOD = "drank"
+"""The name under which transformers looks up who rebuilds a checkpoint."""
+
+FORMAT = 1
+"""The version of what `describe` writes."""
+
+OBSOLETE = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
+"""Masks and frequencies that old checkpoints store; models compute them, and have no parameters that end so."""
+
+_HEAD = "lm_head"
+"""What a model for causal language modelling has beside its base model."""
+
+
+class CheckpointError(ValueError):
+    """A model directory that cannot be used: missing, truncated or corrupt files, or tensors that are not what its config says."""
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor as the header of its file describes it."""
+
+    name: str
+    file: Path
+    shape: tuple[int, ...]
+    bytes: int
+
+    @property
+    def elements(self) -> int:
+        """The number of its elements."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class StoredSize:
+    """The size of a model, counted over its saved tensors; the ratios are removed shares, of the compressed projections and of the model.
+
+    A ratio is negative where the factors hold more than the matrices they replace, as at full rank.
+    """
+
+    parameters: int
+    bytes: int
+    ratio_stored: float
+    ratio_model: float
+
+
+def describe(groups: Iterable[Group]) -> dict[str, Any]:
+    """The `quantization_config` of config.json: all that is needed to rebuild the modules of a compressed model."""
+    rows = [
+        {
+            "role": group.shape.role,
+            "layers": list(group.shape.layers),
+            "rows": group.shape.rows,
+            "columns": group.shape.columns,
+            "rank": group.rank,
+            "dense": group.dense,
+        }
+        for group in groups
+    ]
+    return {"quant_method": QUANT_METHOD, "format": FORMAT, "drank_version": __version__, "groups": rows}
+
+
+def described(config: Mapping[str, Any]) -> tuple[Group, ...]:
+    """The groups that `describe` wrote; effective ranks are not part of a checkpoint (its plan.json has them) and come back as NaN.
+
+    Raises CheckpointError for another format or a malformed group.
+    """
+    if config.get("format") != FORMAT:
+        raise CheckpointError(
+            f"checkpoint format {config.get('format')!r}, written by drank {config.get('drank_version', 'unknown')}, is not the format "
+            f"{FORMAT} that drank {__version__} reads; install the drank that wrote it, or rerun `compress`"
+        )
+    try:
+        return tuple(
+            Group(Shape(row["role"], tuple(row["layers"]), row["rows"], row["columns"]), math.nan, row["rank"], row["dense"])
+            for row in config["groups"]
+        )
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"the groups in config.json are malformed ({error!r}); rerun `compress`") from error
+
+
+def stored_tensors(directory: str | Path) -> dict[str, StoredTensor]:
+    """Every tensor of a model directory by the name it has there, from the headers of its safetensors files, one or many.
+
+    Raises CheckpointError that names the files which are missing, truncated or no safetensors.
+    """
+    directory = Path(directory)
+    files = _weight_files(directory)
+    if missing := [str(file) for file in files if not file.is_file()]:
+        raise CheckpointError(f"missing: {', '.join(missing)}; drank reads safetensors only: rerun `compress`, or fetch the model again")
+    return {name: tensor for file in files for name, tensor in _header(file).items() if not name.endswith(OBSOLETE)}
+
+
+def stored_name(model_type: str, name: str) -> str:
+    """The name that files of a family give to a tensor, from the dotted name that its module has in drank."""
+    names = {own: stored for stored, own in FAMILIES[model_type].renamed.items()}
+    return ".".join(names.get(part, part) for part in name.split("."))
+
+
+def module_name(model_type: str, name: str) -> str:
+    """The dotted name in the model of a tensor, from the one in its file; files of a base model lack its prefix, as transformers allows."""
+    family = FAMILIES[model_type]
+    parts = [family.renamed.get(part, part) for part in name.split(".")]
+    prefix = family.blocks.partition(".")[0]
+    return ".".join(parts if parts[0] in (prefix, _HEAD) else [prefix, *parts])
+
+
+def size_of(directory: str | Path) -> StoredSize:
+    """The parameters and bytes that a model directory stores, dense or compressed, and the shares that were removed.
+
+    Parameters of projections are weights only, without biases. Raises CheckpointError where the files lack a tensor that the config
+    promises.
+    """
+    tensors = stored_tensors(directory)
+    config = read_json(Path(directory) / "config.json")
+    parameters = sum(tensor.elements for tensor in tensors.values())
+    quantization = config.get("quantization_config") or {}
+    groups = described(quantization) if quantization.get("quant_method") == QUANT_METHOD else ()
+    names = [name for group in groups for name in _weight_names(config["model_type"], group)]
+    if absent := [name for name in names if name not in tensors]:
+        raise CheckpointError(
+            f"{directory} lacks {len(absent)} tensors that its config.json promises: {', '.join(absent)}; rerun `compress`"
+        )
+    kept = sum(tensors[name].elements for name in names)
+    dense = sum(group.shape.dense_parameters for group in groups)
+    return StoredSize(
+        parameters=parameters,
+        bytes=sum(tensor.bytes for tensor in tensors.values()),
+        ratio_stored=1 - kept / dense if groups else 0.0,
+        ratio_model=(dense - kept) / (parameters - kept + dense) if groups else 0.0,
+    )
+
+
+def _weight_names(model_type: str, group: Group) -> list[str]:
+    """The stored tensors that hold the weights of one group."""
+    paths = [module_path(model_type, layer, group.shape.role) for layer in group.shape.layers]
+    if group.dense:
+        names = [f"{path}.weight" for path in paths]
+    else:
+        names = [f"{paths[0]}.basis.weight", *(f"{path}.coefficients.weight" for path in paths)]
+    return [stored_name(model_type, name) for name in names]
+
+
+def _weight_files(directory: Path) -> list[Path]:
+    single, index = directory / "model.safetensors", directory / "model.safetensors.index.json"
+    if single.exists() or not index.exists():
+        return [single]
+    return [directory / name for name in sorted(set(read_json(index)["weight_map"].values()))]
+
+
+def _header(file: Path) -> dict[str, StoredTensor]:
+    """The tensors of one safetensors file: eight bytes of length, that much JSON, then as many bytes as the JSON's offsets span."""
+    remedy = "delete it and rerun `compress`, or fetch the model again"
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if size < 8 + length:
+            raise CheckpointError(f"{file} is truncated: it has {size} bytes and its header alone {8 + length}; {remedy}")
+        text = stream.read(length)
+    try:
+        entries = json.loads(text)
+        entries.pop("__metadata__", None)
+        spans = {name: entry["data_offsets"] for name, entry in entries.items()}
+        tensors = {
+            name: StoredTensor(name, file, tuple(entry["shape"]), spans[name][1] - spans[name][0]) for name, entry in entries.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{file} has no safetensors header ({error!r}); {remedy}") from error
+    promised = 8 + length + max((end for _, end in spans.values()), default=0)
+    if size != promised:
+        raise CheckpointError(f"{file} is truncated or corrupt: it has {size} bytes and its header promises {promised}; {remedy}")
+    return tensors

@@ -1,0 +1,40 @@
+"""Figures: pure functions of summary, spectra or plans, saved as PDF and PNG. A new figure is one function and one entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from matplotlib.figure import Figure
+
+from drank.reporting.figures import curves, depth
+from drank.reporting.figures.style import save
+
+__all__ = ["FIGURES", "Drawing", "save"]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure: the function that draws it, what that function takes, and the caption.
+
+    `source` is "summary" (the DataFrame), "spectra" (a list of the spectra's JSON objects) or "plans" (a list of Plan).
+    """
+
+    draw: Callable[[Any], Figure]
+    source: Literal["summary", "spectra", "plans"]
+    caption: str
+
+    def __call__(self, data: Any) -> Figure:
+        """The figure of these data; ValueError where they hold nothing to draw."""
+        return self.draw(data)
+
+
+FIGURES: dict[str, Drawing] = {
+    "effective_rank": Drawing(depth.effective_rank, "spectra", depth.CAPTIONS["effective_rank"]),
+    "ranks": Drawing(depth.ranks, "plans", depth.CAPTIONS["ranks"]),
+    "perplexity": Drawing(curves.perplexity, "summary", curves.CAPTIONS["perplexity"]),
+    "accuracy": Drawing(curves.accuracy, "summary", curves.CAPTIONS["accuracy"]),
+    "throughput": Drawing(curves.throughput, "summary", curves.CAPTIONS["throughput"]),
+}
+"""The figures by name."""

@@ -1,0 +1,103 @@
+"""How methods, ratios, data sets and numbers are written in print; tables, figures and the report all ask here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from drank.allocation.plan import Plan
+from drank.methods import METHODS
+
+ROLES = {"q": "Q", "k": "K", "v": "V", "o": "O", "qkv": "QKV"}
+"""Roles that are printed other than they are written."""
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$",
+    "–": "--",
+    "⁶": "$^6$",
+    "\u00a0": "~",
+    "\u202f": r"\,",
+}
+
+
+def method_name(label: str) -> str:
+    """`D-Rank` for `d-rank`; a label that is not in the methods table as it is."""
+    return METHODS[label].title if label in METHODS else label
+
+
+def is_control(label: str) -> bool:
+    """Whether a method is there to check the pipeline rather than to compete."""
+    return label in METHODS and METHODS[label].control
+
+
+def is_dense(label: str) -> bool:
+    """Whether a label is that of the uncompressed model."""
+    return label in METHODS and not METHODS[label].compresses
+
+
+def competes(label: str) -> bool:
+    """Whether a method compresses and is no control."""
+    return not is_control(label) and not is_dense(label)
+
+
+def role_name(role: str) -> str:
+    """`Q` for `q`; a role without a symbol as it is, with spaces."""
+    return ROLES.get(role, role.replace("_", " "))
+
+
+def percent(ratio: float) -> str:
+    """`20 %` for 0.2, with a narrow space that does not break."""
+    return f"{100 * ratio:.4g}\u202f%"
+
+
+def lines(name: str, width: int = 9) -> list[str]:
+    """A name broken at its spaces, hyphens and underscores where it is longer than a column is wide."""
+    broken: list[str] = []
+    for part in re.findall(r"[^ _-]*[ _-]?", name):
+        if broken and len(broken[-1]) + len(part.rstrip()) <= width:
+            broken[-1] += part
+        elif part:
+            broken.append(part)
+    return [line.rstrip() for line in broken]
+
+
+def escape(text: str) -> str:
+    """The text as LaTeX prints it."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def unique(values: Iterable[str]) -> list[str]:
+    """The values without repetition, in the order of their first appearance."""
+    return list(dict.fromkeys(values))
+
+
+def refusals(reasons: Mapping[str, str]) -> str:
+    """A sentence that names the methods which do not apply to a model, and why; empty where all do."""
+    return f"Not applicable: {'; '.join(f'{method_name(label)} ({reason})' for label, reason in reasons.items())}." if reasons else ""
+
+
+def plan_place(plan: Plan) -> tuple[str, int, str, float]:
+    """Where a plan stands among others: by model, place of its method in the methods table, ratio."""
+    place = list(METHODS).index(plan.method) if plan.method in METHODS else len(METHODS)
+    return plan.model, place, plan.method, plan.ratio
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Fixed digits below a thousand, none above, powers of ten from a million on."""
+    size = abs(value)
+    text = f"{value:.1e}" if size >= 1e6 else f"{value:.0f}" if size >= 1000 else f"{value:.{digits}f}"
+    return text.replace("-", "−")

@@ -1,0 +1,82 @@
+"""The report: one HTML page that opens anywhere, tells who won and by how much, and shows what that rests on."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from drank.allocation.plan import Plan
+from drank.reporting.names import method_name, percent
+from drank.reporting.records import Record
+from drank.reporting.report.checks import checks
+from drank.reporting.report.measured import facts, runs, samples, sizes
+from drank.reporting.report.verdict import Contest, accuracy_lines, contests, headline
+from drank.reporting.summary import BASELINE
+from drank.reporting.tables import Table
+from drank.reporting.tables.numbers import Numbers, per_model
+
+__all__ = ["render"]
+
+MEDIA = {".png": "image/png", ".svg": "image/svg+xml"}
+"""The kinds of pictures a page can hold."""
+
+
+def render(
+    summary: pd.DataFrame,
+    tables: Sequence[Table],
+    figures: Mapping[str | Path, str],
+    plans: Sequence[Plan],
+    records: Sequence[Record],
+    settings: Mapping[str, Any],
+    title: str | None = None,
+) -> str:
+    """The page as HTML text, with everything it shows inside it.
+
+    `figures` maps PNG or SVG files to their captions, `settings` is the configuration of the run. Raises ValueError for pictures of
+    another kind, and for a summary without rows.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    if summary.empty:
+        raise ValueError("the summary has no rows; measure something before reporting on it")
+    models = list(per_model(summary))
+    decided = contests(models)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html.j2").render(
+        title=title or f"Low-rank compression of {' and '.join(numbers.model for numbers in models)}",
+        baseline=method_name(BASELINE),
+        percent=percent,
+        headline=headline(models, decided),
+        sections=[_section(numbers, decided, tables) for numbers in models],
+        pictures=[(_data_uri(Path(path)), caption) for path, caption in figures.items()],
+        checks=checks(models),
+        sizes=sizes(models, plans),
+        facts=facts(records),
+        samples=samples(models, records),
+        runs=runs(records),
+        settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
+    )
+
+
+def _section(numbers: Numbers, decided: Sequence[Contest], tables: Sequence[Table]) -> dict[str, Any]:
+    """What the page shows of one model."""
+    return {
+        "model": numbers.model,
+        "contests": [contest for contest in decided if contest.model == numbers.model],
+        "accuracy": accuracy_lines(numbers),
+        "tables": [table.to_html() for table in tables if table.model == numbers.model],
+    }
+
+
+def _data_uri(path: Path) -> str:
+    """A picture as a `data:` address."""
+    if path.suffix not in MEDIA:
+        raise ValueError(f"{path}: a report shows {' and '.join(MEDIA)} pictures, not {path.suffix or 'files without a suffix'}")
+    return f"data:{MEDIA[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"

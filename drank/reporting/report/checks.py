@@ -1,0 +1,92 @@
+"""Is the pipeline itself to be trusted: controls, budgets and baselines, each a check that passes or fails by the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from drank.methods import METHODS
+from drank.reporting.names import method_name, percent
+from drank.reporting.report.verdict import FOCUS
+from drank.reporting.summary import AVERAGE, BASELINE
+from drank.reporting.tables.numbers import SIZE, Entry, Numbers
+
+ROUNDING = 1e-3
+"""Nats per token by which full-rank factors may differ from the dense weights after being stored in half precision."""
+
+CLEAR = 4.0
+"""Standard errors above chance from which on a task shows what compression destroys."""
+
+
+class Check(NamedTuple):
+    """What was checked on which model, whether it holds, and the numbers that say so."""
+
+    name: str
+    model: str
+    passed: bool
+    text: str
+
+
+def checks(models: Sequence[Numbers]) -> list[Check]:
+    """All checks that these numbers allow."""
+    return [check for numbers in models for find in (_full_rank, _random_ranks, _budget, _chance) for check in find(numbers)]
+
+
+def _full_rank(numbers: Numbers) -> Iterator[Check]:
+    """Factors at full rank must behave as the matrices they replace."""
+    for entry in numbers.controls:
+        if METHODS[entry.method].allocator != "full":
+            continue
+        gaps = [numbers.get(entry, corpus, "log_perplexity_gap_to_dense") for corpus in numbers.datasets("perplexity")]
+        sizes = [abs(gap.value) for gap in gaps if gap is not None]
+        if sizes:
+            text = (
+                f"perplexity differs by at most {100 * max(sizes):.2g}\u202f% on {len(sizes)} corpora (allowed: {100 * ROUNDING:g}\u202f%)"
+            )
+            yield Check(f"{method_name(entry.method)} equals dense to rounding", numbers.model, max(sizes) <= ROUNDING, text)
+
+
+def _random_ranks(numbers: Numbers) -> Iterator[Check]:
+    """The same budget spent at random must lose."""
+    for method in dict.fromkeys(entry.method for entry in numbers.controls if METHODS[entry.method].allocator == "random"):
+        for rival in (FOCUS, BASELINE):
+            outcomes = []
+            for ratio in numbers.ratios:
+                for corpus in numbers.datasets("perplexity"):
+                    one = numbers.get(Entry(method, ratio), corpus, "perplexity")
+                    two = numbers.get(Entry(rival, ratio), corpus, "perplexity")
+                    if one is not None and two is not None:
+                        outcomes.append(one.value > two.value)
+            if outcomes:
+                text = f"higher perplexity in {sum(outcomes)} of {len(outcomes)} comparisons"
+                yield Check(f"{method_name(method)} loses to {method_name(rival)}", numbers.model, all(outcomes), text)
+
+
+def _budget(numbers: Numbers) -> Iterator[Check]:
+    """Nobody may store more than the ratio allows."""
+    entries = [entry for entry in numbers.entries if entry.ratio > 0]
+    stored = {entry: size.value for entry in entries if (size := numbers.get(entry, SIZE, "ratio_stored")) is not None}
+    if not stored:
+        return
+    over = [entry for entry, ratio in stored.items() if ratio < entry.ratio - 1e-9]
+    spare = max(ratio - entry.ratio for entry, ratio in stored.items())
+    text = f"{len(stored)} compressed models, at most {100 * max(spare, 0):.3f} points of the budget unused"
+    text += "".join(
+        f"; {method_name(entry.method)} at {percent(entry.ratio)} stores {100 * (entry.ratio - stored[entry]):.3f} points too much"
+        for entry in over
+    )
+    yield Check("No model exceeds its budget, counted in saved tensors", numbers.model, not over, text)
+
+
+def _chance(numbers: Numbers) -> Iterator[Check]:
+    """A task at which the uncompressed model guesses shows nothing."""
+    if numbers.dense is None:
+        return
+    tasks = {task: numbers.get(numbers.dense, task, "accuracy") for task in numbers.datasets("accuracy") if task != AVERAGE}
+    above = {task: (value.value - value.chance) / value.stderr for task, value in tasks.items() if value is not None and value.stderr > 0}
+    above = {task: errors for task, errors in above.items() if errors == errors}
+    if above:
+        weak = [task for task, errors in above.items() if errors < CLEAR]
+        text = f"{min(above.values()):.1f} to {max(above.values()):.1f} standard errors above chance on {len(above)} tasks"
+        text += f"; too close to guessing: {', '.join(weak)}" if weak else ""
+        yield Check("The uncompressed model stands clear of chance", numbers.model, not weak, text)

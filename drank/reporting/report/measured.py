@@ -1,0 +1,103 @@
+"""How it was measured: what the records say of code, machine, inputs and time, and what the stored models weigh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from drank.allocation.plan import Plan
+from drank.reporting.names import method_name, number, percent, role_name, unique
+from drank.reporting.records import Record
+from drank.reporting.tables.numbers import SIZE, Entry, Numbers
+
+
+class Fact(NamedTuple):
+    """One line of provenance; `mixed` where the records do not agree."""
+
+    name: str
+    values: list[str]
+    mixed: bool
+
+
+def facts(records: Sequence[Record]) -> list[Fact]:
+    """What the records were made with, one line for each fact, each with all values that occur."""
+    sources = [record.provenance for record in records]
+    lines = [
+        ("drank", [source["drank"] for source in sources]),
+        ("git", [_commit(source["git"]) for source in sources]),
+        ("platform", [source["platform"] for source in sources]),
+        ("device", [source["device"] for source in sources]),
+        ("threads", [str(source["threads"]) for source in sources]),
+    ]
+    packages = unique(name for source in sources for name in source["packages"])
+    lines += [(name, [source["packages"].get(name, "not installed") for source in sources]) for name in packages]
+    return [Fact(name, unique(values), len(set(values)) > 1) for name, values in lines if values]
+
+
+def _commit(git: dict[str, Any] | None) -> str:
+    """A commit in short, with a word where the tree had changes."""
+    return "no git tree" if git is None else f"{git['commit'][:12]}{' with uncommitted changes' if git['dirty'] else ''}"
+
+
+def runs(records: Iterable[Record]) -> list[dict[str, str]]:
+    """One row for each record: what it measured, how long that took, how much memory, from which inputs."""
+    return [
+        {
+            "kind": record.kind,
+            "model": record.model,
+            "method": method_name(record.method),
+            "ratio": percent(record.ratio),
+            "seconds": f"{record.provenance['seconds']:.1f}",
+            "memory": f"{record.provenance['peak_memory_bytes'] / 2**20:.0f}",
+            "inputs": ", ".join(f"{name} {digest[:12]}" for name, digest in sorted(record.provenance["inputs"].items())),
+        }
+        for record in records
+    ]
+
+
+def samples(models: Iterable[Numbers], records: Iterable[Record]) -> list[str]:
+    """How much text and how many items the numbers rest on, with the hash of each text."""
+    counts: dict[str, set[str]] = {}
+    for record in records:
+        unit = {"perplexity": "tokens", "zeroshot": "items"}.get(record.kind)
+        for row in record.results if unit else ():
+            if row.metric in ("perplexity", "accuracy") and row.count is not None and row.dataset in record.detail:
+                digest = record.detail[row.dataset].get("text_sha256", "")
+                amount = f"{row.count:,}".replace(",", "\u202f")
+                counts.setdefault(row.dataset, set()).add(f"{amount} {unit}{f', text {digest[:12]}' if digest else ''}")
+    shown = unique(name for numbers in models for metric in ("perplexity", "accuracy") for name in numbers.datasets(metric))
+    return [f"{name}: {' or '.join(sorted(counts[name]))}" for name in shown if name in counts]
+
+
+def sizes(models: Iterable[Numbers], plans: Iterable[Plan]) -> list[tuple[str, list[dict[str, str]]]]:
+    """For each model a row for each of its versions: parameters, bytes, ratios, and the groups past break-even of the plan at hand."""
+    by_place = {(plan.model, plan.method, plan.ratio): plan for plan in plans}
+    return [
+        (numbers.model, [_size(numbers, entry, by_place.get((numbers.model, entry.method, entry.ratio))) for entry in numbers.entries])
+        for numbers in models
+    ]
+
+
+def _size(numbers: Numbers, entry: Entry, plan: Plan | None) -> dict[str, str]:
+    """One row of the sizes."""
+    found = {name: numbers.get(entry, SIZE, name) for name in ("parameters", "bytes", "ratio_stored", "ratio_model")}
+    known = {name: value.value for name, value in found.items() if value is not None}
+    return {
+        "method": method_name(entry.method),
+        "asked": percent(entry.ratio),
+        "stored": f"{number(100 * known['ratio_stored'])}\u202f%",
+        "whole": f"{number(100 * known['ratio_model'])}\u202f%",
+        "parameters": number(known["parameters"] / 1e6),
+        "megabytes": number(known["bytes"] / 1e6),
+        "past": _past_break_even(plan),
+    }
+
+
+def _past_break_even(plan: Plan | None) -> str:
+    """How many groups of a plan hold more in factors than in the matrices, and of which projections."""
+    if plan is None:
+        return ""
+    past = [group for group in plan.groups if group.past_break_even]
+    roles = ", ".join(unique(role_name(group.shape.kind) for group in past))
+    dense = sum(group.dense for group in past)
+    return f"{len(past)} of {len(plan.groups)}" + (f" ({roles})" if past else "") + (f", {dense} stored dense" if dense else "")

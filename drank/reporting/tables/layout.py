@@ -1,0 +1,160 @@
+"""A printed table: what stands in which cell, and how that reads as LaTeX (booktabs) and as HTML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from html import escape as html_escape
+from itertools import groupby
+
+import pandas as pd
+
+from drank.reporting.names import escape, lines
+
+ARROWS = {"low": "\u00a0↓", "high": "\u00a0↑", "": ""}
+"""The direction in which a quantity is better, as it is marked in a header."""
+
+Span = tuple[str, int]
+"""A header over several columns: its text and how many."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text, bold where it is best, with an error or interval in small type after it, or (`stacked`) below it."""
+
+    text: str
+    small: str = ""
+    bold: bool = False
+    stacked: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column with its label, the group header above it, and where better values lie ("low", "high" or "")."""
+
+    label: str
+    group: str = ""
+    better: str = ""
+    align: str = "r"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in print (`blocks` of rows of cells, a rule between blocks) and in numbers (`frame`, at full precision)."""
+
+    name: str
+    model: str
+    caption: str
+    columns: tuple[Column, ...]
+    blocks: tuple[tuple[tuple[Cell, ...], ...], ...]
+    frame: pd.DataFrame
+
+    @property
+    def groups(self) -> list[Span]:
+        """The headers above the columns, with an arrow where all columns below agree on what is better."""
+        return [(f"{group}{ARROWS[_common(columns)] if group else ''}", len(columns)) for group, columns in self._spans()]
+
+    @property
+    def labels(self) -> list[str]:
+        """The header of each column, with an arrow where the header above has none."""
+        shared = [(column, column.group and _common(columns)) for _, columns in self._spans() for column in columns]
+        return [column.label if above else f"{column.label}{ARROWS[column.better]}" for column, above in shared]
+
+    def _spans(self) -> list[tuple[str, list[Column]]]:
+        """Neighbouring columns under one header."""
+        return [(group, list(columns)) for group, columns in groupby(self.columns, key=lambda column: column.group)]
+
+    def noted(self, note: str) -> Table:
+        """The table with a note at the end of its caption."""
+        return replace(self, caption=f"{self.caption} {note}") if note else self
+
+    def to_csv(self) -> str:
+        """The numbers as CSV, every digit of them."""
+        return self.frame.to_csv(index=False, lineterminator="\n")
+
+    def to_latex(self) -> str:
+        """A `table` float; needs the packages booktabs and graphicx, and shrinks to the line where it is wider."""
+        head = [] if not any(text for text, _ in self.groups) else [_latex_groups(self.groups)]
+        labels = " & ".join(_latex_label(label, column.align) for label, column in zip(self.labels, self.columns, strict=True))
+        body = "\n    \\midrule\n".join("\n".join(_latex_row(row) for row in block) for block in self.blocks) or "    % no rows"
+        return "\n".join(
+            [
+                "% made by drank; needs \\usepackage{booktabs,graphicx}",
+                "\\begin{table}[tp]",
+                "  \\centering\\small\\setlength{\\tabcolsep}{4.5pt}\\setlength{\\belowcaptionskip}{5pt}",
+                f"  \\caption{{{escape(self.caption)}}}",
+                f"  \\label{{tab:{re.sub(r'[^A-Za-z0-9.-]+', '-', self.name)}}}",
+                "  \\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
+                f"  \\begin{{tabular}}{{@{{}}{''.join(column.align for column in self.columns)}@{{}}}}",
+                "    \\toprule",
+                *head,
+                f"    {labels} \\\\",
+                "    \\midrule",
+                body,
+                "    \\bottomrule",
+                "  \\end{tabular}}",
+                "\\end{table}",
+                "",
+            ]
+        )
+
+    def to_html(self) -> str:
+        """A `figure` element with caption and a table that scrolls where the screen is narrow, for the report's style sheet."""
+        groups = "".join(f'<th colspan="{width}" scope="colgroup">{html_escape(text)}</th>' for text, width in self.groups)
+        labels = "".join(
+            f'<th scope="col" class="{column.align}">{"<br>".join(map(html_escape, lines(label)))}</th>'
+            for label, column in zip(self.labels, self.columns, strict=True)
+        )
+        head = f"<tr>{groups}</tr>" if any(text for text, _ in self.groups) else ""
+        bodies = "".join(f"<tbody>{''.join(map(self._html_row, block))}</tbody>" for block in self.blocks)
+        table = f'<div class="wide"><table><thead>{head}<tr>{labels}</tr></thead>{bodies}</table></div>'
+        return f'<figure class="tabular"><figcaption>{html_escape(self.caption)}</figcaption>{table}</figure>'
+
+    def _html_row(self, row: Sequence[Cell]) -> str:
+        """One row; the columns that are not numbers head it."""
+        cells = []
+        for column, cell in zip(self.columns, row, strict=True):
+            tag = "td" if column.align == "r" else "th"
+            text = f"<b>{html_escape(cell.text)}</b>" if cell.bold else html_escape(cell.text)
+            small = f"<small>{html_escape(cell.small)}</small>" if cell.small else ""
+            cells.append(f'<{tag} class="{column.align}">{text}{"<br>" if small and cell.stacked else " "}{small}</{tag}>')
+        return f"<tr>{''.join(cells)}</tr>"
+
+
+def _common(columns: Sequence[Column]) -> str:
+    """The direction in which all these columns are better, empty where they differ."""
+    directions = {column.better for column in columns}
+    return directions.pop() if len(directions) == 1 else ""
+
+
+def _latex_groups(groups: Sequence[Span]) -> str:
+    """The line of group headers with the rules below them."""
+    cells, rules, first = [], [], 1
+    for text, width in groups:
+        cells.append(f"\\multicolumn{{{width}}}{{c}}{{{escape(text)}}}")
+        rules += [f"\\cmidrule(lr){{{first}-{first + width - 1}}}"] if text else []
+        first += width
+    return f"    {' & '.join(cells)} \\\\\n    {' '.join(rules)}"
+
+
+def _latex_label(label: str, align: str) -> str:
+    """A column's label, broken over lines where it is long."""
+    parts = [escape(part) for part in lines(label)]
+    stacked = r"\\".join(parts)
+    return stacked if len(parts) == 1 else f"\\shortstack[{align}]{{{stacked}}}"
+
+
+def _latex_row(row: Sequence[Cell]) -> str:
+    """One row of the table; stacked cells get some room below."""
+    end = r"\\[2pt]" if any(cell.small and cell.stacked for cell in row) else r"\\"
+    return f"    {' & '.join(map(_latex_cell, row))} {end}"
+
+
+def _latex_cell(cell: Cell) -> str:
+    """One cell of the table; a stacked one hangs below the line of its row."""
+    text = f"\\textbf{{{escape(cell.text)}}}" if cell.bold else escape(cell.text)
+    small = f"{{\\scriptsize {escape(cell.small)}}}"
+    if not cell.small:
+        return text
+    return f"\\begin{{tabular}}[t]{{@{{}}r@{{}}}}{text}\\\\[-3pt]{small}\\end{{tabular}}" if cell.stacked else f"{text} {small}"

@@ -1,0 +1,92 @@
+"""The numbers of one model in a summary, found by method, ratio, data set and metric."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pandas as pd
+
+from drank.reporting.names import competes, is_control, is_dense, unique
+
+SIZE = "size"
+"""The data set name under which the sizes of a stored model are found."""
+
+
+class Value(NamedTuple):
+    """A number with its interval, standard error and chance level; NaN where it has none."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    stderr: float = math.nan
+    chance: float = math.nan
+
+    @property
+    def better(self) -> bool:
+        """Whether this difference lies significantly below zero."""
+        return self.high < 0
+
+    @property
+    def worse(self) -> bool:
+        """Whether this difference lies significantly above zero."""
+        return self.low > 0
+
+
+class Entry(NamedTuple):
+    """One compressed (or dense) model: its method and the share removed."""
+
+    method: str
+    ratio: float
+
+
+class Numbers:
+    """All numbers of one model; raises ValueError where the summary has none."""
+
+    def __init__(self, summary: pd.DataFrame, model: str) -> None:
+        rows = summary[summary["model"] == model]
+        if rows.empty:
+            raise ValueError(f"the summary has no rows of model {model!r}; it has {', '.join(unique(summary['model'])) or 'none at all'}")
+        self.model = model
+        self._values: dict[tuple[Entry, str, str], Value] = {}
+        for row in rows.itertuples(index=False):
+            entry = Entry(row.method, float(row.ratio))
+            self._values[entry, row.dataset, row.metric] = Value(row.value, row.ci_low, row.ci_high, row.stderr, row.chance)
+            for name in ("parameters", "bytes", "ratio_stored", "ratio_model"):
+                self._values[entry, SIZE, name] = Value(float(getattr(row, name)))
+        self.entries = list(dict.fromkeys(entry for entry, _, _ in self._values))
+        self.ratios = sorted({entry.ratio for entry in self.entries if competes(entry.method)})
+
+    def get(self, entry: Entry, dataset: str, metric: str) -> Value | None:
+        """The number at this place, None where it was not measured."""
+        return self._values.get((entry, dataset, metric))
+
+    def datasets(self, metric: str) -> list[str]:
+        """The data sets on which a metric was measured, in the summary's order."""
+        return unique(dataset for _, dataset, found in self._values if found == metric)
+
+    @property
+    def dense(self) -> Entry | None:
+        """The uncompressed model, None where it was not measured."""
+        return next((entry for entry in self.entries if is_dense(entry.method)), None)
+
+    @property
+    def controls(self) -> list[Entry]:
+        """The controls, by method and ratio."""
+        return [entry for entry in self.entries if is_control(entry.method)]
+
+    def competing(self, ratio: float) -> list[Entry]:
+        """The methods that compete at a ratio, in the summary's order."""
+        return [entry for entry in self.entries if entry.ratio == ratio and competes(entry.method)]
+
+    def ranking(self, ratio: float, dataset: str, metric: str, *, low: bool = True) -> list[tuple[Entry, Value]]:
+        """The competing methods at a ratio that have this number, best first (`low`: the smallest is best)."""
+        found = [(entry, value) for entry in self.competing(ratio) if (value := self.get(entry, dataset, metric)) is not None]
+        return sorted(found, key=lambda pair: pair[1].value if low else -pair[1].value)
+
+
+def per_model(summary: pd.DataFrame) -> Iterator[Numbers]:
+    """The numbers of every model of a summary, in its order."""
+    for model in unique(summary["model"]):
+        yield Numbers(summary, model)

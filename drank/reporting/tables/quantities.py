@@ -1,0 +1,99 @@
+"""The tables: each says which quantities it shows, in which columns and with how many digits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pandas as pd
+
+from drank.reporting.names import method_name, number
+from drank.reporting.summary import AVERAGE, BASELINE, DENSE
+from drank.reporting.tables.build import Quantity, build
+from drank.reporting.tables.layout import Cell, Column, Table
+from drank.reporting.tables.numbers import SIZE, Numbers, Value
+
+RATIO_NOTE = "The ratio is the share of parameters removed from the compressed projections."
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """As `number`, with its sign also where it is positive, and none where it prints as zero."""
+    text = number(abs(value), digits)
+    return text if not text.strip("0.") else f"{'−' if value < 0 else '+'}{text}"
+
+
+def interval(value: Value, digits: int = 2, scale: float = 1) -> str:
+    """The 95 % interval of a difference in brackets, empty where there is none."""
+    return "" if math.isnan(value.low) else f"[{signed(scale * value.low, digits)}, {signed(scale * value.high, digits)}]"
+
+
+def scaled(scale: float, digits: int) -> Callable[[Value], Cell]:
+    """A cell that shows a number in other units."""
+    return lambda value: Cell(number(scale * value.value, digits))
+
+
+def difference(scale: float = 1, digits: int = 2) -> Callable[[Value], Cell]:
+    """A cell that shows a signed difference with its interval in small type below."""
+    return lambda value: Cell(signed(scale * value.value, digits), interval(value, digits, scale), stacked=True)
+
+
+def main_table(summary: pd.DataFrame, model: str) -> Table:
+    """Perplexity on every corpus and accuracy on every task by ratio and method (the paper's table 3)."""
+    numbers = Numbers(summary, model)
+    corpora, tasks = numbers.datasets("perplexity"), [task for task in numbers.datasets("accuracy") if task != AVERAGE]
+    quantities = [Quantity(name, "perplexity", Column(name, "Perplexity", "low"), scaled(1, 2), "best") for name in corpora]
+    quantities += [Quantity(name, "accuracy", Column(name, "Accuracy (%)", "high"), scaled(100, 1), "best") for name in tasks]
+    quantities += [Quantity(AVERAGE, "accuracy", Column(AVERAGE, "Accuracy (%)", "high"), _accuracy_with_error, "best")]
+    measured = " and ".join(["perplexity"] * bool(corpora) + ["zero-shot accuracy"] * bool(tasks)).capitalize()
+    caption = f"{measured} of {model} by compression ratio. {RATIO_NOTE} Best of each ratio in bold"
+    caption += "; ± one standard error of the average." if tasks else "."
+    caption += " The last block checks the pipeline and does not compete." if numbers.controls else ""
+    return build("main", caption, numbers, quantities, chance=True)
+
+
+def paired_table(summary: pd.DataFrame, model: str) -> Table:
+    """Differences to dense and to SVD-LLM on the same windows and items, with 95 % intervals."""
+    numbers = Numbers(summary, model)
+    quantities = []
+    for reference, bold in ((DENSE, ""), (BASELINE, "better")):
+        metric, label = f"perplexity_minus_{reference}", method_name(reference)
+        for corpus in numbers.datasets(metric):
+            column = Column(corpus, f"Difference to {label}", "low")
+            quantities.append(Quantity(corpus, metric, column, difference(), bold))
+        column = Column("average accuracy", f"Difference to {label}", "high")
+        quantities.append(Quantity(AVERAGE, f"accuracy_minus_{reference}", column, difference(100, 1), bold))
+    caption = f"Paired differences of {model} to {method_name(DENSE)} and to {method_name(BASELINE)} at the same ratio, with 95\u202f% "
+    caption += "intervals: perplexity by bootstrap over the same windows, average accuracy in percentage points over the same items. "
+    caption += f"Bold: better than {method_name(BASELINE)} by an interval that excludes zero. {RATIO_NOTE}"
+    return build("paired", caption, numbers, quantities, dense=False)
+
+
+def throughput_table(summary: pd.DataFrame, model: str) -> Table:
+    """Speed, stored size and peak memory by ratio and method."""
+    numbers = Numbers(summary, model)
+    quantities = []
+    for phase in numbers.datasets("tokens_per_second"):
+        speed, gain = Column("tokens/s", phase.capitalize(), "high"), Column("× dense", phase.capitalize(), "high")
+        quantities.append(Quantity(phase, "tokens_per_second", speed, _speed))
+        quantities.append(Quantity(phase, "speedup_over_dense", gain, scaled(1, 2), "best"))
+    if quantities:
+        quantities += [
+            Quantity("process", "peak_memory_bytes", Column("MiB", "Peak memory", "low"), scaled(2**-20, 0)),
+            Quantity(SIZE, "parameters", Column("parameters (10⁶)", "Stored"), scaled(1e-6, 2)),
+            Quantity(SIZE, "bytes", Column("MB", "Stored"), scaled(1e-6, 2)),
+            Quantity(SIZE, "ratio_stored", Column("removed (%)", "Stored"), scaled(100, 2)),
+        ]
+    caption = f"Throughput and size of {model}: median tokens per second over the repeats (quartiles in small type), stored parameters and "
+    caption += "bytes of the whole model (shared bases once), and the share of the compressed projections that the saved tensors lack. "
+    caption += RATIO_NOTE
+    return build("throughput", caption, numbers, quantities)
+
+
+def _accuracy_with_error(value: Value) -> Cell:
+    """Percent, with the standard error in small type."""
+    return Cell(number(100 * value.value, 1), "" if math.isnan(value.stderr) else f"±{100 * value.stderr:.1f}")
+
+
+def _speed(value: Value) -> Cell:
+    """Tokens per second, with the quartiles over the repeats in small type."""
+    return Cell(number(value.value, 0), "" if math.isnan(value.low) else f"[{number(value.low, 0)}, {number(value.high, 0)}]")

@@ -1,0 +1,86 @@
+"""Hidden states on their way through blocks; that they are the model's own is a contract test."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from drank.calibration.streams import (
+    Arguments,
+    NonFiniteError,
+    StoredStates,
+    Stream,
+    apply,
+    arguments_of,
+    embedded,
+    finite,
+    forwards,
+    run_block,
+    store_states,
+)
+from tests.unit.interrupted import LAYERS, small_llama, windows
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_states_come_back_from_disk_in_order_as_often_as_they_are_asked_for(dtype, tmp_path):
+    batches = [torch.full((2, 3, 4), float(number), dtype=dtype) for number in range(11)]
+    store_states(tmp_path / "states", (batch.mT.contiguous().mT for batch in batches))
+    stored = StoredStates(tmp_path / "states", torch.device("cpu"))
+    for _ in range(2):
+        found = list(stored)
+        assert len(found) == 11 and all(torch.equal(a, b) and a.dtype == dtype for a, b in zip(found, batches, strict=True))
+
+
+def test_states_that_could_not_all_be_made_leave_nothing(tmp_path):
+    def failing():
+        yield torch.ones(2)
+        raise NonFiniteError("layer 1")
+
+    with pytest.raises(NonFiniteError):
+        store_states(tmp_path / "states", failing())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_blocks_get_their_own_forward_back_even_after_an_error():
+    plain, wrapped = nn.Linear(2, 2), nn.Linear(2, 2)
+    wrapped.forward = own = lambda x: x + 1
+    with pytest.raises(RuntimeError, match="stop"), forwards([plain, wrapped], lambda x: x * 0):
+        assert not plain(torch.ones(2)).any() and not wrapped(torch.ones(2)).any()
+        raise RuntimeError("stop")
+    assert "forward" not in vars(plain) and wrapped.forward is own
+
+
+def test_what_enters_the_blocks_is_found_without_their_weights():
+    model = small_llama()
+    for block in model.model.layers:
+        block.to("meta")
+    assert len(arguments_of(model, windows()[:1])) == LAYERS
+    states = list(embedded(model, windows(), 2))
+    assert [len(batch) for batch in states] == [2, 2, 1]
+    assert torch.equal(torch.cat(states), model.model.embed_tokens(windows()))
+
+
+def test_a_block_gets_its_arguments_by_position_and_by_name_and_may_give_a_tuple():
+    class Block(nn.Module):
+        def forward(self, states, first, *, scale):
+            return (states * scale + first, "weights")
+
+    arguments = Arguments((1.0,), {"scale": 3.0})
+    assert torch.equal(apply(Block(), torch.ones(2), arguments), torch.full((2,), 4.0))
+    assert torch.equal(run_block(Block(), 0, Stream([torch.ones(2)], [arguments]))[0], torch.full((2,), 4.0))
+    with pytest.raises(NonFiniteError, match=r"layer 0: .* are not finite in torch\.float32; run in float32"):
+        run_block(Block(), 0, Stream([torch.ones(2), torch.tensor([math.inf, 1])], [arguments]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_one_value_that_is_not_finite_is_seen(dtype, bad):
+    values = torch.full((50, 50), 60000.0, dtype=dtype)
+    assert finite(values), "the sum of large half-precision values does not overflow"
+    values[7, 11] = bad
+    assert not finite(values)
+    values[3, 5] = -bad
+    assert not finite(values)

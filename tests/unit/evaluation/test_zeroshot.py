@@ -1,0 +1,283 @@
+"""Zero-shot evaluation: any kind of task definition, local data, honest errors, numbers that follow from the items."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import pyarrow
+import pyarrow.parquet
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from drank.evaluation.zeroshot import check_tasks, evaluate_tasks
+from drank.evaluation.zeroshot.definitions import define, harness_tasks, read_definition
+from drank.evaluation.zeroshot.harness import pieces
+from drank.testbed.tasks import yaml_for
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    """One token per byte."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    raw = Tokenizer(models.BPE(vocab={"<end>": 0} | {letter: number for number, letter in enumerate(alphabet, 1)}, merges=[]))
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<end>", eos_token="<end>", pad_token="<end>")
+
+
+@pytest.fixture
+def model(tokenizer):
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=256, **shape)).eval()
+
+
+def items(count):
+    """Questions whose right answer is the short one: what `acc` of any untrained model prefers."""
+    choices = [["a long wrong answer indeed", "ok", "another long answer, wrong"], ["yes", "a long wrong answer, again"]]
+    return [{"context": f"Number {i}:\n", "choices": choices[i % 2], "gold": 1 - i % 2, "source": f"d{i}"} for i in range(count)]
+
+
+@pytest.fixture
+def jsonl(tmp_path):
+    path = tmp_path / "items.jsonl"
+    path.write_text("".join(json.dumps(item) + "\n" for item in items(10)))
+    return path
+
+
+@pytest.fixture
+def arc(tmp_path):
+    rows = [
+        {
+            "id": str(i),
+            "question": f"What is {i}?",
+            "choices": {"text": ["a", "long, wrong and last", "b"], "label": list("ABC")},
+            "answerKey": "B",
+        }
+        for i in range(6)
+    ]
+    path = tmp_path / "arc.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    return path
+
+
+@pytest.fixture
+def winogrande(tmp_path):
+    rows = [{"sentence": f"Sam saw {i} so _ left.", "option1": "Sam", "option2": "Kim", "answer": str(1 + i % 2)} for i in range(6)]
+    path = tmp_path / "winogrande.json"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def own_yaml(tmp_path, jsonl):
+    """A user's definition on top of another that it includes."""
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(yaml_for("docs-summary", jsonl) | {"task": "base"}))
+    metrics = [{"metric": metric, "aggregation": "mean", "higher_is_better": True} for metric in ("acc_norm", "acc")]
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump({"include": "base.yaml", "task": "other-name", "metric_list": metrics, "metadata": {"version": 7}}))
+    return path
+
+
+def test_all_kinds_of_tasks_in_one_run(model, tokenizer, jsonl, arc, winogrande, own_yaml, caplog):
+    tasks = {
+        "short": {"embedded": "docs-summary"},
+        "arc": {"harness": "arc_easy", "data": {"test": str(arc)}},
+        "wino": {"harness": "winogrande", "data": {"test": str(winogrande)}},
+        "own": {"yaml": str(own_yaml)},
+    }
+    with caplog.at_level(logging.INFO):
+        rows, detail = evaluate_tasks(model, tokenizer, tasks, items={"short": jsonl}, batch=4)
+    by = {(row["dataset"], row["metric"]): row for row in rows}
+    assert list(by) == [
+        *((task, metric) for task in ("short", "arc") for metric in ("accuracy", "accuracy_norm")),
+        ("wino", "accuracy"),
+        *(("own", metric) for metric in ("accuracy", "accuracy_norm")),
+        ("average", "accuracy"),
+    ]
+    assert by["short", "accuracy"]["value"] == 1.0
+    assert by["arc", "accuracy"]["value"] == 0.0
+    assert by["short", "accuracy"]["chance"] == pytest.approx(1 / 2.5)
+    assert by["arc", "accuracy"]["chance"] == pytest.approx(1 / 3)
+    assert by["wino", "accuracy"]["chance"] == 0.5
+    assert [by[task, "accuracy"]["count"] for task in tasks] == [10, 6, 6, 10]
+    assert {task: detail[task]["metric"] for task in tasks} == {"short": "acc", "arc": "acc", "wino": "acc", "own": "acc_norm"}
+    assert by["own", "accuracy"]["value"] == by["own", "accuracy_norm"]["value"] == by["short", "accuracy_norm"]["value"]
+    assert {task: detail[task]["version"] for task in tasks} == {"short": 1, "arc": 1.0, "wino": 1.0, "own": 7}
+    for task in tasks:
+        correct, row = detail[task]["correct"], by[task, "accuracy"]
+        assert set(correct) <= {0, 1}
+        assert row["value"] == pytest.approx(sum(correct) / len(correct))
+        assert row["stderr"] == pytest.approx(math.sqrt(row["value"] * (1 - row["value"]) / (len(correct) - 1)))
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx((row["value"] - 1.96 * row["stderr"], row["value"] + 1.96 * row["stderr"]))
+    mean = by["average", "accuracy"]
+    assert mean["value"] == pytest.approx(sum(by[task, "accuracy"]["value"] for task in tasks) / 4)
+    assert mean["stderr"] == pytest.approx(math.sqrt(sum(by[task, "accuracy"]["stderr"] ** 2 for task in tasks)) / 4)
+    assert mean["count"] == 32
+    json.dumps([rows, detail], allow_nan=False)
+    lines = [record.getMessage() for record in caplog.records if record.name == "drank.evaluation.zeroshot"]
+    assert [line.split(":")[0] for line in lines] == list(tasks)
+    assert not [r for r in caplog.records if r.name.startswith(("lm_eval", "datasets")) and r.levelno < logging.WARNING]
+
+
+def test_same_numbers_twice_and_for_any_batch(model, tokenizer, jsonl, winogrande):
+    tasks = {"short": {"embedded": "docs-summary"}, "wino": {"harness": "winogrande", "data": {"validation": str(winogrande)}}}
+    first, second = (evaluate_tasks(model, tokenizer, tasks, items={"short": jsonl}, batch=batch) for batch in (8, 8))
+    assert first == second
+    assert evaluate_tasks(model, tokenizer, dict(reversed(tasks.items())), items={"short": jsonl}, batch=3)[1] == first[1]
+
+
+def test_limit_takes_the_first_items(model, tokenizer, jsonl):
+    tasks = {"short": {"embedded": "docs-summary"}}
+    full, part = (evaluate_tasks(model, tokenizer, tasks, items={"short": jsonl}, limit=limit)[1] for limit in (None, 4))
+    assert part["short"]["correct"] == full["short"]["correct"][:4]
+    with pytest.raises(ValueError, match="task short: a standard error needs two items or more, and there is 1; raise limit"):
+        evaluate_tasks(model, tokenizer, tasks, items={"short": jsonl}, limit=1)
+
+
+def test_prompts_hold_the_shots_that_were_asked_for(model, tokenizer, winogrande, jsonl):
+    seen = []
+    model.register_forward_pre_hook(lambda _, args: seen.extend(args[0].tolist()))
+    for shots in (None, 2):
+        seen.clear()
+        asked = {} if shots is None else {"fewshot": shots}
+        tasks = {"wino": {"harness": "winogrande", "data": {"validation": str(winogrande)}, **asked}}
+        evaluate_tasks(model, tokenizer, tasks, limit=2)
+        texts = [tokenizer.decode([token for token in ids if token]) for ids in seen]
+        assert texts
+        assert {text.count("saw") for text in texts} == {1 + (shots or 0)}
+
+
+def test_local_data_leaves_the_users_cache_and_the_log_levels_alone(model, tokenizer, arc, own_yaml, jsonl, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "scratch").mkdir()
+    before = logging.getLogger("lm_eval").level
+    tasks = {"arc": {"harness": "arc_easy", "data": {"test": str(arc)}}, "own": {"yaml": str(own_yaml)}, "e": {"embedded": "docs-summary"}}
+    evaluate_tasks(model, tokenizer, tasks, items={"e": jsonl}, limit=2)
+    assert not (tmp_path / "cache").exists()
+    assert list((tmp_path / "scratch").iterdir()) == []
+    assert logging.getLogger("lm_eval").level == before
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_splits_are_mapped_to_those_that_exist(arc, split, tmp_path):
+    for name in ("arc_easy", "piqa", "winogrande", "hellaswag", "openbookqa", "mathqa"):
+        made = define(name, {"harness": name, "data": {split: str(arc)}}, {}, str(tmp_path))
+        merged = read_definition(harness_tasks()[name]) | made
+        assert {merged.get(f"{s}_split") for s in ("training", "validation", "test")} == {None, split}
+        assert merged["dataset_path"] == "parquet"
+        assert merged["dataset_name"] is None
+        assert merged["dataset_kwargs"] == {"data_files": {split: str(arc)}, "cache_dir": str(tmp_path)}
+
+
+def test_hub_data_sets_stay_as_the_harness_names_them(tmp_path):
+    assert set(define("a", {"harness": "arc_easy", "fewshot": 3}, {}, str(tmp_path))) == {"include", "task", "num_fewshot"}
+
+
+def test_a_data_set_that_cannot_be_had_names_task_and_remedy(model, tokenizer, monkeypatch):
+    def refuse(*_, **__):
+        raise ConnectionError("the hub is switched off")
+
+    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    with pytest.raises(OSError, match=r"task a: its data cannot be had here \(the hub is switched off\); fetch it"):
+        evaluate_tasks(model, tokenizer, {"a": {"harness": "arc_easy"}})
+
+
+def test_a_broken_model_fails_instead_of_scoring(model, tokenizer, jsonl):
+    with torch.no_grad():
+        model.lm_head.weight[5] = math.nan
+    with pytest.raises(ValueError, match="task short: 25 of 25 log-likelihoods are not finite"):
+        evaluate_tasks(model, tokenizer, {"short": {"embedded": "docs-summary"}}, items={"short": jsonl})
+
+
+def test_an_answer_longer_than_the_context_is_scored_in_pieces(model, tokenizer, tmp_path, caplog):
+    long = "word and " * 40  # 360 tokens, where the context is 256
+    path = tmp_path / "long.jsonl"
+    path.write_text("".join(json.dumps({"context": "Say:\n", "choices": [long, "ok"], "gold": gold}) + "\n" for gold in (0, 1)))
+    _, detail = evaluate_tasks(model, tokenizer, {"long": {"embedded": "docs-section"}}, items={"long": path})
+    assert detail["long"]["correct"] == [0, 1]
+    assert detail["long"]["cut"] == 2
+    assert "long: 2 prompts do not fit the model's context and lost their beginning" in caplog.text
+
+
+@given(length=st.integers(1, 60), context=st.integers(2, 20))
+def test_pieces_make_up_the_answer(length, context):
+    answer = list(range(length))
+    found = pieces(answer, context)
+    assert [token for _, piece in found for token in piece] == answer
+    assert all(0 < len(piece) <= context and answer[: len(head)] == head for head, piece in found)
+    assert (len(found) == 1) == (length <= context)
+
+
+def test_every_problem_is_found_at_once(model, tokenizer, tmp_path):
+    (tmp_path / "list.yaml").write_text("- a\n")
+    (tmp_path / "broken.yaml").write_text("a: [")
+    (tmp_path / "lost.yaml").write_text(yaml.safe_dump(yaml_for("docs-summary", tmp_path / "lost.jsonl")))
+    (tmp_path / "a.parquet").touch()
+    (tmp_path / "a.txt").touch()
+    here = str(tmp_path)
+    tasks = {
+        "good": {"harness": "arc_easy"},
+        "fine": {"embedded": "docs-section"},
+        "t1": {"embedded": "docs-sections"},
+        "t2": {"harness": "arc_esay"},
+        "t3": {"harness": "arc_easy", "data": {"test": f"{here}/none.parquet"}},
+        "t4": {"harness": "arc_easy", "data": {"train": f"{here}/a.parquet", "tset": f"{here}/a.txt"}},
+        "t5": {"harness": "mmlu"},
+        "t6": {"harness": "wikitext"},
+        "t7": {"yaml": f"{here}/nowhere.yaml"},
+        "t8": {"yaml": f"{here}/list.yaml"},
+        "t9": {"yaml": f"{here}/broken.yaml"},
+        "t10": {"yaml": f"{here}/lost.yaml"},
+        "t11": {"embedded": "docs-section", "yaml": "x"},
+    }
+    problems = check_tasks(tasks)
+    for wanted, problem in zip(
+        [
+            "t1: 'docs-sections' is not an embedded task (near: docs-section",
+            "t2: 'arc_esay' is not a task of the installed lm-evaluation-harness (near: arc_easy",
+            f"t3: data file {here}/none.parquet does not exist",
+            "t4: data names the splits train, tset; give test or validation",
+            "t4: data files must all be of one format",
+            "t5: ",
+            "t6: ",
+            f"t7: cannot read {here}/nowhere.yaml",
+            f"t8: cannot read {here}/list.yaml",
+            f"t9: cannot read {here}/broken.yaml",
+            f"t10: data file {here}/lost.jsonl does not exist",
+            "t11: give exactly one of embedded, harness, yaml",
+        ],
+        problems,
+        strict=True,
+    ):
+        assert problem.startswith(f"task {wanted}")
+    assert "is a group; name its tasks one by one" in problems[5]
+    assert "is scored by word_perplexity" in problems[6]
+    with pytest.raises(ValueError, match="task t1: ") as error:
+        evaluate_tasks(model, tokenizer, tasks)
+    assert str(error.value).splitlines() == [*problems, "task fine: no items given", *(f"task {t}: no items given" for t in ("t1", "t11"))]
+    with pytest.raises(ValueError, match="no tasks to evaluate"):
+        evaluate_tasks(model, tokenizer, {})
+
+
+def test_checking_imports_no_heavy_library():
+    code = """
+import sys
+from drank.evaluation.zeroshot import check_tasks
+assert check_tasks({"a": {"embedded": "docs-section"}, "b": {"harness": "piqa"}}) == []
+assert not {"torch", "transformers", "lm_eval", "datasets"}.intersection(sys.modules), "heavy import"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

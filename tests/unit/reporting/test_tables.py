@@ -1,0 +1,213 @@
+import io
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drank.reporting.names import escape, is_control, lines, method_name, number, percent, refusals
+from drank.reporting.summary import summarise
+from drank.reporting.tables import TABLES, document, main_table, paired_table, throughput_table, write
+from drank.reporting.tables.numbers import Numbers
+from drank.reporting.tables.quantities import signed
+from tests.unit.records_fixture import CORPORA, METHODS, TASKS, all_records, perplexity_record, zeroshot_record
+
+
+@pytest.fixture(scope="module")
+def summary():
+    return summarise(all_records(), METHODS, ("docs-mha", "docs-gqa"))
+
+
+def body(table):
+    """The rows of the LaTeX tabular as lists of cells."""
+    text = table.to_latex().split("\\midrule", 1)[1].split("\\bottomrule")[0]
+    return [[cell.strip() for cell in line.replace("\\\\[2pt]", "").rstrip("\\ ").split("&")] for line in text.splitlines() if "&" in line]
+
+
+def test_main_table_has_the_shape_of_table_3(summary):
+    table = main_table(summary, "docs-mha")
+    assert [column.label for column in table.columns] == ["Ratio", "Method", *CORPORA, *TASKS, "average"]
+    assert [(block[0][0].text, len(block)) for block in table.blocks] == [
+        ("0\u202f%", 1),
+        ("20\u202f%", 4),
+        ("40\u202f%", 4),
+        ("0\u202f%", 4),
+    ]
+    assert [row[1] for row in body(table)][:5] == ["Dense", "SVD", "SVD-LLM", "Basis Sharing", "D-Rank"]
+    assert [row[1] for row in body(table)][-4:] == ["Full rank", "Random ranks", "Random ranks", "Chance"]
+    assert [text for text, _ in table.groups] == ["", "Perplexity\u00a0↓", "Accuracy (%)\u00a0↑"]
+
+
+def test_numbers_are_printed_rounded_and_kept_whole(summary):
+    record = perplexity_record("docs-mha", "d-rank", 0.4)
+    table = main_table(summary, "docs-mha")
+    row = table.frame[(table.frame["method"] == "d-rank") & (table.frame["ratio"] == 0.4)].iloc[0]
+    assert row["perplexity python-docs"] == record.results[0].value
+    assert row["perplexity python-docs ci_low"] == record.results[0].ci_low
+    printed = next(cells for cells in body(table) if cells[1] == "D-Rank" and f"{record.results[0].value:.2f}" in cells[2])
+    assert f"{record.results[2].value:.2f}" in printed[3]
+    read = pd.read_csv(io.StringIO(table.to_csv()))
+    pd.testing.assert_frame_equal(read, table.frame, check_dtype=False, check_exact=True)
+
+
+def test_the_best_of_each_ratio_is_bold_and_controls_never(summary):
+    rows = body(main_table(summary, "docs-mha"))
+    bold = [(row[1], cell) for row in rows for cell in row if "textbf" in cell]
+    assert {method for method, _ in bold} == {"D-Rank"}
+    lower = summary.copy()
+    lower.loc[(lower["method"] == "random-ranks") & (lower["metric"] == "perplexity"), "value"] = 1.0
+    assert {row[1] for row in body(main_table(lower, "docs-mha")) if "textbf" in "".join(row)} == {"D-Rank"}
+    lower.loc[(lower["method"] == "svd") & (lower["dataset"] == "python-code") & (lower["metric"] == "perplexity"), "value"] = 1.0
+    svd = [row for row in body(main_table(lower, "docs-mha")) if row[1] == "SVD"]
+    assert [row[4] for row in svd] == ["\\textbf{1.00}"] * 2
+
+
+def test_what_prints_the_same_as_the_best_is_as_bold(summary):
+    tied = summary.copy()
+    place = (tied["dataset"] == "python-docs") & (tied["metric"] == "perplexity") & (tied["ratio"] == 0.2)
+    tied.loc[place & (tied["method"] == "d-rank"), "value"] = 10.001
+    tied.loc[place & (tied["method"] == "svd-llm"), "value"] = 10.002
+    rows = body(main_table(tied, "docs-mha"))
+    assert {row[1] for row in rows if row[2] == "\\textbf{10.00}"} == {"D-Rank", "SVD-LLM"}
+
+
+def test_accuracy_alone_and_perplexity_alone_make_tables():
+    for kind, label in (("perplexity", "Perplexity of"), ("zeroshot", "Zero-shot accuracy of")):
+        table = main_table(summarise(all_records(kinds=(kind,)), METHODS), "docs-mha")
+        assert table.caption.startswith(label)
+        assert {column.group for column in table.columns[2:]} == {"Perplexity" if kind == "perplexity" else "Accuracy (%)"}
+
+
+def test_what_was_not_measured_is_a_dash():
+    records = [perplexity_record("m", "dense", 0.0), zeroshot_record("m", "dense", 0.0), perplexity_record("m", "svd", 0.2)]
+    row = next(row for row in body(main_table(summarise(records), "m")) if row[1] == "SVD")
+    assert row[5:] == ["--"] * 5
+
+
+def test_paired_table_marks_what_is_significantly_better(summary):
+    table = paired_table(summary, "docs-mha")
+    rows = {(row[0].text, row[1].text): row for row in table.blocks[0]}
+    cells = rows["", "D-Rank"]
+    assert all(cell.bold for cell in cells[-4:])
+    assert not any(cell.bold for cell in cells[:-4])
+    assert cells[2].text.startswith("+")
+    assert cells[6].text.startswith("−")
+    assert rows["", "SVD-LLM"][6].text == "–"
+    worse = summary.copy()
+    worse.loc[worse["metric"] == "perplexity_minus_svd-llm", "ci_high"] = 0.1
+    assert not any(cell.bold for block in paired_table(worse, "docs-mha").blocks for row in block for cell in row[6:9])
+
+
+def test_throughput_table_has_speed_and_size(summary):
+    table = throughput_table(summary, "docs-mha")
+    assert {"tokens_per_second decode", "speedup_over_dense prefill", "parameters size", "peak_memory_bytes process"} <= set(
+        table.frame.columns
+    )
+    assert table.frame.loc[table.frame["method"] == "dense", "parameters size"].tolist() == [6_000_000]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_without_their_numbers_say_so(name):
+    other = {"main": "throughput", "paired": "throughput", "throughput": "perplexity"}[name]
+    table = TABLES[name](summarise(all_records(kinds=(other,))), "docs-mha")
+    assert table.caption.startswith("Nothing to show of docs-mha")
+    assert table.blocks == ()
+    assert table.frame.empty
+    assert "% no rows" in table.to_latex()
+
+
+def test_an_unknown_model_is_named(summary):
+    with pytest.raises(ValueError, match="no rows of model 'docs'; it has docs-mha, docs-gqa"):
+        Numbers(summary, "docs")
+
+
+def test_unknown_methods_are_escaped_and_compete(summary):
+    renamed = summary.assign(method=summary["method"].replace({"d-rank": "d_rank & β=0"}))
+    table = main_table(renamed, "docs-mha")
+    assert "d\\_rank \\& " in table.to_latex()
+    assert "d_rank &amp; β=0" in table.to_html()
+    assert method_name("d-rank") == "D-Rank"
+    assert not is_control("d_rank & β=0")
+
+
+def test_models_with_names_html_and_latex_would_take_for_code(summary):
+    odd = summary.assign(model="<b>a_b</b>")
+    table = main_table(odd, "<b>a_b</b>")
+    assert "<b>a_b" not in table.to_html()
+    assert "a\\_b" in table.to_latex()
+
+
+def test_written_tables_are_files(tmp_path, summary):
+    write(main_table(summary, "docs-mha"), tmp_path / "main.csv", tmp_path / "main.tex")
+    assert (tmp_path / "main.csv").read_text().startswith("ratio,method,perplexity python-docs")
+    assert "\\toprule" in (tmp_path / "main.tex").read_text()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(7.456, "7.46"), (999.994, "999.99"), (20061.4, "20061"), (2.5e7, "2.5e+07"), (-0.5, "−0.50"), (0.0, "0.00")]
+)
+def test_numbers_have_sensible_digits(value, text):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.5, "+0.50"), (-0.5, "−0.50"), (0.0, "0.00"), (-0.001, "0.00"), (1500.0, "+1500")])
+def test_differences_have_a_sign(value, text):
+    assert signed(value) == text
+
+
+def test_ratios_are_percent():
+    assert [percent(ratio) for ratio in (0, 0.07, 0.2, 0.125)] == ["0\u202f%", "7\u202f%", "20\u202f%", "12.5\u202f%"]
+
+
+@given(st.text(alphabet="ab-_ ", max_size=40))
+def test_broken_names_lose_nothing_but_spaces(name):
+    assert "".join(lines(name)).replace(" ", "") == name.replace(" ", "")
+
+
+def test_escape_leaves_no_character_that_latex_reads():
+    assert escape("50% of a_b & {c} #1 $x^2~\\") == r"50\% of a\_b \& \{c\} \#1 \$x\textasciicircum{}2\textasciitilde{}\textbackslash{}"
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
+def test_the_document_compiles(tmp_path, summary):
+    odd = summary.assign(model="a_b & 50%")
+    names = []
+    for name, make in TABLES.items():
+        write(make(odd, "a_b & 50%"), tmp_path / f"{name}.csv", tmp_path / f"{name}.tex")
+        names.append(f"{name}.tex")
+    empty = main_table(summarise(all_records(models=("none",), kinds=("throughput",))), "none")
+    write(empty, tmp_path / "empty.csv", tmp_path / "empty.tex")
+    names.append("empty.tex")
+    (tmp_path / "all.tex").write_text(document(names, {}), "utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout.decode("latin-1")[-2000:]
+    assert (tmp_path / "all.pdf").exists()
+    assert b"Overfull" not in done.stdout
+
+
+def test_document_names_every_file():
+    text = document(["tables/main.tex"], {"figures/ranks.pdf": "Ranks, 95 % of them"})
+    assert "\\input{tables/main.tex}" in text
+    assert "{figures/ranks.pdf}" in text
+    assert "95 \\% of them" in text
+
+
+def test_tables_figures_and_report_import_no_torch():
+    modules = "drank.reporting.tables, drank.reporting.figures, drank.reporting.report"
+    code = f"import sys, {modules}; sys.exit(bool({{'torch', 'transformers', 'lm_eval'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_methods_that_do_not_apply_are_named_with_their_reason_in_the_caption(summary):
+    reasons = {"d-rank": "beta 0.3 needs separate q, k and v projections", "wide": "groups of 9 layers"}
+    table = main_table(summary, "docs-mha").noted(refusals(reasons))
+    note = "Not applicable: D-Rank (beta 0.3 needs separate q, k and v projections); wide (groups of 9 layers)."
+    assert table.caption.endswith(note)
+    assert note in table.to_latex() and note in table.to_html()
+    assert refusals({}) == ""
+    assert table.noted("") is table

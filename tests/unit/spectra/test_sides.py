@@ -1,0 +1,187 @@
+"""The sides of a weighting against explicit L and R, built in NumPy from inputs and gradients token by token."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+
+from drank.calibration.moments import NonFiniteError
+from drank.spectra.decomposition import decompose
+from drank.spectra.sides import Weighing
+from drank.spectra.weightings import WEIGHTINGS
+from tests.unit.toy_calibration import READS, SIDES, TOKENS, WINDOWS, calibrated
+
+
+@pytest.fixture
+def toy(tmp_path):
+    return calibrated(tmp_path)
+
+
+def weighing(toy, name, **options):
+    return Weighing(toy.checkpoint, name, options, toy.moments, toy.gradients)
+
+
+def fisher_rows(toy, shape):
+    """Roots of the squared gradients of each window's mean loss, summed over columns, averaged over windows and layers."""
+    total = np.zeros(shape.rows)
+    for layer in shape.layers:
+        x = toy.inputs[READS[shape.role], layer].reshape(WINDOWS, -1, shape.rows)
+        for window, gradients in zip(x, toy.outputs[shape.role, layer], strict=True):
+            total += ((window.T @ gradients / len(window)) ** 2).sum(1) / WINDOWS
+    return np.diag(np.sqrt(total / len(shape.layers))), np.eye(shape.width)
+
+
+def absolute_mean(toy, shape):
+    stacked = np.vstack([toy.inputs[READS[shape.role], layer] for layer in shape.layers])
+    return np.diag(np.abs(stacked).mean(0) ** 0.5), np.eye(shape.width)
+
+
+def whitening(toy, shape):
+    """The activations themselves are a root of their moment."""
+    stacked = np.vstack([toy.inputs[READS[shape.role], layer] for layer in shape.layers])
+    return stacked / np.sqrt(len(shape.layers)), np.eye(shape.width)
+
+
+def kronecker_fisher(toy, shape):
+    """Roots of the damped means of xxᵀ and ggᵀ by eigenvalues."""
+
+    def root(gram):
+        values, vectors = np.linalg.eigh(gram + 0.01 * np.trace(gram) / len(gram) * np.eye(len(gram)))
+        return vectors * np.sqrt(values) @ vectors.T
+
+    stacked = np.vstack([toy.inputs[READS[shape.role], layer] for layer in shape.layers])
+    flat = [toy.outputs[shape.role, layer].reshape(TOKENS, -1) for layer in shape.layers]
+    return root(stacked.T @ stacked / len(stacked)), scipy.linalg.block_diag(*(root(g.T @ g / TOKENS) for g in flat))
+
+
+def scalar_fisher(toy, shape):
+    """The activations over the root of their number, and one number for all outputs: the root of the mean square of a gradient."""
+    stacked = np.vstack([toy.inputs[READS[shape.role], layer] for layer in shape.layers])
+    squares = np.mean([toy.outputs[shape.role, layer] ** 2 for layer in shape.layers])
+    return stacked / np.sqrt(len(stacked)), np.sqrt(squares) * np.eye(shape.width)
+
+
+EXPLICIT = {
+    "identity": lambda toy, shape: (np.eye(shape.rows), np.eye(shape.width)),
+    "fisher-rows": fisher_rows,
+    "absolute-mean": absolute_mean,
+    "whitening": whitening,
+    "kronecker-fisher": kronecker_fisher,
+    "scalar-fisher": scalar_fisher,
+}
+
+
+@pytest.mark.parametrize("group", [1, 2, 3])
+@pytest.mark.parametrize("name", WEIGHTINGS)
+def test_factors_of_every_weighting_have_the_least_weighted_error_at_every_rank(toy, name, group):
+    """‖L (W − B_k C_k) R‖² is the tail of the squared singular values of L W R (Eckart-Young), to 1e-9 of itself."""
+    sides = weighing(toy, name)
+    for shape in toy.checkpoint.shapes(group):
+        root, right = EXPLICIT[name](toy, shape)
+        matrix = toy.matrix(shape.role, shape.layers)
+        sigma = np.linalg.svd(root @ matrix @ right, compute_uv=False)[: shape.max_rank]
+        found = decompose(torch.from_numpy(matrix), *sides.sides(shape))
+        coefficients, duals = found.coefficients.numpy(), found.duals.numpy()
+        np.testing.assert_allclose(found.energies.numpy(), sigma**2, rtol=1e-9)
+        best = np.append(np.cumsum(sigma[::-1] ** 2)[::-1], 0.0)
+        rests = [matrix - matrix @ duals[:k].T @ coefficients[:k] for k in range(shape.max_rank + 1)]
+        errors = [np.linalg.norm(root @ rest @ right) ** 2 for rest in rests]
+        np.testing.assert_allclose(errors, best, rtol=1e-9, atol=1e-20 * best[0])
+
+
+def test_truncated_energy_of_kronecker_fisher_is_twice_the_rise_of_the_loss_per_token(toy):
+    """½ E[(gᵀ Δᵀ x)²] over independent x and g, the second-order term of the loss when W becomes W − Δ."""
+    (shape,) = (shape for shape in toy.checkpoint.shapes(1) if shape.name == "up.01")
+    sides = weighing(toy, "kronecker-fisher", damping=1e-12)
+    matrix = toy.matrix("up", (1,))
+    found = decompose(torch.from_numpy(matrix), *sides.sides(shape))
+    rest = matrix - matrix @ found.duals[:2].numpy().T @ found.coefficients[:2].numpy()
+    x, g = toy.inputs["mlp", 1], toy.outputs["up", 1].reshape(TOKENS, -1)
+    rise = 0.5 * np.mean((x @ rest @ g.T) ** 2)
+    np.testing.assert_allclose(found.energies[2:].sum().item() / 2, rise, rtol=1e-8)
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_scalar_fisher_has_the_factors_of_whitening_and_its_energies_in_units_of_the_loss(toy, group):
+    """λ of whitening is a sum over tokens: a token's share of it, times the mean square of the group's gradients."""
+    ours, whitened = weighing(toy, "scalar-fisher"), weighing(toy, "whitening")
+    for shape in toy.checkpoint.shapes(group):
+        matrix = torch.from_numpy(toy.matrix(shape.role, shape.layers))
+        found, known = decompose(matrix, *ours.sides(shape)), decompose(matrix, *whitened.sides(shape))
+        squares = np.mean([toy.outputs[shape.role, layer] ** 2 for layer in shape.layers])
+        torch.testing.assert_close(found.energies, known.energies / TOKENS * squares, rtol=1e-9, atol=0)
+        for k in range(1, shape.max_rank + 1):
+            product, expected = (one.duals[:k].mT @ one.coefficients[:k] for one in (found, known))
+            torch.testing.assert_close(product, expected, rtol=1e-7, atol=1e-9)
+
+
+def test_roles_that_read_the_same_input_share_the_left_factor(toy):
+    shapes = {shape.name: shape for shape in toy.checkpoint.shapes(1)}
+    sides = weighing(toy, "whitening")
+    first = sides.sides(shapes["q.00"])[0]
+    assert sides.sides(shapes["k.00"])[0] is first and sides.sides(shapes["v.00"])[0] is first
+    assert sides.sides(shapes["o.00"])[0] is not first
+    assert sides.key(shapes["q.00"]) != sides.key(shapes["q.01"])
+    own = weighing(toy, "fisher-rows")
+    assert own.sides(shapes["q.00"])[0] is not own.sides(shapes["k.00"])[0]
+
+
+@pytest.mark.parametrize("name", WEIGHTINGS)
+@pytest.mark.parametrize("dead", ["inputs", "gradients"])
+def test_a_dead_layer_has_finite_factors_of_which_the_whole_is_exact(toy, name, dead):
+    for role, reads in READS.items():
+        if dead == "inputs":
+            toy.inputs[reads, 1] = np.zeros((TOKENS, SIDES[role][0]))
+        else:
+            toy.outputs[role, 1] = np.zeros((WINDOWS, TOKENS // WINDOWS, SIDES[role][1]))
+    toy.write()
+    sides = weighing(toy, name)
+    for group in (1, 2):
+        for shape in toy.checkpoint.shapes(group):
+            matrix = toy.matrix(shape.role, shape.layers)
+            found = decompose(torch.from_numpy(matrix), *sides.sides(shape))
+            coefficients, duals = found.coefficients.numpy(), found.duals.numpy()
+            assert np.isfinite(coefficients).all() and np.isfinite(duals).all()
+            np.testing.assert_allclose(matrix @ duals.T @ coefficients, matrix, atol=1e-8)
+            weighs = {
+                "inputs": ("absolute-mean", "fisher-rows", "whitening", "scalar-fisher"),
+                "gradients": ("fisher-rows", "kronecker-fisher", "scalar-fisher"),
+            }
+            if shape.layers == (1,) and name in weighs[dead]:
+                assert not found.energies.any()
+                sigma = np.linalg.svd(matrix, compute_uv=False)
+                rest = matrix - matrix @ duals[:2].T @ coefficients[:2]
+                np.testing.assert_allclose(np.linalg.norm(rest) ** 2, (sigma[2:] ** 2).sum(), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "said"),
+    [
+        ("whitening", "inputs", r"layer 1: the statistic attention, which weighs q, is not finite"),
+        ("absolute-mean", "inputs", r"layer 1: the statistic attention.absolute, which weighs q"),
+        ("fisher-rows", "outputs", r"layer 1: the statistic q.rows, which weighs q"),
+        ("kronecker-fisher", "outputs", r"layer 1: the statistic q.outputs, which weighs q, is not finite; calibrate again in float32"),
+    ],
+)
+def test_statistics_that_are_not_finite_are_named(toy, name, broken, said):
+    getattr(toy, broken)[("attention" if broken == "inputs" else "q"), 1].flat[3] = np.nan
+    toy.write()
+    (shape,) = (shape for shape in toy.checkpoint.shapes(2) if shape.name == "q.00-01")
+    with pytest.raises(NonFiniteError, match=said):
+        weighing(toy, name).sides(shape)
+
+
+def test_output_moments_without_rank_need_damping(toy):
+    toy.outputs["q", 0][:, :, 2] = 0.0
+    toy.write()
+    (shape,) = (shape for shape in toy.checkpoint.shapes(1) if shape.name == "q.00")
+    assert weighing(toy, "kronecker-fisher").sides(shape)[1] is not None
+    with pytest.raises(ValueError, match=r"q\.00: .* larger `damping`"):
+        weighing(toy, "kronecker-fisher", damping=0.0).sides(shape)
+
+
+def test_gradients_are_asked_for_before_anything_is_done(toy):
+    with pytest.raises(ValueError, match="fisher-rows is made of gradients"):
+        Weighing(toy.checkpoint, "fisher-rows", {}, toy.moments)
