@@ -25,13 +25,14 @@ from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate
 from drank.compression.compensation import compensate
 from drank.compression.correction import correct
-from drank.compression.factors import factors_of, refit
+from drank.compression.factors import factors_of
+from drank.compression.refit import refit
 from drank.config import gradient_options
 from drank.methods import METHODS
 from drank.models.checkpoint import load_model
 from drank.models.lowrank import convert
 from drank.models.residency import open_skeleton
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model
 from drank.testbed import MODELS
 

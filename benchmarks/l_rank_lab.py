@@ -22,7 +22,8 @@ from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate
 from drank.compression.compensation import compensate
 from drank.compression.correction import correct
-from drank.compression.factors import factors_of, refit
+from drank.compression.factors import factors_of
+from drank.compression.refit import refit
 from drank.compression.relinearise import relinearise
 from drank.corpora import load, read, write
 from drank.corpora.windows import Tokens, read_tokens, tokenize, write_tokens
@@ -31,7 +32,8 @@ from drank.methods import Method
 from drank.models.checkpoint import load_model, load_tokenizer
 from drank.models.lowrank import convert
 from drank.models.residency import open_skeleton
-from drank.models.sources import Checkpoint, fingerprint
+from drank.models.sources import fingerprint
+from drank.models.weights import Checkpoint
 from drank.spectra.slopes import slopes_of, write_slopes
 from drank.spectra.spectrum import decompose_model
 from drank.steps.files import read_json, replacing, write_json

@@ -28,12 +28,13 @@ from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate, read_similarities
 from drank.compression.compensation import compensate
 from drank.compression.correction import correct
-from drank.compression.factors import factors_of, refit
+from drank.compression.factors import factors_of
+from drank.compression.refit import refit
 from drank.corpora import first_documents, read
 from drank.methods import METHODS, Method
 from drank.models.checkpoint import load_model, load_tokenizer, save
 from drank.models.lowrank import convert
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 from drank.spectra.slopes import slopes_of
 from drank.spectra.spectrum import decompose_model, read_energies, read_summary
 from drank.testbed import MODELS

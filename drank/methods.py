@@ -5,14 +5,11 @@ A configuration names methods of this table, gives them options, or composes its
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from drank.allocation import ALLOCATORS, refusal
-from drank.allocation import CHOICES as ALLOCATION_CHOICES
-from drank.calibration.losses import LABELS
 from drank.spectra.weightings import WEIGHTINGS
 
 SETTINGS = (
@@ -170,98 +167,3 @@ METHODS: dict[str, Method] = {
     ),
 }
 """The published methods with the options of their papers, our own, and the controls."""
-
-CHOICES: dict[str, Collection[str]] = {
-    "weighting": WEIGHTINGS,
-    "labels": LABELS,
-    **ALLOCATION_CHOICES,
-    "refit": ("in-order", "at-once", "compensated"),
-}
-"""What the options that name something may name."""
-
-
-READERS: dict[str, Callable[[Method], bool]] = {
-    "alpha": lambda method: "alpha" in WEIGHTINGS[method.weighting].options,
-    "damping": lambda method: "damping" in WEIGHTINGS[method.weighting].options,
-    "labels": lambda method: method.reads_gradients,
-    "density": lambda method: method.allocator == "effective-rank",
-    "mix": lambda method: method.allocator == "importance-loss",
-    "normalise": lambda method: method.allocator == "optimal",
-    "seed": lambda method: method.allocator == "random",
-    "rebalance": lambda method: method.beta > 0,
-    "refit": lambda method: method.refit_from is not None,
-    "compensation": lambda method: method.refit_from is not None and method.refit == "compensated",
-}
-"""Who reads an option that is not for every method."""
-
-EVERY_KIND = ("q", "k", "v", "o", "gate", "up", "down")
-"""The kinds of projection of a model to which any sensible settings apply."""
-
-
-def near(name: str, known: Collection[str]) -> str:
-    """A hint such as ` (did you mean svd-llm?)`, empty where nothing is near."""
-    close = difflib.get_close_matches(name, known, n=2)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
-
-
-def method_of(label: str, options: Mapping[str, Any]) -> Method:
-    """The method that a configuration's entry describes.
-
-    Raises ValueError naming every unknown name in it, options that nothing would read, and settings that can apply to no model.
-    """
-    base = options.get("base", label)
-    if base not in METHODS:
-        raise ValueError(f"method {base!r} is unknown{near(base, METHODS)}; known: {', '.join(METHODS)}")
-    entry = METHODS[base]
-    changes = {key: value for key, value in options.items() if key != "base"}
-    problems = []
-    if label in METHODS and base != label:
-        problems.append(f"the name is taken by a method of the table; give {base} with other options a name of its own")
-    if label != base and (entry.control or not entry.compresses):
-        problems.append(f"{base} goes by its own name alone, so that tables and reports know it")
-    if changes and not entry.compresses:
-        problems.append(f"the dense model has no options, and these are set: {', '.join(changes)}")
-    if entry.budgeted and changes.get("allocator") == "full":
-        problems.append("allocator full meets no budget; use the method full-rank")
-    for axis, known in CHOICES.items():
-        value = changes.get(axis)
-        if value is not None and value not in known:
-            problems.append(f"{axis} {value!r} is unknown{near(value, known)}; known: {', '.join(known)}")
-    problems += [
-        f"{name} {changes[name]!r} has more than six digits, and spectra are named by six"
-        for name in ("alpha", "damping")
-        if name in changes and float(f"{changes[name]:g}") != changes[name]
-    ]
-    if problems:
-        raise ValueError(f"method {label}: {'; '.join(problems)}")
-    method = replace(entry, **({} if label in METHODS else {"title": label}) | changes)
-    unread = [name for name in changes if name in READERS and not READERS[name](method) and changes[name] != getattr(entry, name)]
-    if unread:
-        raise ValueError(
-            f"method {label}: {', '.join(unread)} would change nothing: allocator {method.allocator}, weighting {method.weighting}, beta "
-            f"{method.beta:g}, refit_from {method.refit_from} and refit {method.refit} do not read it; leave it out, or choose what does"
-        )
-    if "slopes" in method.needs and method.labels != "text":
-        raise ValueError(
-            f"method {label}: allocator {method.allocator} ranks components by the mean gradient, which for {method.labels} labels is "
-            "noise about zero; set labels: text"
-        )
-    if method.relinearises and (reason := _standstill(method)):
-        raise ValueError(f"method {label}: {reason}")
-    if method.compresses and (reason := refusal(method.settings(), EVERY_KIND)):
-        raise ValueError(f"method {label}: {reason}")
-    return method
-
-
-def _standstill(method: Method) -> str | None:
-    """Why steps would be of no use to this method, None where they are."""
-    told = f"steps {method.steps} measures moments and gradients again on the model compressed in part"
-    if not method.budgeted:
-        return f"{told}, and this method meets no budget that could be neared in steps; set steps: 1"
-    if not method.weighs_gradients:
-        known = ", ".join(name for name, weighting in WEIGHTINGS.items() if weighting.gradients)
-        return f"{told}, and weighting {method.weighting} reads no gradients; set steps: 1, or a weighting that does: {known}"
-    if method.needs:
-        read = ", ".join(sorted(method.needs))
-        return f"{told}, and allocator {method.allocator} reads {read} too, which is of the dense model; set steps: 1, or another allocator"
-    return None

@@ -18,7 +18,7 @@ from drank.compression.factors import factors_of
 from drank.evaluation.perplexity import window_losses
 from drank.models.groups import Group
 from drank.models.lowrank import convert
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 from drank.steps.log import progress
 
 if TYPE_CHECKING:

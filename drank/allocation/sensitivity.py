@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drank.calibration.streams import NonFiniteError, Stream, forwards, open_stream, run_block
+from drank.calibration.streams import Stream, forwards, open_stream, run_block
 from drank.models.families import Projection, blocks_of, projections_of
 from drank.models.groups import Shape
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import read_bases, read_summary
+from drank.steps.finite import NonFiniteError
 from drank.steps.log import progress
 
 if TYPE_CHECKING:

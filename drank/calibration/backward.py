@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from drank.calibration.losses import Objective, text_loss
 from drank.calibration.moments import Sums
-from drank.calibration.streams import Arguments, NonFiniteError, apply, finite, forwards, removed, wide
+from drank.calibration.streams import Arguments, apply, forwards, removed, wide
 from drank.models.families import Family, blocks_of
 from drank.models.lowrank import LowRankLinear, matrix_of
+from drank.steps.finite import NonFiniteError, finite
 
 if TYPE_CHECKING:
     import torch

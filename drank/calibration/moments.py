@@ -21,12 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from drank.calibration.layer_files import identity, layers_in, read_layer, write_layer
 from drank.calibration.streams import (
-    NonFiniteError,
     StoredStates,
     Stream,
     arguments_of,
     embedded,
-    finite,
     open_stream,
     removed,
     run_block,
@@ -38,6 +36,7 @@ from drank.calibration.streams import (
 from drank.models.families import Family, family_of
 from drank.models.residency import resident
 from drank.steps.files import resuming, write_json
+from drank.steps.finite import NonFiniteError, finite
 from drank.steps.log import progress
 
 if TYPE_CHECKING:

@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from drank.models.families import blocks_of
 from drank.steps.files import replacing
+from drank.steps.finite import NonFiniteError, finite
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
     from transformers import PreTrainedModel
-
-
-class NonFiniteError(ValueError):
-    """An activation, moment, gradient or loss that is infinite or not a number."""
 
 
 class _BlockReached(Exception):
@@ -172,10 +169,3 @@ def wide(values: Tensor) -> Tensor:
     import torch
 
     return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
-def finite(values: Tensor) -> bool:
-    """Whether all values are finite, by their sum, which is several times faster than looking at each."""
-    import torch
-
-    return bool(values.sum(dtype=torch.promote_types(values.dtype, torch.float32)).isfinite())

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
 from drank.calibration.moments import open_stream
-from drank.calibration.streams import NonFiniteError, apply, finite, removed, wide
-from drank.compression.factors import refit_coefficients
+from drank.calibration.streams import apply, removed, wide
+from drank.compression.refit import refit_coefficients
 from drank.models.families import Family, Projection, blocks_of, family_of
 from drank.models.groups import Group
 from drank.models.lowrank import LowRankLinear, matrix_of
 from drank.models.residency import resident
 from drank.spectra.spectrum import read_bases
+from drank.steps.finite import NonFiniteError, finite
 from drank.steps.log import progress
 
 if TYPE_CHECKING:

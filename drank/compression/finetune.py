@@ -10,8 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from drank.calibration.streams import NonFiniteError
 from drank.models.lowrank import LowRankLinear
+from drank.steps.finite import NonFiniteError
 from drank.steps.log import progress
 
 if TYPE_CHECKING:

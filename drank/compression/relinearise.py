@@ -18,7 +18,7 @@ from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of
 from drank.models.checkpoint import load_model
 from drank.models.lowrank import convert
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model
 from drank.steps.files import replacing
 from drank.steps.log import progress

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from drank.allocation import check_budget
+from drank.config.method_entries import method_of
 from drank.config.resolved import finetune_options, search_options
-from drank.corpora.docstrings import EMBEDDED
+from drank.corpora.embedded import EMBEDDED
 from drank.evaluation.zeroshot import check_tasks
-from drank.methods import Method, method_of, near
+from drank.methods import Method
 from drank.models.families import family_of, kind_of
-from drank.models.sources import Checkpoint, SourceError, directory_of, problems_of
+from drank.models.sources import SourceError, directory_of, problems_of
+from drank.models.weights import Checkpoint
+from drank.steps.spelling import near
 
 
 def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[str]:

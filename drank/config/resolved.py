@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from drank.methods import Method, method_of
+from drank.config.method_entries import method_of
+from drank.methods import Method
 from drank.models.families import family_of, kind_of
-from drank.models.sources import Checkpoint, SourceError, directory_of
+from drank.models.sources import SourceError, directory_of
+from drank.models.weights import Checkpoint
 
 
 def methods_for(config: Mapping[str, Any], model: str) -> dict[str, Method]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 
-from drank.methods import near
+from drank.steps.spelling import near
 
 
 def fill(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from drank.corpora.docstrings import EMBEDDED, Document, package_versions
+from drank.corpora.documents import Document
+from drank.corpora.embedded import EMBEDDED, JOIN
+from drank.corpora.installed import package_versions
 from drank.steps.files import replacing
-from drank.testbed import JOIN
 
 log = logging.getLogger(__name__)
 

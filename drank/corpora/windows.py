@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.corpora import first_documents, load
-from drank.corpora.docstrings import text_hash
+from drank.corpora.documents import text_hash
 from drank.steps.files import replacing
 
 if TYPE_CHECKING:

@@ -21,9 +21,10 @@ from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from drank.allocation.plan import Plan
+from drank.models.description import QUANT_METHOD, CheckpointError, describe, described
 from drank.models.experts import renamings, unfuse
 from drank.models.lowrank import skeleton
-from drank.models.tensors import OBSOLETE, QUANT_METHOD, CheckpointError, describe, described, stored_tensors
+from drank.models.tensors import OBSOLETE, stored_tensors
 from drank.steps.files import replacing
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class DrankConfig(QuantizationConfigMixin):
     """The `quantization_config` of a compressed checkpoint, as transformers passes it around."""
 
     def __init__(self, **description: Any) -> None:
-        """Check the description of the groups that `drank.models.tensors.describe` wrote; raises CheckpointError where it is malformed."""
+        """Check the description of the groups that `describe` wrote; raises CheckpointError where it is malformed."""
         self.__dict__.update(description)
         self.description()
 

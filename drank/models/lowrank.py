@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from drank.allocation.plan import Plan
+from drank.models.description import CheckpointError, describe
 from drank.models.families import family_of, module_path, projections_of
 from drank.models.groups import Group
-from drank.models.tensors import CheckpointError, StoredSize, describe, size_of
+from drank.models.tensors import StoredSize, size_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

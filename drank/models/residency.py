@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drank.calibration.streams import finite
+from drank.models.description import CheckpointError
 from drank.models.experts import unfuse
 from drank.models.families import blocks_of
-from drank.models.sources import Checkpoint
-from drank.models.tensors import CheckpointError
+from drank.models.weights import Checkpoint
+from drank.steps.finite import finite
 
 if TYPE_CHECKING:
     import torch

@@ -8,31 +8,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from drank import __version__
+from drank.models.description import QUANT_METHOD, CheckpointError, described
 from drank.models.families import FAMILIES, module_path
-from drank.models.groups import Group, Shape
+from drank.models.groups import Group
 from drank.steps.files import read_json
-
-QUANT_METHOD = "drank"
-"""The name under which transformers looks up who rebuilds a checkpoint."""
-
-FORMAT = 1
-"""The version of what `describe` writes."""
 
 OBSOLETE = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
 """Masks and frequencies that old checkpoints store; models compute them, and have no parameters that end so."""
 
 _HEAD = "lm_head"
 """What a model for causal language modelling has beside its base model."""
-
-
-class CheckpointError(ValueError):
-    """A model directory that cannot be used: missing, truncated or corrupt files, or tensors that are not what its config says."""
 
 
 @dataclass(frozen=True)
@@ -61,41 +49,6 @@ class StoredSize:
     bytes: int
     ratio_stored: float
     ratio_model: float
-
-
-def describe(groups: Iterable[Group]) -> dict[str, Any]:
-    """The `quantization_config` of config.json: all that is needed to rebuild the modules of a compressed model."""
-    rows = [
-        {
-            "role": group.shape.role,
-            "layers": list(group.shape.layers),
-            "rows": group.shape.rows,
-            "columns": group.shape.columns,
-            "rank": group.rank,
-            "dense": group.dense,
-        }
-        for group in groups
-    ]
-    return {"quant_method": QUANT_METHOD, "format": FORMAT, "drank_version": __version__, "groups": rows}
-
-
-def described(config: Mapping[str, Any]) -> tuple[Group, ...]:
-    """The groups that `describe` wrote; effective ranks are not part of a checkpoint (its plan.json has them) and come back as NaN.
-
-    Raises CheckpointError for another format or a malformed group.
-    """
-    if config.get("format") != FORMAT:
-        raise CheckpointError(
-            f"checkpoint format {config.get('format')!r}, written by drank {config.get('drank_version', 'unknown')}, is not the format "
-            f"{FORMAT} that drank {__version__} reads; install the drank that wrote it, or rerun `compress`"
-        )
-    try:
-        return tuple(
-            Group(Shape(row["role"], tuple(row["layers"]), row["rows"], row["columns"]), math.nan, row["rank"], row["dense"])
-            for row in config["groups"]
-        )
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"the groups in config.json are malformed ({error!r}); rerun `compress`") from error
 
 
 def stored_tensors(directory: str | Path) -> dict[str, StoredTensor]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from drank.calibration.gradients import read_gradients
 from drank.calibration.moments import NonFiniteError, read_moments
 from drank.models.groups import Shape
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 from drank.spectra.decomposition import Left
 from drank.spectra.weightings import TOKENS, WEIGHTINGS
 

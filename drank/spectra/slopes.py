@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drank.calibration.gradients import read_gradients
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import read_bases, read_summary
 from drank.steps.files import replacing
 from drank.steps.log import progress

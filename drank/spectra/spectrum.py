@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from drank.calibration.layer_files import layer_file, read_layer, write_layer
 from drank.calibration.moments import NonFiniteError
 from drank.models.groups import Shape
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 from drank.spectra.decomposition import decompose
 from drank.spectra.sides import Weighing
 from drank.steps.files import read_json, resuming, write_text

@@ -4,6 +4,3 @@ from pathlib import Path
 
 MODELS = Path(__file__).parent / "models"
 """Where the shipped model directories lie, one per key of `drank.testbed.training.SHAPES`."""
-
-JOIN = "\n\n\n"
-"""What stands between documents of the corpus python-docs, in training and in evaluation."""

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from drank.corpora.docstrings import PACKAGES, Document
+from drank.corpora.documents import Document
+from drank.corpora.installed import PACKAGES
 
 CONTEXT = 160
 ANSWER = range(24, 81)

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from drank.corpora.docstrings import Document
+from drank.corpora.documents import Document
 from drank.steps.files import write_text
 from drank.testbed.questions import ANSWER, CONTEXT, Question, continuations, headings, parameters, summaries
 

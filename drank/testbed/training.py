@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from drank.corpora.docstrings import Document
+from drank.corpora.documents import Document
 from drank.steps.files import replacing, write_json, write_text
-from drank.testbed import JOIN
 from drank.testbed.card import card
 from drank.testbed.ngrams import Ids, ngram_loss
+from drank.testbed.tokens import END_OF_TEXT, VOCABULARY, token_stream, train_tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -24,10 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-END_OF_TEXT = "<|endoftext|>"
 
 CONTEXT = 512
-VOCABULARY = 3072
 
 SHAPES: dict[str, dict[str, int]] = {
     "docs-mha": {"num_key_value_heads": 4, "intermediate_size": 512},
@@ -58,35 +54,6 @@ class Schedule:
     def decay(self, step: int) -> float:
         """The share of the peak rate that holds in one step, counted from 0."""
         return min((step + 1) / self.warmup, (self.steps - step) / (self.steps - self.warmup))
-
-
-def train_tokenizer(texts: Iterable[str]) -> Tokenizer:
-    """A byte-level BPE tokenizer of VOCABULARY entries that splits digits and loses no character."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=[END_OF_TEXT],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
-
-
-def token_stream(tokenizer: Tokenizer, texts: list[str]) -> Ids:
-    """The documents as one stream of token ids, JOIN and END_OF_TEXT taking turns between them."""
-    end = [tokenizer.token_to_id(END_OF_TEXT)]
-    join = tokenizer.encode(JOIN).ids
-    pieces = []
-    for index, encoding in enumerate(tokenizer.encode_batch(texts)):
-        pieces += [encoding.ids, end if index % 2 else join]
-    return np.concatenate([np.asarray(piece, dtype=np.int64) for piece in pieces])
 
 
 def _windows(stream: torch.Tensor, schedule: Schedule) -> Iterator[torch.Tensor]:

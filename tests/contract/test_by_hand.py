@@ -10,9 +10,9 @@ import torch
 from drank.allocation import Evidence, allocate
 from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of
-from drank.methods import method_of
+from drank.config.method_entries import method_of
 from drank.models.lowrank import convert
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model, read_energies, read_summary
 
 PATHS = {role: f"self_attn.{role}_proj" for role in "qkvo"} | {role: f"mlp.{role}_proj" for role in ("gate", "up", "down")}

@@ -16,10 +16,11 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from drank.allocation.plan import Plan
 from drank.models.checkpoint import load_model, load_tokenizer, save
+from drank.models.description import CheckpointError
 from drank.models.families import FAMILIES, blocks_of, family_of, module_path, projections_of
 from drank.models.lowrank import LowRankLinear, convert, matrix_of
-from drank.models.sources import Checkpoint
-from drank.models.tensors import CheckpointError, size_of, stored_tensors
+from drank.models.tensors import size_of, stored_tensors
+from drank.models.weights import Checkpoint
 
 pytestmark = pytest.mark.contract
 

@@ -24,8 +24,8 @@ from drank.models.families import family_of, kind_of, projections_of
 from drank.models.groups import Group
 from drank.models.lowrank import LowRankLinear, convert
 from drank.models.residency import open_skeleton
-from drank.models.sources import Checkpoint
 from drank.models.tensors import size_of
+from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model, read_energies, read_summary
 
 RATIO = 0.3

@@ -8,7 +8,7 @@ import torch
 from drank.calibration.gradients import collect, read_gradients
 from drank.calibration.moments import calibrate, read_moments
 from drank.models.checkpoint import load_model, save
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 from drank.spectra.decomposition import decompose
 from drank.spectra.sides import Weighing
 

@@ -20,13 +20,14 @@ from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate, read_similarities
 from drank.compression.compensation import compensate
 from drank.compression.correction import correct
-from drank.compression.factors import factors_of, refit
+from drank.compression.factors import factors_of
+from drank.compression.refit import refit
 from drank.methods import METHODS, Method
 from drank.models.checkpoint import load_model, save
 from drank.models.families import FAMILIES, family_of, kind_of, module_path
 from drank.models.lowrank import LowRankLinear, convert
-from drank.models.sources import Checkpoint
 from drank.models.tensors import size_of
+from drank.models.weights import Checkpoint
 from drank.spectra.slopes import slopes_of
 from drank.spectra.spectrum import decompose_model, read_energies, read_summary
 

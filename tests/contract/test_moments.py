@@ -11,12 +11,12 @@ import torch
 from transformers import PreTrainedModel
 
 from drank.calibration.moments import NonFiniteError, calibrate, open_stream, read_moments, read_similarities, run_block
-from drank.compression.factors import refit
+from drank.compression.refit import refit
 from drank.models.checkpoint import load_model
 from drank.models.families import blocks_of, family_of, kind_of, module_path, projections_of
 from drank.models.lowrank import LowRankLinear, convert
 from drank.models.residency import open_skeleton, resident
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 from drank.steps.files import file_hash
 
 

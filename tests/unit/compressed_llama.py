@@ -16,7 +16,7 @@ from drank.compression.factors import factors_of
 from drank.models.checkpoint import load_model
 from drank.models.groups import Group
 from drank.models.lowrank import convert
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model
 from tests.unit.interrupted import small_llama
 

@@ -11,8 +11,9 @@ from benchmarks.l_rank_prediction import curvature, figure, scores_of
 from benchmarks.l_rank_rows import ABLATION, FIRST, FULL, ROWS
 from benchmarks.l_rank_tables import Found, Line, gap_table
 from drank.calibration.losses import sampled_loss
+from drank.config.method_entries import EVERY_KIND
 from drank.evaluation.perplexity import WindowLosses
-from drank.methods import EVERY_KIND, METHODS
+from drank.methods import METHODS
 from drank.models.families import projections_of
 from drank.models.lowrank import matrix_of
 

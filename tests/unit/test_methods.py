@@ -7,8 +7,10 @@ import re
 import pytest
 
 from drank.allocation import ALLOCATORS
-from drank.methods import METHODS, Method, method_of, near
+from drank.config.method_entries import method_of
+from drank.methods import METHODS, Method
 from drank.spectra.weightings import WEIGHTINGS
+from drank.steps.spelling import near
 
 
 def axes(method: Method) -> tuple:

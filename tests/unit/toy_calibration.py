@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from drank.calibration.layer_files import write_layer
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 
 LAYERS, TOKENS, WINDOWS = 3, 40, 4
 

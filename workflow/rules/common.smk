@@ -4,7 +4,7 @@ from pathlib import Path
 from snakemake.logging import logger
 
 from drank.steps.codehash import code_of, imports_of
-from drank.corpora.docstrings import package_versions
+from drank.corpora.installed import package_versions
 from drank.config import calibration_options, check, finetune_options, gradient_options, methods_for, read_schema
 from drank.config import refusals_for, search_options, with_defaults
 from drank.calibration.losses import LABELS

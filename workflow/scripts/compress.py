@@ -7,13 +7,15 @@ start(snakemake.log[0])
 from drank.allocation.plan import Plan
 from drank.compression.compensation import compensate
 from drank.compression.correction import correct
-from drank.compression.factors import factors_of, refit
+from drank.compression.factors import factors_of
 from drank.compression.finetune import finetune
+from drank.compression.refit import refit
 from drank.corpora.windows import read_tokens
 from drank.models.checkpoint import load_model, load_tokenizer, save
 from drank.models.lowrank import convert
 from drank.models.residency import open_skeleton
-from drank.models.sources import Checkpoint, model_directory
+from drank.models.sources import model_directory
+from drank.models.weights import Checkpoint
 from drank.steps.device import prepare
 
 params, inputs = snakemake.params, snakemake.input

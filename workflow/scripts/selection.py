@@ -8,7 +8,8 @@ from drank.allocation.reading import read_evidence
 from drank.allocation.selection import best_mix, choose_mix
 from drank.corpora.windows import read_tokens
 from drank.models.checkpoint import load_model
-from drank.models.sources import Checkpoint, model_directory
+from drank.models.sources import model_directory
+from drank.models.weights import Checkpoint
 from drank.steps.device import prepare
 from drank.steps.files import write_json
 

@@ -7,7 +7,8 @@ start(snakemake.log[0])
 from drank.allocation.sensitivity import search
 from drank.corpora.windows import read_tokens
 from drank.models.checkpoint import load_model
-from drank.models.sources import Checkpoint, model_directory
+from drank.models.sources import model_directory
+from drank.models.weights import Checkpoint
 from drank.steps.device import prepare
 from drank.steps.files import write_json
 

@@ -4,7 +4,8 @@ from drank.steps.log import start
 
 start(snakemake.log[0])
 
-from drank.models.sources import Checkpoint, model_directory
+from drank.models.sources import model_directory
+from drank.models.weights import Checkpoint
 from drank.spectra.slopes import slopes_of, write_slopes
 from drank.steps.device import prepare
 

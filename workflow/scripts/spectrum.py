@@ -6,7 +6,8 @@ start(snakemake.log[0])
 
 from pathlib import Path
 
-from drank.models.sources import Checkpoint, model_directory
+from drank.models.sources import model_directory
+from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model
 from drank.steps.device import prepare
 from drank.steps.files import read_json

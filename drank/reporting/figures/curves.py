@@ -12,12 +12,12 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from drank.reporting.comparisons import AVERAGE
 from drank.reporting.figures import dots
 from drank.reporting.figures.scales import is_wide, plain_numbers
 from drank.reporting.figures.standing import compressed, crowded
 from drank.reporting.figures.style import DOUBLE, GREY, Look, emphasis, grid, legend_above, level, looks, note, styled
 from drank.reporting.names import is_control, is_dense, method_name, number, unique
-from drank.reporting.summary import AVERAGE
 
 OFF_SCALE = 2.5
 """Values above this multiple of the best one at the largest ratio are printed above the panel; drawn, they would flatten all others."""

@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 
 from drank.allocation.plan import Plan
+from drank.reporting.comparisons import BASELINE
 from drank.reporting.names import method_name, percent
 from drank.reporting.records import Record
 from drank.reporting.report.checks import checks
 from drank.reporting.report.measured import facts, runs, samples, sizes
 from drank.reporting.report.verdict import Contest, accuracy_lines, contests, headline
-from drank.reporting.summary import BASELINE
 from drank.reporting.tables import Table
 from drank.reporting.tables.numbers import Numbers, per_model
 

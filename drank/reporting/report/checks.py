@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from drank.methods import METHODS
+from drank.reporting.comparisons import AVERAGE, BASELINE
 from drank.reporting.names import method_name, percent
 from drank.reporting.report.verdict import FOCUS
-from drank.reporting.summary import AVERAGE, BASELINE
 from drank.reporting.tables.numbers import SIZE, Entry, Numbers
 
 ROUNDING = 1e-3

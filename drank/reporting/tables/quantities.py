@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from drank.reporting.comparisons import AVERAGE, BASELINE, DENSE
 from drank.reporting.names import method_name, number
-from drank.reporting.summary import AVERAGE, BASELINE, DENSE
 from drank.reporting.tables.build import Quantity, build
 from drank.reporting.tables.layout import Cell, Column, Table
 from drank.reporting.tables.numbers import SIZE, Numbers, Value

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 from drank.allocation import Evidence, allocate, selection
 from drank.allocation.selection import best_mix, choose_mix
 from drank.models.lowrank import convert
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 
 SETTINGS = {"allocator": "importance-loss", "floor": 0.3}
 MIXES = ["0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "1"]

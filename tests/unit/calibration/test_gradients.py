@@ -10,9 +10,9 @@ import torch
 
 from drank.calibration.gradients import collect, read_gradients
 from drank.calibration.losses import divergence
-from drank.calibration.streams import NonFiniteError
 from drank.compression.correction import leaving_states
 from drank.steps.files import file_hash, read_json
+from drank.steps.finite import NonFiniteError
 from tests.unit.interrupted import LAYERS, Killed, kill_after, small_llama, windows
 
 PLACES = ((0, "q", "self_attn.q_proj"), (1, "up", "mlp.up_proj"), (2, "down", "mlp.down_proj"))

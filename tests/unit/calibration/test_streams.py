@@ -8,19 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from drank.calibration.streams import (
-    Arguments,
-    NonFiniteError,
-    StoredStates,
-    Stream,
-    apply,
-    arguments_of,
-    embedded,
-    finite,
-    forwards,
-    run_block,
-    store_states,
-)
+from drank.calibration.streams import Arguments, StoredStates, Stream, apply, arguments_of, embedded, forwards, run_block, store_states
+from drank.steps.finite import NonFiniteError, finite
 from tests.unit.interrupted import LAYERS, small_llama, windows
 
 

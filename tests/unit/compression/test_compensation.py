@@ -12,14 +12,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drank.calibration.streams import NonFiniteError
 from drank.compression.compensation import RIDGE, PairedSums, compensate, target_of
-from drank.compression.factors import refit, refit_coefficients
+from drank.compression.refit import refit, refit_coefficients
 from drank.models.families import blocks_of, projections_of
 from drank.models.lowrank import LowRankLinear, matrix_of
 from drank.models.residency import open_skeleton
 from drank.spectra.sides import Weighing
 from drank.spectra.spectrum import read_bases
+from drank.steps.finite import NonFiniteError
 from tests.unit.compressed_llama import SIDE, measured
 
 

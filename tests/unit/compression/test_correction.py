@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 import drank.compression.correction
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate
-from drank.calibration.streams import NonFiniteError
 from drank.compression.correction import (
     DOUBLINGS,
     FIRST,
@@ -29,6 +28,7 @@ from drank.compression.correction import (
 from drank.models.families import projections_of
 from drank.models.lowrank import LowRankLinear, matrix_of
 from drank.models.residency import open_skeleton
+from drank.steps.finite import NonFiniteError
 from tests.unit.compressed_llama import SIDE, measured
 
 

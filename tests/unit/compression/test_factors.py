@@ -13,10 +13,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from drank.allocation.plan import Plan
 from drank.calibration.moments import calibrate
-from drank.compression.factors import factors_of, refit, refit_coefficients
+from drank.compression.factors import factors_of
+from drank.compression.refit import refit, refit_coefficients
 from drank.models.groups import Group, Shape
 from drank.models.lowrank import LowRankLinear, convert
-from drank.models.sources import Checkpoint
+from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model, read_bases
 from tests.unit.toy_calibration import calibrated
 

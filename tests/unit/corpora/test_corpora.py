@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from drank import corpora
 from drank.corpora import first_documents, join_string, load, read, write
-from drank.corpora.docstrings import Document
+from drank.corpora.documents import Document
 
 
 def texts(documents: list[Document], split: str) -> list[str]:

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from drank.corpora import write
-from drank.corpora.docstrings import Document
+from drank.corpora.documents import Document
 from drank.corpora.windows import Tokens, TooShortError, read_tokens, tokenize, write_tokens
 
 

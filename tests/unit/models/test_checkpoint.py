@@ -18,9 +18,9 @@ from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING, AUTO_
 from drank.allocation.plan import Plan
 from drank.models import checkpoint
 from drank.models.checkpoint import DrankConfig, load_model, load_tokenizer, locate, save
+from drank.models.description import CheckpointError, describe
 from drank.models.groups import Group, Shape
 from drank.models.lowrank import convert
-from drank.models.tensors import CheckpointError, describe
 
 ROOT = Path(__file__).parents[3]
 PLAN = Plan("tiny", "test", 0.2, {}, (Group(Shape("q", (0, 1), 8, 8), 3.0, 3),))
@@ -142,7 +142,7 @@ def test_hub_models_come_from_the_local_cache(tmp_path):
     (repository / "refs" / "v1").write_text(commit)
     code = f"""
 from drank.models.checkpoint import load_model, locate
-from drank.models.tensors import CheckpointError
+from drank.models.description import CheckpointError
 for revision in (None, "main", "v1", {commit!r}):
     assert load_model("someone/tiny", revision=revision).config.quantization_config["groups"]
 for source, revision in (("someone/tiny", "v2"), ("someone/else", None), ("results/models/nothing/at/all", None)):

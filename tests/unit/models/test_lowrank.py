@@ -14,11 +14,11 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from transformers.pytorch_utils import Conv1D
 
 from drank.allocation.plan import Plan
+from drank.models.description import CheckpointError
 from drank.models.experts import unfuse
 from drank.models.families import UnknownFamilyError
 from drank.models.groups import Group, Shape
 from drank.models.lowrank import LowRankLinear, convert, matrix_of, skeleton
-from drank.models.tensors import CheckpointError
 
 
 def llama() -> LlamaForCausalLM:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from drank.models.description import CheckpointError
 from drank.models.residency import open_skeleton, resident
-from drank.models.tensors import CheckpointError
 from tests.unit.interrupted import small_llama
 
 

@@ -14,8 +14,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from drank.models import sources
 from drank.models.families import FAMILIES
 from drank.models.groups import Shape
-from drank.models.sources import Checkpoint, SourceError, describe_source, directory_of, fingerprint, local_files_of, problems_of
+from drank.models.sources import SourceError, describe_source, directory_of, fingerprint, local_files_of, problems_of
 from drank.models.tensors import stored_tensors
+from drank.models.weights import Checkpoint
 
 LLAMA = {"vocab_size": 30, "hidden_size": 16, "intermediate_size": 40, "num_hidden_layers": 5, "num_attention_heads": 4}
 LLAMA |= {"num_key_value_heads": 2, "max_position_embeddings": 64}

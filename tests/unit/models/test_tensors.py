@@ -14,18 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
+from drank.models.description import CheckpointError, describe, described
 from drank.models.groups import Group, Shape
-from drank.models.tensors import (
-    CheckpointError,
-    StoredSize,
-    StoredTensor,
-    describe,
-    described,
-    module_name,
-    size_of,
-    stored_name,
-    stored_tensors,
-)
+from drank.models.tensors import StoredSize, StoredTensor, module_name, size_of, stored_name, stored_tensors
 
 GROUPS = (Group(Shape("q", (0, 1), 8, 4), 2.5, 3), Group(Shape("down", (1,), 6, 8), 2.0, 6, dense=True))
 

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drank.corpora.docstrings import Document
+from drank.corpora.documents import Document
 from drank.testbed import questions, tasks
 from drank.testbed.questions import ANSWER, CONTEXT, SECTIONS
 from drank.testbed.tasks import ITEMS, LENGTH_RATIO, TASKS, build, write_task, yaml_for

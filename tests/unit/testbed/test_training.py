@@ -10,10 +10,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from drank.corpora.docstrings import Document
-from drank.testbed import JOIN, training
+from drank.corpora.documents import Document
+from drank.corpora.embedded import JOIN
+from drank.testbed import tokens, training
 from drank.testbed.card import card
-from drank.testbed.training import END_OF_TEXT, SHAPES, Schedule, build, mean_loss, token_stream, train_model, train_tokenizer
+from drank.testbed.tokens import END_OF_TEXT, token_stream, train_tokenizer
+from drank.testbed.training import SHAPES, Schedule, build, mean_loss, train_model
 
 SENTENCES = ["Return the mean of 12 values, or raise ValueError.", "A list of names.\n\n    >>> names(3)", "Ünïcode äs it stands: 你好\t!"]
 
@@ -22,7 +24,8 @@ SENTENCES = ["Return the mean of 12 values, or raise ValueError.", "A list of na
 def toy(monkeypatch):
     """Windows of 16 tokens, 300 entries, a model of two layers."""
     monkeypatch.setattr(training, "CONTEXT", 16)
-    monkeypatch.setattr(training, "VOCABULARY", 300)
+    for module in (training, tokens):
+        monkeypatch.setattr(module, "VOCABULARY", 300)
     shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 16}
     monkeypatch.setattr(training, "COMMON_SHAPE", shape)
     monkeypatch.setattr(training, "SHAPES", {"toy": {"num_key_value_heads": 2, "intermediate_size": 24}})

@@ -5,8 +5,11 @@ import sys
 
 import pytest
 
-from drank.corpora import docstrings
-from drank.corpora.docstrings import Document, package_versions, python_code, python_docs, python_reference, split_of, text_hash
+from drank.corpora import embedded, installed
+from drank.corpora.docstrings import split_of
+from drank.corpora.documents import Document, text_hash
+from drank.corpora.embedded import python_code, python_docs, python_reference
+from drank.corpora.installed import package_versions
 
 LONG = "Say something long enough to be prose and not a mere label"
 
@@ -28,8 +31,8 @@ def tree(tmp_path, monkeypatch):
     for name, source in SOURCES.items():
         (tmp_path / f"{name}.py").write_text(source)
     files = [(f"pack.{name}", tmp_path / f"{name}.py") for name in sorted(SOURCES)]
-    monkeypatch.setattr(docstrings, "_all_modules", lambda: iter(files))
-    monkeypatch.setattr(docstrings, "package_versions", dict)
+    monkeypatch.setattr(embedded, "all_modules", lambda: iter(files))
+    monkeypatch.setattr(embedded, "package_versions", dict)
     return tmp_path
 
 
@@ -60,7 +63,7 @@ def test_no_docstring_stands_twice_nor_in_two_splits(tree):
 def test_the_order_does_not_depend_on_that_of_the_files(tree, monkeypatch):
     forward = python_docs()
     files = [(f"pack.{name}", tree / f"{name}.py") for name in sorted(set(SOURCES) - {"zeta"}, reverse=True)]
-    monkeypatch.setattr(docstrings, "_all_modules", lambda: iter(files))
+    monkeypatch.setattr(embedded, "all_modules", lambda: iter(files))
     assert python_docs() == forward
 
 
@@ -73,7 +76,7 @@ def test_splits_have_their_shares():
 
 
 def test_python_code_holds_the_code_and_no_docstring(tree, monkeypatch):
-    monkeypatch.setattr(docstrings, "_library_folder", lambda: tree)
+    monkeypatch.setattr(embedded, "library_folder", lambda: tree)
     documents = python_code()
     assert {document.name for document in documents} == {"alpha", "beta", "gamma", "zeta"}
     assert {document.split for document in documents} == {"test"}
@@ -92,19 +95,19 @@ def test_python_reference_is_one_document_per_topic():
 
 
 def test_the_standard_library_is_listed_without_its_tests():
-    listed = dict(docstrings._modules(docstrings._library_folder(), ""))
+    listed = dict(installed.modules(installed.library_folder(), ""))
     assert {"json", "json.decoder", "argparse"} <= listed.keys()
     assert not any({"test", "site-packages", "idlelib"} & set(name.split(".")) for name in listed)
     assert ast.get_docstring(ast.parse(listed["json"].read_text()))
 
 
 def test_missing_packages_are_all_named(monkeypatch):
-    monkeypatch.setattr(docstrings, "PACKAGES", {"nope": "no-such-package", "numpy": "numpy", "neither": "nor-this-one"})
+    monkeypatch.setattr(installed, "PACKAGES", {"nope": "no-such-package", "numpy": "numpy", "neither": "nor-this-one"})
     with pytest.raises(ModuleNotFoundError, match=r"no-such-package, nor-this-one; install the lock file"):
         package_versions()
 
 
 def test_versions_name_python_and_every_package():
     versions = package_versions()
-    assert set(versions) == {"python", *docstrings.PACKAGES.values()}
+    assert set(versions) == {"python", *installed.PACKAGES.values()}
     assert versions["python"] == ".".join(map(str, sys.version_info[:3]))

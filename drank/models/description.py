@@ -1,0 +1,56 @@
+"""How config.json describes the low-rank modules of a compressed model, so that they can be rebuilt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from drank import __version__
+from drank.models.groups import Group, Shape
+
+QUANT_METHOD = "drank"
+"""The name under which transformers looks up who rebuilds a checkpoint."""
+
+
+FORMAT = 1
+"""The version of what `describe` writes."""
+
+
+class CheckpointError(ValueError):
+    """A model directory that cannot be used: missing, truncated or corrupt files, or tensors that are not what its config says."""
+
+
+def describe(groups: Iterable[Group]) -> dict[str, Any]:
+    """The `quantization_config` of config.json: all that is needed to rebuild the modules of a compressed model."""
+    rows = [
+        {
+            "role": group.shape.role,
+            "layers": list(group.shape.layers),
+            "rows": group.shape.rows,
+            "columns": group.shape.columns,
+            "rank": group.rank,
+            "dense": group.dense,
+        }
+        for group in groups
+    ]
+    return {"quant_method": QUANT_METHOD, "format": FORMAT, "drank_version": __version__, "groups": rows}
+
+
+def described(config: Mapping[str, Any]) -> tuple[Group, ...]:
+    """The groups that `describe` wrote; effective ranks are not part of a checkpoint (its plan.json has them) and come back as NaN.
+
+    Raises CheckpointError for another format or a malformed group.
+    """
+    if config.get("format") != FORMAT:
+        raise CheckpointError(
+            f"checkpoint format {config.get('format')!r}, written by drank {config.get('drank_version', 'unknown')}, is not the format "
+            f"{FORMAT} that drank {__version__} reads; install the drank that wrote it, or rerun `compress`"
+        )
+    try:
+        return tuple(
+            Group(Shape(row["role"], tuple(row["layers"]), row["rows"], row["columns"]), math.nan, row["rank"], row["dense"])
+            for row in config["groups"]
+        )
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"the groups in config.json are malformed ({error!r}); rerun `compress`") from error
