@@ -20,10 +20,10 @@ from benchmarks.l_rank_lab import Job, Lab, Losses, Settings, Source, say
 from benchmarks.l_rank_prediction import RATIOS, figure, predictions
 from benchmarks.l_rank_rows import ABLATION, FIRST, FULL, OVER_CORPORA, OVER_WINDOWS, ROWS
 from benchmarks.l_rank_tables import Block, Found, Line, gap_table
+from drank.evaluation.bootstrap import LEVEL
 from drank.models.families import kind_of
 from drank.models.sources import problems_of
 from drank.reporting.figures.style import save
-from drank.reporting.intervals import LEVEL
 from drank.reporting.names import percent
 from drank.reporting.tables import Table, write
 from drank.steps.device import prepare

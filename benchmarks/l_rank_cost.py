@@ -69,7 +69,7 @@ def run(part: str, source: Path, folder: Path, count: int) -> dict[str, float]:
         spectra = folder / f"{label}-spectra"
         model = load_model(source, "float32")
         plan = allocate(read_evidence(spectra), RATIO, METHODS[label].settings(), model=source.name, method=label)
-        convert(model, plan, factors_of(checkpoint, plan, spectra))
+        convert(model, plan.groups, factors_of(checkpoint, plan, spectra))
         started = time.perf_counter()
         if part == "refit":
             refit(model, checkpoint, windows)

@@ -240,7 +240,7 @@ class Calibration:
         with TemporaryDirectory(prefix=".steps-", dir=lab.folder) as work:
             spectra = self._relinearised(method, ratio, Path(work) / "spectra") if method.relinearises else self.spectra(method)
             plan, model = self.plan(method, ratio, spectra), lab.model()
-            convert(model, plan, factors_of(lab.checkpoint, plan, spectra))
+            convert(model, plan.groups, factors_of(lab.checkpoint, plan, spectra))
             if method.compensates(ratio):
                 compensate(model, lab.skeleton(), plan, spectra, self.windows, lab.batch, method.compensation)
             elif method.refits(ratio):

@@ -124,7 +124,7 @@ def _predict(lab: Lab, calibration: Calibration, method: Method, paths: Mapping[
     def measure(ratio: float, plan: Plan) -> None:
         ranks = {group.shape.name: group.rank for group in plan.groups if not group.dense}
         model = lab.model()
-        convert(model, plan, factors_of(lab.checkpoint, plan, spectra))
+        convert(model, plan.groups, factors_of(lab.checkpoint, plan, spectra))
         losses = lab.losses(model)
         after = window_losses(model, list(windows), "the calibration text", lab.batch)
         found = curvature(scores, energies, ranks, windows.shape[1] - 1)

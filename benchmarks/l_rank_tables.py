@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from benchmarks.l_rank_lab import Job, Losses
-from drank.reporting.intervals import Interval, paired_difference
+from drank.evaluation.bootstrap import Interval
+from drank.reporting.intervals import paired_difference
 from drank.reporting.names import number
 from drank.reporting.tables import Table
 from drank.reporting.tables.layout import Cell, Column

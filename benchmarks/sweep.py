@@ -129,7 +129,7 @@ class Sweep:
                 plan = allocate(evidence, ratio, settings, model="benchmark", method=label)
             with self.timed("compress"):
                 model = self.model()
-                convert(model, plan, factors_of(self.checkpoint, plan, spectra))
+                convert(model, plan.groups, factors_of(self.checkpoint, plan, spectra))
             if method.refits(ratio):
                 with self.timed("refit"):
                     if method.refit == "compensated":
@@ -140,7 +140,7 @@ class Sweep:
                 with self.timed("correct"):
                     correct(model, self.model(), self.windows, method.corrections)
             with self.timed("compress"):
-                save(model, None, plan, self.folder / "model")
+                save(model, None, plan.groups, self.folder / "model")
 
 
 def run(source: Path, labels: list[str], ratios: tuple[float, ...]) -> dict[str, float]:

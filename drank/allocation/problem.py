@@ -134,11 +134,20 @@ def _too_small(problem: Problem) -> list[str]:
     return [f"{problem.label}: {problem.budget} parameters, rank 1 costs {least} (highest ratio {highest:.4f})"]
 
 
+def _remedy(problem: Problem) -> str:
+    total = sum(shape.dense_parameters for shape in problem.shapes)
+    below = [shape.name for shape in problem.shapes if problem.budget * shape.break_even < total]
+    if not below:
+        return "a floor of 1 always fits"
+    named = ", ".join(below[:3]) + (" and more" if len(below) > 3 else "")
+    return f"lower it: the uniform rank of {named} is below 1, and none gets less than 1"
+
+
 def _bound_faults(problem: Problem, options: Options) -> list[str]:
     faults = []
     least = problem.spent(problem.low)
     if least > problem.budget:
-        faults.append(f"{problem.label}: {problem.budget} parameters, floor {options.floor:g} costs {least} (a floor of 1 always fits)")
+        faults.append(f"{problem.label}: {problem.budget} parameters, floor {options.floor:g} costs {least} ({_remedy(problem)})")
     most = problem.spent([problem.allowed(i, rank) for i, rank in enumerate(problem.high)])
     if options.cap is not None and problem.budget - most >= min(shape.cost for shape in problem.shapes):
         faults.append(f"{problem.label}: {problem.budget} parameters, cap {options.cap:g} spends at most {most} (a cap of 1 spends all)")

@@ -63,7 +63,7 @@ def relinearise(
         for step in progress(range(1, steps), "re-linearising, step"):
             model = load_model(directory, dtype, device)
             plan = allocate(read_evidence(latest), ratio * step / steps, settings, model=str(directory), method=method)
-            convert(model, plan, factors_of(checkpoint, plan, latest))
+            convert(model, plan.groups, factors_of(checkpoint, plan, latest))
             at = work / str(step)
             calibrate(model, moments_windows, at / "moments", {}, batch)
             collect(model, windows, at / "gradients", {}, batch, labels=labels, seed=seed + step)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from drank.calibration.moments import NonFiniteError
-from drank.reporting.intervals import perplexity_interval
+from drank.evaluation.bootstrap import perplexity_interval
 from drank.steps.log import progress
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ groups, and `AutoModelForCausalLM.from_pretrained` lets `DrankQuantizer` put the
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,9 @@ from transformers.quantizers.auto import (
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from drank.allocation.plan import Plan
 from drank.models.description import QUANT_METHOD, CheckpointError, describe, described
 from drank.models.experts import renamings, unfuse
+from drank.models.groups import Group
 from drank.models.lowrank import skeleton
 from drank.models.tensors import OBSOLETE, stored_tensors
 from drank.steps.files import replacing
@@ -92,25 +93,27 @@ register()
 def save(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase | None,
-    plan: Plan | None,
+    groups: Sequence[Group] | None,
     directory: str | Path,
     max_shard_size: int | str = "5GB",
+    documents: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a model that `convert` made by `plan`, or a dense one (plan None), as a Hugging Face directory: whole or not at all.
+    """Write a model that `convert` made of `groups`, or a dense one (None), as a Hugging Face directory: whole or not at all.
 
-    plan.json is stored inside. Raises ValueError where the modules of the model were not made by this plan.
+    `documents` are texts by file name, stored beside the weights. Raises ValueError where the modules of the model are not those of the
+    groups.
     """
     found = getattr(model.config, "quantization_config", None)
-    if found != (None if plan is None else describe(plan.groups)):
-        made = "not converted" if found is None else "converted by another plan"
-        given = "none" if plan is None else f"{plan.method} at ratio {plan.ratio}"
-        raise ValueError(f"cannot save to {directory}: the model was {made}, the plan to store is {given}; give convert and save one plan")
+    if found != (None if groups is None else describe(groups)):
+        made = "not converted" if found is None else "converted to other groups"
+        given = "none" if groups is None else f"{len(groups)}"
+        raise ValueError(f"cannot save to {directory}: the model was {made}, the groups given are {given}; give convert and save the same")
     with replacing(directory) as temporary:
         model.save_pretrained(temporary, max_shard_size=max_shard_size)
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)
-        if plan is not None:
-            (temporary / "plan.json").write_text(plan.to_json(), "utf-8")
+        for name, text in (documents or {}).items():
+            (temporary / name).write_text(text, "utf-8")
         # safetensors are written with mode 0600 whatever the umask; config.json has the mode that this user gives to files
         mode = (temporary / "config.json").stat().st_mode
         for file in temporary.rglob("*.safetensors"):

@@ -13,16 +13,13 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from drank.allocation.plan import Plan
 from drank.models.description import CheckpointError, describe
 from drank.models.families import family_of, module_path, projections_of
 from drank.models.groups import Group
-from drank.models.tensors import StoredSize, size_of
+from drank.models.guard import guard
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-__all__ = ["CheckpointError", "LowRankLinear", "StoredSize", "convert", "matrix_of", "size_of", "skeleton"]
 
 
 def matrix_of(dense: nn.Module) -> Tensor:
@@ -54,9 +51,7 @@ class LowRankLinear(nn.Module):
         if owner is None:
             self.basis = nn.Linear(self.in_features, rank, bias=False, device="meta", dtype=dtype)
         self.coefficients = nn.Linear(rank, self.out_features, bias=dense.bias is not None, device="meta", dtype=dtype)
-        # Stored under the name of the dense weight with a shape that no dense weight has. A process that has not imported drank builds
-        # the dense module and fails on this tensor; without it, transformers would only warn and run with random weights.
-        self.register_buffer("weight", torch.empty(0, device="meta", dtype=dtype))
+        self.register_buffer("weight", guard(dtype, "meta"))
         self.train(dense.training)
 
     def __getattr__(self, name: str) -> Any:
@@ -82,7 +77,7 @@ class LowRankLinear(nn.Module):
             self.basis.weight = _parameter(basis.T, dtype, device)
         self.coefficients.weight = _parameter(coefficients.T, dtype, device)
         self.coefficients.bias = dense.bias
-        self.weight = torch.empty(0, dtype=dtype, device=device)
+        self.weight = guard(dtype, device)
 
     def forward(self, x: Tensor) -> Tensor:
         """`x B C + bias`: (…, d1) to (…, d2)."""
@@ -95,20 +90,20 @@ class LowRankLinear(nn.Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, rank={self.rank}{borrowed}"
 
 
-def convert(model: PreTrainedModel, plan: Plan, factors: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+def convert(model: PreTrainedModel, groups: Sequence[Group], factors: Mapping[str, tuple[Tensor, Tensor]]) -> None:
     """Replace the projections of a dense model, in place, by the factors (B, C) of each group; groups marked dense stay as they are.
 
-    B and C have the plan's rank already. Raises ValueError that names every projection, group and factor that does not fit, before
+    B and C have the rank of their group already. Raises ValueError that names every projection, group and factor that does not fit, before
     anything is changed.
     """
-    if problems := [*_misfits(model, plan.groups), *_bad_factors(plan.groups, factors)]:
-        raise ValueError("this plan and these factors do not fit the model:\n  " + "\n  ".join(problems))
-    for group, replaced in _replace(model, plan.groups):
+    if problems := [*_misfits(model, groups), *_bad_factors(groups, factors)]:
+        raise ValueError("these groups and factors do not fit the model:\n  " + "\n  ".join(problems))
+    for group, replaced in _replace(model, groups):
         basis, coefficients = factors[group.shape.name]
         blocks = torch.split(coefficients, group.shape.columns, dim=1)
         for (dense, module), block in zip(replaced, blocks, strict=True):
             module.fill(basis, block, dense)
-    model.config.quantization_config = describe(plan.groups)
+    model.config.quantization_config = describe(groups)
 
 
 def skeleton(model: PreTrainedModel, groups: Sequence[Group]) -> None:
@@ -167,13 +162,13 @@ def _misfits(model: PreTrainedModel, groups: Sequence[Group]) -> Iterator[str]:
             if not isinstance(module, nn.Linear | Conv1D):
                 yield f"{shape.name}: {path} is a {type(module).__name__}; only dense nn.Linear and Conv1D projections can be compressed"
             elif (sides := tuple(matrix_of(module).shape)) != (shape.rows, shape.columns):
-                yield f"{shape.name}: {path} is {sides[0]} × {sides[1]}, the plan says {shape.rows} × {shape.columns}"
+                yield f"{shape.name}: {path} is {sides[0]} × {sides[1]}, the group says {shape.rows} × {shape.columns}"
 
 
 def _bad_factors(groups: Sequence[Group], factors: Mapping[str, tuple[Tensor, Tensor]]) -> Iterator[str]:
     """What keeps the factors from being those of the groups, a line each."""
     expected = {group.shape.name: group for group in groups if not group.dense}
-    yield from (f"{name}: factors for a group that the plan does not factorise" for name in factors if name not in expected)
+    yield from (f"{name}: factors for a group that is not factorised" for name in factors if name not in expected)
     for name, group in expected.items():
         if name not in factors:
             yield f"{name}: no factors"
@@ -181,6 +176,6 @@ def _bad_factors(groups: Sequence[Group], factors: Mapping[str, tuple[Tensor, Te
         shapes = {"basis": (group.shape.rows, group.rank), "coefficients": (group.rank, group.shape.width)}
         for (kind, shape), tensor in zip(shapes.items(), factors[name], strict=True):
             if tuple(tensor.shape) != shape:
-                yield f"{name}: {kind} of shape {tuple(tensor.shape)}, the plan needs {shape}"
+                yield f"{name}: {kind} of shape {tuple(tensor.shape)}, its group needs {shape}"
             elif not torch.isfinite(tensor).all():
                 yield f"{name}: {kind} with values that are not finite"

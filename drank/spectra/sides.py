@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Weighing:
+class Sides:
     """A weighting, its options and the directories of the statistics that it reads, for one model."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Weighing:
         """What groups with the same left factor have in common: the name and the layers of the statistic that it is made of."""
         return self._name(self.weighting.left_of or "", shape), shape.layers
 
-    def sides(self, shape: Shape) -> tuple[Left, list[Tensor] | None]:
+    def of(self, shape: Shape) -> tuple[Left, list[Tensor] | None]:
         """The left factor and the blocks of the right one, lower triangular, None for the identity.
 
         A left factor is kept until one of another key is asked for. Where all gradients at a group's outputs are zero the left factor is

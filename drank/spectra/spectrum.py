@@ -13,7 +13,7 @@ from drank.calibration.moments import NonFiniteError
 from drank.models.groups import Shape
 from drank.models.weights import Checkpoint
 from drank.spectra.decomposition import decompose
-from drank.spectra.sides import Weighing
+from drank.spectra.sides import Sides
 from drank.steps.files import read_json, resuming, write_text
 from drank.steps.log import progress
 
@@ -53,31 +53,31 @@ def decompose_model(
     The summary holds `facts`, and the shape, effective rank and total energy of each group.
 
     A run that was interrupted goes on at the first layer it had reached where the arguments, and `key` (whatever else decides the result:
-    code, device), are the same. Raises NonFiniteError naming the layer where a statistic or a weight is not finite, and what `Weighing`
+    code, device), are the same. Raises NonFiniteError naming the layer where a statistic or a weight is not finite, and what `Sides`
     raises.
     """
-    weighing = Weighing(checkpoint, weighting, options or {}, moments, gradients, device)
+    sides = Sides(checkpoint, weighting, options or {}, moments, gradients, device)
     shapes = checkpoint.shapes(group)
     same = {"facts": facts, "key": key, "model": str(checkpoint.directory), "group": group}
-    with resuming(directory, {**same, "weighting": weighting, "options": weighing.options}) as partial:
+    with resuming(directory, {**same, "weighting": weighting, "options": sides.options}) as partial:
         for layer in progress(sorted({shape.layers[0] for shape in shapes}), "spectra, layer"):
             if not layer_file(partial, layer).exists():
-                members = sorted((shape for shape in shapes if shape.layers[0] == layer), key=weighing.key)
-                write_layer(partial, layer, {name: t for shape in members for name, t in _spectrum(checkpoint, shape, weighing).items()})
+                members = sorted((shape for shape in shapes if shape.layers[0] == layer), key=sides.key)
+                write_layer(partial, layer, {name: t for shape in members for name, t in _spectrum(checkpoint, shape, sides).items()})
         _write_summary(partial, shapes, facts)
 
 
-def _spectrum(checkpoint: Checkpoint, shape: Shape, weighing: Weighing) -> dict[str, Tensor]:
+def _spectrum(checkpoint: Checkpoint, shape: Shape, sides: Sides) -> dict[str, Tensor]:
     """What the file of a layer holds of one group."""
     import torch
 
-    matrix = checkpoint.group_matrix(shape).to(weighing.device)
+    matrix = checkpoint.group_matrix(shape).to(sides.device)
     if not matrix.isfinite().all():
         raise NonFiniteError(f"{shape.name}: the weights are not finite; fetch the model again")
-    left, right = weighing.sides(shape)
+    left, right = sides.of(shape)
     found = decompose(matrix, left, right)
     tensors = {"energies": found.energies, "coefficients": found.coefficients.to(torch.float32)}
-    if weighing.weighting.right_of is not None:
+    if sides.weighting.right_of is not None:
         tensors["duals"] = found.duals.to(torch.float32)
     return {f"{shape.name}.{part}": tensor.cpu() for part, tensor in tensors.items()}
 

@@ -7,7 +7,6 @@ reading. The questions of a set stand in four documents of one package, and thei
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections import Counter
@@ -19,6 +18,7 @@ from typing import Any
 
 from drank.corpora.documents import Document
 from drank.steps.files import write_text
+from drank.steps.spelling import near
 from drank.testbed.questions import ANSWER, CONTEXT, Question, continuations, headings, parameters, summaries
 
 CHOICES = 4
@@ -114,9 +114,7 @@ def build(name: str, documents: list[Document]) -> list[dict[str, Any]]:
     Depends on nothing but the test documents, not even on their order. Raises ValueError for an unknown name or too little text.
     """
     if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, n=3, cutoff=0.4)
-        hint = f"; near: {', '.join(near)}" if near else ""
-        raise ValueError(f"{name!r} is not an embedded task{hint}; known: {', '.join(TASKS)}")
+        raise ValueError(f"{name!r} is not an embedded task{near(name, TASKS)}; known: {', '.join(TASKS)}")
     sets = list(islice(_sets(TASKS[name], _pool(TASKS[name], documents)), ITEMS // CHOICES))
     if len(sets) * CHOICES < FEWEST_ITEMS:
         raise ValueError(

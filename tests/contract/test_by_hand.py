@@ -99,7 +99,7 @@ def compress_by_drank(model, windows, n: int, theta: float, beta: float, folder)
     decompose_model(checkpoint, folder / "spectra", moments=folder / "moments", group=method.group, facts={"model": "toy"})
     evidence = Evidence(tuple(read_summary(folder / "spectra")[0]), read_energies(folder / "spectra"))
     plan = allocate(evidence, theta, method.settings(), model="toy", method="d-rank")
-    convert(model, plan, factors_of(checkpoint, plan, folder / "spectra"))
+    convert(model, plan.groups, factors_of(checkpoint, plan, folder / "spectra"))
     return plan
 
 

@@ -40,7 +40,7 @@ def compress(tiny_model, tiny_plan, svd_factors) -> Compress:
     def build(family: str, *, group: int = 2, keep: float | None = 0.6, dense=(), **options):
         model = tiny_model(family, **options)
         plan = tiny_plan(model, group=group, keep=keep, dense=dense)
-        convert(model, plan, svd_factors(model, plan))
+        convert(model, plan.groups, svd_factors(model, plan))
         return model, plan
 
     return build
@@ -64,7 +64,7 @@ def test_full_rank_factors_are_the_dense_model(family, group, tied, tiny_model, 
 @pytest.mark.parametrize("shard", ["5GB", 8000])
 def test_round_trip_is_bit_equal(family, dtype, tied, shard, compress, tiny_tokenizer, tokens, tmp_path):
     model, plan = compress(family, dense=("down",), dtype=dtype, tie_word_embeddings=tied)
-    save(model, tiny_tokenizer, plan, tmp_path / "model", max_shard_size=shard)
+    save(model, tiny_tokenizer, plan.groups, tmp_path / "model", shard, {"plan.json": plan.to_json()})
     assert (len(list((tmp_path / "model").glob("*.safetensors"))) > 1) == (shard == 8000)
     expected = logits_of(model, tokens)
     for loaded in (AutoModelForCausalLM.from_pretrained(tmp_path / "model"), load_model(tmp_path / "model", dtype)):
@@ -77,15 +77,15 @@ def test_round_trip_is_bit_equal(family, dtype, tied, shard, compress, tiny_toke
 
 def test_saved_again_is_the_same(family, compress, tokens, tmp_path):
     model, plan = compress(family)
-    save(model, None, plan, tmp_path / "once")
-    save(load_model(tmp_path / "once"), None, plan, tmp_path / "twice")
-    for name in ("model.safetensors", "config.json", "plan.json"):
+    save(model, None, plan.groups, tmp_path / "once")
+    save(load_model(tmp_path / "once"), None, plan.groups, tmp_path / "twice")
+    for name in ("model.safetensors", "config.json"):
         assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "twice" / name).read_bytes()
 
 
 def test_parameter_count_is_that_of_the_saved_tensors(family, compress, tiny_model, tmp_path):
     model, plan = compress(family, group=2, dense=("o",), tie_word_embeddings=True)
-    save(model, None, plan, tmp_path / "model", max_shard_size=8000)
+    save(model, None, plan.groups, tmp_path / "model", max_shard_size=8000)
     tiny_model(family, tie_word_embeddings=True).save_pretrained(tmp_path / "dense")
     stored = {name: tensor for file in (tmp_path / "model").glob("*.safetensors") for name, tensor in load_file(file).items()}
     size, dense = size_of(tmp_path / "model"), size_of(tmp_path / "dense")
@@ -170,7 +170,7 @@ def test_matrices_of_a_checkpoint_are_those_of_the_maps(family, tiny_model, tmp_
 
 def test_shared_basis_is_stored_once_and_stays_shared(family, compress, tokens, tmp_path):
     model, plan = compress(family, group=2)
-    save(model, None, plan, tmp_path / "model")
+    save(model, None, plan.groups, tmp_path / "model")
     bases = [name for name in stored_tensors(tmp_path / "model") if name.endswith("basis.weight")]
     assert len(bases) == len(plan.groups) < sum(len(group.shape.layers) for group in plan.groups)
     loaded = load_model(tmp_path / "model")
@@ -199,10 +199,10 @@ def test_mutating_a_copy_leaves_the_original(family, compress, tokens):
 def test_dtype_does_not_depend_on_the_way_to_it(family, compress, tokens, tmp_path):
     """RoPE frequencies are float32 whatever the weights are: a cast of the whole model would round them."""
     built, plan = compress(family, dtype=torch.bfloat16)
-    save(built, None, plan, tmp_path / "half")
+    save(built, None, plan.groups, tmp_path / "half")
     wide, _ = compress(family, dtype=torch.bfloat16)
     wide = wide.to(torch.float32)
-    save(wide, None, plan, tmp_path / "full")
+    save(wide, None, plan.groups, tmp_path / "full")
     from_half, from_full = load_model(tmp_path / "half", "bfloat16"), load_model(tmp_path / "full", torch.bfloat16)
     assert torch.equal(logits_of(from_half, tokens), logits_of(from_full, tokens))
     for name, buffer in from_full.named_buffers():
@@ -213,7 +213,7 @@ def test_dtype_does_not_depend_on_the_way_to_it(family, compress, tokens, tmp_pa
 
 def test_generation_with_the_cache_is_generation_without(family, compress, tokens, tmp_path):
     model, plan = compress(family)
-    save(model, None, plan, tmp_path / "model")
+    save(model, None, plan.groups, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     options = {"max_new_tokens": 12, "do_sample": False, "eos_token_id": None, "return_dict_in_generate": True, "output_logits": True}
     mask = torch.ones_like(tokens)
@@ -225,7 +225,7 @@ def test_generation_with_the_cache_is_generation_without(family, compress, token
 
 def test_cast_model_runs(family, compress, tokens, tmp_path):
     model, plan = compress(family)
-    save(model, None, plan, tmp_path / "model")
+    save(model, None, plan.groups, tmp_path / "model")
     exact = logits_of(model, tokens)
     loaded = load_model(tmp_path / "model").to(torch.bfloat16)
     assert {parameter.dtype for parameter in loaded.parameters()} == {torch.bfloat16}
@@ -238,11 +238,11 @@ def test_a_process_without_drank_gets_an_error(compress, tmp_path):
     """All families in one process, at full rank, where a basis can have the very shape of the dense weight."""
     for family in FAMILIES:
         model, plan = compress(family, group=1, keep=None)
-        save(model, None, plan, tmp_path / family)
+        save(model, None, plan.groups, tmp_path / family)
     for family in ("mixtral", "qwen3_moe"):  # no low-rank module but in the experts, which transformers fuses
         for kinds in ({"gate", "up", "down"}, {"gate"}, {"down"}):
             model, plan = compress(family, dense={"q", "k", "v", "o", "gate", "up", "down"} - kinds)
-            save(model, None, plan, tmp_path / "-".join([family, *kinds]))
+            save(model, None, plan.groups, tmp_path / "-".join([family, *kinds]))
     code = """
 import sys
 from transformers import AutoModelForCausalLM
@@ -266,7 +266,7 @@ assert set(outcomes.values()) == {"refused"}, outcomes
 @pytest.mark.parametrize("order", ["import drank, transformers", "import transformers, drank", "import transformers.modeling_utils, drank"])
 def test_any_order_of_imports_loads(order, compress, tokens, tmp_path):
     model, plan = compress("llama")
-    save(model, None, plan, tmp_path / "model")
+    save(model, None, plan.groups, tmp_path / "model")
     code = f"""
 {order}
 import torch
@@ -283,7 +283,7 @@ print(model(torch.tensor({tokens.tolist()!r}), use_cache=False).logits.double().
 def test_truncated_and_corrupt_files_are_refused(compress, tmp_path):
     model, plan = compress("qwen3")
     directory = tmp_path / "model"
-    save(model, None, plan, directory)
+    save(model, None, plan.groups, directory)
     file = directory / "model.safetensors"
     whole = file.read_bytes()
     for damaged in (whole[:-1], whole[: len(whole) // 2], whole[:100], whole[:4], b"", whole + b"\0", b"\x10\0\0\0\0\0\0\0" + b"x" * 64):
@@ -298,7 +298,7 @@ def test_truncated_and_corrupt_files_are_refused(compress, tmp_path):
 
 def test_missing_shard_is_refused(compress, tmp_path):
     model, plan = compress("opt")
-    save(model, None, plan, tmp_path / "model", max_shard_size=8000)
+    save(model, None, plan.groups, tmp_path / "model", max_shard_size=8000)
     shard = sorted((tmp_path / "model").glob("*.safetensors"))[1]
     shard.unlink()
     with pytest.raises(CheckpointError, match=shard.name):
@@ -307,7 +307,7 @@ def test_missing_shard_is_refused(compress, tmp_path):
 
 def test_wrong_tensors_are_refused_all_at_once(compress, tmp_path):
     model, plan = compress("llama")
-    save(model, None, plan, tmp_path / "model")
+    save(model, None, plan.groups, tmp_path / "model")
     file = tmp_path / "model" / "model.safetensors"
     tensors = load_file(file)
     query = "model.layers.0.self_attn.q_proj.coefficients.weight"
@@ -330,7 +330,7 @@ def test_wrong_tensors_are_refused_all_at_once(compress, tmp_path):
 
 def test_config_that_does_not_fit_is_refused(compress, tmp_path):
     model, plan = compress("mistral")
-    save(model, None, plan, tmp_path / "model")
+    save(model, None, plan.groups, tmp_path / "model")
     path = tmp_path / "model" / "config.json"
     config = json.loads(path.read_text())
     config["quantization_config"]["groups"][0]["rows"] += 1
@@ -349,7 +349,7 @@ def test_lora_trains_and_merges_on_a_shared_basis(family, compress, tokens, tmp_
     import peft
 
     model, plan = compress(family, group=2, dtype=torch.float64)
-    save(model, None, plan, tmp_path / "model")
+    save(model, None, plan.groups, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     assert torch.equal(logits_of(loaded, tokens), logits_of(model, tokens))
     torch.manual_seed(0)
@@ -361,5 +361,5 @@ def test_lora_trains_and_merges_on_a_shared_basis(family, compress, tokens, tmp_
     assert (expected - logits_of(model, tokens)).abs().max() > 1e-2
     merged = adapted.merge_and_unload()
     torch.testing.assert_close(logits_of(merged, tokens), expected, rtol=1e-5, atol=1e-5)
-    save(merged, None, plan, tmp_path / "merged")
+    save(merged, None, plan.groups, tmp_path / "merged")
     assert torch.equal(logits_of(load_model(tmp_path / "merged"), tokens), logits_of(merged, tokens))

@@ -85,7 +85,7 @@ def test_gradients_of_the_divergence_from_another_model_reach_the_factors_of_a_c
     """∂/∂B = Σ ∇W Cᵀ over the layers that share B and ∂/∂C = Bᵀ ∇W, as autograd has them through the whole compressed model."""
     dense, model = (tiny_model(family, dtype=torch.float64) for _ in range(2))
     plan = tiny_plan(model, group=2)
-    convert(model, plan, svd_factors(model, plan))
+    convert(model, plan.groups, svd_factors(model, plan))
     collect(model, windows, tmp_path / "gradients", {}, 3, reference=leaving_states(dense, windows, 2))
     modules = [(layer, p.role, module) for layer, p, module in projections_of(model)]
     found = {}

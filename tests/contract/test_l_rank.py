@@ -53,7 +53,7 @@ class Measured:
     def convert(self, plan: Plan) -> PreTrainedModel:
         """The model with the factors of a plan, neither refitted nor corrected."""
         model, checkpoint = load_model(self.directory), Checkpoint(self.directory)
-        convert(model, plan, factors_of(checkpoint, plan, self.spectra))
+        convert(model, plan.groups, factors_of(checkpoint, plan, self.spectra))
         return model
 
     def compensate(self, model: PreTrainedModel, plan: Plan, share: float = METHOD.compensation) -> None:
@@ -104,7 +104,7 @@ def test_a_refitted_and_corrected_model_keeps_its_budget_and_generates_once_it_i
     assert shapes_of(model) == before
     assert found[1] < found[0]
     assert refitted.isfinite().all() and (refitted - logits_of(plain, tokens)).abs().max() > 1e-4
-    save(model, None, plan, tmp_path / "model")
+    save(model, None, plan.groups, tmp_path / "model")
     size = size_of(tmp_path / "model")
     assert size.ratio_stored >= RATIO and size.ratio_stored == pytest.approx(1 - plan.parameters / plan.dense_parameters)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "model")

@@ -10,7 +10,7 @@ from drank.calibration.moments import calibrate, read_moments
 from drank.models.checkpoint import load_model, save
 from drank.models.weights import Checkpoint
 from drank.spectra.decomposition import decompose
-from drank.spectra.sides import Weighing
+from drank.spectra.sides import Sides
 
 
 @pytest.mark.parametrize("group", [1, 2])
@@ -21,11 +21,11 @@ def test_truncated_energy_is_twice_the_rise_of_the_loss_whoever_reads_the_tokens
     calibrate(model, windows, tmp_path / "moments", {})
     collect(model, windows, tmp_path / "gradients", {})
     checkpoint = Checkpoint(tmp_path / "model")
-    weighing = Weighing(checkpoint, "kronecker-fisher", {"damping": 1e-7}, tmp_path / "moments", tmp_path / "gradients")
+    sides = Sides(checkpoint, "kronecker-fisher", {"damping": 1e-7}, tmp_path / "moments", tmp_path / "gradients")
     reads = {projection.role: projection.reads for projection in checkpoint.family.projections}
     for shape in checkpoint.shapes(group):
         matrix = checkpoint.group_matrix(shape)
-        found = decompose(matrix, *weighing.sides(shape))
+        found = decompose(matrix, *sides.of(shape))
         rank = max(1, shape.max_rank // 2)
         rest = (matrix - matrix @ found.duals[:rank].mT @ found.coefficients[:rank]).split(shape.columns, dim=1)
         inputs = [read_moments(tmp_path / "moments", layer, reads[shape.role]) for layer in shape.layers]

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from drank.allocation import Evidence, allocate
 from drank.allocation.plan import Plan
-from drank.allocation.selection import choose_mix
+from drank.allocation.selection import plans_by_mix
 from drank.allocation.sensitivity import search
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate, read_similarities
@@ -22,6 +22,7 @@ from drank.compression.compensation import compensate
 from drank.compression.correction import correct
 from drank.compression.factors import factors_of
 from drank.compression.refit import refit
+from drank.evaluation.trials import try_plans
 from drank.methods import METHODS, Method
 from drank.models.checkpoint import load_model, save
 from drank.models.families import FAMILIES, family_of, kind_of, module_path
@@ -126,10 +127,11 @@ def compress(dense_directory, measured, evidence, windows) -> Compress:
         model, checkpoint = load_model(directory), Checkpoint(directory)
         found, settings = evidence(family, method), method.settings()
         if method.chooses:
-            perplexities = choose_mix(model, checkpoint, path, found, ratio, settings, windows[:2])
+            plans = plans_by_mix(found, ratio, settings, model=family, method="swift-svd")
+            perplexities = try_plans(model, checkpoint, path, plans, windows[:2])
             settings["mix"] = float(min(perplexities, key=lambda mix: (perplexities[mix], float(mix))))
         plan = allocate(found, ratio, settings, model=family, method=method.title)
-        convert(model, plan, factors_of(checkpoint, plan, path))
+        convert(model, plan.groups, factors_of(checkpoint, plan, path))
         if method.compensates(ratio):
             compensate(model, load_model(directory), plan, path, windows, batch=4, share=method.compensation)
         elif method.refits(ratio):
@@ -165,7 +167,7 @@ def test_the_budget_is_met_in_the_saved_tensors_and_the_model_runs(
     """At 30 % no more than 70 % is stored, and what is left unused is less than one rank of every projection type."""
     projections = family_of(Checkpoint(dense_directory(family)).config)
     model, plan = compress(family, unrefused(METHODS[name], family, Checkpoint(dense_directory(family)).config), RATIO)
-    save(model, tiny_tokenizer, plan, tmp_path / "model")
+    save(model, tiny_tokenizer, plan.groups, tmp_path / "model")
     size = size_of(tmp_path / "model")
     kinds = {kind_of(role) for role in projections.roles}
     unused = sum(max(group.shape.cost for group in plan.groups if group.shape.kind == kind) for kind in kinds)
@@ -187,7 +189,7 @@ def test_full_rank_equals_dense(family, group, compress, dense_directory, tokens
     method = replace(METHODS["full-rank"], group=group)
     model, plan = compress(family, method, 0.0)
     assert all(g.rank == g.shape.max_rank for g in plan.groups)
-    save(model, None, plan, tmp_path / "model")
+    save(model, None, plan.groups, tmp_path / "model")
     dense = logits_of(load_model(dense_directory(family)), tokens)
     torch.testing.assert_close(logits_of(load_model(tmp_path / "model"), tokens), dense, rtol=1e-4, atol=1e-4)
     assert size_of(tmp_path / "model").ratio_stored < 0, "exact factors hold more than the matrices"
@@ -202,7 +204,7 @@ def test_refitted_models_are_saved_and_loaded_like_others(name, family, compress
     raw, same = compress(family, replace(method, refit_from=None), 0.4)
     assert plan == same
     assert (logits_of(fitted, tokens) - logits_of(raw, tokens)).abs().max() > 1e-4
-    save(fitted, None, plan, tmp_path / "model")
+    save(fitted, None, plan.groups, tmp_path / "model")
     assert size_of(tmp_path / "model").ratio_stored >= 0.4
     assert_the_same(load_model(tmp_path / "model"), fitted, tokens)
 
@@ -213,7 +215,7 @@ def test_groups_past_break_even_can_stay_dense_and_exact(family, compress, dense
     model, plan = compress(family, method, 0.1)
     kept = [group for group in plan.groups if group.dense]
     assert kept or family in FUSED, "moving ranks to V must put some of it past break-even"
-    save(model, None, plan, tmp_path / "model")
+    save(model, None, plan.groups, tmp_path / "model")
     assert size_of(tmp_path / "model").ratio_stored >= 0.1
     loaded, dense = load_model(tmp_path / "model"), load_model(dense_directory(family))
     for group in kept:
@@ -232,5 +234,5 @@ def test_calibration_on_a_single_window_shorter_than_the_hidden_size_works(famil
     assert all(int((energies[shape.name] > 0).sum()) <= 6 * len(shape.layers) for shape in shapes)
     model = load_model(dense_directory(family))
     plan = allocate(Evidence(shapes, energies), RATIO, method.settings(), model=family, method="d-rank")
-    convert(model, plan, factors_of(checkpoint, plan, tmp_path / "spectra"))
+    convert(model, plan.groups, factors_of(checkpoint, plan, tmp_path / "spectra"))
     assert torch.isfinite(logits_of(model, tokens)).all()

@@ -175,7 +175,7 @@ def test_refit_gives_every_layer_the_best_coefficients_for_its_own_inputs(
     dense.save_pretrained(tmp_path / "dense")
     model = tiny_model(family)
     plan = tiny_plan(model, group=group, keep=0.4, dense=("down",))
-    convert(model, plan, svd_factors(model, plan))
+    convert(model, plan.groups, svd_factors(model, plan))
     before, checkpoint = copy.deepcopy(model), Checkpoint(tmp_path / "dense")
     refit(model, checkpoint, windows, batch=3)
     hybrid, better = copy.deepcopy(before), 0

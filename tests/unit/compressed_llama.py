@@ -50,7 +50,7 @@ class Toy:
     def compressed(self, plan: Plan) -> PreTrainedModel:
         """The model with the factors of a plan, as the spectra hold them."""
         model = self.dense()
-        convert(model, plan, factors_of(self.checkpoint, plan, self.spectra))
+        convert(model, plan.groups, factors_of(self.checkpoint, plan, self.spectra))
         return model
 
 

@@ -23,7 +23,7 @@ device = prepare(params.compute, snakemake.threads)
 directory, dtype = model_directory(inputs.source), params.compute["dtype"]
 plan, checkpoint = Plan.read(inputs.plan), Checkpoint(directory)
 model = load_model(directory, dtype, device)
-convert(model, plan, factors_of(checkpoint, plan, inputs.spectra))
+convert(model, plan.groups, factors_of(checkpoint, plan, inputs.spectra))
 if (options := params.calibration) is not None:
     windows = read_tokens(inputs.tokens).sample(options["length"], options["windows"], options["seed"])
     if params.order == "compensated":
@@ -35,4 +35,4 @@ if (options := params.calibration) is not None:
 if (options := params.finetune) is not None:
     windows = read_tokens(inputs.finetune_tokens).sample(options["length"], options["windows"], options["seed"])
     model = finetune(model, windows, options)
-save(model, load_tokenizer(directory), plan, snakemake.output[0])
+save(model, load_tokenizer(directory), plan.groups, snakemake.output[0], documents={"plan.json": plan.to_json()})

@@ -6,22 +6,23 @@ start(snakemake.log[0])
 
 from drank.corpora.windows import read_tokens
 from drank.evaluation.perplexity import measure
-from drank.evaluation.subject import Evaluation
+from drank.evaluation.subject import Subject
 from drank.evaluation.zeroshot import evaluate_tasks
 from drank.models.checkpoint import load_tokenizer
+from drank.reporting.records.measured import record_of
 from drank.steps.files import file_hash
 
 options, tasks, output = snakemake.params.perplexity, snakemake.params.tasks, snakemake.output
-evaluation = Evaluation.of(snakemake.input.model, snakemake.params.compute, snakemake.threads)
+subject = Subject.of(snakemake.input.model, snakemake.params.compute, snakemake.threads)
 texts = [read_tokens(path) for path in snakemake.input.tokens]
-rows, detail = measure(evaluation.model, texts, options["length"], options["windows"], options["batch"])
+rows, detail = measure(subject.model, texts, options["length"], options["windows"], options["batch"])
 inputs = {f"text {text.corpus}": text.text_sha256 for text in texts}
-evaluation.record("perplexity", snakemake.wildcards, rows, detail, options, inputs).write(output.perplexity)
+record_of(subject, "perplexity", snakemake.wildcards, rows, detail, options, inputs).write(output.perplexity)
 
 if tasks:
     options = snakemake.params.zeroshot
     built = dict(zip(snakemake.params.embedded, snakemake.input.task_items, strict=True))
-    tokenizer = load_tokenizer(evaluation.directory)
-    rows, detail = evaluate_tasks(evaluation.model, tokenizer, tasks, items=built, batch=options["batch"], limit=options["limit"])
+    tokenizer = load_tokenizer(subject.directory)
+    rows, detail = evaluate_tasks(subject.model, tokenizer, tasks, items=built, batch=options["batch"], limit=options["limit"])
     inputs = {f"data {path}": file_hash(path) for path in [*snakemake.input.task_items, *snakemake.input.data]}
-    evaluation.record("zeroshot", snakemake.wildcards, rows, detail, {**options, "tasks": tasks}, inputs).write(output.zeroshot)
+    record_of(subject, "zeroshot", snakemake.wildcards, rows, detail, {**options, "tasks": tasks}, inputs).write(output.zeroshot)

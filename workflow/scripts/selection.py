@@ -5,8 +5,9 @@ from drank.steps.log import start
 start(snakemake.log[0])
 
 from drank.allocation.reading import read_evidence
-from drank.allocation.selection import best_mix, choose_mix
+from drank.allocation.selection import best_mix, plans_by_mix
 from drank.corpora.windows import read_tokens
+from drank.evaluation.trials import try_plans
 from drank.models.checkpoint import load_model
 from drank.models.sources import model_directory
 from drank.models.weights import Checkpoint
@@ -20,6 +21,8 @@ evidence = read_evidence(inputs.spectra, **{key: inputs.get(key) for key in ("sl
 tokens = read_tokens(inputs.tokens)
 windows = tokens.sample(options["length"], options["windows"], options["seed"])
 model = load_model(directory, params.compute["dtype"], device)
-perplexity = choose_mix(model, Checkpoint(directory), inputs.spectra, evidence, ratio, params.settings, windows, options["batch"])
+names = snakemake.wildcards
+plans = plans_by_mix(evidence, ratio, params.settings, model=names.model, method=names.method)
+perplexity = try_plans(model, Checkpoint(directory), inputs.spectra, plans, windows, options["batch"])
 facts = {**options, "text_sha256": tokens.text_sha256, "tokens_sha256": tokens.ids_sha256}
 write_json(snakemake.output[0], {"mix": best_mix(perplexity), "perplexity": perplexity, "facts": facts})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import os
 import re
@@ -13,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from drank.steps.spelling import near
 from drank.testbed.tasks import TASKS, yaml_for
 
 Spec = Mapping[str, Any]
@@ -80,14 +80,9 @@ def _included(path: Path) -> Iterator[Path]:
         yield from _included(path.parent / include)
 
 
-def _near(name: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, known, n=3)
-    return f" (near: {', '.join(near)})" if near else ""
-
-
 def _check_embedded(spec: Spec) -> Iterator[str]:
     if spec["embedded"] not in TASKS:
-        yield f"{spec['embedded']!r} is not an embedded task{_near(spec['embedded'], TASKS)}; known: {', '.join(TASKS)}"
+        yield f"{spec['embedded']!r} is not an embedded task{near(spec['embedded'], TASKS)}; known: {', '.join(TASKS)}"
 
 
 def _check_definition(path: Path) -> Iterator[str]:
@@ -123,7 +118,7 @@ def _missing(files: list[str]) -> Iterator[str]:
 def _check_harness(spec: Spec) -> Iterator[str]:
     name, data = spec["harness"], spec.get("data")
     if name not in harness_tasks():
-        yield f"{name!r} is not a task of the installed lm-evaluation-harness{_near(name, harness_tasks())}"
+        yield f"{name!r} is not a task of the installed lm-evaluation-harness{near(name, harness_tasks())}"
     else:
         yield from _check_definition(harness_tasks()[name])
     if data is None:

@@ -5,12 +5,12 @@ A model family is one entry of `FAMILIES`. Nothing else in drank asks what famil
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from drank.models.families.entries import FAMILIES, Family, Projection
+from drank.steps.spelling import near
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,10 +48,9 @@ def family_of(config: Any) -> Family:
     """
     model_type = str(_value(config, ("model_type",)))
     if model_type not in FAMILIES:
-        near = difflib.get_close_matches(model_type, FAMILIES, n=3)
-        hint = f" (near: {', '.join(near)})" if near else ""
         raise UnknownFamilyError(
-            f"model_type {model_type!r} is not a family drank knows{hint}; looked for it among: {', '.join(sorted(FAMILIES))}. "
+            f"model_type {model_type!r} is not a family drank knows{near(model_type, FAMILIES)}; "
+            f"looked for it among: {', '.join(sorted(FAMILIES))}. "
             "To add it, give FAMILIES in drank.models.families an entry that names its decoder blocks and, for each projection in them, a "
             "role, a path and the input it reads; then give tests/contract/conftest.py a tiny configuration of it"
         )

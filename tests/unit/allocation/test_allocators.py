@@ -103,9 +103,11 @@ def test_every_allocator_meets_every_budget_to_within_one_rank(allocator, shapes
     try:
         plan = plan_of(evidence, ratio, **options)
     except BudgetError as error:
-        poor = [kind for kind in kinds if budget_of(part := [s for s in shapes if s.kind == kind], ratio) < sum(s.cost for s in part)]
-        assert poor or budget_of(shapes, ratio) < sum(s.cost for s in shapes)
-        assert "too little for rank 1" in str(error)
+        parts = [[s for s in shapes if s.kind == kind] for kind in kinds] if scope == "type" else [shapes]
+        poor = [part for part in parts if budget_of(part, ratio) < sum(s.cost for s in part)]
+        thin = [s for part in parts for s in part if budget_of(part, ratio) * s.break_even < sum(t.dense_parameters for t in part)]
+        assert poor or (options["floor"] == 1 and thin)
+        assert ("too little for rank 1" if poor else "is below 1, and none gets less than 1") in str(error)
         return
     assert sorted(group.shape.name for group in plan.groups) == sorted(shape.name for shape in shapes)
     assert_budgets(plan, ratio, scope, options.get("beta", 0.0), options["cap"])

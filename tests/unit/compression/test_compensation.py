@@ -17,7 +17,7 @@ from drank.compression.refit import refit, refit_coefficients
 from drank.models.families import blocks_of, projections_of
 from drank.models.lowrank import LowRankLinear, matrix_of
 from drank.models.residency import open_skeleton
-from drank.spectra.sides import Weighing
+from drank.spectra.sides import Sides
 from drank.spectra.spectrum import read_bases
 from drank.steps.finite import NonFiniteError
 from tests.unit.compressed_llama import SIDE, measured
@@ -195,9 +195,9 @@ def test_t_times_the_duals_is_the_best_basis_for_its_rows_under_the_norm_of_the_
     """‖L (T − B C) R‖ by least squares on vec(B), for a T that is not W."""
     toy = measured(tmp_path, weighting=weighting)
     statistics = (tmp_path / "moments", tmp_path / "gradients")
-    weighing = Weighing(toy.checkpoint, weighting, {}, *statistics)
+    sides = Sides(toy.checkpoint, weighting, {}, *statistics)
     for shape in [shape for shape in toy.checkpoint.shapes(1) if shape.name in ("q.00", "up.01", "down.02")]:
-        left, right = weighing.sides(shape)
+        left, right = sides.of(shape)
         root, side = left.root, torch.eye(shape.columns, dtype=torch.float64) if right is None else right[0]
         coefficients, duals = (part.double() for part in read_bases(toy.spectra, {shape.name: 3})[shape.name])
         wanted = toy.checkpoint.group_matrix(shape) + 0.3 * torch.from_numpy(draw(shape.rows, shape.columns, 1))

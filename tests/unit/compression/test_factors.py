@@ -129,7 +129,7 @@ def compressed(tmp_path):
     decompose_model(checkpoint, tmp_path / "s", moments=tmp_path / "moments", group=2, facts={})
     groups = tuple(Group(shape, 1.0, 5, dense=shape.name == "o.01") for shape in checkpoint.shapes(2))
     plan = Plan("m", "x", 0.5, {}, groups)
-    convert(model, plan, factors_of(checkpoint, plan, tmp_path / "s"))
+    convert(model, plan.groups, factors_of(checkpoint, plan, tmp_path / "s"))
     return model, checkpoint, windows
 
 

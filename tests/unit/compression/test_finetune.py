@@ -44,7 +44,7 @@ def compressed(dtype=torch.float32, rank=5, dense=("down",)):
         if not group.dense:
             u, s, vh = torch.linalg.svd(torch.cat([weights[group.shape.role, layer] for layer in group.shape.layers], dim=1))
             factors[group.shape.name] = (u[:, :rank] * s[:rank], vh[:rank])
-    convert(model, plan, factors)
+    convert(model, plan.groups, factors)
     return model, plan
 
 
@@ -119,7 +119,7 @@ def test_tuned_model_is_saved_like_any_other(dtype, windows, tmp_path):
     low_rank = {name: module for name, module in tuned.named_modules() if isinstance(module, LowRankLinear)}
     owner, borrower = (low_rank[f"model.layers.{layer}.self_attn.q_proj"] for layer in (0, 1))
     assert owner.basis is borrower.basis and type(owner.basis) is torch.nn.Linear and owner.rank == plan.groups[0].rank
-    save(tuned, None, plan, tmp_path / "model")
+    save(tuned, None, plan.groups, tmp_path / "model", documents={"plan.json": plan.to_json()})
     loaded = load_model(tmp_path / "model")
     assert loaded.dtype == dtype
     with torch.no_grad():

@@ -54,7 +54,7 @@ def by_hand(toy, folder, steps: int, labels: str = "sampled"):
     for step in range(1, steps):
         model = load_model(toy.directory, "float32")
         plan = allocate(read_evidence(latest), 0.4 * step / steps, SETTINGS, model=str(toy.directory), method="L-Rank")
-        convert(model, plan, factors_of(toy.checkpoint, plan, latest))
+        convert(model, plan.groups, factors_of(toy.checkpoint, plan, latest))
         assert any(isinstance(module, LowRankLinear) for module in model.modules())
         moments, gradients, latest = (folder / f"{kind}-{step}" for kind in ("moments", "gradients", "spectra"))
         calibrate(model, toy.windows, moments, {})

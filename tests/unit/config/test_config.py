@@ -184,7 +184,7 @@ def test_everything_that_is_wrong_is_said_at_once(valid, tmp_path):
         "perplexity.corpora: corpus 'python-dcs' is not one of corpora (did you mean python-docs?)",
         "perplexity.corpora: corpus 'mine' has no split 'tset', only train, test",
         f"task here: data file {tmp_path / 'gone.parquet'} does not exist",
-        "task there: 'docs-sections' is not an embedded task (near: docs-section",
+        "task there: 'docs-sections' is not an embedded task (did you mean docs-section",
         "zeroshot.tasks: task 'secton' is not one of tasks (did you mean sections?)",
         "compute.device: 'gpu' does not match",
     ]
@@ -235,7 +235,7 @@ def test_an_unknown_family_is_told_once_and_not_again_by_every_method(valid, mod
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps(config | {"model_type": "lama"}))
     (found,) = problems(valid)
-    assert "model_type 'lama' is not a family drank knows (near: llama" in found
+    assert "model_type 'lama' is not a family drank knows (did you mean llama" in found
 
 
 def test_a_model_of_pickles_is_refused(valid, model):

@@ -4,8 +4,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from drank.evaluation.subject import Evaluation
+from drank.evaluation.subject import Subject
 from drank.models.sources import describe_source
+from drank.reporting.records.measured import record_of
 from drank.steps.device import device_name, prepare
 from drank.steps.files import file_hash, write_json
 
@@ -21,13 +22,13 @@ def source(tmp_path):
 
 
 def test_a_record_tells_what_was_measured_and_how(source):
-    evaluation = Evaluation.of(source, COMPUTE, threads=1)
+    subject = Subject.of(source, COMPUTE, threads=1)
     row = {"dataset": "text", "metric": "accuracy", "value": 0.5, "count": 4}
     label = {"model": "tiny", "method": "dense", "ratio": "0"}
-    record = evaluation.record("zeroshot", label, [row], {}, {"limit": 4}, {"data": "0" * 64})
-    assert evaluation.model.dtype == torch.float32
+    record = record_of(subject, "zeroshot", label, [row], {}, {"limit": 4}, {"data": "0" * 64})
+    assert subject.model.dtype == torch.float32
     assert record.size.bytes == 4 * record.size.parameters, "sizes are those of the precision of the run"
-    assert record.size.parameters == sum(p.numel() for p in evaluation.model.parameters())
+    assert record.size.parameters == sum(p.numel() for p in subject.model.parameters())
     assert record.provenance["inputs"] == {"model": file_hash(source.parent / "model"), "data": "0" * 64}
     assert record.provenance["settings"] == {"limit": 4}
     assert (record.provenance["device"], record.provenance["threads"]) == ("cpu", 1)

@@ -247,8 +247,8 @@ def test_every_problem_is_found_at_once(model, tokenizer, tmp_path):
     problems = check_tasks(tasks)
     for wanted, problem in zip(
         [
-            "t1: 'docs-sections' is not an embedded task (near: docs-section",
-            "t2: 'arc_esay' is not a task of the installed lm-evaluation-harness (near: arc_easy",
+            "t1: 'docs-sections' is not an embedded task (did you mean docs-section",
+            "t2: 'arc_esay' is not a task of the installed lm-evaluation-harness (did you mean arc_easy",
             f"t3: data file {here}/none.parquet does not exist",
             "t4: data names the splits train, tset; give test or validation",
             "t4: data files must all be of one format",

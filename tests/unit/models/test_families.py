@@ -30,7 +30,7 @@ def built():
 def test_an_unknown_family_is_told_near_names_what_was_looked_for_and_the_remedy():
     with pytest.raises(
         UnknownFamilyError,
-        match=r"not a family drank knows \(near: llama\).*looked for it among: .*give FAMILIES in drank\.models\.families an entry",
+        match=r"not a family drank knows \(did you mean llama\?\).*looked for it among: .*FAMILIES in drank\.models\.families an entry",
     ):
         family_of({"model_type": "lamma"})
 

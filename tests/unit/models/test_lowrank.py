@@ -13,7 +13,6 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 from transformers.pytorch_utils import Conv1D
 
-from drank.allocation.plan import Plan
 from drank.models.description import CheckpointError
 from drank.models.experts import unfuse
 from drank.models.families import UnknownFamilyError
@@ -26,10 +25,6 @@ def llama() -> LlamaForCausalLM:
         vocab_size=11, hidden_size=8, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1
     )
     return LlamaForCausalLM(config).eval()
-
-
-def plan_of(*groups: Group) -> Plan:
-    return Plan("tiny", "test", 0.2, {}, groups)
 
 
 QUERY = Group(Shape("q", (0, 1), 8, 8), 3.0, 3)
@@ -82,7 +77,7 @@ def test_factors_keep_no_hold_on_the_spectrum():
     """A slice of a large basis must not keep all of it in memory, nor change with it."""
     model, large = llama(), torch.randn(8, 100)
     factors = {"q.00-01": (large[:, :3], torch.randn(3, 16))}
-    convert(model, plan_of(QUERY), factors)
+    convert(model, [QUERY], factors)
     weight = model.model.layers[0].self_attn.q_proj.basis.weight
     assert weight.untyped_storage().nbytes() == 3 * 8 * 4
     before = weight.clone()
@@ -94,7 +89,7 @@ def test_convert_keeps_dtype_bias_mode_and_the_other_modules():
     model = LlamaForCausalLM(LlamaConfig(**llama().config.to_dict() | {"attention_bias": True})).to(torch.bfloat16).eval()
     bias = model.model.layers[1].self_attn.q_proj.bias.data.normal_().clone()
     dense = model.model.layers[1].mlp.down_proj
-    convert(model, plan_of(QUERY, replace(DOWN, dense=True)), random_factors(QUERY))
+    convert(model, [QUERY, replace(DOWN, dense=True)], random_factors(QUERY))
     projection = model.model.layers[1].self_attn.q_proj
     assert torch.equal(projection.bias, bias)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
@@ -130,19 +125,19 @@ def test_convert_names_every_offender_and_changes_nothing():
     factors["k.00"] = (torch.ones(8, 2), factors["k.00"][1])
     del factors["down.01"]
     with pytest.raises(ValueError, match="do not fit the model") as caught:
-        convert(model, plan_of(*groups), factors)
+        convert(model, groups, factors)
     for words in (
         "q of layer 0 is in 2 groups",
         "q.00-01: rank 9 is outside 1 … 8",
-        "k.00: model.layers.0.self_attn.k_proj is 8 × 4, the plan says 8 × 8",
+        "k.00: model.layers.0.self_attn.k_proj is 8 × 4, the group says 8 × 8",
         "o.07: layer 7 is outside 0 … 1",
         "z.00: rank 0 is outside 1 … 8",
         "z.00: a llama model has no role 'z', only q, k, v, o, gate, up, down",
         "up.01: model.layers.1.mlp.up_proj is a Identity; only dense nn.Linear",
-        "gate.00: factors for a group that the plan does not factorise",
+        "gate.00: factors for a group that is not factorised",
         "down.01: no factors",
         "v.00: coefficients with values that are not finite",
-        "k.00: basis of shape (8, 2), the plan needs (8, 1)",
+        "k.00: basis of shape (8, 2), its group needs (8, 1)",
     ):
         assert words in str(caught.value)
     assert repr(model) == before
@@ -164,7 +159,7 @@ def test_a_fused_transposed_projection_keeps_its_bias():
     dense = [copy.deepcopy(block.attn.c_attn) for block in model.transformer.h]
     group = Group(Shape("qkv", (0, 1), 8, 24), 3.0, 8)
     u, s, vh = torch.linalg.svd(torch.cat([matrix_of(module) for module in dense], dim=1).detach(), full_matrices=False)
-    convert(model, plan_of(group), {"qkv.00-01": (u * s, vh)})
+    convert(model, [group], {"qkv.00-01": (u * s, vh)})
     x = torch.randn(3, 8)
     for before, block in zip(dense, model.transformer.h, strict=True):
         assert isinstance(block.attn.c_attn, LowRankLinear)
@@ -176,11 +171,11 @@ def test_each_expert_has_its_groups_over_the_layers():
     model = MixtralForCausalLM(MixtralConfig(**sizes, num_key_value_heads=1, num_local_experts=3, num_experts_per_tok=2)).eval()
     group = Group(Shape("gate.2", (0, 1), 8, 6), 3.0, 2)
     with pytest.raises(UnknownFamilyError, match=r"no 'mlp\.experts\.0\.gate_proj'.*drank\.models\.experts\.unfuse"):
-        convert(model, plan_of(group), random_factors(group))
+        convert(model, [group], random_factors(group))
     unfuse(model)
     with pytest.raises(ValueError, match=r"gate\.3\.00-01: a mixtral model has no role 'gate\.3', only q, .* down\.2"):
-        convert(model, plan_of(replace(group, shape=Shape("gate.3", (0, 1), 8, 6))), {})
-    convert(model, plan_of(group), random_factors(group))
+        convert(model, [replace(group, shape=Shape("gate.3", (0, 1), 8, 6))], {})
+    convert(model, [group], random_factors(group))
     changed = [name for name, module in model.named_modules() if isinstance(module, LowRankLinear)]
     assert changed == [f"model.layers.{layer}.mlp.experts.2.gate_proj" for layer in (0, 1)]
     first, second = (model.get_submodule(name) for name in changed)
@@ -189,14 +184,14 @@ def test_each_expert_has_its_groups_over_the_layers():
 
 def test_converting_twice_is_refused():
     model = llama()
-    convert(model, plan_of(QUERY), random_factors(QUERY))
+    convert(model, [QUERY], random_factors(QUERY))
     with pytest.raises(ValueError, match=r"q_proj is a LowRankLinear; only dense"):
-        convert(model, plan_of(QUERY), random_factors(QUERY))
+        convert(model, [QUERY], random_factors(QUERY))
 
 
 def test_skeleton_is_the_converted_model_without_weights():
     model, empty = llama(), llama()
-    convert(model, plan_of(QUERY, DOWN), random_factors(QUERY, DOWN))
+    convert(model, [QUERY, DOWN], random_factors(QUERY, DOWN))
     skeleton(empty, (QUERY, DOWN))
     shapes = {name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items()}
     assert {name: (tuple(value.shape), value.dtype) for name, value in empty.state_dict().items()} == shapes

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drank.reporting.intervals import Interval, paired_difference, perplexity_interval
+from drank.evaluation.bootstrap import Interval, perplexity_interval
+from drank.reporting.intervals import paired_difference
 
 TOKENS = st.integers(1, 600)
 LOSS = st.floats(0.01, 12)

@@ -68,7 +68,7 @@ def test_an_error_that_drank_raises_is_shown_without_traceback(tmp_path):
     assert ran.returncode == 1
     assert "Traceback" not in ran.stderr
     message, last = ran.stderr.splitlines()
-    assert message.startswith("calibrate docs-mha: model_type 'lama' is not a family drank knows (near: llama")
+    assert message.startswith("calibrate docs-mha: model_type 'lama' is not a family drank knows (did you mean llama")
     assert last == "calibrate docs-mha failed (UnknownFamilyError); its log is logs/calibrate/docs-mha.log"
     assert "Traceback" in log
     assert "CRITICAL calibrate docs-mha failed" in log

@@ -178,7 +178,7 @@ def test_any_text_can_be_asked_about(text):
 
 
 def test_unknown_name_is_refused_with_near_names():
-    with pytest.raises(ValueError, match=r"'docs-sumary' is not an embedded task; near: docs-summary"):
+    with pytest.raises(ValueError, match=r"'docs-sumary' is not an embedded task .did you mean docs-summary"):
         build("docs-sumary", DOCUMENTS)
 
 

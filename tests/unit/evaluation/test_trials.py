@@ -10,8 +10,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from drank.allocation import Evidence, allocate, selection
-from drank.allocation.selection import best_mix, choose_mix
+from drank.allocation import Evidence, allocate
+from drank.allocation.selection import best_mix, plans_by_mix
+from drank.evaluation import trials
+from drank.evaluation.trials import try_plans
 from drank.models.lowrank import convert
 from drank.models.weights import Checkpoint
 
@@ -37,7 +39,7 @@ class Bed:
         energies = {s.name: np.sort(rng.lognormal(sigma=1 + s.layers[0], size=s.max_rank))[::-1].copy() for s in shapes}
         self.evidence = Evidence(shapes, energies, similarities=similarities)
         self.asked = []
-        monkeypatch.setattr(selection, "factors_of", self.factors_of)
+        monkeypatch.setattr(trials, "factors_of", self.factors_of)
 
     def factors_of(self, checkpoint, plan, spectra):
         self.asked.append((plan, spectra))
@@ -52,7 +54,8 @@ class Bed:
         return allocate(self.evidence, 0.4, {**settings, "mix": float(mix)}, model="tiny", method="swift-svd")
 
     def choose(self, settings):
-        return choose_mix(self.model, self.checkpoint, "spectra", self.evidence, 0.4, settings, self.windows, 4)
+        plans = plans_by_mix(self.evidence, 0.4, settings, model="tiny", method="swift-svd")
+        return try_plans(self.model, self.checkpoint, "spectra", plans, self.windows, 4)
 
 
 @pytest.fixture
@@ -70,7 +73,7 @@ def test_every_value_is_that_of_a_model_compressed_with_the_mix(bed, extra):
     expected = []
     for plan in plans:
         twin = copy.deepcopy(it.model)
-        convert(twin, plan, it.factors_of(it.checkpoint, plan, None))
+        convert(twin, plan.groups, it.factors_of(it.checkpoint, plan, None))
         with torch.no_grad():
             logits = twin.double()(it.windows).logits[:, :-1]
         expected.append(math.exp(torch.nn.functional.cross_entropy(logits.flatten(0, 1), it.windows[:, 1:].flatten()).item()))
@@ -91,10 +94,10 @@ def test_factors_are_made_once_with_the_largest_ranks(bed):
 
 def test_plans_that_coincide_are_measured_once(bed, monkeypatch):
     it, calls = bed(), []
-    measure = selection.window_losses
-    monkeypatch.setattr(selection, "window_losses", lambda *args: calls.append(args[2]) or measure(*args))
+    measure = trials.window_losses
+    monkeypatch.setattr(trials, "window_losses", lambda *args: calls.append(args[2]) or measure(*args))
     found = it.choose({"allocator": "uniform"})
-    assert calls == ["the validation text at mix 0"]
+    assert calls == ["the validation text under plan 0"]
     assert len(set(found.values())) == 1 and list(found) == MIXES
     assert best_mix(found) == 0.0
 
