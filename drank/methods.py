@@ -6,17 +6,17 @@ A configuration names methods of this table, gives them options, or composes its
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from drank.allocation import ALLOCATORS, refusal
 from drank.spectra.weightings import WEIGHTINGS
 
-SETTINGS = (
+RANKING = (
     *("weighting", "alpha", "damping", "labels", "group", "steps"),
     *("allocator", "density", "scope", "floor", "cap", "mix", "normalise", "beta", "rebalance", "dense_past_break_even", "seed"),
 )
-"""The options that decide a plan, and are written into it."""
+"""The options that decide the ranks of a plan; all others tell what follows, or what a method is called."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,11 @@ class Method:
         return f"{self.weighting}{options}{labels}-n{self.group}"
 
     @property
+    def weighs_inputs(self) -> bool:
+        """Whether this method's weighting is made of the moments of the inputs."""
+        return WEIGHTINGS[self.weighting].moments
+
+    @property
     def weighs_gradients(self) -> bool:
         """Whether this method's weighting is made of gradients."""
         return WEIGHTINGS[self.weighting].gradients
@@ -85,6 +90,12 @@ class Method:
     def relinearises(self) -> bool:
         """Whether moments and gradients are measured again on models compressed in part, on the way to the ratio asked for."""
         return self.steps > 1
+
+    @property
+    def reads_calibration(self) -> bool:
+        """Whether this method reads the calibration text at any ratio: as moments, as gradients, to refit, correct or choose."""
+        told = self.weighs_inputs or self.reads_gradients or bool(self.needs) or self.chooses
+        return self.compresses and (told or self.refit_from is not None or self.corrections > 0 or self.finetune_from is not None)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -108,9 +119,23 @@ class Method:
         """Whether the factors are fine-tuned at this ratio."""
         return self.finetune_from is not None and ratio >= self.finetune_from
 
-    def settings(self) -> dict[str, Any]:
-        """The options that decide a plan, as they are written into it."""
-        return {key: value for key, value in asdict(self).items() if key in SETTINGS}
+    def at(self, ratio: float) -> Method:
+        """This method as it works at a ratio: what sets in at a higher one is off, and what only that would read stands at its default."""
+        off: dict[str, Any] = {} if self.finetunes(ratio) else {"finetune_from": None}
+        if not self.refits(ratio):
+            off |= {"refit_from": None, "refit": Method.refit, "compensation": Method.compensation}
+        return replace(self, **off)
+
+    def settings(self, ratio: float | None = None) -> dict[str, Any]:
+        """Every field by name, as a plan, a record and a model folder hold it; with a ratio as `at` says, so that they tell what was done.
+
+        `Method(**settings)` is the method again.
+        """
+        return asdict(self if ratio is None else self.at(ratio))
+
+    def ranking(self) -> dict[str, Any]:
+        """The options that decide ranks, by name: a step that makes a choice on the way to them hangs on no others."""
+        return {key: value for key, value in asdict(self).items() if key in RANKING}
 
     def refusal(self, kinds: Collection[str], layers: int) -> str | None:
         """Why this method cannot apply to a model with these kinds of projection and so many layers; None where it can."""
@@ -118,7 +143,7 @@ class Method:
             return None
         if self.group > layers:
             return f"groups of {self.group} layers do not fit a model of {layers}"
-        return refusal(self.settings(), set(kinds))
+        return refusal(self.ranking(), set(kinds))
 
 
 METHODS: dict[str, Method] = {

@@ -108,6 +108,6 @@ def _model_problems(config: Mapping[str, Any], source: Mapping[str, Any]) -> Ite
 def _budget_problems(label: str, method: Method, checkpoint: Checkpoint, ratios: list[float]) -> Iterator[str]:
     for ratio in ratios if method.compresses and method.budgeted else ():
         try:
-            check_budget(checkpoint.shapes(method.group), ratio, method.settings())
+            check_budget(checkpoint.shapes(method.group), ratio, method.ranking())
         except ValueError as error:  # too small a budget, tensors that are not there, layers of different shapes
             yield f"method {label}: {error}"

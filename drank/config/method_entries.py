@@ -85,7 +85,7 @@ def method_of(label: str, options: Mapping[str, Any]) -> Method:
         )
     if method.relinearises and (reason := _standstill(method)):
         raise ValueError(f"method {label}: {reason}")
-    if method.compresses and (reason := refusal(method.settings(), EVERY_KIND)):
+    if method.compresses and (reason := refusal(method.ranking(), EVERY_KIND)):
         raise ValueError(f"method {label}: {reason}")
     return method
 

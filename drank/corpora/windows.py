@@ -6,6 +6,7 @@ beginning-of-sequence token puts exactly one, at the very start of the text.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,10 @@ class Tokens:
     split: str
     text_sha256: str
     ids_sha256: str
+
+    def facts(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What a step that draws windows by these options says of its text: the options, and the hashes of the text and of the ids."""
+        return {**options, "text_sha256": self.text_sha256, "tokens_sha256": self.ids_sha256}
 
     def _too_short(self, length: int) -> TooShortError:
         return TooShortError(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from drank.reporting.comparisons import PAIRED, comparisons, mismatches
+from drank.reporting.recipes import calibration, follows
 from drank.reporting.records import Record
 from drank.steps.files import write_text
 
@@ -30,6 +33,10 @@ COLUMNS = {
     "ratio_model": "float64",
     "stderr": "float64",
     "chance": "float64",
+    "calibration": "str",
+    "follows": "str",
+    "compress_seconds": "float64",
+    "device": "str",
 }
 """The columns of a summary in order, with their dtypes."""
 
@@ -63,9 +70,20 @@ def summarise(records: Iterable[Record], methods: Sequence[str] = (), models: Se
     rows = []
     for record in ordered:
         results = [*record.results, *(row for pair in compared[id(record)] for row in PAIRED[record.kind](pair))]
-        head = {"model": record.model, "method": record.method, "ratio": record.ratio}
+        head = {"model": record.model, "method": record.method, "ratio": record.ratio, **_made(record.provenance)}
         rows += [head | asdict(result) | asdict(record.size) for result in results]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def _made(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row says of how its model was made, and on what it was measured."""
+    making, gpu = provenance["making"], provenance["machine"]["gpu"]
+    return {
+        "calibration": calibration(provenance["calibration"]),
+        "follows": follows(provenance["method"]),
+        "compress_seconds": making["seconds"] if making else math.nan,
+        "device": f"{provenance['device']} ({gpu or provenance['machine']['cpu']})",
+    }
 
 
 def write_csv(summary: pd.DataFrame, path: str | Path) -> None:

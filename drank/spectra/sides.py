@@ -25,13 +25,15 @@ class Sides:
         checkpoint: Checkpoint,
         weighting: str,
         options: Mapping[str, float],
-        moments: str | Path,
+        moments: str | Path | None = None,
         gradients: str | Path | None = None,
         device: str = "cpu",
     ) -> None:
-        """Raises ValueError for options that the weighting does not have, and where it needs gradients and none are given."""
-        self.weighting, self.moments, self.gradients, self.device = WEIGHTINGS[weighting], Path(moments), gradients, device
+        """Raises ValueError for options that the weighting does not have, and where it needs statistics and none are given."""
+        self.weighting, self.moments, self.gradients, self.device = WEIGHTINGS[weighting], moments, gradients, device
         self.options = self.weighting.settings(options)
+        if self.weighting.moments and moments is None:
+            raise ValueError(f"weighting {weighting} is made of moments; give `moments` the directory that `calibrate` wrote")
         if self.weighting.gradients and gradients is None:
             raise ValueError(
                 f"weighting {weighting} is made of gradients; give `gradients` the directory that drank.calibration.gradients wrote"
@@ -96,7 +98,7 @@ class Sides:
         if "{role}" in template:
             found = [read_gradients(self.gradients or "", layer, name).to(self.device) for layer in shape.layers]
         else:
-            found = [read_moments(self.moments, layer, name).to(self.device) for layer in shape.layers]
+            found = [read_moments(self.moments or "", layer, name).to(self.device) for layer in shape.layers]
         if bad := [str(layer) for layer, values in zip(shape.layers, found, strict=True) if not values.isfinite().all()]:
             raise NonFiniteError(
                 f"layer {', '.join(bad)}: the statistic {name}, which weighs {shape.role}, is not finite; calibrate again in float32 "

@@ -37,7 +37,7 @@ def decompose_model(
     checkpoint: Checkpoint,
     directory: str | Path,
     *,
-    moments: str | Path,
+    moments: str | Path | None = None,
     gradients: str | Path | None = None,
     weighting: str = "whitening",
     options: Mapping[str, float] | None = None,

@@ -39,8 +39,13 @@ class Weighting:
 
     @property
     def gradients(self) -> bool:
-        """Whether it needs the gradients of the loss beside the moments of the inputs."""
+        """Whether it needs the gradients of the loss."""
         return bool({FISHER_ROWS, OUTPUTS} & {self.left_of, self.right_of})
+
+    @property
+    def moments(self) -> bool:
+        """Whether it needs the moments of the inputs."""
+        return self.left_of in (MOMENT, ABSOLUTE)
 
     def settings(self, given: Options) -> dict[str, float]:
         """The options in full, defaults for those that are not given; raises ValueError naming those it does not have."""

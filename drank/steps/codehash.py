@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 PROJECT = Path(__file__).parents[2]
 
-WITHOUT_EFFECT = frozenset({"drank.steps.log", "drank.steps.codehash", "drank.steps.lock", "drank.models.registration"})
-"""Modules that cannot change a result: what they log, hash or register is no part of it."""
+WITHOUT_EFFECT = frozenset(f"drank.{name}" for name in ("steps.log", "steps.codehash", "steps.lock", "steps.origin", "models.registration"))
+"""Modules that cannot change a result: what they log, hash, note down or register is no part of it."""
 
 
 class Source(NamedTuple):

@@ -31,8 +31,10 @@ def prepare(compute: Mapping[str, Any], threads: int) -> str:
     return wanted
 
 
-def device_name(device: str) -> str:
-    """A device as a record names it: `cpu`, or the kind of GPU behind `cuda`."""
+def gpu_name(device: str) -> str | None:
+    """The kind of GPU behind `cuda`; None where the device is no GPU."""
+    if not device.startswith("cuda"):
+        return None
     import torch
 
-    return f"{device} ({torch.cuda.get_device_name(device)})" if device.startswith("cuda") else device
+    return torch.cuda.get_device_name(device)

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,12 +88,12 @@ def read_json(path: str | Path) -> Any:
         raise ValueError(f"{path} is not valid JSON ({error}); delete it and run again") from error
 
 
-def file_hash(path: str | Path) -> str:
-    """The SHA-256 of a file, or of a folder: of the names and hashes of all files below it, in order of name."""
+def file_hash(path: str | Path, without: Collection[str] = ()) -> str:
+    """The SHA-256 of a file, or of a folder: of the names and hashes of all files below it, in order of name, those `without` left out."""
     path = Path(path)
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file() and file.name not in without)
     listing = "".join(f"{file_hash(path / name)}  {name}\n" for name in names)
     return hashlib.sha256(listing.encode()).hexdigest()

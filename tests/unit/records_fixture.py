@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from drank.allocation.plan import Plan
+from drank.methods import METHODS as KNOWN
 from drank.models.groups import Group, Shape
 from drank.reporting.records import Record, Result, Size
 
@@ -29,16 +30,23 @@ def size_of(method: str, ratio: float) -> Size:
     return Size(parameters, 2 * parameters, 0.0 if method == "dense" else ratio + 0.0003, 0.8 * ratio)
 
 
-def provenance_of(**settings: Any) -> dict[str, Any]:
+def provenance_of(method: str = "svd-llm", ratio: float = 0.0, **settings: Any) -> dict[str, Any]:
     """Provenance of a run that never was."""
+    recipe = KNOWN.get(method, KNOWN["svd-llm"])
+    text = {"corpus": "python-docs", "split": "train", "windows": 128, "length": 256, "seed": 13, "batch": 8, "text_sha256": SHA}
     return {
         "drank": "0.1.0",
         "git": {"commit": "c0ffee" + "0" * 34, "dirty": False},
         "packages": {"python": "3.11.7", "torch": "2.13.0"},
         "platform": "Linux-test",
+        "machine": {"cpu": "Test CPU", "cores": 2, "memory_bytes": 2**34, "gpu": None},
+        "date": "2026-01-02T03:04:05+00:00",
         "device": "cpu",
         "threads": 2,
         "settings": settings,
+        "method": recipe.settings(ratio),
+        "calibration": text if recipe.compresses else None,
+        "making": {"seconds": 7.5, "stages": {"factors": 1.5}} if recipe.compresses else None,
         "inputs": {"model": SHA, "text": SHA},
         "seconds": 12.5,
         "peak_memory_bytes": 800_000_000,
@@ -63,7 +71,9 @@ def perplexity_record(model: str, method: str, ratio: float, windows: int = 48, 
         results.append(Result(corpus, "perplexity", *perplexity_interval(loss, tokens), count=int(tokens.sum())))
         results.append(Result(corpus, "perplexity_window_mean", float(np.exp((loss / tokens).mean())), count=int(tokens.sum())))
         detail[corpus] = {"window_loss": loss.tolist(), "window_tokens": tokens.tolist(), "text_sha256": SHA, "tokens_sha256": SHA}
-    return Record("perplexity", model, method, ratio, size_of(method, ratio), tuple(results), detail, provenance_of(windows=windows))
+    return Record(
+        "perplexity", model, method, ratio, size_of(method, ratio), tuple(results), detail, provenance_of(method, ratio, windows=windows)
+    )
 
 
 @cache
@@ -78,7 +88,7 @@ def zeroshot_record(model: str, method: str, ratio: float, items: int = 400) -> 
         detail[task] = {"version": 1.0, "correct": correct.tolist()}
     value, stderr = sum(row.value for row in results) / len(TASKS), math.hypot(*(row.stderr or 0 for row in results)) / len(TASKS)
     results.append(Result("average", "accuracy", value, value - 1.96 * stderr, value + 1.96 * stderr, items * len(TASKS), stderr, CHANCE))
-    return Record("zeroshot", model, method, ratio, size_of(method, ratio), tuple(results), detail, provenance_of())
+    return Record("zeroshot", model, method, ratio, size_of(method, ratio), tuple(results), detail, provenance_of(method, ratio))
 
 
 @cache
@@ -98,7 +108,16 @@ def throughput_record(model: str, method: str, ratio: float) -> Record:
         for (phase, speed), wobble in zip({"prefill": 9000.0, "decode": 420.0}.items(), noise, strict=True)
     ]
     rows.append(Result("process", "peak_memory_bytes", 7e8 - 1e8 * ratio))
-    return Record("throughput", model, method, ratio, size_of(method, ratio), tuple(rows), {"prefill": {"seconds": [1.0]}}, provenance_of())
+    return Record(
+        "throughput",
+        model,
+        method,
+        ratio,
+        size_of(method, ratio),
+        tuple(rows),
+        {"prefill": {"seconds": [1.0]}},
+        provenance_of(method, ratio),
+    )
 
 
 KINDS = {"perplexity": perplexity_record, "zeroshot": zeroshot_record, "throughput": throughput_record}

@@ -44,7 +44,7 @@ rule selection:
         gpu=config["compute"]["gpus"],
     params:
         code=code("selection.py"),
-        settings=lambda wildcards: method_of_job(wildcards).settings(),
+        settings=lambda wildcards: method_of_job(wildcards).ranking(),
         search=SEARCH,
         compute=COMPUTE,
     message:
@@ -69,7 +69,7 @@ rule allocate:
         mem_mb=1000,
     params:
         code=code("allocate.py"),
-        settings=lambda wildcards: method_of_job(wildcards).settings(),
+        settings=lambda wildcards: method_of_job(wildcards).settings(float(wildcards.ratio)),
     message:
         "Allocating ranks to {wildcards.model} by {wildcards.method} at ratio {wildcards.ratio}"
     script:

@@ -7,6 +7,7 @@ from drank.steps.codehash import code_of, imports_of
 from drank.corpora.installed import package_versions
 from drank.config import calibration_options, check, finetune_options, gradient_options, methods_for, read_schema
 from drank.config import refusals_for, search_options, with_defaults
+from drank.config.method_entries import method_of
 from drank.calibration.losses import LABELS
 from drank.steps.lock import claim
 from drank.models.sources import local_files_of
@@ -26,6 +27,7 @@ METHODS = {model: methods_for(config, model) for model in config["models"]}
 REFUSED = {model: refusals_for(config, model) for model in config["models"]}
 CALIBRATION, GRADIENTS = calibration_options(config), {labels: gradient_options(config, labels) for labels in LABELS}
 SEARCH, FINETUNE = search_options(config), finetune_options(config)
+DENSE = method_of("dense", {}).settings()
 DOCS = next((n for n, source in config["corpora"].items() if source.get("embedded") == "python-docs"), "embedded-python-docs")
 ALL_CORES = workflow.resource_settings.cores or config["compute"]["threads"]  # a cluster has no "all"
 COMPUTE = {key: config["compute"][key] for key in ("device", "dtype")}  # what can change a result; the rest is for the scheduler
@@ -116,8 +118,9 @@ def gradients_of_job(wildcards):
 
 
 def spectrum_inputs(wildcards):
-    """The gradients, for a weighting that is made of them."""
-    return {"gradients": gradients_of_job(wildcards)} if spectrum_of_job(wildcards).weighs_gradients else {}
+    """The moments and the gradients, for a weighting that is made of them."""
+    method, moments = spectrum_of_job(wildcards), {"moments": f"results/moments/{wildcards.model}"}
+    return (moments if method.weighs_inputs else {}) | ({"gradients": gradients_of_job(wildcards)} if method.weighs_gradients else {})
 
 
 def spectra_of_job(wildcards):
@@ -158,3 +161,24 @@ def spectrum_shown(model):
     compressing = [method for method in METHODS[model].values() if method.compresses]
     by_rank = [method for method in compressing if method.allocator == "effective-rank"]
     return [f"results/spectra/{model}/{method.spectrum}" for method in (by_rank or compressing)[:1]]
+
+
+def chain_of(model, label, ratio):
+    """The steps on the way to one model, by rule, each with the file in which Snakemake notes how long it took; none for the dense one."""
+    method = METHODS[model][label]
+    if not method.compresses:
+        return {}
+    place, own = f"{model}/{method.spectrum}", f"{model}/{label}/{ratio}"
+    calibrated = method.weighs_inputs or "similarities" in method.needs
+    chain = {
+        "calibrate": model if calibrated else None,
+        "gradients": f"{model}/{method.labels}" if method.reads_gradients else None,
+        "spectrum": place,
+        "slopes": place if "slopes" in method.needs else None,
+        "sensitivity": place if "sensitivity" in method.needs else None,
+        "relinearise": own if method.relinearises else None,
+        "selection": own if method.chooses else None,
+        "allocate": own,
+        "compress": own,
+    }
+    return {rule: f"results/benchmarks/{rule}/{path}.tsv" for rule, path in chain.items() if path}

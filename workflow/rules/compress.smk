@@ -19,9 +19,6 @@ rule compress:
     params:
         code=code("compress.py"),
         calibration=lambda wildcards: CALIBRATION if "tokens" in text_inputs(wildcards) else None,
-        order=lambda wildcards: method_of_job(wildcards).refit if method_of_job(wildcards).refits(float(wildcards.ratio)) else None,
-        share=lambda wildcards: method_of_job(wildcards).compensation if method_of_job(wildcards).compensates(float(wildcards.ratio)) else None,
-        corrections=lambda wildcards: method_of_job(wildcards).corrections,
         finetune=lambda wildcards: FINETUNE if method_of_job(wildcards).finetunes(float(wildcards.ratio)) else None,
         compute=COMPUTE,
     message:

@@ -8,6 +8,11 @@ PLANS = [
     f"results/plans/{model}/{method}/{ratio}.json" for model in METHODS for method, ratio in cells(model, *RIVALS[model]) if RIVALS[model]
 ]
 
+CHAINS = {
+    model: {label: {ratio: chain_of(model, label, ratio) for method, ratio in cells(model, label)} for label in METHODS[model]}
+    for model in METHODS
+}
+
 
 rule summary:
     input:
@@ -90,7 +95,8 @@ rule report:
         plans=PLANS,
         records=RECORDS,
     output:
-        "results/report.html",
+        page="results/report.html",
+        verdict="results/verdict.txt",
     log:
         "results/logs/report.log",
     benchmark:
@@ -105,6 +111,7 @@ rule report:
         names=TABLES,
         figures=FIGURES,
         refused=REFUSED,
+        chains=CHAINS,
         config=config,
     message:
         "Writing the report"

@@ -2,7 +2,6 @@ rule spectrum:
     input:
         unpack(spectrum_inputs),
         source="results/sources/{model}.json",
-        moments="results/moments/{model}",
     output:
         directory("results/spectra/{model}/{spectrum}"),
     log:
@@ -72,7 +71,7 @@ rule relinearise:
         gpu=config["compute"]["gpus"],
     params:
         code=code("relinearise.py"),
-        settings=lambda wildcards: method_of_job(wildcards).settings(),
+        settings=lambda wildcards: method_of_job(wildcards).ranking(),
         options=lambda wildcards: method_of_job(wildcards).weighting_options,
         calibration=lambda wildcards: GRADIENTS[method_of_job(wildcards).labels],
         compute=COMPUTE,

@@ -18,6 +18,7 @@ rule throughput:
         throughput=config["throughput"],
         methods=lambda wildcards: methods_at(wildcards),
         threads=ALL_CORES,  # timings with other threads are other numbers
+        dense=DENSE,  # what the record of a model without a plan says of its method
         compute=COMPUTE,
     message:
         "Throughput of {wildcards.model} at ratio {wildcards.ratio}, one method after the other"

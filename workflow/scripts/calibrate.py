@@ -16,6 +16,6 @@ device = prepare(compute, snakemake.threads)
 tokens = read_tokens(snakemake.input.tokens)
 windows = tokens.sample(options["length"], options["windows"], options["seed"])
 model = open_skeleton(model_directory(snakemake.input.source), compute["dtype"], device)
-hashes = {"text_sha256": tokens.text_sha256, "tokens_sha256": tokens.ids_sha256, "source_sha256": file_hash(snakemake.input.source)}
+facts = {**tokens.facts(options), "source_sha256": file_hash(snakemake.input.source)}
 key = {"code": snakemake.params.code, "compute": compute}
-calibrate(model, windows, snakemake.output[0], {**options, **hashes}, options["batch"], key)
+calibrate(model, windows, snakemake.output[0], facts, options["batch"], key)

@@ -9,6 +9,7 @@ from drank.compression.compensation import compensate
 from drank.compression.correction import correct
 from drank.compression.factors import factors_of
 from drank.compression.finetune import finetune
+from drank.compression.making import Making
 from drank.compression.refit import refit
 from drank.corpora.windows import read_tokens
 from drank.models.checkpoint import load_model, load_tokenizer, save
@@ -22,17 +23,26 @@ params, inputs = snakemake.params, snakemake.input
 device = prepare(params.compute, snakemake.threads)
 directory, dtype = model_directory(inputs.source), params.compute["dtype"]
 plan, checkpoint = Plan.read(inputs.plan), Checkpoint(directory)
+settings, making = plan.settings, Making(plan, device, snakemake.threads)
 model = load_model(directory, dtype, device)
-convert(model, plan.groups, factors_of(checkpoint, plan, inputs.spectra))
+with making.stage("factors"):
+    convert(model, plan.groups, factors_of(checkpoint, plan, inputs.spectra))
 if (options := params.calibration) is not None:
-    windows = read_tokens(inputs.tokens).sample(options["length"], options["windows"], options["seed"])
-    if params.order == "compensated":
-        compensate(model, open_skeleton(directory, dtype, device), plan, inputs.spectra, windows, options["batch"], params.share)
-    elif params.order is not None:
-        refit(model, checkpoint, windows, options["batch"], params.order)
-    if params.corrections:
-        correct(model, open_skeleton(directory, dtype, device), windows, params.corrections, options["batch"])
+    tokens = read_tokens(inputs.tokens)
+    windows, text = tokens.sample(options["length"], options["windows"], options["seed"]), tokens.facts(options)
+    if settings["refit_from"] is not None:
+        with making.stage("refit", text):
+            if settings["refit"] == "compensated":
+                skeleton = open_skeleton(directory, dtype, device)
+                compensate(model, skeleton, plan, inputs.spectra, windows, options["batch"], settings["compensation"])
+            else:
+                refit(model, checkpoint, windows, options["batch"], settings["refit"])
+    if settings["corrections"]:
+        with making.stage("corrections", text):
+            correct(model, open_skeleton(directory, dtype, device), windows, settings["corrections"], options["batch"])
 if (options := params.finetune) is not None:
-    windows = read_tokens(inputs.finetune_tokens).sample(options["length"], options["windows"], options["seed"])
-    model = finetune(model, windows, options)
-save(model, load_tokenizer(directory), plan.groups, snakemake.output[0], documents={"plan.json": plan.to_json()})
+    tokens = read_tokens(inputs.finetune_tokens)
+    windows = tokens.sample(options["length"], options["windows"], options["seed"])
+    with making.stage("finetune", tokens.facts(options)):
+        model = finetune(model, windows, options)
+save(model, load_tokenizer(directory), plan.groups, snakemake.output[0], documents=making.documents())

@@ -12,12 +12,12 @@ from drank.models.checkpoint import load_tokenizer
 from drank.reporting.records.measured import record_of
 from drank.steps.files import file_hash
 
-options, tasks, output = snakemake.params.perplexity, snakemake.params.tasks, snakemake.output
+options, tasks, dense, output = snakemake.params.perplexity, snakemake.params.tasks, snakemake.params.dense, snakemake.output
 subject = Subject.of(snakemake.input.model, snakemake.params.compute, snakemake.threads)
 texts = [read_tokens(path) for path in snakemake.input.tokens]
 rows, detail = measure(subject.model, texts, options["length"], options["windows"], options["batch"])
 inputs = {f"text {text.corpus}": text.text_sha256 for text in texts}
-record_of(subject, "perplexity", snakemake.wildcards, rows, detail, options, inputs).write(output.perplexity)
+record_of(subject, "perplexity", snakemake.wildcards, rows, detail, options, inputs, dense).write(output.perplexity)
 
 if tasks:
     options = snakemake.params.zeroshot
@@ -25,4 +25,4 @@ if tasks:
     tokenizer = load_tokenizer(subject.directory)
     rows, detail = evaluate_tasks(subject.model, tokenizer, tasks, items=built, batch=options["batch"], limit=options["limit"])
     inputs = {f"data {path}": file_hash(path) for path in [*snakemake.input.task_items, *snakemake.input.data]}
-    record_of(subject, "zeroshot", snakemake.wildcards, rows, detail, {**options, "tasks": tasks}, inputs).write(output.zeroshot)
+    record_of(subject, "zeroshot", snakemake.wildcards, rows, detail, {**options, "tasks": tasks}, inputs, dense).write(output.zeroshot)

@@ -8,7 +8,7 @@ from drank.allocation.plan import Plan
 from drank.reporting.figures import FIGURES
 from drank.reporting.names import refusals
 from drank.reporting.records import read_records
-from drank.reporting.report import render
+from drank.reporting.report import render, verdict
 from drank.reporting.summary import read_csv
 from drank.reporting.tables import TABLES
 from drank.steps.files import write_text
@@ -20,4 +20,5 @@ tables = [TABLES[name](summary, model).noted(note) for model, note in notes.item
 pictures = {path: FIGURES[name].caption for name, path in zip(snakemake.params.figures, snakemake.input.figures, strict=True)}
 plans = [Plan.read(path) for path in snakemake.input.plans]
 records = read_records(snakemake.input.records)
-write_text(snakemake.output[0], render(summary, tables, pictures, plans, records, config))
+write_text(snakemake.output.page, render(summary, tables, pictures, plans, records, config, snakemake.params.chains))
+write_text(snakemake.output.verdict, "".join(f"{line}\n" for line in verdict(summary)))

@@ -24,5 +24,4 @@ model = load_model(directory, params.compute["dtype"], device)
 names = snakemake.wildcards
 plans = plans_by_mix(evidence, ratio, params.settings, model=names.model, method=names.method)
 perplexity = try_plans(model, Checkpoint(directory), inputs.spectra, plans, windows, options["batch"])
-facts = {**options, "text_sha256": tokens.text_sha256, "tokens_sha256": tokens.ids_sha256}
-write_json(snakemake.output[0], {"mix": best_mix(perplexity), "perplexity": perplexity, "facts": facts})
+write_json(snakemake.output[0], {"mix": best_mix(perplexity), "perplexity": perplexity, "facts": tokens.facts(options)})

@@ -19,5 +19,4 @@ tokens = read_tokens(snakemake.input.tokens)
 windows = tokens.sample(options["length"], options["windows"], options["seed"])
 model = load_model(directory, compute["dtype"], device)
 perplexity = search(model, Checkpoint(directory), snakemake.input.spectra, windows, options["batch"])
-facts = {**options, "text_sha256": tokens.text_sha256, "tokens_sha256": tokens.ids_sha256}
-write_json(snakemake.output[0], {"perplexity": perplexity, "facts": facts})
+write_json(snakemake.output[0], {"perplexity": perplexity, "facts": tokens.facts(options)})

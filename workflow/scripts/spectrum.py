@@ -16,15 +16,17 @@ params, inputs = snakemake.params, snakemake.input
 device = prepare(params.compute, snakemake.threads)
 names = {"model": snakemake.wildcards.model, "spectrum": snakemake.wildcards.spectrum}
 recipe = {"weighting": params.weighting, "options": dict(params.options), "group": params.group}
-read = [Path(folder) / "facts.json" for folder in (inputs.moments, inputs.get("gradients")) if folder]
-written = [path.stat().st_mtime_ns for path in read]  # partial work made of other statistics must not be gone on with
+folders = [Path(folder) for folder in (inputs.get("moments"), inputs.get("gradients")) if folder]
+facts = {folder: read_json(folder / "facts.json") for folder in folders}
+# Partial work made of other statistics must not be gone on with.
+written = [(folder / "facts.json").stat().st_mtime_ns for folder in folders]
 decompose_model(
     Checkpoint(model_directory(inputs.source)),
     snakemake.output[0],
-    moments=inputs.moments,
+    moments=inputs.get("moments"),
     gradients=inputs.get("gradients"),
     **recipe,
-    facts={**names, **recipe, "calibration": read_json(f"{inputs.moments}/facts.json")},
+    facts={**names, **recipe, "calibration": facts[folders[0]] if folders else {}},
     device=device,
     key={"code": params.code, "compute": params.compute, "written": written},
 )

@@ -9,10 +9,10 @@ from drank.evaluation.throughput import measure
 from drank.reporting.records.measured import record_of
 from drank.steps.files import replacing
 
-options, names = snakemake.params.throughput, snakemake.wildcards
+options, dense, names = snakemake.params.throughput, snakemake.params.dense, snakemake.wildcards
 with replacing(snakemake.output[0]) as folder:
     for method, path in zip(snakemake.params.methods, snakemake.input.models, strict=True):
         subject = Subject.of(path, snakemake.params.compute, snakemake.threads)
         rows, detail = measure(subject.model, **options)
         label = {"model": names.model, "method": method, "ratio": names.ratio}
-        record_of(subject, "throughput", label, rows, detail, options, {}).write(folder / f"{method}.json")
+        record_of(subject, "throughput", label, rows, detail, options, {}, dense).write(folder / f"{method}.json")

@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from drank.reporting.records.provenance import provenance
 from drank.reporting.records.schema import SCHEMA_VERSION, RecordError, check
 from drank.steps.files import read_json, write_json
 
-__all__ = ["Record", "RecordError", "Result", "Size", "provenance", "read_records"]
+__all__ = ["Record", "RecordError", "Result", "Size", "read_records"]
 
 
 @dataclass(frozen=True)

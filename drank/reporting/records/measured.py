@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
+from drank.compression.making import MAKING, PLAN, making_of
 from drank.models.tensors import size_of
 from drank.reporting.records import Record, Result, Size
-from drank.reporting.records.provenance import provenance
-from drank.steps.device import device_name
 from drank.steps.files import file_hash
+from drank.steps.origin import origin
 
 if TYPE_CHECKING:
     from drank.evaluation.subject import Subject
@@ -24,17 +24,31 @@ def record_of(
     detail: dict[str, Any],
     settings: Mapping[str, Any],
     inputs: Mapping[str, str],
+    dense: Mapping[str, Any],
 ) -> Record:
     """The record of a measurement from its rows, the fields of `Result`.
 
-    `label` gives model, method and ratio, `inputs` the SHA-256 of what was read besides the model.
+    `label` gives model, method and ratio, `settings` are those of the measurement, `inputs` the SHA-256 of what was read besides the
+    model. The method with all its fields, the texts it read and how the model was made come from the model's folder; a folder without a
+    plan holds the dense model, whose method is `dense`. The model's hash leaves out when and where it was made.
     """
-    results = tuple(Result(**row) for row in rows)
     stored = size_of(subject.directory)
     size = Size(stored.parameters, stored.parameters * subject.model.dtype.itemsize, stored.ratio_stored, stored.ratio_model)
-    hashes = {"model": file_hash(subject.directory), **inputs}
-    made = subject.directory / "plan.json"
-    plan = Plan.read(made) if made.is_file() else None
-    how = {} if plan is None else {"method": plan.settings, "calibration": plan.calibration}
-    origin = provenance({**settings, **how}, hashes, subject.started, device_name(subject.device), subject.threads)
-    return Record(kind, label["model"], label["method"], float(label["ratio"]), size, results, detail, origin)
+    made, plan = making_of(subject.directory), subject.directory / PLAN
+    read = Plan.read(plan) if plan.is_file() else None
+    provenance = {
+        **origin(subject.device, subject.threads, subject.started),
+        "settings": dict(settings),
+        "method": read.settings if read else dict(dense),
+        "calibration": (read.calibration or _text_of(made)) if read else None,
+        "making": {key: value for key, value in made.items() if key not in ("method", "packages")} if made else None,
+        "inputs": {"model": file_hash(subject.directory, {MAKING}), **inputs},
+    }
+    results = tuple(Result(**row) for row in rows)
+    return Record(kind, label["model"], label["method"], float(label["ratio"]), size, results, detail, provenance)
+
+
+def _text_of(making: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The calibration text of a model whose spectra needed none and whose factors were made again on it; None where nothing was."""
+    texts = making["texts"] if making else {}
+    return texts.get("refit") or texts.get("corrections")

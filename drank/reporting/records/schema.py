@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Goes up with every change of the schema that old records do not meet."""
 
 
@@ -18,6 +18,7 @@ def _object(optional: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]
 
 _NAME = {"type": "string", "minLength": 1}
 _NUMBER = {"type": "number"}
+_ONE = {"type": "integer", "minimum": 1}
 _COUNT = {"type": "integer", "minimum": 0}
 _POSITIVE = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1}}
 
@@ -49,9 +50,14 @@ SCHEMA: dict[str, Any] = _object(
         git={"anyOf": [{"type": "null"}, _object(commit=_NAME, dirty={"type": "boolean"})]},
         packages={"type": "object", "additionalProperties": {"type": "string"}},
         platform=_NAME,
+        machine=_object(cpu=_NAME, cores=_ONE, memory_bytes=_COUNT, gpu={"type": ["string", "null"]}),
         device=_NAME,
-        threads={"type": "integer", "minimum": 1},
+        threads=_ONE,
+        date={"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"},
         settings={"type": "object"},
+        method={"type": "object", "properties": {"title": _NAME}, "required": ["title", "weighting", "allocator"]},
+        calibration={"type": ["object", "null"]},
+        making={"type": ["object", "null"]},
         inputs={"type": "object", "additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
         seconds={"type": "number", "minimum": 0},
         peak_memory_bytes=_COUNT,

@@ -16,11 +16,12 @@ from drank.reporting.names import method_name, percent
 from drank.reporting.records import Record
 from drank.reporting.report.checks import checks
 from drank.reporting.report.conditions import facts, runs, samples, sizes
+from drank.reporting.report.methods import Chains, methods
 from drank.reporting.report.verdict import Contest, accuracy_lines, contests, headline
 from drank.reporting.tables import Table
 from drank.reporting.tables.numbers import Numbers, per_model
 
-__all__ = ["render"]
+__all__ = ["render", "verdict"]
 
 MEDIA = {".png": "image/png", ".svg": "image/svg+xml"}
 """The kinds of pictures a page can hold."""
@@ -33,11 +34,13 @@ def render(
     plans: Sequence[Plan],
     records: Sequence[Record],
     settings: Mapping[str, Any],
+    chains: Chains | None = None,
     title: str | None = None,
 ) -> str:
     """The page as HTML text, with everything it shows inside it.
 
-    `figures` maps PNG or SVG files to their captions, `settings` is the configuration of the run. Raises ValueError for pictures of
+    `figures` maps PNG or SVG files to their captions, `settings` is the configuration of the run, `chains` says where the time that each
+    step took is to be found. Raises ValueError for pictures of
     another kind, and for a summary without rows.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -59,10 +62,18 @@ def render(
         checks=checks(models),
         sizes=sizes(models, plans),
         facts=facts(records),
+        methods=methods(records, chains or {}),
         samples=samples(models, records),
         runs=runs(records),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
     )
+
+
+def verdict(summary: pd.DataFrame) -> list[str]:
+    """The answer as lines for a terminal: who won and by how much, and every check of the pipeline that failed."""
+    models = list(per_model(summary))
+    failed = [f"check failed: {check.name} ({check.model}): {check.text}" for check in checks(models) if not check.passed]
+    return [*headline(models, contests(models)), *failed]
 
 
 def _section(numbers: Numbers, decided: Sequence[Contest], tables: Sequence[Table]) -> dict[str, Any]:

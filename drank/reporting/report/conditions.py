@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from drank.allocation.plan import Plan
 from drank.reporting.names import method_name, number, percent, role_name, unique
+from drank.reporting.recipes import calibration
 from drank.reporting.records import Record
 from drank.reporting.tables.numbers import SIZE, Entry, Numbers
 
@@ -26,12 +27,22 @@ def facts(records: Sequence[Record]) -> list[Fact]:
         ("drank", [source["drank"] for source in sources]),
         ("git", [_commit(source["git"]) for source in sources]),
         ("platform", [source["platform"] for source in sources]),
+        ("processor", [f"{source['machine']['cpu']}, {source['machine']['cores']} cores" for source in sources]),
+        ("memory", [f"{source['machine']['memory_bytes'] / 2**30:.1f} GiB" for source in sources]),
+        ("GPU", [source["machine"]["gpu"] or "none" for source in sources]),
         ("device", [source["device"] for source in sources]),
         ("threads", [str(source["threads"]) for source in sources]),
+        ("calibration", [text for source in sources if (text := calibration(source["calibration"]))]),
     ]
     packages = unique(name for source in sources for name in source["packages"])
     lines += [(name, [source["packages"].get(name, "not installed") for source in sources]) for name in packages]
-    return [Fact(name, unique(values), len(set(values)) > 1) for name, values in lines if values]
+    return [_dates(sources), *(Fact(name, unique(values), len(set(values)) > 1) for name, values in lines if values)]
+
+
+def _dates(sources: Sequence[Mapping[str, Any]]) -> Fact:
+    """From when to when was measured: that records differ in it is no fault."""
+    dates = sorted(source["date"] for source in sources)
+    return Fact("measured", [" to ".join(unique([dates[0], dates[-1]]))] if dates else [], False)
 
 
 def _commit(git: dict[str, Any] | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import drank
-from drank.steps.files import read_json, replacing, resuming, write_json, write_text
+from drank.steps.files import file_hash, read_json, replacing, resuming, write_json, write_text
 
 ROOT = Path(drank.__file__).parents[1]
 
@@ -144,3 +144,19 @@ def test_unfinished_work_of_a_longer_name_is_left_alone(tmp_path):
         assert (longer / "layer").read_text() == "done"
     assert (tmp_path / "0.2").read_text() == "x"
     assert (tmp_path / "qwen2.5/layer").exists()
+
+
+def test_file_hash_knows_files_and_folders(tmp_path):
+    (tmp_path / "a").write_text("x")
+    assert file_hash(tmp_path / "a") == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    before = file_hash(tmp_path)
+    assert before == file_hash(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert file_hash(tmp_path) != before
+
+
+def test_what_is_left_out_of_a_hash_changes_nothing(tmp_path):
+    (tmp_path / "weights").write_text("x")
+    before = file_hash(tmp_path)
+    (tmp_path / "making.json").write_text("when and where")
+    assert file_hash(tmp_path) != before == file_hash(tmp_path, {"making.json"})

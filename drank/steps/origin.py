@@ -1,18 +1,20 @@
-"""Where a measurement comes from: code, packages, machine, settings and inputs, as the `provenance` of its record."""
+"""Where a result comes from: code, packages, machine, date, time and memory taken."""
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from drank import __version__
+from drank.steps.device import gpu_name
 
 PACKAGES = (
     "accelerate",
@@ -31,24 +33,44 @@ PACKAGES = (
 """Distributions whose version can move a number; those not installed are left out of the record."""
 
 
-def provenance(settings: Mapping[str, Any], inputs: Mapping[str, str], started: float, device: str, threads: int) -> dict[str, Any]:
-    """The `provenance` of a record that is finished now.
+def origin(device: str, threads: int, started: float) -> dict[str, Any]:
+    """Where what is finished now comes from; `started` is the `time.perf_counter()` of the start.
 
-    `inputs` maps what was read to its SHA-256 (see `file_hash`), `started` is the `time.perf_counter()` of the start. Peak memory is that
-    of the whole process so far, in bytes of host memory. `git` is None where drank is not run from a git tree.
+    The date is that of the end, in UTC. Peak memory is that of the whole process so far, in bytes of host memory. `git` is None where
+    drank is not run from a git tree.
     """
     return {
         "drank": __version__,
         "git": git_state(Path(__file__).parent),
         "packages": {"python": platform.python_version(), **{name: found for name in PACKAGES if (found := _version(name))}},
         "platform": platform.platform(),
+        "machine": {"cpu": cpu_name(), "cores": cores(), "memory_bytes": memory(), "gpu": gpu_name(device)},
         "device": device,
         "threads": threads,
-        "settings": dict(settings),
-        "inputs": dict(inputs),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - started, 3),
         "peak_memory_bytes": peak_memory(),
     }
+
+
+def cpu_name() -> str:
+    """The processor by the name that the system gives it."""
+    if Path("/proc/cpuinfo").is_file():
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name" and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def cores() -> int:
+    """The processor cores that this process may use, which on a cluster are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory() -> int:
+    """The memory of the machine, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -1,0 +1,51 @@
+"""How a compressed model was made, as it stands in its folder: the whole method, the texts, and where, when and how long."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from drank.allocation.plan import Plan
+from drank.steps.files import read_json
+from drank.steps.origin import origin
+
+PLAN, MAKING = "plan.json", "making.json"
+"""What a compressed model's folder holds beside its weights: the ranks with every field of the method, and how they became a model."""
+
+
+class Making:
+    """The making of one compressed model under way; a stage is timed while it runs."""
+
+    def __init__(self, plan: Plan, device: str, threads: int) -> None:
+        """Starts now."""
+        self._plan, self._device, self._threads = plan, device, threads
+        self._started = time.perf_counter()
+        self._stages: dict[str, float] = {}
+        self._texts: dict[str, Any] = {}
+
+    @contextmanager
+    def stage(self, name: str, text: Mapping[str, Any] | None = None) -> Iterator[None]:
+        """Counts the seconds until the context ends; `text` says what the stage read."""
+        started = time.perf_counter()
+        if text is not None:
+            self._texts[name] = dict(text)
+        yield
+        self._stages[name] = round(time.perf_counter() - started, 3)
+
+    def documents(self) -> dict[str, str]:
+        """The texts that belong into the folder of the model, by file name."""
+        plan = self._plan
+        making = {"model": plan.model, "label": plan.method, "ratio": plan.ratio, "method": plan.settings}
+        making |= {"calibration": plan.calibration or None, "texts": self._texts, "stages": self._stages}
+        making |= origin(self._device, self._threads, self._started)
+        return {PLAN: plan.to_json(), MAKING: json.dumps(making, indent=1, ensure_ascii=False) + "\n"}
+
+
+def making_of(directory: str | Path) -> dict[str, Any] | None:
+    """How the model in a folder was made; None for one that drank did not compress."""
+    path = Path(directory) / MAKING
+    return read_json(path) if path.is_file() else None

@@ -1,0 +1,62 @@
+"""Where a result comes from: code, packages, machine, date, time and memory."""
+
+import os
+import re
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import torch
+
+from drank.steps.origin import cores, cpu_name, git_state, memory, origin
+
+
+def test_an_origin_tells_code_machine_and_time():
+    found = origin("cpu", 2, time.perf_counter() - 2)
+    assert 2 <= found["seconds"] < 10
+    assert found["peak_memory_bytes"] > 2**20
+    assert found["packages"]["numpy"]
+    assert (found["device"], found["threads"]) == ("cpu", 2)
+    assert found["machine"] == {"cpu": cpu_name(), "cores": cores(), "memory_bytes": memory(), "gpu": None}
+    now = datetime.fromisoformat(found["date"])
+    assert now.tzinfo is not None and datetime.now(UTC) - now < timedelta(minutes=1)
+
+
+def test_a_machine_is_described_by_what_the_system_says_of_it():
+    assert cores() == len(os.sched_getaffinity(0))
+    total = int(re.search(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text())[1]) * 1024
+    assert abs(memory() - total) < 0.02 * total
+    assert cpu_name() in Path("/proc/cpuinfo").read_text()
+
+
+def test_the_gpu_is_the_one_that_was_computed_on(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"A GPU behind {device}")
+    assert origin("cuda:1", 1, 0.0)["machine"]["gpu"] == "A GPU behind cuda:1"
+
+
+def _git(folder, *arguments):
+    who = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t"}
+    command = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *arguments]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **who})
+
+
+def test_git_state_tells_commit_and_changes(tmp_path):
+    package, foreign = tmp_path / "package", tmp_path / "foreign"
+    package.mkdir()
+    foreign.mkdir()
+    assert git_state(package) is None
+    _git(tmp_path, "init", "-q")
+    assert git_state(package) is None
+    (package / "code.py").write_text("one")
+    (tmp_path / ".gitignore").write_text("foreign\n")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-q", "-m", "first")
+    clean = git_state(package)
+    assert clean is not None
+    assert clean["dirty"] is False
+    assert len(clean["commit"]) == 40
+    (package / "code.py").write_text("two")
+    assert git_state(package) == {"commit": clean["commit"], "dirty": True}
+    (foreign / "code.py").write_text("installed into an environment inside somebody's repository")
+    assert git_state(foreign) is None
