@@ -12,8 +12,18 @@ include: "workflow/rules/calibrate.smk"
 include: "workflow/rules/spectrum.smk"
 include: "workflow/rules/allocate.smk"
 include: "workflow/rules/compress.smk"
-include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/throughput.smk"
+
+
+if EVALUATIONS:
+
+    include: "workflow/rules/evaluate.smk"
+
+
+if TIMED:
+
+    include: "workflow/rules/throughput.smk"
+
+
 include: "workflow/rules/report.smk"
 include: "workflow/rules/prefetch.smk"
 include: "workflow/rules/testbed.smk"
@@ -35,10 +45,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        "results/summary.csv",
-        "results/report.html",
-        TABLE_FILES,
-        FIGURE_FILES,
+        ["results/summary.csv", "results/report.html", *TABLE_FILES, *FIGURE_FILES] if RECORDS else MODELS,
 
 
 onstart:

@@ -15,6 +15,7 @@ from drank.config.resolved import (
     finetune_options,
     gradient_options,
     methods_for,
+    ratios_of,
     refusals_for,
     search_options,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "finetune_options",
     "gradient_options",
     "methods_for",
+    "ratios_of",
     "read_schema",
     "refusals_for",
     "search_options",
@@ -39,11 +41,11 @@ class ConfigError(ValueError):
 
 
 def with_defaults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with the defaults of its schema filled in.
+    """The configuration with the defaults of its schema filled in; a section that is empty in the file is one that was left out.
 
     Raises ConfigError with every offender against the schema, and with what `check` finds in the parts that fit it.
     """
-    filled = copy.deepcopy(dict(config))
+    filled = copy.deepcopy({key: value for key, value in config.items() if value is not None})
     fill(filled, schema, schema)
     problems = sorted(schema_problems(filled, schema))
     if problems:

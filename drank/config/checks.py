@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from drank.allocation import check_budget
 from drank.config.method_entries import method_of
-from drank.config.resolved import finetune_options, search_options
+from drank.config.resolved import finetune_options, methods_for, readers_of_calibration, search_options
 from drank.corpora.embedded import EMBEDDED
 from drank.evaluation.zeroshot import check_tasks
 from drank.methods import Method
@@ -25,14 +26,32 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
         for ratio in config["ratios"]
         if float(f"{ratio:g}") != ratio
     ]
-    windows, first = (config["calibration"][key] for key in ("windows", "curvature_windows"))
-    if first and first > windows:
+    windows, first = (config.get("calibration", {}).get(key) for key in ("windows", "curvature_windows"))
+    if first and windows and first > windows:
         problems.append(f"calibration.curvature_windows is {first}, and calibration.windows, of which these are the first, is {windows}")
-    problems += [*_corpus_problems(config), *_reference_problems(config, written), *check_tasks(config["tasks"])]
+    problems += [*_left_out(config), *_corpus_problems(config), *_reference_problems(config, written), *check_tasks(config["tasks"])]
     for model, source in config["models"].items():
         faults = [*_override_problems(source, written["methods"]), *_model_problems(config, source)]
         problems += [f"models.{model}: {problem}" for problem in faults]
     return list(dict.fromkeys(problems))
+
+
+def _left_out(config: Mapping[str, Any]) -> Iterator[str]:
+    """What a configuration has left out although a method of one of its models reads it; a method that is wrong is told elsewhere."""
+    budgeted, calibrated = [], []
+    for model in config["models"]:
+        with suppress(ValueError, TypeError):
+            budgeted += [label for label, method in methods_for(config, model).items() if method.budgeted]
+            calibrated += readers_of_calibration(config, model)
+    if budgeted and not config["ratios"]:
+        yield f"ratios: empty, and {', '.join(dict.fromkeys(budgeted))} compress to a ratio; add some, such as `ratios: [0.2]`"
+    if calibrated and "calibration" not in config:
+        named = ", ".join(dict.fromkeys(calibrated))
+        yield f"calibration: left out, and {named} read it; add its text, such as `calibration: {{corpus: {_example(config)}}}`"
+
+
+def _example(config: Mapping[str, Any]) -> str:
+    return next(iter(config["corpora"]), "NAME")
 
 
 def _corpus_problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -40,7 +59,7 @@ def _corpus_problems(config: Mapping[str, Any]) -> Iterator[str]:
         for split, paths in source.get("files", {}).items():
             for path in [paths] if isinstance(paths, str) else paths:
                 if not Path(path).is_file():
-                    yield f"corpora.{name}.files.{split}: {path} does not exist (paths are relative to {Path.cwd()})"
+                    yield f"corpora.{name}.files.{split}: {path} does not exist (relative paths start at the configuration file's folder)"
 
 
 def _splits(source: Mapping[str, Any]) -> list[str]:
@@ -50,9 +69,10 @@ def _splits(source: Mapping[str, Any]) -> list[str]:
 
 
 def _reference_problems(config: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator[str]:
-    texts = {"calibration": config["calibration"]}
+    texts = {"calibration": config["calibration"]} if "calibration" in config else {}
     own = {"search": search_options(config), "finetune": finetune_options(config)}
-    texts |= {part: text for part, text in own.items() if config[part]["corpus"] or config[part]["split"]}
+    texts |= {part: text for part, text in own.items() if any(config[part][key] and key in text for key in ("corpus", "split"))}
+    texts = {part: text for part, text in texts.items() if {"corpus", "split"} <= text.keys()}
     corpora, wanted = written["corpora"], [(f"{part}.corpus", text["corpus"], text["split"]) for part, text in texts.items()]
     wanted += [("perplexity.corpora", corpus, config["perplexity"]["split"]) for corpus in config["perplexity"]["corpora"]]
     for place, corpus, split in wanted:
@@ -86,9 +106,12 @@ def _model_problems(config: Mapping[str, Any], source: Mapping[str, Any]) -> Ite
     except (SourceError, OSError, KeyError, ValueError):
         return  # a hub model not fetched yet, or a directory whose fault problems_of has told
     context = checkpoint.config.get("max_position_embeddings")
-    parts = {part: config[part]["length"] for part in ("calibration", "search", "finetune", "perplexity")}
+    read = ["search", "finetune", *(["calibration"] if "calibration" in config else [])]
+    read += ["perplexity"] if config["perplexity"]["corpora"] else []
+    parts = {part: config[part]["length"] for part in read}
     lengths = {f"{part}.length": length for part, length in parts.items() if length}
-    lengths["throughput.prompt + generate"] = config["throughput"]["prompt"] + config["throughput"]["generate"]
+    if timed := config.get("throughput"):
+        lengths["throughput.prompt + generate"] = timed["prompt"] + timed["generate"]
     yield from (
         f"{place} is {length}, past the model's context of {context} tokens"
         for place, length in lengths.items()

@@ -34,9 +34,20 @@ def _methods_named(config: Mapping[str, Any], model: str) -> dict[str, Method]:
     return {label: method_of(label, {**options, **changes.get(label, {})}) for label, options in config["methods"].items()}
 
 
+def readers_of_calibration(config: Mapping[str, Any], model: str) -> list[str]:
+    """The methods of one model, by label, that read the calibration text at one of the ratios of a run."""
+    methods = methods_for(config, model).items()
+    return [label for label, method in methods if any(method.at(ratio).reads_calibration for ratio in ratios_of(config, method) or [1.0])]
+
+
+def ratios_of(config: Mapping[str, Any], method: Method) -> list[float]:
+    """The ratios at which a run makes a model by a method; 0 alone for one that meets no budget."""
+    return config["ratios"] if method.budgeted else [0]
+
+
 def calibration_options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The text that moments are taken on. How much of it tells curvatures is left out: it changes nothing here."""
-    return {key: value for key, value in config["calibration"].items() if key != "curvature_windows"}
+    """The text that moments are taken on, nothing where a configuration has none. How much tells curvatures is left out: it is no part."""
+    return {key: value for key, value in config.get("calibration", {}).items() if key != "curvature_windows"}
 
 
 def gradient_options(config: Mapping[str, Any], labels: str) -> dict[str, Any]:
@@ -46,6 +57,8 @@ def gradient_options(config: Mapping[str, Any], labels: str) -> dict[str, Any]:
     those `curvature_windows` are enough, half of all where it is not set.
     """
     calibration = calibration_options(config)
+    if not calibration:
+        return {}
     few = config["calibration"]["curvature_windows"] or -(-calibration["windows"] // 2)
     return calibration | {"gradient_windows": few if labels == "sampled" else calibration["windows"]}
 

@@ -34,7 +34,7 @@ class Run:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of Snakemake in this folder."""
-        options = ["--configfile", "config.yaml", "--cores", "2", *arguments]
+        options = [*(() if "--configfile" in arguments else ("--configfile", "config.yaml")), "--cores", "2", *arguments]
         return [sys.executable, "-m", "snakemake", "-s", str(self.project / "Snakefile"), *options]
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,7 @@ rule sensitivity:
     input:
         source="results/sources/{model}.json",
         spectra="results/spectra/{model}/{spectrum}",
-        tokens=tokens_of("{model}", SEARCH),
+        tokens=lambda wildcards: tokens_of(wildcards.model, SEARCH),
     output:
         "results/sensitivity/{model}/{spectrum}.json",
     log:

@@ -24,7 +24,7 @@ rule source:
 rule calibrate:
     input:
         source="results/sources/{model}.json",
-        tokens=tokens_of("{model}", CALIBRATION),
+        tokens=lambda wildcards: tokens_of(wildcards.model, CALIBRATION),
     output:
         directory("results/moments/{model}"),
     log:
@@ -50,7 +50,7 @@ rule calibrate:
 rule gradients:
     input:
         source="results/sources/{model}.json",
-        tokens=tokens_of("{model}", CALIBRATION),
+        tokens=lambda wildcards: tokens_of(wildcards.model, CALIBRATION),
     output:
         directory("results/gradients/{model}/{labels}"),
     log:

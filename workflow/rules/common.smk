@@ -1,13 +1,16 @@
 import re
 from pathlib import Path
 
+from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
+from snakemake.utils import update_config
 
 from drank.steps.codehash import code_of, imports_of
 from drank.corpora.installed import package_versions
 from drank.config import calibration_options, check, finetune_options, gradient_options, methods_for, read_schema
-from drank.config import refusals_for, search_options, with_defaults
+from drank.config import ratios_of, refusals_for, search_options, with_defaults
 from drank.config.method_entries import method_of
+from drank.config.paths import rooted
 from drank.calibration.losses import LABELS
 from drank.steps.lock import claim
 from drank.models.sources import local_files_of
@@ -15,6 +18,11 @@ from drank.evaluation.zeroshot import files_of
 
 HERE = Path(workflow.basedir)
 
+# Read again, since what Snakemake has merged no longer tells at which folder a path starts.
+config = {}
+for file in workflow.configfiles:
+    update_config(config, rooted(load_configfile(file), Path(file).parent, Path.cwd()))
+update_config(config, workflow.config_settings.config)
 config = with_defaults(config, read_schema(HERE / "workflow/schemas/config.schema.yaml"))
 if workflow.is_main_process:
     check(config)
@@ -31,6 +39,10 @@ DENSE = method_of("dense", {}).settings()
 DOCS = next((n for n, source in config["corpora"].items() if source.get("embedded") == "python-docs"), "embedded-python-docs")
 ALL_CORES = workflow.resource_settings.cores or config["compute"]["threads"]  # a cluster has no "all"
 COMPUTE = {key: config["compute"][key] for key in ("device", "dtype")}  # what can change a result; the rest is for the scheduler
+TASKS = {task: config["tasks"][task] for task in config["zeroshot"]["tasks"]}
+EMBEDDED_TASKS = [task for task, source in TASKS.items() if "embedded" in source]
+EVALUATIONS = [*(["perplexity"] if config["perplexity"]["corpora"] else []), *(["zeroshot"] if TASKS else [])]
+TIMED = ["throughput"] if "throughput" in config else []
 CORPORA = config["corpora"] | {DOCS: config["corpora"].get(DOCS, {"embedded": "python-docs"})}
 
 
@@ -57,7 +69,7 @@ def code(script, *files):
 def cells(model, *methods):
     """Method and ratio of every model a run makes out of one, as they stand in paths; of the named methods, or of all."""
     for label, method in METHODS[model].items():
-        for ratio in config["ratios"] if method.budgeted else [0]:
+        for ratio in ratios_of(config, method):
             if not methods or label in methods:
                 yield label, f"{ratio:g}"
 

@@ -1,8 +1,3 @@
-TASKS = {task: config["tasks"][task] for task in config["zeroshot"]["tasks"]}
-EMBEDDED_TASKS = [task for task, source in TASKS.items() if "embedded" in source]
-EVALUATIONS = ["perplexity", *(["zeroshot"] if TASKS else [])]
-
-
 rule evaluate:
     input:
         model=model_of_job,

@@ -1,13 +1,16 @@
-RECORDS = [*(path for kind in EVALUATIONS for path in results_of(kind)), *timings()]
-TABLES = ["main", "paired", "throughput"]
-FIGURES = ["effective_rank", "ranks", "perplexity", *(["accuracy"] if TASKS else []), "throughput"]
-TABLE_FILES = expand("results/tables/{name}-{model}.{form}", name=TABLES, model=METHODS, form=["csv", "tex"])
-FIGURE_FILES = expand("results/figures/{name}.{form}", name=FIGURES, form=["pdf", "png"])
+RECORDS = [*(path for kind in EVALUATIONS for path in results_of(kind)), *(timings() if TIMED else [])]
+TABLES = [*(["main"] if EVALUATIONS else []), *(["paired"] if "perplexity" in EVALUATIONS else []), *TIMED]
+QUALITY = {"perplexity": "perplexity", "zeroshot": "accuracy"}
 RIVALS = {model: [label for label, m in methods.items() if m.compresses and not m.control] for model, methods in METHODS.items()}
 PLANS = [
     f"results/plans/{model}/{method}/{ratio}.json" for model in METHODS for method, ratio in cells(model, *RIVALS[model]) if RIVALS[model]
 ]
-
+SPECTRA = [path for model in METHODS for path in spectrum_shown(model)]
+AGAINST_RATIO = ["ranks", *(QUALITY[kind] for kind in EVALUATIONS), *TIMED]
+FIGURES = [*(["effective_rank"] if SPECTRA else []), *(AGAINST_RATIO if PLANS else [])]  # none is drawn of nothing
+MODELS = [model_at(model, *cell) for model in METHODS for cell in cells(model)]  # what a run without measurements is for
+TABLE_FILES = expand("results/tables/{name}-{model}.{form}", name=TABLES, model=METHODS, form=["csv", "tex"])
+FIGURE_FILES = expand("results/figures/{name}.{form}", name=FIGURES, form=["pdf", "png"])
 CHAINS = {
     model: {label: {ratio: chain_of(model, label, ratio) for method, ratio in cells(model, label)} for label in METHODS[model]}
     for model in METHODS
@@ -65,7 +68,7 @@ rule tables:
 rule figures:
     input:
         summary="results/summary.csv",
-        spectra=[path for model in METHODS for path in spectrum_shown(model)],
+        spectra=SPECTRA,
         plans=PLANS,
     output:
         FIGURE_FILES,

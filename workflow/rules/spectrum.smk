@@ -56,7 +56,7 @@ rule relinearise:
     input:
         source="results/sources/{model}.json",
         spectra=lambda wildcards: f"results/spectra/{wildcards.model}/{method_of_job(wildcards).spectrum}",
-        tokens=tokens_of("{model}", CALIBRATION),
+        tokens=lambda wildcards: tokens_of(wildcards.model, CALIBRATION),
     output:
         directory("results/steps/{model}/{method}/{ratio}"),
     log:

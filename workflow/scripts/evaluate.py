@@ -14,10 +14,11 @@ from drank.steps.files import file_hash
 
 options, tasks, dense, output = snakemake.params.perplexity, snakemake.params.tasks, snakemake.params.dense, snakemake.output
 subject = Subject.of(snakemake.input.model, snakemake.params.compute, snakemake.threads)
-texts = [read_tokens(path) for path in snakemake.input.tokens]
-rows, detail = measure(subject.model, texts, options["length"], options["windows"], options["batch"])
-inputs = {f"text {text.corpus}": text.text_sha256 for text in texts}
-record_of(subject, "perplexity", snakemake.wildcards, rows, detail, options, inputs, dense).write(output.perplexity)
+
+if texts := [read_tokens(path) for path in snakemake.input.tokens]:
+    rows, detail = measure(subject.model, texts, options["length"], options["windows"], options["batch"])
+    inputs = {f"text {text.corpus}": text.text_sha256 for text in texts}
+    record_of(subject, "perplexity", snakemake.wildcards, rows, detail, options, inputs, dense).write(output.perplexity)
 
 if tasks:
     options = snakemake.params.zeroshot

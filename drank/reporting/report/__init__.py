@@ -73,7 +73,9 @@ def verdict(summary: pd.DataFrame) -> list[str]:
     """The answer as lines for a terminal: who won and by how much, and every check of the pipeline that failed."""
     models = list(per_model(summary))
     failed = [f"check failed: {check.name} ({check.model}): {check.text}" for check in checks(models) if not check.passed]
-    return [*headline(models, contests(models)), *failed]
+    decided = contests(models)
+    kept = [] if decided else [f"{numbers.model}, {line}" for numbers in models for line in accuracy_lines(numbers)]
+    return [*headline(models, decided), *kept, *failed]
 
 
 def _section(numbers: Numbers, decided: Sequence[Contest], tables: Sequence[Table]) -> dict[str, Any]:

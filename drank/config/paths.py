@@ -1,0 +1,43 @@
+"""Where the relative paths of a configuration start: at the folder of the file that holds them.
+
+What `--config` gives on the command line starts at the folder that the run works in, as a shell would have it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PLACES = (("models", "*", "path"), ("corpora", "*", "files", "*"), ("tasks", "*", "yaml"), ("tasks", "*", "data", "*"))
+"""Where a configuration holds paths, alone or in lists; `*` is any name."""
+
+
+def rooted(config: Mapping[str, Any], folder: str | Path, work: str | Path) -> dict[str, Any]:
+    """A copy whose relative paths start at `folder`; what lies below the folder of the run stays relative to it, so that both can move.
+
+    Entries of another form than the schema's are left as they are, for it to complain of.
+    """
+    folder, work = Path(folder).resolve(), Path(work).resolve()
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [placed(entry) for entry in value]
+        if not isinstance(value, str):
+            return value
+        path = folder / Path(value).expanduser()
+        return path.relative_to(work).as_posix() if path.is_relative_to(work) and not Path(value).is_absolute() else path.as_posix()
+
+    def change(node: Any, place: tuple[str, ...]) -> Any:
+        if not place:
+            return placed(node)
+        if not isinstance(node, Mapping):
+            return node
+        name, *rest = place
+        return {key: change(value, tuple(rest)) if name in ("*", key) else value for key, value in node.items()}
+
+    changed: Any = dict(config)
+    for place in PLACES:
+        changed = change(changed, place)
+    return copy.deepcopy(changed)
