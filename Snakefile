@@ -27,6 +27,7 @@ if TIMED:
 include: "workflow/rules/report.smk"
 include: "workflow/rules/prefetch.smk"
 include: "workflow/rules/testbed.smk"
+include: "workflow/rules/hooks.smk"
 
 
 localrules:
@@ -46,7 +47,3 @@ rule all:
     default_target: True
     input:
         ["results/summary.csv", "results/report.html", *TABLE_FILES, *FIGURE_FILES] if RECORDS else MODELS,
-
-
-onstart:
-    claim(Path.cwd())

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drank.steps.log import BRIEF
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -20,13 +22,13 @@ log = logging.getLogger(__name__)
 
 
 def measure(
-    model: PreTrainedModel, *, batch: int, prompt: int, generate: int, repeats: int, warmup: int = 1, seed: int = 0
+    model: PreTrainedModel, *, batch: int, prompt: int, generate: int, repeats: int, warmup: int = 1, seed: int = 0, name: str = "model"
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Result rows (tokens per second of prefill and decode: median and quartiles; peak memory in bytes) and the seconds of every repeat.
 
     Prefill is one forward pass over `batch` prompts of `prompt` random tokens that fills the KV cache and gives the logits of the last
     position. Decode is `generate` greedy steps of one token for each prompt on such a cache, filling it not counted. `warmup` rounds of
-    both come first and are not counted. Runs where the model is, in evaluation mode, which is set back.
+    both come first and are not counted. Runs where the model is, in evaluation mode, which is set back. `name` is what the log calls it.
 
     Peak memory: on CUDA what PyTorch's tensors took at most during the counted rounds (weights, cache and activations); on a CPU the
     highest resident size of the whole process, Python and its libraries included, during them (where the system cannot count anew: since
@@ -49,7 +51,7 @@ def measure(
                 if turn >= 0:
                     seconds["prefill"].append(prefill)
                     seconds["decode"].append(decode)
-                    log.info("throughput: round %d of %d, prefill %.3f s, decode %.3f s", turn + 1, repeats, prefill, decode)
+                    log.info("%s, round %d of %d: prefill %.3f s, decode %.3f s", name, turn + 1, repeats, prefill, decode, extra=BRIEF)
     finally:
         model.train(training)
     peak = peak_memory(device)
@@ -58,6 +60,7 @@ def measure(
         _rate("decode", batch * generate, seconds["decode"]),
         {"dataset": "process", "metric": "peak_memory_bytes", "value": peak, "ci_low": peak, "ci_high": peak, "count": 1},
     ]
+    log.info("%s: prefill %.0f tokens/s, decode %.0f tokens/s", name, rows[0]["value"], rows[1]["value"])
     sizes = {"batch": batch, "prompt": prompt}
     return rows, {
         "prefill": {"seconds": seconds["prefill"], **sizes},

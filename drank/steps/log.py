@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).parents[1]
 
+BRIEF = {"brief": True}
+"""What a log call gives as `extra` for a line that the log file gets and the terminal does not."""
+
 QUIET = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 """Environment that keeps libraries from drawing progress bars; what the user has set stays."""
 
@@ -48,6 +51,7 @@ def start(log_path: str | Path, name: str | None = None) -> None:
     short = logging.StreamHandler(terminal)
     short.setFormatter(_Short(name))
     short.addFilter(logging.Filter("drank"))
+    short.addFilter(lambda record: not getattr(record, "brief", False))
     logging.basicConfig(level=logging.WARNING, handlers=[file, short], force=True)
     logging.getLogger("drank").setLevel(logging.INFO)
     logging.getLogger("printed").setLevel(logging.INFO)
@@ -66,8 +70,9 @@ def step_name(log_path: Path) -> str:
 def progress(items: Iterable[T], what: str, total: int | None = None, every: float = 5.0) -> Iterator[T]:
     """The items, one by one, with a line such as "block 3 of 8, 12 s done, 20 s to go" in the log as they are finished.
 
-    A line is written for the first item, for the last one and between them at most every `every` seconds. `total` is needed for the time
-    to go where `items` has no length. An item counts as finished when the next one is asked for.
+    A line is written for the first item, for the last one and between them at most every `every` seconds; the terminal, where somebody
+    waits, gets only what takes longer than that. `total` is needed for the time to go where `items` has no length. An item counts as
+    finished when the next one is asked for.
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
@@ -77,10 +82,12 @@ def progress(items: Iterable[T], what: str, total: int | None = None, every: flo
         yield item
         now = time.monotonic()
         if count in (1, total) or now - written >= every:
-            log.info("%s", _line(what, count, total, now - started))
+            expected = (now - started) / count * (total or count)
+            log.info("%s", _line(what, count, total, now - started), extra=BRIEF if expected < every else None)
             written, told = now, count
     if told != count:
-        log.info("%s", _line(what, count, total, time.monotonic() - started))
+        now = time.monotonic()
+        log.info("%s", _line(what, count, total, now - started), extra=BRIEF if now - started < every else None)
 
 
 def _line(what: str, count: int, total: int | None, seconds: float) -> str:

@@ -13,6 +13,6 @@ options, dense, names = snakemake.params.throughput, snakemake.params.dense, sna
 with replacing(snakemake.output[0]) as folder:
     for method, path in zip(snakemake.params.methods, snakemake.input.models, strict=True):
         subject = Subject.of(path, snakemake.params.compute, snakemake.threads)
-        rows, detail = measure(subject.model, **options)
+        rows, detail = measure(subject.model, **options, name=f"{method} at {names.ratio}")
         label = {"model": names.model, "method": method, "ratio": names.ratio}
         record_of(subject, "throughput", label, rows, detail, options, {}, dense).write(folder / f"{method}.json")

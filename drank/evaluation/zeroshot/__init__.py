@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from drank.evaluation.zeroshot.definitions import METRICS, Spec, check_tasks, define, files_of
+from drank.steps.log import BRIEF
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -89,7 +90,8 @@ def evaluate_tasks(
             rows += scored
             if language_model.cut:
                 log.warning("%s: %d prompts do not fit the model's context and lost their beginning", name, language_model.cut)
-            log.info("%s: accuracy %.4f of %d items, %.1f s", name, scored[0]["value"], scored[0]["count"], time.perf_counter() - started)
+            spent = time.perf_counter() - started
+            log.info("%s: accuracy %.4f of %d items, %.1f s", name, scored[0]["value"], scored[0]["count"], spent, extra=BRIEF)
     return [*rows, _average([row for row in rows if row["metric"] == "accuracy"])], detail
 
 

@@ -109,7 +109,8 @@ def headline(models: Sequence[Numbers], decided: Sequence[Contest]) -> list[str]
     tally = ", ".join(f"{method_name(method)} {count}" for method, count in wins.most_common())
     leader, most = wins.most_common(1)[0]
     if most == len(contested):
-        first = f"{method_name(leader)} has the lowest perplexity in all {len(contested)} comparisons ({_scope(contested)})."
+        where = f"all {most} comparisons" if most > 1 else "the only comparison"
+        first = f"{method_name(leader)} has the lowest perplexity in {where} ({_scope(contested)})."
     else:
         first = f"No method wins everywhere. Lowest perplexity in {len(contested)} comparisons ({_scope(contested)}): {tally}."
     return [first, *_focus(models, contested), *_cost(contested)]

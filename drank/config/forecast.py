@@ -1,0 +1,163 @@
+"""How long the jobs of a run will take, roughly: from the sizes of models and texts.
+
+A forecast, not a measurement: products of matrices at the speed of a common processor core or GPU, and for each job what starting Python
+and its libraries takes. Within a factor of two or three; what a run says while it goes is corrected by how far it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drank.config.resolved import calibration_options, gradient_options, methods_for, search_options
+from drank.methods import Method
+from drank.models.sources import directory_of
+from drank.models.tensors import size_of
+from drank.models.weights import Checkpoint
+
+START, LIGHT = 5.0, 3.0
+"""Seconds to start a job that loads a model, and one that does not."""
+
+CORE_SPEED, GPU_SPEED = 2e10, 2e13
+"""Multiplications a second that a thread, or a GPU, is taken to do in float32."""
+
+UNKNOWN_TEXT, EMBEDDED_ITEMS, ITEMS, ITEM = 250_000, 200, 2000, 100
+"""Tokens of a text read whole, items of a task that is embedded or not, and the tokens of an item with its answers."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the forecast knows of a model: all of its parameters, and (rows, columns, how many) of its projections."""
+
+    parameters: int
+    projections: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def of(cls, source: Mapping[str, Any]) -> Sizes:
+        """The sizes of a configured model, from the headers of its files."""
+        directory = directory_of(source)
+        shapes = Checkpoint(directory).shapes(1)
+        kinds: dict[tuple[int, int], int] = {}
+        for shape in shapes:
+            kinds[shape.rows, shape.columns] = kinds.get((shape.rows, shape.columns), 0) + 1
+        return cls(size_of(directory).parameters, tuple((rows, columns, count) for (rows, columns), count in kinds.items()))
+
+    def forward(self, tokens: float) -> float:
+        """Multiplications of one pass over so many tokens."""
+        return self.parameters * tokens
+
+    def moments(self, tokens: float) -> float:
+        """Multiplications of the products of the inputs."""
+        return sum(rows**2 * count for rows, _, count in self.projections) * tokens / 2
+
+    def spectra(self) -> float:
+        """Multiplications of all decompositions, in the doubled price of float64."""
+        return sum(
+            (20 * min(rows, columns) ** 3 + 4 * rows * columns * min(rows, columns)) * count for rows, columns, count in self.projections
+        )
+
+
+def forecast(config: Mapping[str, Any], jobs: Iterable[tuple[int, str, Mapping[str, str]]]) -> dict[int, float]:
+    """The seconds that each job, given as number, rule and wildcards, is expected to take when it runs alone.
+
+    Raises SourceError for a hub model that is not here yet, whose size nobody knows.
+    """
+    compute = config["compute"]
+    gpu = compute["device"].startswith("cuda") or (compute["device"] == "auto" and compute["gpus"])
+    rate = GPU_SPEED if gpu else CORE_SPEED * compute["threads"]
+    sizes = {model: Sizes.of(source) for model, source in config["models"].items()}
+    methods = {model: methods_for(config, model) for model in config["models"]}
+    return {number: _seconds(config, rule, names, sizes, methods, rate) for number, rule, names in jobs}
+
+
+def _seconds(
+    config: Mapping[str, Any],
+    rule: str,
+    names: Mapping[str, str],
+    sizes: Mapping[str, Sizes],
+    methods: Mapping[str, Mapping[str, Method]],
+    rate: float,
+) -> float:
+    if rule not in WORK:
+        return LIGHT
+    size, known = sizes[names["model"]], methods[names["model"]]
+    method = known.get(names.get("method", ""))
+    return START + WORK[rule](config, size, method, len(known)) / rate
+
+
+def _tokens(options: Mapping[str, Any], windows: str = "windows") -> float:
+    return float(options.get(windows, 0) * options.get("length", 0))
+
+
+def _calibrate(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
+    tokens = _tokens(calibration_options(config))
+    return size.forward(tokens) + size.moments(tokens)
+
+
+def _gradients(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
+    tokens = _tokens(gradient_options(config, "sampled"), "gradient_windows")
+    return 6 * size.forward(tokens) + size.moments(tokens)
+
+
+def _spectrum(_config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
+    return size.spectra()
+
+
+def _relinearise(config: Mapping[str, Any], size: Sizes, method: Method | None, *_: Any) -> float:
+    again = _calibrate(config, size) + _gradients(config, size) + size.spectra()
+    return again * (method.steps - 1 if method else 1)
+
+
+def _search(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
+    groups = sum(count for *_, count in size.projections)
+    return 9 * groups * size.forward(_tokens(search_options(config))) / 2
+
+
+def _choose(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
+    return 11 * size.forward(_tokens(search_options(config)))
+
+
+def _compress(config: Mapping[str, Any], size: Sizes, method: Method | None, *_: Any) -> float:
+    if method is None:
+        return 0.0
+    tokens = _tokens(calibration_options(config))
+    once = size.forward(tokens) + size.moments(tokens)
+    refit = {"compensated": 4, "in-order": 2, "at-once": 1}[method.refit] * once if method.refit_from is not None else 0.0
+    corrections = method.corrections * (once + 4 * size.forward(tokens))
+    epochs = config["finetune"]["epochs"] if method.finetune_from is not None else 0
+    return refit + corrections + 3 * epochs * size.forward(tokens)
+
+
+def _evaluate(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
+    text, tasks = config["perplexity"], config["zeroshot"]
+    read = len(text["corpora"]) * (text["windows"] * text["length"] if text["windows"] else UNKNOWN_TEXT)
+    whole = [EMBEDDED_ITEMS if "embedded" in config["tasks"][task] else ITEMS for task in tasks["tasks"]]
+    return size.forward(read + ITEM * sum(min(tasks["limit"] or items, items) for items in whole))
+
+
+def _throughput(config: Mapping[str, Any], size: Sizes, _method: Method | None, methods: int) -> float:
+    timed = config["throughput"]
+    step = size.forward(timed["batch"] * timed["prompt"]) + timed["generate"] * size.forward(8 * timed["batch"])
+    return methods * (timed["repeats"] + 1) * step
+
+
+WORK: dict[str, Callable[..., float]] = {
+    "calibrate": _calibrate,
+    "gradients": _gradients,
+    "spectrum": _spectrum,
+    "slopes": _spectrum,
+    "sensitivity": _search,
+    "selection": _choose,
+    "relinearise": _relinearise,
+    "compress": _compress,
+    "evaluate": _evaluate,
+    "throughput": _throughput,
+}
+"""The multiplications of each rule's job."""
+
+
+def wall(expected: Mapping[int, float], alone: Iterable[int], at_once: int) -> float:
+    """How long jobs take together, so many at once but for those that run alone."""
+    apart = sum(expected[job] for job in alone)
+    return apart + (sum(expected.values()) - apart) / max(at_once, 1)

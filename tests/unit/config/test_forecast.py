@@ -1,0 +1,76 @@
+"""The forecast grows with what grows the work, and knows every rule that works on a model."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from drank.config import read_schema, with_defaults
+from drank.config.forecast import LIGHT, START, WORK, Sizes, forecast, wall
+from drank.models.sources import SourceError
+
+ROOT = Path(__file__).parents[3]
+SCHEMA = read_schema(ROOT / "workflow/schemas/config.schema.yaml")
+
+
+def config(**changes):
+    given = yaml.safe_load((ROOT / "config/config.yaml").read_text("utf-8"))
+    return with_defaults(given | changes, SCHEMA)
+
+
+def seconds(rule, method="", given=None):
+    names = {"model": "docs-mha", **({"method": method} if method else {})}
+    return forecast(given or config(), [(1, rule, names)])[1]
+
+
+def test_sizes_are_those_of_the_model():
+    sizes = Sizes.of({"embedded": "docs-mha"})
+    assert 4.1e6 < sizes.parameters < 4.2e6
+    assert sum(count for *_, count in sizes.projections) == 8 * 7
+    assert sizes.forward(10) == 10 * sizes.parameters
+
+
+def test_every_rule_that_loads_a_model_is_known():
+    rules = {}
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        for block in re.split(r"^(?=rule |def |[A-Z])", path.read_text(), flags=re.MULTILINE):
+            if found := re.match(r"rule (\w+):", block):
+                rules[found[1]] = 'config["compute"]["threads"]' in block or "ALL_CORES" in block
+    heavy = {rule for rule, many in rules.items() if many}
+    assert heavy == WORK.keys()
+
+
+@pytest.mark.parametrize("rule", WORK)
+def test_more_work_takes_longer_and_none_is_free(rule):
+    method = "l-rank" if rule in ("compress", "relinearise") else ""
+    large = config(
+        calibration={"corpus": "python-docs", "windows": 512, "length": 256},
+        search={"windows": 32},
+        perplexity={"corpora": ["python-docs"]},
+        throughput={"batch": 64},
+    )
+    steps = {"methods": {"l-rank": {"steps": 3}}} if rule == "relinearise" else {}
+    few, many = (seconds(rule, method, given | steps) for given in (config(), large))
+    assert START < few < math.inf
+    assert many > few or rule in ("spectrum", "slopes")
+
+
+def test_what_follows_the_ranks_costs_and_light_rules_do_not():
+    assert seconds("compress", "svd-llm") == START < seconds("compress", "d-rank") < seconds("compress", "l-rank")
+    assert seconds("tables") == LIGHT
+
+
+def test_a_model_that_is_not_here_has_no_size(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(SourceError, match="prefetch"):
+        forecast(config(models={"far": {"hub": "org/far"}}), [])
+
+
+def test_jobs_share_the_cores_but_for_those_that_run_alone():
+    expected = {1: 10.0, 2: 20.0, 3: 30.0}
+    assert wall(expected, [], 1) == 60.0
+    assert wall(expected, [], 2) == 30.0
+    assert wall(expected, [3], 2) == 45.0
+    assert wall(expected, [3], 0) == 60.0
