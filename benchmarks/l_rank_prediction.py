@@ -22,7 +22,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from benchmarks.l_rank_lab import Calibration, Lab, gap, say
+from benchmarks.l_rank_calibration import Calibration
+from benchmarks.l_rank_lab import Lab, gap
+from benchmarks.l_rank_materials import say
 from drank.allocation.plan import Plan
 from drank.calibration.losses import sampled_loss
 from drank.calibration.streams import removed

@@ -17,7 +17,9 @@ from drank.allocation.plan import Plan
 from drank.models.experts import unfuse
 from drank.models.families import projections_of
 from drank.models.groups import Group, Shape
-from drank.models.lowrank import matrix_of
+from drank.models.lowrank import convert, matrix_of
+
+Compress = Callable[..., tuple[PreTrainedModel, Plan]]
 
 FAMILY_NAMES = tuple(sorted(drank.models.families.FAMILIES))
 
@@ -144,3 +146,22 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 def tokens() -> torch.Tensor:
     """Two rows of 24 token ids of the tiny vocabulary, longer than the sliding windows."""
     return torch.randint(0, len(_ALPHABET), (2, 24), generator=torch.Generator().manual_seed(7))
+
+
+@pytest.fixture(scope="session")
+def windows() -> torch.Tensor:
+    """Seven windows of 20 ids, longer than the sliding windows; batches of 3 leave a last one of 1."""
+    return torch.randint(0, 250, (7, 20), generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture
+def compress(tiny_model, tiny_plan, svd_factors) -> Compress:
+    """Builds a tiny model, converts it by a plan (group, keep, dense), and gives both."""
+
+    def build(family: str, *, group: int = 2, keep: float | None = 0.6, dense=(), **options):
+        model = tiny_model(family, **options)
+        plan = tiny_plan(model, group=group, keep=keep, dense=dense)
+        convert(model, plan.groups, svd_factors(model, plan))
+        return model, plan
+
+    return build

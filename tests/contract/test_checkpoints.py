@@ -1,49 +1,21 @@
-"""Every family: conversion, saving and loading keep the model, bit for bit, and what is not a whole model is refused."""
+"""Every family: conversion, saving and loading keep the model, bit for bit, and checkpoints as they are found are read."""
 
 from __future__ import annotations
-
-import copy
-import json
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM
 
 from drank.allocation.plan import Plan
 from drank.models.checkpoint import load_model, load_tokenizer, save
-from drank.models.description import CheckpointError
-from drank.models.families import FAMILIES, blocks_of, family_of, module_path, projections_of
-from drank.models.lowrank import LowRankLinear, convert, matrix_of
-from drank.models.tensors import size_of, stored_tensors
+from drank.models.families import blocks_of, family_of, projections_of
+from drank.models.lowrank import matrix_of
+from drank.models.tensors import size_of
 from drank.models.weights import Checkpoint
+from tests.contract.forward import logits_of
 
 pytestmark = pytest.mark.contract
-
-Compress = Callable[..., tuple[PreTrainedModel, Plan]]
-
-
-def logits_of(model: PreTrainedModel, tokens: torch.Tensor) -> torch.Tensor:
-    """Logits without gradients or cache."""
-    with torch.no_grad():
-        return model(tokens, use_cache=False).logits
-
-
-@pytest.fixture
-def compress(tiny_model, tiny_plan, svd_factors) -> Compress:
-    """Builds a tiny model, converts it by a plan (group, keep, dense), and gives both."""
-
-    def build(family: str, *, group: int = 2, keep: float | None = 0.6, dense=(), **options):
-        model = tiny_model(family, **options)
-        plan = tiny_plan(model, group=group, keep=keep, dense=dense)
-        convert(model, plan.groups, svd_factors(model, plan))
-        return model, plan
-
-    return build
 
 
 @pytest.mark.parametrize("group", [1, 2])
@@ -166,200 +138,3 @@ def test_matrices_of_a_checkpoint_are_those_of_the_maps(family, tiny_model, tmp_
     assert [shape.role for shape in shapes if 0 in shape.layers] == list(family_of(model.config).roles)
     for shape in shapes:
         assert checkpoint.group_matrix(shape).shape == (shape.rows, shape.width)
-
-
-def test_shared_basis_is_stored_once_and_stays_shared(family, compress, tokens, tmp_path):
-    model, plan = compress(family, group=2)
-    save(model, None, plan.groups, tmp_path / "model")
-    bases = [name for name in stored_tensors(tmp_path / "model") if name.endswith("basis.weight")]
-    assert len(bases) == len(plan.groups) < sum(len(group.shape.layers) for group in plan.groups)
-    loaded = load_model(tmp_path / "model")
-    for changed in (copy.deepcopy(loaded), loaded, load_model(tmp_path / "model").to(torch.bfloat16), copy.deepcopy(loaded).double()):
-        low_rank = {name: module for name, module in changed.named_modules() if isinstance(module, LowRankLinear)}
-        shared = next(group.shape for group in plan.groups if len(group.shape.layers) == 2)
-        first, second = (low_rank[module_path(family, layer, shared.role)] for layer in shared.layers)
-        assert first.owns_basis and not second.owns_basis
-        x = torch.ones(1, second.in_features, dtype=changed.dtype)
-        with torch.no_grad():
-            before = second(x)
-            first.basis.weight *= 2
-            assert first.basis is second.basis
-            assert not torch.equal(second(x), before)
-
-
-def test_mutating_a_copy_leaves_the_original(family, compress, tokens):
-    model, _ = compress(family)
-    before = logits_of(model, tokens)
-    twin = copy.deepcopy(model)
-    for parameter in twin.parameters():
-        parameter.data.zero_()
-    assert torch.equal(logits_of(model, tokens), before)
-
-
-def test_dtype_does_not_depend_on_the_way_to_it(family, compress, tokens, tmp_path):
-    """RoPE frequencies are float32 whatever the weights are: a cast of the whole model would round them."""
-    built, plan = compress(family, dtype=torch.bfloat16)
-    save(built, None, plan.groups, tmp_path / "half")
-    wide, _ = compress(family, dtype=torch.bfloat16)
-    wide = wide.to(torch.float32)
-    save(wide, None, plan.groups, tmp_path / "full")
-    from_half, from_full = load_model(tmp_path / "half", "bfloat16"), load_model(tmp_path / "full", torch.bfloat16)
-    assert torch.equal(logits_of(from_half, tokens), logits_of(from_full, tokens))
-    for name, buffer in from_full.named_buffers():
-        assert buffer.dtype == torch.float32 or "inv_freq" not in name
-    up_half, up_full = load_model(tmp_path / "half", "float32"), load_model(tmp_path / "full")
-    assert torch.equal(logits_of(up_half, tokens), logits_of(up_full, tokens))
-
-
-def test_generation_with_the_cache_is_generation_without(family, compress, tokens, tmp_path):
-    model, plan = compress(family)
-    save(model, None, plan.groups, tmp_path / "model")
-    loaded = load_model(tmp_path / "model")
-    options = {"max_new_tokens": 12, "do_sample": False, "eos_token_id": None, "return_dict_in_generate": True, "output_logits": True}
-    mask = torch.ones_like(tokens)
-    cached, plain = (loaded.generate(tokens, attention_mask=mask, use_cache=cache, **options) for cache in (True, False))
-    assert cached.sequences.shape == (2, tokens.shape[1] + 12)
-    assert torch.equal(cached.sequences, plain.sequences)
-    torch.testing.assert_close(torch.stack(cached.logits), torch.stack(plain.logits), rtol=1e-4, atol=1e-4)
-
-
-def test_cast_model_runs(family, compress, tokens, tmp_path):
-    model, plan = compress(family)
-    save(model, None, plan.groups, tmp_path / "model")
-    exact = logits_of(model, tokens)
-    loaded = load_model(tmp_path / "model").to(torch.bfloat16)
-    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.bfloat16}
-    error = (logits_of(loaded, tokens).float() - exact).norm() / exact.norm()
-    assert error < 0.2
-    assert logits_of(load_model(tmp_path / "model").half().float(), tokens).isfinite().all()
-
-
-def test_a_process_without_drank_gets_an_error(compress, tmp_path):
-    """All families in one process, at full rank, where a basis can have the very shape of the dense weight."""
-    for family in FAMILIES:
-        model, plan = compress(family, group=1, keep=None)
-        save(model, None, plan.groups, tmp_path / family)
-    for family in ("mixtral", "qwen3_moe"):  # no low-rank module but in the experts, which transformers fuses
-        for kinds in ({"gate", "up", "down"}, {"gate"}, {"down"}):
-            model, plan = compress(family, dense={"q", "k", "v", "o", "gate", "up", "down"} - kinds)
-            save(model, None, plan.groups, tmp_path / "-".join([family, *kinds]))
-    code = """
-import sys
-from transformers import AutoModelForCausalLM
-outcomes = {}
-for directory in sys.argv[1:]:
-    try:
-        AutoModelForCausalLM.from_pretrained(directory)
-        outcomes[directory] = "loaded"
-    except RuntimeError as error:
-        words = ("mismatched", "automatic conversion")
-        outcomes[directory] = "refused" if any(word in str(error) for word in words) else str(error)
-assert "drank" not in sys.modules
-assert set(outcomes.values()) == {"refused"}, outcomes
-"""
-    directories = sorted(map(str, tmp_path.iterdir()))
-    assert len(directories) == len(FAMILIES) + 6
-    done = subprocess.run([sys.executable, "-c", code, *directories], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("order", ["import drank, transformers", "import transformers, drank", "import transformers.modeling_utils, drank"])
-def test_any_order_of_imports_loads(order, compress, tokens, tmp_path):
-    model, plan = compress("llama")
-    save(model, None, plan.groups, tmp_path / "model")
-    code = f"""
-{order}
-import torch
-from transformers import AutoModelForCausalLM
-model = AutoModelForCausalLM.from_pretrained({str(tmp_path / "model")!r})
-print(model(torch.tensor({tokens.tolist()!r}), use_cache=False).logits.double().sum().item())
-"""
-    root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=False)
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) == pytest.approx(logits_of(model, tokens).double().sum().item(), rel=1e-5)
-
-
-def test_truncated_and_corrupt_files_are_refused(compress, tmp_path):
-    model, plan = compress("qwen3")
-    directory = tmp_path / "model"
-    save(model, None, plan.groups, directory)
-    file = directory / "model.safetensors"
-    whole = file.read_bytes()
-    for damaged in (whole[:-1], whole[: len(whole) // 2], whole[:100], whole[:4], b"", whole + b"\0", b"\x10\0\0\0\0\0\0\0" + b"x" * 64):
-        file.write_bytes(damaged)
-        for read in (load_model, size_of):
-            with pytest.raises(CheckpointError, match=r"model\.safetensors .*rerun `compress`"):
-                read(directory)
-    file.unlink()
-    with pytest.raises(CheckpointError, match=r"missing: .*model\.safetensors"):
-        load_model(directory)
-
-
-def test_missing_shard_is_refused(compress, tmp_path):
-    model, plan = compress("opt")
-    save(model, None, plan.groups, tmp_path / "model", max_shard_size=8000)
-    shard = sorted((tmp_path / "model").glob("*.safetensors"))[1]
-    shard.unlink()
-    with pytest.raises(CheckpointError, match=shard.name):
-        load_model(tmp_path / "model")
-
-
-def test_wrong_tensors_are_refused_all_at_once(compress, tmp_path):
-    model, plan = compress("llama")
-    save(model, None, plan.groups, tmp_path / "model")
-    file = tmp_path / "model" / "model.safetensors"
-    tensors = load_file(file)
-    query = "model.layers.0.self_attn.q_proj.coefficients.weight"
-    tensors["model.layers.0.surplus.weight"] = torch.zeros(3)
-    tensors["model.norm.weight"] = torch.full_like(tensors["model.norm.weight"], torch.nan)
-    tensors[query] = tensors[query][:-1].contiguous()
-    del tensors["model.layers.2.mlp.up_proj.basis.weight"]
-    save_file(tensors, file, metadata={"format": "pt"})
-    with pytest.raises(CheckpointError) as caught:
-        load_model(tmp_path / "model")
-    message = str(caught.value)
-    assert "1 tensors missing: model.layers.2.mlp.up_proj.basis.weight" in message
-    assert "1 tensors unexpected: model.layers.0.surplus.weight" in message
-    assert f"1 tensors of another shape: {query}" in message
-    assert "1 tensors not finite: model.norm.weight" in message
-    assert str(tmp_path / "model") in message
-    with pytest.raises(CheckpointError, match=r"lacks 1 tensors.*up_proj\.basis\.weight"):
-        size_of(tmp_path / "model")
-
-
-def test_config_that_does_not_fit_is_refused(compress, tmp_path):
-    model, plan = compress("mistral")
-    save(model, None, plan.groups, tmp_path / "model")
-    path = tmp_path / "model" / "config.json"
-    config = json.loads(path.read_text())
-    config["quantization_config"]["groups"][0]["rows"] += 1
-    path.write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match=r"q\.00-01: model\.layers\.0\.self_attn\.q_proj is 16 × 16, .* 17 × 16"):
-        load_model(tmp_path / "model")
-    config["quantization_config"]["format"] = 99
-    path.write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="format 99"):
-        load_model(tmp_path / "model")
-
-
-@pytest.mark.parametrize("family", ["llama", "gpt2", "phi3", "mixtral", "qwen3_moe"])
-def test_lora_trains_and_merges_on_a_shared_basis(family, compress, tokens, tmp_path):
-    """An adapter on a basis must act in every layer that reads it, before and after merging."""
-    import peft
-
-    model, plan = compress(family, group=2, dtype=torch.float64)
-    save(model, None, plan.groups, tmp_path / "model")
-    loaded = load_model(tmp_path / "model")
-    assert torch.equal(logits_of(loaded, tokens), logits_of(model, tokens))
-    torch.manual_seed(0)
-    adapted = peft.get_peft_model(loaded, peft.LoraConfig(r=2, target_modules=["basis", "coefficients"], init_lora_weights=False))
-    adapted(tokens, labels=tokens).loss.backward()
-    assert all(parameter.grad.abs().max() > 0 for name, parameter in adapted.named_parameters() if "basis.lora_" in name)
-    adapted.eval()
-    expected = logits_of(adapted, tokens)
-    assert (expected - logits_of(model, tokens)).abs().max() > 1e-2
-    merged = adapted.merge_and_unload()
-    torch.testing.assert_close(logits_of(merged, tokens), expected, rtol=1e-5, atol=1e-5)
-    save(merged, None, plan.groups, tmp_path / "merged")
-    assert torch.equal(logits_of(load_model(tmp_path / "merged"), tokens), logits_of(merged, tokens))

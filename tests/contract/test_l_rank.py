@@ -27,6 +27,7 @@ from drank.models.residency import open_skeleton
 from drank.models.tensors import size_of
 from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model, read_energies, read_summary
+from tests.contract.forward import logits_of
 
 RATIO = 0.3
 METHOD = METHODS["l-rank"]
@@ -86,11 +87,6 @@ def measured(tiny_model, tmp_path_factory) -> Callable[[str], Measured]:
 
 def shapes_of(model: PreTrainedModel) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (value.shape, value.dtype) for name, value in model.state_dict().items()}
-
-
-def logits_of(model: PreTrainedModel, tokens: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad():
-        return model(tokens, use_cache=False).logits
 
 
 def test_a_refitted_and_corrected_model_keeps_its_budget_and_generates_once_it_is_saved(family, measured, tokens, tmp_path):

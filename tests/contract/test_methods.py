@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +12,22 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from drank.allocation import Evidence, allocate
-from drank.allocation.plan import Plan
-from drank.allocation.selection import plans_by_mix
-from drank.allocation.sensitivity import search
-from drank.calibration.gradients import collect
-from drank.calibration.moments import calibrate, read_similarities
-from drank.compression.compensation import compensate
-from drank.compression.correction import correct
+from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of
-from drank.compression.refit import refit
-from drank.evaluation.trials import try_plans
 from drank.methods import METHODS, Method
 from drank.models.checkpoint import load_model, save
 from drank.models.families import FAMILIES, family_of, kind_of, module_path
 from drank.models.lowrank import LowRankLinear, convert
 from drank.models.tensors import size_of
 from drank.models.weights import Checkpoint
-from drank.spectra.slopes import slopes_of
 from drank.spectra.spectrum import decompose_model, read_energies, read_summary
+from tests.contract import method_models
+from tests.contract.forward import logits_of
+from tests.contract.method_models import Compress
 
 RATIO = 0.3
 COMPRESSING = [name for name, method in METHODS.items() if method.compresses and method.budgeted]
 FUSED = {"gpt2", "gpt_neox", "phi3"}
-
-Compress = Callable[..., tuple[PreTrainedModel, Plan]]
-
-
-def logits_of(model: PreTrainedModel, tokens: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad():
-        return model(tokens, use_cache=False).logits
 
 
 def assert_the_same(loaded: PreTrainedModel, saved: PreTrainedModel, tokens: torch.Tensor) -> None:
@@ -58,89 +44,22 @@ def windows() -> torch.Tensor:
 
 @pytest.fixture(scope="session")
 def dense_directory(tiny_model, tiny_tokenizer, tmp_path_factory) -> Callable[[str], Path]:
-    """The saved dense model of a family, deep enough for groups of two with one left over."""
-
-    @cache
-    def build(family: str) -> Path:
-        directory = tmp_path_factory.mktemp(family) / "dense"
-        save(tiny_model(family, num_hidden_layers=5, tie_word_embeddings=True), tiny_tokenizer, None, directory)
-        return directory
-
-    return build
+    return method_models.dense_directory(tiny_model, tiny_tokenizer, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def measured(dense_directory, windows) -> Callable[..., Any]:
-    """What is measured of a family once for all methods, by folder: `moments`, `spectra` of a method, `gradients` for its labels."""
-
-    @cache
-    def folder(family: str, kind: str, labels: str | None = None) -> Path:
-        directory, model = dense_directory(family).parent / f"{kind}-{labels}", load_model(dense_directory(family))
-        if labels is None:
-            calibrate(model, windows, directory, {}, batch=4)
-        else:
-            collect(model, windows, directory, {}, batch=4, labels=labels)
-        return directory
-
-    @cache
-    def spectra(family: str, name: str, weighting: str, options: tuple[tuple[str, float], ...], group: int, labels: str | None) -> Path:
-        directory = dense_directory(family).parent / name
-        sources = {"moments": folder(family, "moments"), "gradients": folder(family, "gradients", labels) if labels else None}
-        checkpoint = Checkpoint(dense_directory(family))
-        decompose_model(checkpoint, directory, **sources, weighting=weighting, options=dict(options), group=group, facts={"model": family})
-        return directory
-
-    def read(family: str, kind: str, method: Method | None = None) -> Path:
-        if method is None or kind == "gradients":
-            return folder(family, kind, method.labels if method else None)
-        options = tuple(method.weighting_options.items())
-        labels = method.labels if method.weighs_gradients else None
-        return spectra(family, method.spectrum, method.weighting, options, method.group, labels)
-
-    return read
+    return method_models.measured(dense_directory, windows)
 
 
 @pytest.fixture(scope="session")
 def evidence(dense_directory, measured, windows) -> Callable[[str, Method], Evidence]:
-    """What the allocator of a method reads."""
-
-    def build(family: str, method: Method) -> Evidence:
-        directory, checkpoint = measured(family, "spectra", method), Checkpoint(dense_directory(family))
-        found = Evidence(tuple(read_summary(directory)[0]), read_energies(directory))
-        if "slopes" in method.needs:
-            found = replace(found, slopes=slopes_of(checkpoint, directory, measured(family, "gradients", method)))
-        if "similarities" in method.needs:
-            found = replace(found, similarities=read_similarities(measured(family, "moments")))
-        if "sensitivity" in method.needs:
-            found = replace(found, sensitivity=search(load_model(dense_directory(family)), checkpoint, directory, windows[:2]))
-        return found
-
-    return build
+    return method_models.evidence(dense_directory, measured, windows)
 
 
 @pytest.fixture(scope="session")
 def compress(dense_directory, measured, evidence, windows) -> Compress:
-    """A family's model compressed by a method at a ratio, refitted where the method says so, and its plan."""
-
-    def build(family: str, method: Method, ratio: float) -> tuple[PreTrainedModel, Plan]:
-        directory, path = dense_directory(family), measured(family, "spectra", method)
-        model, checkpoint = load_model(directory), Checkpoint(directory)
-        found, settings = evidence(family, method), method.settings()
-        if method.chooses:
-            plans = plans_by_mix(found, ratio, settings, model=family, method="swift-svd")
-            perplexities = try_plans(model, checkpoint, path, plans, windows[:2])
-            settings["mix"] = float(min(perplexities, key=lambda mix: (perplexities[mix], float(mix))))
-        plan = allocate(found, ratio, settings, model=family, method=method.title)
-        convert(model, plan.groups, factors_of(checkpoint, plan, path))
-        if method.compensates(ratio):
-            compensate(model, load_model(directory), plan, path, windows, batch=4, share=method.compensation)
-        elif method.refits(ratio):
-            refit(model, checkpoint, windows, batch=4, order=method.refit)
-        if method.corrections:
-            correct(model, load_model(directory), windows, method.corrections, batch=4)
-        return model, plan
-
-    return build
+    return method_models.compress(dense_directory, measured, evidence, windows)
 
 
 def unrefused(method: Method, family: str, model_config: Any) -> Method:

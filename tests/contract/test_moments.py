@@ -1,4 +1,4 @@
-"""Every family: moments taken block by block are those of an ordinary forward pass, and a refit improves what it refits."""
+"""Every family: moments taken block by block are those of an ordinary forward pass."""
 
 from __future__ import annotations
 
@@ -11,36 +11,11 @@ import torch
 from transformers import PreTrainedModel
 
 from drank.calibration.moments import NonFiniteError, calibrate, open_stream, read_moments, read_similarities, run_block
-from drank.compression.refit import refit
 from drank.models.checkpoint import load_model
-from drank.models.families import blocks_of, family_of, kind_of, module_path, projections_of
-from drank.models.lowrank import LowRankLinear, convert
+from drank.models.families import blocks_of, family_of, module_path
 from drank.models.residency import open_skeleton, resident
-from drank.models.weights import Checkpoint
 from drank.steps.files import file_hash
-
-
-@pytest.fixture(scope="session")
-def windows() -> torch.Tensor:
-    """Seven windows of 20 ids, longer than the sliding windows; batches of 3 leave a last one of 1."""
-    return torch.randint(0, 250, (7, 20), generator=torch.Generator().manual_seed(3))
-
-
-def inputs_of(model: PreTrainedModel, windows: torch.Tensor) -> dict[tuple[int, str], torch.Tensor]:
-    """What every projection reads, (tokens, d1) in float64 by layer and role, in one ordinary forward pass over all windows."""
-    seen: dict[tuple[int, str], list[torch.Tensor]] = defaultdict(list)
-    handles = []
-    for layer, projection, module in projections_of(model):
-
-        def hook(_module, args, _output, key=(layer, projection.role)):
-            seen[key].append(args[0].detach().double().flatten(0, -2))
-
-        handles.append(module.register_forward_hook(hook))
-    with torch.no_grad():
-        model(windows)
-    for handle in handles:
-        handle.remove()
-    return {key: torch.cat(parts) for key, parts in seen.items()}
+from tests.contract.forward import inputs_of
 
 
 def entering_and_leaving(model: PreTrainedModel, windows: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -164,40 +139,3 @@ def test_damaged_embeddings_are_found_in_the_first_layer(family, tiny_model, win
     model.get_input_embeddings().weight.data[windows[5, 2]] = math.inf
     with pytest.raises(NonFiniteError, match="layer 0: "):
         calibrate(model, windows, tmp_path / "moments", {}, 3)
-
-
-@pytest.mark.parametrize("group", [1, 2])
-def test_refit_gives_every_layer_the_best_coefficients_for_its_own_inputs(
-    family, group, tiny_model, tiny_plan, svd_factors, windows, tmp_path
-):
-    """The inputs of a block are those that its refitted predecessors produce; the bases stay, shared as they were."""
-    dense = tiny_model(family)
-    dense.save_pretrained(tmp_path / "dense")
-    model = tiny_model(family)
-    plan = tiny_plan(model, group=group, keep=0.4, dense=("down",))
-    convert(model, plan.groups, svd_factors(model, plan))
-    before, checkpoint = copy.deepcopy(model), Checkpoint(tmp_path / "dense")
-    refit(model, checkpoint, windows, batch=3)
-    hybrid, better = copy.deepcopy(before), 0
-    for layer in range(model.config.num_hidden_layers):
-        inputs = inputs_of(hybrid, windows)
-        for projection in family_of(model.config).projections:
-            path = module_path(family, layer, projection.role)
-            old, new = before.get_submodule(path), model.get_submodule(path)
-            if not isinstance(new, LowRankLinear):
-                assert kind_of(projection.role) == "down" and torch.equal(old.weight, new.weight)
-                continue
-            if (layer, projection.role) not in inputs:  # an expert that no token reached keeps what it had
-                assert torch.equal(old.coefficients.weight, new.coefficients.weight)
-                continue
-            x, matrix = inputs[layer, projection.role], checkpoint.matrix(layer, projection.role)
-            basis = new.basis.weight.detach().double().T
-            assert torch.equal(old.basis.weight, new.basis.weight)
-            errors = [torch.linalg.norm(x @ (matrix - basis @ m.coefficients.weight.detach().double().T)) for m in (old, new)]
-            best = torch.linalg.lstsq(x @ basis, x @ matrix).solution
-            assert errors[1] <= errors[0] * (1 + 1e-5)
-            assert errors[1] <= torch.linalg.norm(x @ (matrix - basis @ best)) * (1 + 1e-3)
-            better += int(errors[1] < 0.99 * errors[0])
-            hybrid.get_submodule(path).coefficients.load_state_dict(new.coefficients.state_dict())
-    assert better > len(plan.groups) / 2, "plain SVD leaves the refit something to gain"
-    assert model.config.quantization_config == before.config.quantization_config

@@ -1,14 +1,15 @@
-"""Models as allocators see them: shapes of Llama models and spectra with a known effective rank."""
+"""Models as allocators see them: shapes of Llama models, spectra with a known effective rank, and what plans and ranks must hold."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 import numpy as np
 import scipy.optimize
 
-from drank.allocation import Evidence
+from drank.allocation import ALLOCATORS, Evidence, allocate
 from drank.allocation.plan import Plan
 from drank.allocation.problem import Problem
 from drank.models.groups import Shape
@@ -82,3 +83,58 @@ def problem(
 def of_kind(plan: Plan, kind: str) -> list[int]:
     """The ranks of one kind of projection."""
     return [group.rank for group in plan.groups if group.shape.kind == kind]
+
+
+D_RANK = {"allocator": "effective-rank", "beta": 0.3, "dense_past_break_even": False, "seed": 13}
+MOVABLE = [name for name, allocator in ALLOCATORS.items() if allocator.movable]
+SPENDING = [name for name in ALLOCATORS if name not in ("full", "released")]
+
+
+def plan_of(evidence: Evidence, ratio: float, **options) -> Plan:
+    return allocate(evidence, ratio, {"mix": 0.4} | options, model="m", method="x")
+
+
+def budget_of(shapes, ratio: float) -> int:
+    return math.floor((1 - Fraction(str(ratio))) * sum(shape.dense_parameters for shape in shapes))
+
+
+def scopes_of(shapes, scope: str, beta: float) -> list[list[str]]:
+    kinds = list(dict.fromkeys(shape.kind for shape in shapes))
+    if scope == "model":
+        return [kinds]
+    return [["q", "k", "v"], *([kind] for kind in kinds if kind not in ("q", "k", "v"))] if beta else [[kind] for kind in kinds]
+
+
+def assert_budgets(plan: Plan, ratio: float, scope: str = "type", beta: float = 0.0, cap: float | None = None) -> None:
+    """Per scope: never above, and less left than any group that is not dense, at its largest rank or at its cap asks for one more."""
+    for kinds in scopes_of([group.shape for group in plan.groups], scope, beta):
+        members = [group for group in plan.groups if group.shape.kind in kinds]
+        parts = [members] if scope == "model" else [[g for g in members if g.shape.kind == kind] for kind in kinds]
+        left = sum(budget_of([g.shape for g in part], ratio) for part in parts) - sum(group.parameters for group in members)
+        assert left >= 0, kinds
+        for group in members:
+            shape = group.shape
+            highest = shape.max_rank if cap is None else math.floor(cap * (1 - ratio) * shape.break_even)
+            assert group.dense or group.rank >= highest or left < shape.cost, (kinds, shape.name)
+
+
+def assert_full(case: Problem, ranks) -> None:
+    left = case.budget - case.spent(ranks)
+    assert left >= 0
+    for i, rank in enumerate(ranks):
+        assert case.low[i] <= rank and (rank <= case.high[i] or case.is_dense(i, rank))
+        if rank < case.high[i]:
+            assert case.parameters(i, rank + 1) - case.parameters(i, rank) > left
+
+
+def equation_7(density, costs, budget):
+    """k_g = T / Σ_j sqrt(R_j ω_j) · sqrt(R_g / ω_g)."""
+    return budget / np.sqrt(density * costs).sum() * np.sqrt(density / costs)
+
+
+def a_problem(budget_share: float, seed: int = 0, **options) -> Problem:
+    """Eight Q groups of 30 × 30 and a last one of half the width."""
+    shapes = (*(Shape("q", (2 * i, 2 * i + 1), 30, 15) for i in range(8)), Shape("q", (16,), 30, 15))
+    budget = int(budget_share * sum(shape.dense_parameters for shape in shapes))
+    highest = tuple(shape.max_rank for shape in shapes)
+    return Problem("q", shapes, budget, options.get("low", (1,) * 9), options.get("high", highest), False, random_evidence(shapes, seed))

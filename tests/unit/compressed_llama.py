@@ -1,4 +1,4 @@
-"""A small random Llama in float64 and its files, compressed under spectra weighted on both sides: for tests only."""
+"""A small random Llama in float64, compressed under spectra weighted on both sides, its files, and what is seen of it: for tests only."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 
@@ -14,8 +15,9 @@ from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of
 from drank.models.checkpoint import load_model
+from drank.models.families import projections_of
 from drank.models.groups import Group
-from drank.models.lowrank import convert
+from drank.models.lowrank import LowRankLinear, convert, matrix_of
 from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model
 from tests.unit.interrupted import small_llama
@@ -64,3 +66,36 @@ def measured(folder: Path, group: int = 1, weighting: str = "kronecker-fisher", 
     statistics = {"moments": folder / "moments", "gradients": folder / "gradients"}
     decompose_model(toy.checkpoint, toy.spectra, **statistics, weighting=weighting, group=group, facts={})
     return toy
+
+
+def draw(rows: int, columns: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((rows, columns))
+
+
+def inputs_of(model, windows: torch.Tensor) -> dict[tuple[int, str], torch.Tensor]:
+    """X of every projection in one pass of the whole model, (tokens, d1)."""
+    found, handles = {}, []
+    for layer, projection, module in projections_of(model):
+
+        def hook(_module, args, key=(layer, projection.role)):
+            found[key] = args[0].detach().flatten(0, -2)
+
+        handles.append(module.register_forward_pre_hook(hook))
+    with torch.no_grad():
+        model(windows)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def product_of(module: torch.nn.Module) -> torch.Tensor:
+    """The matrix of a projection, whether stored dense or as factors."""
+    if isinstance(module, LowRankLinear):
+        return module.basis.weight.detach().mT @ module.coefficients.weight.detach().mT
+    return matrix_of(module).detach()
+
+
+def kl(model, dense, windows: torch.Tensor) -> torch.Tensor:
+    """Summed over all predicted tokens."""
+    wanted, found = (torch.distributions.Categorical(logits=one(windows).logits[:, :-1]) for one in (dense, model))
+    return torch.distributions.kl_divergence(wanted, found).sum()

@@ -9,6 +9,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 LAYERS = 3
 
+PLACES = ((0, "q", "self_attn.q_proj"), (1, "up", "mlp.up_proj"), (2, "down", "mlp.down_proj"))
+"""A projection of each block: layer, role and path."""
+
 
 def small_llama(dtype: torch.dtype = torch.float32, **overrides) -> PreTrainedModel:
     """A random model of three blocks in evaluation mode."""

@@ -5,10 +5,10 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from benchmarks.l_rank import OVER_CORPORA, OVER_WINDOWS, model_at, names, sizes_up_to, sources
+from benchmarks.l_rank import model_at, names, sizes_up_to, sources
 from benchmarks.l_rank_lab import Job
 from benchmarks.l_rank_prediction import curvature, figure, scores_of
-from benchmarks.l_rank_rows import ABLATION, FIRST, FULL, ROWS
+from benchmarks.l_rank_rows import ABLATION, FIRST, FULL, OVER_CORPORA, OVER_WINDOWS, ROWS
 from benchmarks.l_rank_tables import Found, Line, gap_table
 from drank.calibration.losses import sampled_loss
 from drank.config.method_entries import EVERY_KIND

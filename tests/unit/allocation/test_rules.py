@@ -1,8 +1,6 @@
-"""Rules that spread a budget by a weight, against the papers' formulas, a numerical optimiser and small cases worked by hand."""
+"""Rules that spread a budget by a weight, against the papers' formulas and a numerical optimiser; what a rebalance moves."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
@@ -10,34 +8,13 @@ import scipy.optimize
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drank.allocation import DENSITIES, Evidence
-from drank.allocation.by_loss import importance_loss, importances, loss_ratio
-from drank.allocation.by_sensitivity import sensitivity
 from drank.allocation.options import Options
-from drank.allocation.problem import Problem
 from drank.allocation.rebalancing import by_parameters, by_ranks
-from drank.allocation.released import released, truncated
-from drank.allocation.rules import by_density, closed_form, densities_of, level, random, uniform
+from drank.allocation.rules import closed_form, level, random, uniform
 from drank.models.groups import Shape
-from tests.unit.allocators_fixture import model_shapes, problem, random_evidence
+from tests.unit.allocators_fixture import a_problem, equation_7, model_shapes, problem
 
 densities = st.floats(1.0, 2000.0)
-
-
-def equation_7(density, costs, budget):
-    """k_g = T / Σ_j sqrt(R_j ω_j) · sqrt(R_g / ω_g)."""
-    return budget / np.sqrt(density * costs).sum() * np.sqrt(density / costs)
-
-
-def a_problem(budget_share: float, seed: int = 0, **options) -> Problem:
-    """Eight Q groups of 30 × 30 and a last one of half the width."""
-    shapes = (*(Shape("q", (2 * i, 2 * i + 1), 30, 15) for i in range(8)), Shape("q", (16,), 30, 15))
-    budget = int(budget_share * sum(shape.dense_parameters for shape in shapes))
-    highest = tuple(shape.max_rank for shape in shapes)
-    return Problem("q", shapes, budget, options.get("low", (1,) * 9), options.get("high", highest), False, random_evidence(shapes, seed))
-
-
-# --- the closed form
 
 
 def test_closed_form_is_equation_7_where_no_bound_binds():
@@ -134,60 +111,6 @@ def test_a_level_rises_from_a_base():
     assert level(base, slope, costs, 4.5, low, np.full(2, 99.0)).tolist() == pytest.approx([1, 2.5]), "below the base as well"
 
 
-# --- densities
-
-
-def test_densities_of_a_spectrum_worked_by_hand():
-    """λ = 16, 9, 9, 1, 1 with σ = 4, 3, 3, 1, 1; uniform rank 2.7."""
-    energies = np.array([16.0, 9, 9, 1, 1])
-    found = {name: density(energies, 2.7) for name, density in DENSITIES.items()}
-    p, q = energies / 36, np.sqrt(energies) / 12
-    assert found == pytest.approx(
-        {
-            "spectral-entropy": math.prod(share**-share for share in p),
-            "amplitude-entropy": math.prod(share**-share for share in q),
-            "stable-rank": 36 / 16,
-            "nuclear-norm": 12.0,
-            "energy-rank": 4.0,  # 35/36 is more than 95 %, 34/36 = 94.4 % is less
-            "truncation-loss": 9 + 1 + 1,
-        }
-    )
-
-
-def test_the_energy_rank_holds_95_percent_and_one_rank_less_does_not():
-    assert DENSITIES["energy-rank"](np.full(20, 0.1), 1) == 19, "19 of 20 equal ones are just 95 %"
-    for seed in range(50):
-        energies = np.sort(np.random.default_rng(seed).lognormal(sigma=2, size=30))[::-1]
-        k = int(DENSITIES["energy-rank"](energies, 1))
-        assert energies[:k].sum() >= 0.95 * energies.sum() > energies[: k - 1].sum()
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", DENSITIES)
-@pytest.mark.parametrize("dead", [[3], range(9)], ids=["one dead group", "all dead"])
-def test_spectra_of_zeros_have_a_density_that_ranks_can_be_made_of(name, dead):
-    case = a_problem(0.4)
-    energies = dict(case.evidence.energies) | {case.shapes[i].name: np.zeros(case.shapes[i].max_rank) for i in dead}
-    case = Problem(case.label, case.shapes, case.budget, case.low, case.high, False, Evidence(case.shapes, energies))
-    density = densities_of(case, Options(density=name))
-    assert (density > 0).all() and np.isfinite(density).all()
-    ranks = by_density(case, Options(density=name))
-    assert ranks @ case.costs == pytest.approx(case.budget) and (ranks >= 1).all()
-    if len(dead) == 1:
-        assert ranks[3] == ranks.min()
-
-
-@pytest.mark.parametrize("name", DENSITIES)
-def test_densities_do_not_change_ranks_when_all_energies_are_scaled(name):
-    case = a_problem(0.5)
-    scaled = Evidence(case.shapes, {key: 1e-7 * values for key, values in case.evidence.energies.items()})
-    other = Problem(case.label, case.shapes, case.budget, case.low, case.high, False, scaled)
-    np.testing.assert_allclose(by_density(case, Options(density=name)), by_density(other, Options(density=name)), rtol=1e-9)
-
-
-# --- uniform and random
-
-
 def test_uniform_ranks_spend_the_same_share_of_every_group():
     case = a_problem(0.5)
     np.testing.assert_allclose(uniform(case, Options()) * case.costs / case.sizes, case.budget / case.sizes.sum())
@@ -203,141 +126,6 @@ def test_random_draws_belong_to_the_kind_and_not_to_the_scope():
     ratios = [random(case, Options(seed=7)) for case in (both, *alone)]
     assert np.argsort(ratios[0][:4]).tolist() == np.argsort(ratios[1]).tolist()
     assert np.argsort(ratios[0][4:]).tolist() == np.argsort(ratios[2]).tolist()
-
-
-# --- loss ratio, importance × loss
-
-
-def test_loss_ratio_is_the_published_formula_for_equal_sizes():
-    """r_m = M · R · (1/ln(e + L_m)) / Σ 1/ln(e + L), L the Frobenius norm of what the uniform rank leaves out."""
-    shapes = [Shape("q", (i,), 30, 30) for i in range(6)]
-    evidence = random_evidence(shapes, 3)
-    ratio, total = 0.3, 6 * 900
-    case = Problem("q", tuple(shapes), round(0.7 * total), (1,) * 6, (30,) * 6, False, evidence)
-    rank = math.floor(0.7 * 900 / 60)
-    logs = np.array([math.log(math.e + math.sqrt(evidence.energies[s.name][rank:].sum())) for s in shapes])
-    removed = 6 * ratio * (1 / logs) / (1 / logs).sum()
-    np.testing.assert_allclose(loss_ratio(case, Options()), (1 - removed) * 900 / 60, rtol=1e-9)
-
-
-def test_groups_that_lose_more_keep_more_and_bounds_hold():
-    case = a_problem(0.6)
-    ranks = loss_ratio(case, Options())
-    equal = slice(0, 8)
-    assert np.argsort(ranks[equal]).tolist() == np.argsort(case.losses[equal]).tolist()
-    assert ranks @ case.costs == pytest.approx(case.budget)
-    tight = a_problem(0.6, high=(9,) * 8 + (9,))
-    held = loss_ratio(tight, Options())
-    assert held.max() == 9 and held @ tight.costs == pytest.approx(tight.budget)
-
-
-def test_importance_is_the_min_max_of_what_a_block_changes():
-    evidence = Evidence((), similarities=[0.5, 0.9, 0.7])
-    assert importances(evidence).tolist() == pytest.approx([2.0, 1.0, 1.5])
-    assert importances(Evidence((), similarities=[0.8, 0.8])).tolist() == [1.0, 1.0]
-
-
-@pytest.mark.parametrize("mix", [0.0, 0.3, 1.0])
-def test_importance_loss_shares_what_the_floors_leave(mix):
-    """k = floor + (budget − Σ floor · ω) · s / Σ s / ω with s = importance^α · ln(e + ε)^(1−α), equal sizes."""
-    shapes = [Shape("v", (2 * i, 2 * i + 1), 40, 20) for i in range(4)]
-    evidence = random_evidence(shapes, 5)
-    case = Problem("v", tuple(shapes), 4000, (7,) * 4, (40,) * 4, False, evidence)
-    change = 1 - np.array(evidence.similarities)
-    layers = 1 + (change - change.min()) / (change.max() - change.min())
-    importance = np.array([layers[2 * i : 2 * i + 2].mean() for i in range(4)])
-    rank = math.floor(4000 / 4 / 80)
-    errors = np.array([math.sqrt(evidence.energies[s.name][rank:].sum()) for s in shapes])
-    s = importance**mix * np.log(math.e + errors) ** (1 - mix)
-    expected = 7 + (4000 - 4 * 7 * 80) * s / s.sum() / 80
-    np.testing.assert_allclose(importance_loss(case, Options(mix=mix)), expected, rtol=1e-9)
-
-
-def test_importance_loss_without_a_mix_says_where_to_get_one():
-    with pytest.raises(ValueError, match=r"importance-loss: mix is not set; choose it on validation text"):
-        importance_loss(a_problem(0.5), Options())
-
-
-# --- sensitivity search
-
-
-def searched(tables: list[dict[str, float]], budget: int) -> np.ndarray:
-    shapes = tuple(Shape("q", (i,), 10, 10) for i in range(len(tables)))
-    evidence = Evidence(shapes, sensitivity={s.name: table for s, table in zip(shapes, tables, strict=True)})
-    case = Problem("model", shapes, budget, (1,) * len(shapes), (10,) * len(shapes), False, evidence)
-    return sensitivity(case, Options()) / 5  # break-even is 5
-
-
-def test_the_lowest_threshold_that_meets_the_budget_decides_the_kept_ratios():
-    tables = [{"0.3": 30.0, "0.6": 12.0}, {"0.3": 11.0, "0.6": 10.5}]
-    assert searched(tables, 200).tolist() == [1, 1], "all dense"
-    assert searched(tables, 199).tolist() == pytest.approx([1, 0.6])
-    assert searched(tables, 159).tolist() == pytest.approx([1, 0.3])
-    assert searched(tables, 129).tolist() == pytest.approx([0.6, 0.3])
-    assert searched(tables, 80).tolist() == pytest.approx([0.3, 0.3])
-    assert searched(tables, 50).tolist() == pytest.approx([0.3, 0.3]), "the rounding takes the rest back"
-
-
-def test_the_smallest_ratio_below_the_threshold_is_kept_where_perplexities_are_not_monotone():
-    assert searched([{"0.2": 11.0, "0.5": 12.0, "0.8": 10.0}], 60).tolist() == pytest.approx([0.2])
-
-
-@given(st.integers(0, 1000), st.integers(2, 5), st.integers(1, 99))
-def test_the_search_is_that_of_trying_all_thresholds(seed, count, percent):
-    rng = np.random.default_rng(seed)
-    tables = [{f"{k / 10:g}": float(rng.integers(10, 40)) for k in range(1, 10)} for _ in range(count)]
-    budget = max(count * 10, count * percent)
-
-    def kept(t):
-        return [min((float(r) for r, p in table.items() if p <= t), default=1.0) for table in tables]
-
-    meeting = [t for t in sorted({0.0, *(p for table in tables for p in table.values())}) if sum(kept(t)) * 100 <= budget + 1e-9]
-    assert searched(tables, budget).tolist() == pytest.approx(kept(meeting[0]))
-
-
-# --- the release
-
-
-def by_hand(case: Problem, density) -> list[int]:
-    """Eq. 7 rounded down, then at most 2 · G unit steps on the largest R/ω."""
-    ranks = np.floor(equation_7(density, case.costs, case.budget)).astype(int)
-    best = int(np.argmax(density / case.costs))
-    for _ in range(2 * len(ranks)):
-        if (ranks @ case.costs) + case.costs[best] > case.budget:
-            break
-        ranks[best] += 1
-    return ranks.tolist()
-
-
-@pytest.mark.parametrize(("kind", "dynamic"), [("q", True), ("gate", False), ("gate_up", False)])
-def test_the_release_keeps_gate_static_and_repairs_the_others_on_one_group(kind, dynamic):
-    case = a_problem(0.5)
-    shapes = tuple(Shape(kind, s.layers, s.rows, s.columns) for s in case.shapes)
-    energies = {new.name: case.evidence.energies[old.name] for new, old in zip(shapes, case.shapes, strict=True)}
-    case = Problem(kind, shapes, case.budget, case.low, case.high, False, Evidence(shapes, energies))
-    density = densities_of(case, Options())
-    found = released(case, Options()).tolist()
-    assert found == (by_hand(case, density) if dynamic else np.floor(case.uniform + 1e-9).tolist())
-    assert np.dot(found, case.costs) <= case.budget
-
-
-def test_the_release_takes_dynamic_ranks_for_down_only_where_they_lose_less():
-    chosen = []
-    for seed in range(30):
-        case = a_problem(0.5, seed)
-        shapes = tuple(Shape("down", s.layers, s.rows, s.columns) for s in case.shapes)
-        scales = np.random.default_rng(seed).lognormal(sigma=3, size=9)
-        energies = {new.name: x * case.evidence.energies[old.name] for new, old, x in zip(shapes, case.shapes, scales, strict=True)}
-        case = Problem("down", shapes, case.budget, case.low, case.high, False, Evidence(shapes, energies))
-        static = np.floor(case.uniform + 1e-9).astype(int).tolist()
-        dynamic = by_hand(case, densities_of(case, Options()))
-        found = released(case, Options()).astype(int).tolist()
-        assert found == (dynamic if truncated(case, dynamic) < truncated(case, static) else static)
-        chosen.append(found == static)
-    assert 0 < sum(chosen) < 30, "both happen"
-
-
-# --- rebalancing
 
 
 @given(st.floats(0, 0.9), st.lists(st.floats(1, 4000), min_size=2, max_size=6), st.integers(0, 100))

@@ -1,0 +1,90 @@
+"""Definitions of zero-shot tasks: splits and data sets as they exist, and every problem found before anything runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from drank.evaluation.zeroshot import check_tasks, evaluate_tasks
+from drank.evaluation.zeroshot.definitions import define, harness_tasks, read_definition
+from drank.testbed.tasks import yaml_for
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_splits_are_mapped_to_those_that_exist(arc, split, tmp_path):
+    for name in ("arc_easy", "piqa", "winogrande", "hellaswag", "openbookqa", "mathqa"):
+        made = define(name, {"harness": name, "data": {split: str(arc)}}, {}, str(tmp_path))
+        merged = read_definition(harness_tasks()[name]) | made
+        assert {merged.get(f"{s}_split") for s in ("training", "validation", "test")} == {None, split}
+        assert merged["dataset_path"] == "parquet"
+        assert merged["dataset_name"] is None
+        assert merged["dataset_kwargs"] == {"data_files": {split: str(arc)}, "cache_dir": str(tmp_path)}
+
+
+def test_hub_data_sets_stay_as_the_harness_names_them(tmp_path):
+    assert set(define("a", {"harness": "arc_easy", "fewshot": 3}, {}, str(tmp_path))) == {"include", "task", "num_fewshot"}
+
+
+def test_every_problem_is_found_at_once(model, tokenizer, tmp_path):
+    (tmp_path / "list.yaml").write_text("- a\n")
+    (tmp_path / "broken.yaml").write_text("a: [")
+    (tmp_path / "lost.yaml").write_text(yaml.safe_dump(yaml_for("docs-summary", tmp_path / "lost.jsonl")))
+    (tmp_path / "a.parquet").touch()
+    (tmp_path / "a.txt").touch()
+    here = str(tmp_path)
+    tasks = {
+        "good": {"harness": "arc_easy"},
+        "fine": {"embedded": "docs-section"},
+        "t1": {"embedded": "docs-sections"},
+        "t2": {"harness": "arc_esay"},
+        "t3": {"harness": "arc_easy", "data": {"test": f"{here}/none.parquet"}},
+        "t4": {"harness": "arc_easy", "data": {"train": f"{here}/a.parquet", "tset": f"{here}/a.txt"}},
+        "t5": {"harness": "mmlu"},
+        "t6": {"harness": "wikitext"},
+        "t7": {"yaml": f"{here}/nowhere.yaml"},
+        "t8": {"yaml": f"{here}/list.yaml"},
+        "t9": {"yaml": f"{here}/broken.yaml"},
+        "t10": {"yaml": f"{here}/lost.yaml"},
+        "t11": {"embedded": "docs-section", "yaml": "x"},
+    }
+    problems = check_tasks(tasks)
+    for wanted, problem in zip(
+        [
+            "t1: 'docs-sections' is not an embedded task (did you mean docs-section",
+            "t2: 'arc_esay' is not a task of the installed lm-evaluation-harness (did you mean arc_easy",
+            f"t3: data file {here}/none.parquet does not exist",
+            "t4: data names the splits train, tset; give test or validation",
+            "t4: data files must all be of one format",
+            "t5: ",
+            "t6: ",
+            f"t7: cannot read {here}/nowhere.yaml",
+            f"t8: cannot read {here}/list.yaml",
+            f"t9: cannot read {here}/broken.yaml",
+            f"t10: data file {here}/lost.jsonl does not exist",
+            "t11: give exactly one of embedded, harness, yaml",
+        ],
+        problems,
+        strict=True,
+    ):
+        assert problem.startswith(f"task {wanted}")
+    assert "is a group; name its tasks one by one" in problems[5]
+    assert "is scored by word_perplexity" in problems[6]
+    with pytest.raises(ValueError, match="task t1: ") as error:
+        evaluate_tasks(model, tokenizer, tasks)
+    assert str(error.value).splitlines() == [*problems, "task fine: no items given", *(f"task {t}: no items given" for t in ("t1", "t11"))]
+    with pytest.raises(ValueError, match="no tasks to evaluate"):
+        evaluate_tasks(model, tokenizer, {})
+
+
+def test_checking_imports_no_heavy_library():
+    code = """
+import sys
+from drank.evaluation.zeroshot import check_tasks
+assert check_tasks({"a": {"embedded": "docs-section"}, "b": {"harness": "piqa"}}) == []
+assert not {"torch", "transformers", "lm_eval", "datasets"}.intersection(sys.modules), "heavy import"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

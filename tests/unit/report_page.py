@@ -1,0 +1,43 @@
+"""The report as a page: made from records, and read as a browser reads it."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from html.parser import HTMLParser
+
+from drank.reporting.report import render
+from drank.reporting.summary import summarise
+from drank.reporting.tables import TABLES
+from tests.unit.records_fixture import METHODS
+
+VOID = {"meta", "img", "br", "wbr", "link", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Text of a page, its addresses, and its tags that are not closed in order."""
+
+    def __init__(self, markup):
+        super().__init__()
+        self.words, self.addresses, self.open, self.wrong = [], [], [], []
+        self.feed(markup)
+        self.text = re.sub(r"\s+", " ", unescape(" ".join(self.words)))
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def page_of(records, methods=METHODS, plans=(), tables=(), figures=None, settings=None):
+    summary = summarise(records, methods)
+    models = list(dict.fromkeys(summary["model"]))
+    made = [TABLES[name](summary, model) for model in models for name in tables]
+    return render(summary, made, figures or {}, plans, records, settings or {"ratios": [0.2]})

@@ -1,0 +1,77 @@
+"""What a configuration may change in a method, and what it may not."""
+
+from __future__ import annotations
+
+import pytest
+
+from drank.config.method_entries import method_of
+from drank.methods import METHODS
+from drank.steps.spelling import near
+
+
+def test_options_change_a_method_and_its_name_stays():
+    method = method_of("d-rank", {"group": 1, "beta": 0.0})
+    assert (method.group, method.beta, method.title, method.spectrum) == (1, 0.0, "D-Rank", "whitening-n1")
+    assert METHODS["d-rank"].group == 2, "the table itself is left alone"
+
+
+def test_a_method_of_ones_own_starts_from_a_base():
+    method = method_of("no-rebalancing", {"base": "d-rank", "beta": 0.0})
+    assert (method.title, method.group, method.allocator, method.beta) == ("no-rebalancing", 2, "effective-rank", 0.0)
+    assert method_of("mine", {"base": "svd", "title": "Mine"}).title == "Mine"
+
+
+def test_unknown_names_come_with_near_ones():
+    with pytest.raises(ValueError, match=r"method 'd-rnk' is unknown \(did you mean d-rank or l-rank\?\); known: dense, full-rank"):
+        method_of("d-rnk", {})
+    with pytest.raises(ValueError, match="method 'svdllm' is unknown"):
+        method_of("mine", {"base": "svdllm"})
+    with pytest.raises(ValueError) as error:
+        method_of("d-rank", {"weighting": "whitning", "allocator": "effective_rank"})
+    assert "weighting 'whitning' is unknown (did you mean whitening?)" in str(error.value)
+    assert "allocator 'effective_rank' is unknown (did you mean effective-rank?)" in str(error.value)
+    assert "method d-rank" in str(error.value)
+    for axis in ("density", "rebalance", "scope", "refit", "labels"):
+        with pytest.raises(ValueError, match=f"{axis} 'nothing' is unknown; known: "):
+            method_of("d-rank", {axis: "nothing"})
+
+
+def test_steps_and_what_follows_can_be_combined():
+    method = method_of("mine", {"base": "l-rank", "steps": 3, "labels": "text", "compensation": 0.7, "corrections": 1})
+    assert method.relinearises and method.refits(0.1) and (method.labels, method.compensation, method.corrections) == ("text", 0.7, 1)
+    assert method_of("gfwsvd", {"steps": 2}).relinearises
+    assert method_of("svd-llm", {"refit_from": 0.0, "refit": "compensated", "compensation": 0.0}).compensates(0.2)
+
+
+def test_near_says_nothing_where_nothing_is_near():
+    assert near("zzz", METHODS) == ""
+    assert near("svd-lm", METHODS) == " (did you mean svd-llm or svd-llm-v2?)"
+
+
+@pytest.mark.parametrize(
+    ("label", "options", "reason"),
+    [
+        ("d-rank", {"base": "svd"}, "the name is taken"),
+        ("baseline", {"base": "dense"}, "dense goes by its own name alone"),
+        ("chance", {"base": "random-ranks"}, "random-ranks goes by its own name alone"),
+        ("dense", {"beta": 0.1}, "the dense model has no options"),
+        ("svd", {"allocator": "full"}, "meets no budget"),
+        ("mine", {"base": "svd-llm", "mix": 0.5, "alpha": 0.3}, "mix, alpha would change nothing"),
+        ("mine", {"base": "svd-llm", "refit": "at-once"}, "refit would change nothing"),
+        ("mine", {"base": "svd-llm", "refit": "compensated"}, "refit would change nothing"),
+        ("mine", {"base": "svd-llm", "labels": "sampled"}, "labels would change nothing"),
+        ("mine", {"base": "io-svd", "labels": "sampled"}, "allocator greedy ranks components by the mean gradient"),
+        ("mine", {"base": "l-rank", "allocator": "greedy"}, "set labels: text"),
+        ("mine", {"base": "d-rank", "compensation": 0.7}, "compensation would change nothing: .* and refit in-order do not read it"),
+        ("mine", {"base": "l-rank", "refit_from": None, "compensation": 0.7}, "compensation would change nothing"),
+        ("mine", {"base": "l-rank", "weighting": "whitening", "steps": 2}, "weighting whitening reads no gradients; set steps: 1, or"),
+        ("io-svd", {"steps": 2}, "steps 2 measures moments and gradients again .* allocator greedy reads slopes too"),
+        ("full-rank", {"weighting": "fisher-rows", "steps": 2}, "meets no budget that could be neared in steps"),
+        ("mine", {"base": "zs-svd", "beta": 0.2}, "beta 0.2 moves ranks"),
+        ("mine", {"base": "d-rank-released", "scope": "model"}, "set scope: type"),
+        ("asvd", {"alpha": 0.33333331}, "alpha 0.33333331 has more than six digits"),
+    ],
+)
+def test_what_would_mislead_is_refused(label, options, reason):
+    with pytest.raises(ValueError, match=reason):
+        method_of(label, options)
