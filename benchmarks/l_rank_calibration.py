@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from benchmarks.l_rank_materials import Materials, made
-from drank.allocation import allocate
+from drank.allocation.allocate import allocate
 from drank.allocation.plan import Plan
 from drank.allocation.reading import read_evidence
 from drank.calibration.gradients import collect

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from benchmarks.sweep import LENGTH, WINDOWS, embedded_windows
-from drank.allocation import allocate
+from drank.allocation.allocate import allocate
 from drank.allocation.reading import read_evidence
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate

@@ -23,7 +23,8 @@ from pathlib import Path
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from drank.allocation import Evidence, allocate
+from drank.allocation.allocate import allocate
+from drank.allocation.evidence import Evidence
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate, read_similarities
 from drank.compression.compensation import compensate

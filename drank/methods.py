@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from drank.allocation import ALLOCATORS, refusal
+from drank.allocation.allocate import ALLOCATORS, refusal
 from drank.spectra.weightings import WEIGHTINGS
 
 RANKING = (

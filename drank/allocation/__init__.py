@@ -3,22 +3,3 @@
 An allocator gives ranks, real or whole, to the groups that share a budget. Ranks then move from Q and K to V if asked, are rounded down,
 and what is left of the budget is handed out until not one more rank fits.
 """
-
-from drank.allocation.allocate import ALLOCATORS, CHOICES, Allocator, allocate, check_budget, refusal
-from drank.allocation.densities import DENSITIES
-from drank.allocation.evidence import Evidence
-from drank.allocation.problem import BudgetError
-from drank.allocation.rebalancing import REBALANCES
-
-__all__ = [
-    "ALLOCATORS",
-    "CHOICES",
-    "DENSITIES",
-    "REBALANCES",
-    "Allocator",
-    "BudgetError",
-    "Evidence",
-    "allocate",
-    "check_budget",
-    "refusal",
-]

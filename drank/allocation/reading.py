@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drank.allocation import Evidence
+from drank.allocation.evidence import Evidence
 from drank.calibration.moments import read_similarities
 from drank.spectra.slopes import read_slopes
 from drank.spectra.spectrum import read_energies, read_summary

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from drank.allocation import Evidence, allocate
+from drank.allocation.allocate import allocate
+from drank.allocation.evidence import Evidence
 from drank.allocation.plan import Plan
 
 MIXES = tuple(tenths / 10 for tenths in range(11))

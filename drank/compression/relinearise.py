@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.allocation import allocate
+from drank.allocation.allocate import allocate
 from drank.allocation.reading import read_evidence
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from drank.allocation import check_budget
+from drank.allocation.allocate import check_budget
 from drank.config.method_entries import method_of
 from drank.config.resolved import finetune_options, methods_for, readers_of_calibration, search_options
 from drank.corpora.embedded import EMBEDDED

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from drank.allocation import CHOICES as ALLOCATION_CHOICES
-from drank.allocation import refusal
+from drank.allocation.allocate import CHOICES as ALLOCATION_CHOICES
+from drank.allocation.allocate import refusal
 from drank.calibration.losses import LABELS
 from drank.methods import METHODS, Method
 from drank.spectra.weightings import WEIGHTINGS

@@ -6,6 +6,7 @@ beginning-of-sequence token puts exactly one, at the very start of the text.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ def write_tokens(path: str | Path, tokens: Tokens) -> None:
 
     facts = {"corpus": tokens.corpus, "split": tokens.split, "text_sha256": tokens.text_sha256, "ids_sha256": tokens.ids_sha256}
     with replacing(path) as temporary:
-        save_file({"ids": tokens.ids}, temporary, metadata=facts)
+        save_file({"ids": tokens.ids}, temporary, metadata={"tokens": json.dumps(facts)})  # of several keys the order would be random
 
 
 def read_tokens(path: str | Path) -> Tokens:
@@ -103,7 +104,7 @@ def read_tokens(path: str | Path) -> Tokens:
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
-        facts: dict[str, Any] = file.metadata()
+        facts: dict[str, Any] = json.loads(file.metadata()["tokens"])
         tokens = Tokens(file.get_tensor("ids"), **facts)
     if _ids_hash(tokens.ids) != tokens.ids_sha256:
         raise ValueError(f"{path} is damaged: its token ids have another hash than when it was written; delete it and run again")

@@ -10,7 +10,8 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from drank.allocation import Evidence, allocate
+from drank.allocation.allocate import allocate
+from drank.allocation.evidence import Evidence
 from drank.allocation.plan import Plan
 from drank.allocation.selection import plans_by_mix
 from drank.allocation.sensitivity import search

@@ -7,7 +7,8 @@ import pytest
 import scipy.linalg
 import torch
 
-from drank.allocation import Evidence, allocate
+from drank.allocation.allocate import allocate
+from drank.allocation.evidence import Evidence
 from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of
 from drank.config.method_entries import method_of

@@ -11,7 +11,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from drank.allocation import Evidence, allocate
+from drank.allocation.allocate import allocate
+from drank.allocation.evidence import Evidence
 from drank.allocation.plan import Plan
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate

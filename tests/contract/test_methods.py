@@ -11,7 +11,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from drank.allocation import Evidence, allocate
+from drank.allocation.allocate import allocate
+from drank.allocation.evidence import Evidence
 from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of
 from drank.methods import METHODS, Method
@@ -121,7 +122,7 @@ def test_refitted_models_are_saved_and_loaded_like_others(name, family, compress
     assert not method.refits(RATIO) and method.refits(0.4)
     fitted, plan = compress(family, method, 0.4)
     raw, same = compress(family, replace(method, refit_from=None), 0.4)
-    assert plan == same
+    assert plan.groups == same.groups and plan.settings != same.settings
     assert (logits_of(fitted, tokens) - logits_of(raw, tokens)).abs().max() > 1e-4
     save(fitted, None, plan.groups, tmp_path / "model")
     assert size_of(tmp_path / "model").ratio_stored >= 0.4

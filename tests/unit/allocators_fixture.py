@@ -9,7 +9,8 @@ from fractions import Fraction
 import numpy as np
 import scipy.optimize
 
-from drank.allocation import ALLOCATORS, Evidence, allocate
+from drank.allocation.allocate import ALLOCATORS, allocate
+from drank.allocation.evidence import Evidence
 from drank.allocation.plan import Plan
 from drank.allocation.problem import Problem
 from drank.models.groups import Shape

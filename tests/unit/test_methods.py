@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 
 import pytest
 
-from drank.allocation import ALLOCATORS
+from drank.allocation.allocate import ALLOCATORS
 from drank.config.method_entries import method_of
 from drank.methods import METHODS, Method
 from drank.spectra.weightings import WEIGHTINGS
@@ -119,8 +120,8 @@ def test_refit_from_its_ratio_on():
     assert [method_of("l-rank", {"refit_from": 0.4}).compensates(ratio) for ratio in (0.2, 0.4)] == [False, True]
 
 
-def test_settings_are_what_decides_a_plan_and_nothing_else():
-    assert METHODS["d-rank"].settings() == {
+def test_ranking_options_are_what_decides_ranks_and_nothing_else():
+    assert METHODS["d-rank"].ranking() == {
         "weighting": "whitening",
         "alpha": 0.5,
         "damping": 0.01,
@@ -139,9 +140,52 @@ def test_settings_are_what_decides_a_plan_and_nothing_else():
         "dense_past_break_even": False,
         "seed": 13,
     }
-    assert method_of("d-rank", {"refit_from": 0.1, "title": "Ours"}).settings() == METHODS["d-rank"].settings()
+    assert method_of("d-rank", {"refit_from": 0.1, "title": "Ours"}).ranking() == METHODS["d-rank"].ranking()
     after = {"refit_from": 0.1, "compensation": 0.7, "corrections": 1, "finetune_from": 0.2}
-    assert method_of("l-rank", after).settings() == METHODS["l-rank"].settings()
+    assert method_of("l-rank", after).ranking() == METHODS["l-rank"].ranking()
+
+
+@pytest.mark.parametrize("label", METHODS)
+def test_settings_are_every_field_and_the_method_again(label):
+    method = METHODS[label]
+    assert method.settings().keys() == {field.name for field in fields(Method)}
+    assert Method(**method.settings()) == method
+    for ratio in (0.0, 0.2, 0.4, 0.9):
+        at = method.at(ratio)
+        assert Method(**method.settings(ratio)) == at and at.at(ratio) == at
+        assert (at.refits(ratio), at.compensates(ratio), at.finetunes(ratio)) == (
+            method.refits(ratio),
+            method.compensates(ratio),
+            method.finetunes(ratio),
+        )
+        assert at.ranking() == method.ranking()
+
+
+OFF = {"refit_from": None, "refit": "in-order", "compensation": 0.5, "finetune_from": None}
+
+
+def test_what_is_not_in_effect_at_a_ratio_does_not_tell_methods_apart_and_what_is_does():
+    late = method_of("late", {"base": "l-rank", "refit_from": 0.5, "compensation": 0.7, "finetune_from": 0.6})
+    plain = method_of("late", {"base": "l-rank", "refit_from": None})
+    assert late.settings(0.4) == plain.settings(0.4) and OFF.items() <= late.settings(0.4).items()
+    assert late.settings(0.5)["refit"] == "compensated" and late.settings(0.5)["finetune_from"] is None
+    assert late.settings(0.6) == late.settings()
+    for option, value in (("refit_from", None), ("compensation", 0.7), ("corrections", 0), ("finetune_from", 0.1)):
+        assert method_of("l-rank", {option: value}).settings(0.2) != METHODS["l-rank"].settings(0.2)
+
+
+@pytest.mark.parametrize(
+    ("label", "ratio", "reads"),
+    [("dense", 0, False), ("svd", 0.2, False), ("fwsvd", 0.2, True), ("svd-llm", 0.2, True), ("full-rank", 0, True), ("zs-svd", 0.2, True)],
+)
+def test_who_reads_the_calibration_text(label, ratio, reads):
+    assert METHODS[label].at(ratio).reads_calibration is reads
+
+
+def test_what_follows_may_be_what_reads_the_calibration_text():
+    refitted = method_of("refitted", {"base": "svd", "refit_from": 0.3})
+    assert [refitted.at(ratio).reads_calibration for ratio in (0.2, 0.3)] == [False, True]
+    assert method_of("corrected", {"base": "svd", "corrections": 1}).at(0.2).reads_calibration
 
 
 def test_finetuning_from_its_ratio_on():

@@ -82,7 +82,7 @@ def test_steps_compensation_and_corrections_run_from_nothing(inputs: Path, tmp_p
         finally:
             run.change(**before)
 
-    assert after(compensation=0.7) == after(corrections=2) == after(refit_from=None) == {"compress": 1}
+    assert after(compensation=0.7) == after(corrections=2) == after(refit_from=None) == {"allocate": 1, "compress": 1}, "no step anew"
     assert after(steps=3) == {"relinearise": 1, "allocate": 1, "compress": 1}
     assert after(steps=1) == {"allocate": 1, "compress": 1}, "the spectra of the first step are there"
     assert after({"curvature_windows": 8}) == {"gradients": 1, "spectrum": 1, "relinearise": 1, "allocate": 1, "compress": 1}

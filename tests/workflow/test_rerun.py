@@ -52,12 +52,12 @@ def test_one_more_ratio_recomputes_no_calibration_and_no_spectrum(finished: Run)
 
 
 def test_an_edit_of_the_tables_reruns_tables_and_what_shows_them(finished: Run) -> None:
-    with edited(finished, "tables/layout.py", TOP, f"{TOP}\n_EDITED = 1\n"):
+    with edited(finished, "reporting/tables/layout.py", TOP, f"{TOP}\n_EDITED = 1\n"):
         assert set(finished.planned()) == {"tables", "report"}, "the report shows the tables"
 
 
 def test_an_edit_of_the_allocator_reruns_from_allocation_on(finished: Run) -> None:
-    with edited(finished, "allocators/rounding.py", "1e-9", "2e-9"):
+    with edited(finished, "allocation/rounding.py", "1e-9", "2e-9"):
         jobs = finished.planned()
     assert {"allocate", "compress", *PER_MODEL, *REPORTING} <= jobs.keys()
     assert not {"corpus", "source", "tokenize", "calibrate", "spectrum"} & jobs.keys()
@@ -65,7 +65,7 @@ def test_an_edit_of_the_allocator_reruns_from_allocation_on(finished: Run) -> No
 
 
 def test_a_comment_reruns_nothing(finished: Run) -> None:
-    with edited(finished, "allocators/rounding.py", TOP, f"{TOP}\n# a comment\n"):
+    with edited(finished, "allocation/rounding.py", TOP, f"{TOP}\n# a comment\n"):
         assert finished.planned() == {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -77,6 +78,23 @@ def test_what_is_left_out_and_read_is_named_with_who_reads_it(inputs: Path, tmp_
     assert "ratios: empty, and svd-llm, d-rank compress to a ratio" in done.stdout
     assert "calibration: left out, and svd-llm, d-rank read it" in done.stdout
     assert "`calibration: {corpus: words}`" in done.stdout
+
+
+def test_the_example_of_the_readme_runs_as_the_readme_runs_it(inputs: Path, tmp_path: Path) -> None:
+    text = (PROJECT / "README.md").read_text("utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    (command,) = re.findall(r"^snakemake (--cores all --configfile mine\.yaml --directory my-run)", text, re.M)
+    (tmp_path / "mine.yaml").write_text(
+        example.replace("/models/my-llama", str(inputs / "model"))
+        .replace("2048", "32")
+        .replace("throughput: {}", "throughput: {prompt: 8}")
+    )
+    for name in ("wiki.train.txt", "wiki.test.txt", "arc_easy.parquet"):
+        (tmp_path / name).write_text("some text")
+    done = Run(tmp_path, PROJECT).snakemake("-n", *command.split())
+    assert done.returncode == 0, done.stdout
+    for rule in ("calibrate", "spectrum", "compress", "evaluate", "throughput", "report"):
+        assert re.search(rf"^{rule} +\d+$", done.stdout, re.M), rule
 
 
 def test_a_configuration_elsewhere_is_read_from_its_own_folder(inputs: Path, tmp_path: Path) -> None:

@@ -172,3 +172,24 @@ def spectrum_shown(model):
     compressing = [method for method in METHODS[model].values() if method.compresses]
     by_rank = [method for method in compressing if method.allocator == "effective-rank"]
     return [f"results/spectra/{model}/{method.spectrum}" for method in (by_rank or compressing)[:1]]
+
+
+def chain_of(model, label, ratio):
+    """The steps on the way to one model, by rule, each with the file in which Snakemake notes how long it took; none for the dense one."""
+    method = METHODS[model][label]
+    if not method.compresses:
+        return {}
+    place, own = f"{model}/{method.spectrum}", f"{model}/{label}/{ratio}"
+    calibrated = method.weighs_inputs or "similarities" in method.needs
+    chain = {
+        "calibrate": model if calibrated else None,
+        "gradients": f"{model}/{method.labels}" if method.reads_gradients else None,
+        "spectrum": place,
+        "slopes": place if "slopes" in method.needs else None,
+        "sensitivity": place if "sensitivity" in method.needs else None,
+        "relinearise": own if method.relinearises else None,
+        "selection": own if method.chooses else None,
+        "allocate": own,
+        "compress": own,
+    }
+    return {rule: f"results/benchmarks/{rule}/{path}.tsv" for rule, path in chain.items() if path}

@@ -1,24 +1,3 @@
-def chain_of(model, label, ratio):
-    """The steps on the way to one model, by rule, each with the file in which Snakemake notes how long it took; none for the dense one."""
-    method = METHODS[model][label]
-    if not method.compresses:
-        return {}
-    place, own = f"{model}/{method.spectrum}", f"{model}/{label}/{ratio}"
-    calibrated = method.weighs_inputs or "similarities" in method.needs
-    chain = {
-        "calibrate": model if calibrated else None,
-        "gradients": f"{model}/{method.labels}" if method.reads_gradients else None,
-        "spectrum": place,
-        "slopes": place if "slopes" in method.needs else None,
-        "sensitivity": place if "sensitivity" in method.needs else None,
-        "relinearise": own if method.relinearises else None,
-        "selection": own if method.chooses else None,
-        "allocate": own,
-        "compress": own,
-    }
-    return {rule: f"results/benchmarks/{rule}/{path}.tsv" for rule, path in chain.items() if path}
-
-
 RECORDS = [*(path for kind in EVALUATIONS for path in results_of(kind)), *(timings() if TIMED else [])]
 TABLES = [*(["main"] if EVALUATIONS else []), *(["paired"] if "perplexity" in EVALUATIONS else []), *TIMED]
 QUALITY = {"perplexity": "perplexity", "zeroshot": "accuracy"}
@@ -131,7 +110,7 @@ rule report:
     resources:
         mem_mb=1000,
     params:
-        code=code("report.py", "drank/reporting/report/report.html.j2"),
+        code=code("report.py", "drank/reporting/report/report.html.j2", "drank/reporting/report/report.css"),
         names=TABLES,
         figures=FIGURES,
         refused=REFUSED,

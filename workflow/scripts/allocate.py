@@ -7,7 +7,7 @@ start(snakemake.log[0])
 from dataclasses import replace
 from pathlib import Path
 
-from drank.allocation import allocate
+from drank.allocation.allocate import allocate
 from drank.allocation.reading import read_evidence
 from drank.steps.files import read_json, write_text
 

@@ -10,9 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drank.allocation import DENSITIES, REBALANCES, Evidence, allocate
+from drank.allocation.allocate import allocate
+from drank.allocation.densities import DENSITIES
+from drank.allocation.evidence import Evidence
 from drank.allocation.plan import Plan
-from drank.allocation.rebalancing import by_ranks
+from drank.allocation.rebalancing import REBALANCES, by_ranks
 from drank.models.groups import Shape
 from tests.unit.allocators_fixture import (
     D_RANK,

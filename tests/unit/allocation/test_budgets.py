@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drank.allocation import ALLOCATORS, DENSITIES, REBALANCES, BudgetError, refusal
+from drank.allocation.allocate import ALLOCATORS, refusal
+from drank.allocation.densities import DENSITIES
+from drank.allocation.problem import BudgetError
+from drank.allocation.rebalancing import REBALANCES
 from drank.models.groups import Shape
 from tests.unit.allocators_fixture import (
     D_RANK,

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from drank.allocation import DENSITIES, Evidence
+from drank.allocation.densities import DENSITIES
+from drank.allocation.evidence import Evidence
 from drank.allocation.options import Options
 from drank.allocation.problem import Problem
 from drank.allocation.rules import by_density, densities_of

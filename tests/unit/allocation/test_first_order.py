@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drank.allocation import Evidence
+from drank.allocation.evidence import Evidence
 from drank.allocation.first_order import greedy, zero_sum
 from drank.allocation.options import Options
 from drank.allocation.problem import Problem

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drank.allocation import Evidence
 from drank.allocation.by_loss import importance_loss, importances, loss_ratio
 from drank.allocation.by_sensitivity import sensitivity
+from drank.allocation.evidence import Evidence
 from drank.allocation.options import Options
 from drank.allocation.problem import Problem
 from drank.allocation.released import released, truncated

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from drank.allocation import allocate
+from drank.allocation.allocate import allocate
 from drank.allocation.reading import read_evidence
 from drank.calibration.layer_files import write_layer
 from drank.models.groups import Shape

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from drank.allocation import ALLOCATORS, BudgetError, Evidence, check_budget, refusal
+from drank.allocation.allocate import ALLOCATORS, check_budget, refusal
+from drank.allocation.evidence import Evidence
+from drank.allocation.problem import BudgetError
 from drank.models.groups import Shape
 from tests.unit.allocators_fixture import D_RANK, MOVABLE, SMALL, plan_of, random_evidence
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import drank.compression.relinearise
-from drank.allocation import allocate
+from drank.allocation.allocate import allocate
 from drank.allocation.reading import read_evidence
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate

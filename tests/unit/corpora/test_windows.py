@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import pytest
 import torch
@@ -125,6 +126,17 @@ def test_a_damaged_file_is_noticed(tmp_path):
     with pytest.raises(ValueError, match=r"t\.safetensors is damaged.*delete it and run again"):
         read_tokens(path)
     facts = {"corpus": "toy", "split": "test", "text_sha256": "a" * 64, "ids_sha256": tokens.ids_sha256}
-    save_file({"ids": tokens.ids[:-1].clone()}, path, metadata=facts)
+    save_file({"ids": tokens.ids[:-1].clone()}, path, metadata={"tokens": json.dumps(facts)})
     with pytest.raises(ValueError, match="damaged"):
         read_tokens(path)
+
+
+def test_the_same_tokens_are_the_same_bytes(tmp_path):
+    """A file whose bytes differ from run to run makes all that hashes it differ."""
+    tokens = tokens_of(9)
+    written = set()
+    for number in range(8):
+        write_tokens(tmp_path / f"{number}.safetensors", tokens)
+        written.add((tmp_path / f"{number}.safetensors").read_bytes())
+    assert len(written) == 1
+    assert torch.equal(read_tokens(tmp_path / "0.safetensors").ids, tokens.ids)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from drank.allocation import Evidence, allocate
+from drank.allocation.allocate import allocate
+from drank.allocation.evidence import Evidence
 from drank.allocation.selection import best_mix, plans_by_mix
 from drank.evaluation import trials
 from drank.evaluation.trials import try_plans
