@@ -13,8 +13,7 @@ rule sensitivity:
         "../../envs/torch.yaml"
     threads: config["compute"]["threads"]
     resources:
-        mem_mb=config["compute"]["memory_mb"],
-        gpu=config["compute"]["gpus"],
+        **MODEL_JOB,
     params:
         code=code("sensitivity.py"),
         search=SEARCH,
@@ -40,8 +39,7 @@ rule selection:
         "../../envs/torch.yaml"
     threads: config["compute"]["threads"]
     resources:
-        mem_mb=config["compute"]["memory_mb"],
-        gpu=config["compute"]["gpus"],
+        **MODEL_JOB,
     params:
         code=code("selection.py"),
         settings=lambda wildcards: method_of_job(wildcards).ranking(),
@@ -66,7 +64,7 @@ rule allocate:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        **SMALL_JOB,
     params:
         code=code("allocate.py"),
         settings=lambda wildcards: method_of_job(wildcards).settings(float(wildcards.ratio)),

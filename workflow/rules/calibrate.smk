@@ -11,7 +11,7 @@ rule source:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        **SMALL_JOB,
     params:
         code=code("source.py"),
         source=lambda wildcards: {key: value for key, value in config["models"][wildcards.model].items() if key != "methods"},
@@ -35,8 +35,7 @@ rule calibrate:
         "../../envs/torch.yaml"
     threads: config["compute"]["threads"]
     resources:
-        mem_mb=config["compute"]["memory_mb"],
-        gpu=config["compute"]["gpus"],
+        **MODEL_JOB,
     params:
         code=code("calibrate.py"),
         calibration=CALIBRATION,
@@ -61,8 +60,7 @@ rule gradients:
         "../../envs/torch.yaml"
     threads: config["compute"]["threads"]
     resources:
-        mem_mb=config["compute"]["memory_mb"],
-        gpu=config["compute"]["gpus"],
+        **MODEL_JOB,
     params:
         code=code("gradients.py"),
         calibration=lambda wildcards: GRADIENTS[wildcards.labels],

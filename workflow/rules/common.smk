@@ -37,6 +37,8 @@ SEARCH, FINETUNE = search_options(config), finetune_options(config)
 DENSE = method_of("dense", {}).settings()
 DOCS = next((n for n, source in config["corpora"].items() if source.get("embedded") == "python-docs"), "embedded-python-docs")
 ALL_CORES = workflow.resource_settings.cores or config["compute"]["threads"]  # a cluster has no "all"
+MODEL_JOB = {"mem_mb": config["compute"]["memory_mb"], "gpu": config["compute"]["gpus"]}  # what a job that runs a model asks for
+SMALL_JOB = {"mem_mb": 1000}
 COMPUTE = {key: config["compute"][key] for key in ("device", "dtype")}  # what can change a result; the rest is for the scheduler
 TASKS = {task: config["tasks"][task] for task in config["zeroshot"]["tasks"]}
 EMBEDDED_TASKS = [task for task, source in TASKS.items() if "embedded" in source]

@@ -14,8 +14,7 @@ rule compress:
         "../../envs/torch.yaml"
     threads: config["compute"]["threads"]
     resources:
-        mem_mb=config["compute"]["memory_mb"],
-        gpu=config["compute"]["gpus"],
+        **MODEL_JOB,
     params:
         code=code("compress.py"),
         calibration=lambda wildcards: CALIBRATION if "tokens" in text_inputs(wildcards) else None,

@@ -17,8 +17,7 @@ rule evaluate:
         "../../envs/evaluate.yaml"
     threads: config["compute"]["threads"]
     resources:
-        mem_mb=config["compute"]["memory_mb"],
-        gpu=config["compute"]["gpus"],
+        **MODEL_JOB,
     params:
         code=code("evaluate.py"),
         perplexity=config["perplexity"],

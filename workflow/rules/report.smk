@@ -30,7 +30,7 @@ rule summary:
         "../../envs/plots.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        **SMALL_JOB,
     params:
         code=code("summary.py"),
         methods=list(config["methods"]),
@@ -54,7 +54,7 @@ rule tables:
         "../../envs/plots.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        **SMALL_JOB,
     params:
         code=code("tables.py"),
         names=TABLES,
@@ -80,7 +80,7 @@ rule figures:
         "../../envs/plots.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        **SMALL_JOB,
     params:
         code=code("figures.py"),
         names=FIGURES,
@@ -108,7 +108,7 @@ rule report:
         "../../envs/plots.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        **SMALL_JOB,
     params:
         code=code("report.py", "drank/reporting/report/report.html.j2", "drank/reporting/report/report.css"),
         names=TABLES,
@@ -134,7 +134,7 @@ rule document:
         "../../envs/plots.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        **SMALL_JOB,
     params:
         code=code("document.py"),
         figures=FIGURES,
@@ -157,7 +157,7 @@ rule pdf:
         "../../envs/base.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        **SMALL_JOB,
     message:
         "Typesetting tables and figures"
     shell:

@@ -12,8 +12,7 @@ rule spectrum:
         "../../envs/torch.yaml"
     threads: config["compute"]["threads"]
     resources:
-        mem_mb=config["compute"]["memory_mb"],
-        gpu=config["compute"]["gpus"],
+        **MODEL_JOB,
     params:
         code=code("spectrum.py"),
         weighting=lambda wildcards: spectrum_of_job(wildcards).weighting,
@@ -41,8 +40,7 @@ rule slopes:
         "../../envs/torch.yaml"
     threads: config["compute"]["threads"]
     resources:
-        mem_mb=config["compute"]["memory_mb"],
-        gpu=config["compute"]["gpus"],
+        **MODEL_JOB,
     params:
         code=code("slopes.py"),
         compute=COMPUTE,
@@ -67,8 +65,7 @@ rule relinearise:
         "../../envs/torch.yaml"
     threads: config["compute"]["threads"]
     resources:
-        mem_mb=config["compute"]["memory_mb"],
-        gpu=config["compute"]["gpus"],
+        **MODEL_JOB,
     params:
         code=code("relinearise.py"),
         settings=lambda wildcards: method_of_job(wildcards).ranking(),

@@ -11,8 +11,7 @@ rule throughput:
         "../../envs/torch.yaml"
     threads: ALL_CORES  # nothing else may run beside a timing
     resources:
-        mem_mb=config["compute"]["memory_mb"],
-        gpu=config["compute"]["gpus"],
+        **MODEL_JOB,
     params:
         code=code("throughput.py"),
         throughput=config["throughput"],
