@@ -24,8 +24,8 @@ from benchmarks.l_rank_rows import FIRST, ROWS
 from drank.models.sources import problems_of
 from drank.reporting.figures.style import save
 from drank.reporting.tables import write
-from drank.steps.device import prepare
-from drank.steps.files import write_text
+from drank.runtime.device import prepare
+from drank.runtime.files import write_text
 from drank.testbed import MODELS
 
 EMBEDDED = {

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from benchmarks.l_rank_materials import Materials, made
 from drank.allocation.allocate import allocate
 from drank.allocation.plan import Plan
-from drank.allocation.reading import read_evidence
+from drank.allocation.read_evidence import read_evidence
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate
 from drank.compression.compensation import compensate

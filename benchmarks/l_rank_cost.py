@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.sweep import LENGTH, WINDOWS, embedded_windows
 from drank.allocation.allocate import allocate
-from drank.allocation.reading import read_evidence
+from drank.allocation.read_evidence import read_evidence
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate
 from drank.compression.compensation import compensate

@@ -17,8 +17,8 @@ from benchmarks.l_rank_rows import ROWS
 from drank.compression.correction import correct
 from drank.evaluation.perplexity import WindowLosses, window_losses
 from drank.methods import Method
-from drank.steps.files import read_json, write_json
-from drank.steps.log import duration
+from drank.runtime.files import read_json, write_json
+from drank.runtime.log import duration
 
 Losses = dict[str, WindowLosses]
 """The losses of one model on the evaluated windows of every corpus."""

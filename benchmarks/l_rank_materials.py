@@ -17,7 +17,7 @@ from drank.models.checkpoint import load_model, load_tokenizer
 from drank.models.residency import open_skeleton
 from drank.models.sources import fingerprint
 from drank.models.weights import Checkpoint
-from drank.steps.files import read_json, replacing, write_json
+from drank.runtime.files import read_json, replacing, write_json
 
 
 class Source(NamedTuple):

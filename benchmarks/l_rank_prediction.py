@@ -35,8 +35,8 @@ from drank.methods import Method
 from drank.models.families import projections_of
 from drank.models.lowrank import convert
 from drank.reporting.figures.style import DOUBLE, GREY, grid, legend_above, styled
+from drank.runtime.files import read_json, write_json
 from drank.spectra.spectrum import read_bases, read_energies
-from drank.steps.files import read_json, write_json
 
 RATIOS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 

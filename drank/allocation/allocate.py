@@ -18,7 +18,7 @@ from drank.allocation.options import Options
 from drank.allocation.plan import Plan
 from drank.allocation.problem import Problem, problems_of
 from drank.allocation.rebalancing import REBALANCES
-from drank.allocation.released import released
+from drank.allocation.released_code import released
 from drank.allocation.rounding import integer_ranks, whole_parts
 from drank.allocation.rules import by_density, densities_of, full, random, uniform
 from drank.models.groups import Group, Shape

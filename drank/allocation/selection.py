@@ -1,7 +1,8 @@
 """Options that are chosen on validation text: Swift-SVD's mix of a layer's importance and the loss of truncating it.
 
 Swift-SVD (arXiv:2604.01609) shares what the floors leave of the budget in proportion to importance^mix · loss^(1 − mix) and tries eleven
-values of the mix. Here stand the plans to try and the choice; what a plan is worth is measured on the model (`drank.evaluation.trials`).
+values of the mix. Here stand the plans to try and the choice; what a plan is worth is measured on the model
+(`drank.evaluation.plan_trials`).
 """
 
 from __future__ import annotations

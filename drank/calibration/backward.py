@@ -14,7 +14,7 @@ from drank.calibration.moments import Sums
 from drank.calibration.streams import Arguments, apply, forwards, removed, wide
 from drank.models.families import Family, blocks_of
 from drank.models.lowrank import LowRankLinear, matrix_of
-from drank.steps.finite import NonFiniteError, finite
+from drank.runtime.finite import NonFiniteError, finite
 
 if TYPE_CHECKING:
     import torch

@@ -22,8 +22,8 @@ from drank.calibration.losses import LABELS, Objective, divergence, sampled_loss
 from drank.calibration.streams import Arguments, StoredStates, Stream, arguments_of, embedded, states_at, step, store_states
 from drank.models.families import family_of
 from drank.models.residency import resident
-from drank.steps.files import resuming, write_json
-from drank.steps.log import progress
+from drank.runtime.files import resuming, write_json
+from drank.runtime.log import progress
 
 if TYPE_CHECKING:
     from torch import Tensor

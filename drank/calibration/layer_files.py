@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.steps.files import replacing
+from drank.runtime.files import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor

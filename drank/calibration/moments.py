@@ -35,9 +35,9 @@ from drank.calibration.streams import (
 )
 from drank.models.families import Family, family_of
 from drank.models.residency import resident
-from drank.steps.files import resuming, write_json
-from drank.steps.finite import NonFiniteError, finite
-from drank.steps.log import progress
+from drank.runtime.files import resuming, write_json
+from drank.runtime.finite import NonFiniteError, finite
+from drank.runtime.log import progress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

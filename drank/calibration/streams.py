@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.models.families import blocks_of
-from drank.steps.files import replacing
-from drank.steps.finite import NonFiniteError, finite
+from drank.runtime.files import replacing
+from drank.runtime.finite import NonFiniteError, finite
 
 if TYPE_CHECKING:
     import torch

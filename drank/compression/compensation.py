@@ -24,9 +24,9 @@ from drank.models.families import Family, Projection, blocks_of, family_of
 from drank.models.groups import Group
 from drank.models.lowrank import LowRankLinear, matrix_of
 from drank.models.residency import resident
+from drank.runtime.finite import NonFiniteError, finite
+from drank.runtime.log import progress
 from drank.spectra.spectrum import read_bases
-from drank.steps.finite import NonFiniteError, finite
-from drank.steps.log import progress
 
 if TYPE_CHECKING:
     import torch

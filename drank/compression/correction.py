@@ -28,8 +28,8 @@ from drank.calibration.streams import run_block, wide
 from drank.models.families import blocks_of, projections_of
 from drank.models.lowrank import LowRankLinear, matrix_of
 from drank.models.residency import resident
+from drank.runtime.log import progress
 from drank.spectra.weightings import MOMENT, OUTPUTS, TOKENS
-from drank.steps.log import progress
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from drank.allocation.plan import Plan
 from drank.models.weights import Checkpoint
+from drank.runtime.log import progress
 from drank.spectra.spectrum import read_bases
-from drank.steps.log import progress
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from drank.models.lowrank import LowRankLinear
-from drank.steps.finite import NonFiniteError
-from drank.steps.log import progress
+from drank.runtime.finite import NonFiniteError
+from drank.runtime.log import progress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

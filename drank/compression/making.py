@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from drank.allocation.plan import Plan
-from drank.steps.files import read_json
-from drank.steps.origin import origin
+from drank.runtime.files import read_json
+from drank.runtime.provenance import origin
 
 PLAN, MAKING = "plan.json", "making.json"
 """What a compressed model's folder holds beside its weights: the ranks with every field of the method, and how they became a model."""

@@ -8,7 +8,7 @@ from drank.calibration.moments import check_finite, collecting, open_stream, run
 from drank.models.families import blocks_of, family_of
 from drank.models.lowrank import LowRankLinear
 from drank.models.weights import Checkpoint
-from drank.steps.log import progress
+from drank.runtime.log import progress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.allocation.allocate import allocate
-from drank.allocation.reading import read_evidence
+from drank.allocation.read_evidence import read_evidence
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of
 from drank.models.checkpoint import load_model
 from drank.models.lowrank import convert
 from drank.models.weights import Checkpoint
+from drank.runtime.files import replacing
+from drank.runtime.log import progress
 from drank.spectra.spectrum import decompose_model
-from drank.steps.files import replacing
-from drank.steps.log import progress
 
 if TYPE_CHECKING:
     from torch import Tensor

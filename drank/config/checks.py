@@ -16,7 +16,7 @@ from drank.methods import Method
 from drank.models.families import family_of, kind_of
 from drank.models.sources import SourceError, directory_of, problems_of
 from drank.models.weights import Checkpoint
-from drank.steps.spelling import near
+from drank.runtime.suggestions import near
 
 
 def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[str]:

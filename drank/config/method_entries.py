@@ -10,8 +10,8 @@ from drank.allocation.allocate import CHOICES as ALLOCATION_CHOICES
 from drank.allocation.allocate import refusal
 from drank.calibration.losses import LABELS
 from drank.methods import METHODS, Method
+from drank.runtime.suggestions import near
 from drank.spectra.weightings import WEIGHTINGS
-from drank.steps.spelling import near
 
 CHOICES: dict[str, Collection[str]] = {
     "weighting": WEIGHTINGS,

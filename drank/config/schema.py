@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 
-from drank.steps.spelling import near
+from drank.runtime.suggestions import near
 
 
 def fill(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from drank.corpora.documents import Document
 from drank.corpora.embedded import EMBEDDED, JOIN
 from drank.corpora.installed import package_versions
-from drank.steps.files import replacing
+from drank.runtime.files import replacing
 
 log = logging.getLogger(__name__)
 

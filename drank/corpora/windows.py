@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.corpora import first_documents, load
 from drank.corpora.documents import text_hash
-from drank.steps.files import replacing
+from drank.runtime.files import replacing
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.calibration.moments import NonFiniteError
 from drank.evaluation.bootstrap import perplexity_interval
-from drank.steps.log import progress
+from drank.runtime.log import progress
 
 if TYPE_CHECKING:
     from torch import Tensor

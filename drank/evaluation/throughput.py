@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.steps.log import BRIEF
+from drank.runtime.log import BRIEF
 
 if TYPE_CHECKING:
     import torch

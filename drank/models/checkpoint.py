@@ -26,7 +26,7 @@ from drank.models.experts import renamings, unfuse
 from drank.models.groups import Group
 from drank.models.lowrank import skeleton
 from drank.models.tensors import OBSOLETE, stored_tensors
-from drank.steps.files import replacing
+from drank.runtime.files import replacing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

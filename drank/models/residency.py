@@ -11,7 +11,7 @@ from drank.models.description import CheckpointError
 from drank.models.experts import unfuse
 from drank.models.families import blocks_of
 from drank.models.weights import Checkpoint
-from drank.steps.finite import finite
+from drank.runtime.finite import finite
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from drank.models.families import family_of
-from drank.steps.files import read_json
+from drank.runtime.files import read_json
 from drank.testbed import MODELS
 
 MODEL_SUFFIXES = (".json", ".safetensors", ".model", ".txt", ".jinja")

@@ -14,7 +14,7 @@ from pathlib import Path
 from drank.models.description import QUANT_METHOD, CheckpointError, described
 from drank.models.families import FAMILIES, module_path
 from drank.models.groups import Group
-from drank.steps.files import read_json
+from drank.runtime.files import read_json
 
 OBSOLETE = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
 """Masks and frequencies that old checkpoints store; models compute them, and have no parameters that end so."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drank.reporting.intervals import paired_difference
+from drank.reporting.paired_intervals import paired_difference
 from drank.reporting.records import Record, Result
 
 DENSE = "dense"

@@ -15,7 +15,7 @@ import pandas as pd
 from drank.reporting.comparisons import PAIRED, comparisons, mismatches
 from drank.reporting.recipes import calibration, follows
 from drank.reporting.records import Record
-from drank.steps.files import write_text
+from drank.runtime.files import write_text
 
 COLUMNS = {
     "model": "str",

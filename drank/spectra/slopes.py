@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from drank.calibration.gradients import read_gradients
 from drank.models.weights import Checkpoint
+from drank.runtime.files import replacing
+from drank.runtime.log import progress
 from drank.spectra.spectrum import read_bases, read_summary
-from drank.steps.files import replacing
-from drank.steps.log import progress
 
 if TYPE_CHECKING:
     import numpy as np

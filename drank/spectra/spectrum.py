@@ -12,10 +12,10 @@ from drank.calibration.layer_files import layer_file, read_layer, write_layer
 from drank.calibration.moments import NonFiniteError
 from drank.models.groups import Shape
 from drank.models.weights import Checkpoint
+from drank.runtime.files import read_json, resuming, write_text
+from drank.runtime.log import progress
 from drank.spectra.decomposition import decompose
-from drank.spectra.sides import Sides
-from drank.steps.files import read_json, resuming, write_text
-from drank.steps.log import progress
+from drank.spectra.left_right import Sides
 
 if TYPE_CHECKING:
     import numpy as np

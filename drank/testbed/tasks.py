@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from drank.corpora.documents import Document
-from drank.steps.files import write_text
-from drank.steps.spelling import near
+from drank.runtime.files import write_text
+from drank.runtime.suggestions import near
 from drank.testbed.questions import ANSWER, CONTEXT, Question, continuations, headings, parameters, summaries
 
 CHOICES = 4

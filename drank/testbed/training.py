@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.corpora.documents import Document
-from drank.steps.files import replacing, write_json, write_text
-from drank.testbed.card import card
+from drank.runtime.files import replacing, write_json, write_text
+from drank.testbed.model_card import card
 from drank.testbed.ngrams import Ids, ngram_loss
 from drank.testbed.tokens import END_OF_TEXT, VOCABULARY, token_stream, train_tokenizer
 

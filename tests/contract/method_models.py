@@ -14,14 +14,14 @@ from drank.allocation.allocate import allocate
 from drank.allocation.evidence import Evidence
 from drank.allocation.plan import Plan
 from drank.allocation.selection import plans_by_mix
-from drank.allocation.sensitivity import search
+from drank.allocation.sensitivity_search import search
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate, read_similarities
 from drank.compression.compensation import compensate
 from drank.compression.correction import correct
 from drank.compression.factors import factors_of
 from drank.compression.refit import refit
-from drank.evaluation.trials import try_plans
+from drank.evaluation.plan_trials import try_plans
 from drank.methods import Method
 from drank.models.checkpoint import load_model, save
 from drank.models.lowrank import convert

@@ -16,7 +16,7 @@ from drank.models.checkpoint import load_model
 from drank.models.families import family_of, projections_of
 from drank.models.lowrank import convert
 from drank.models.residency import open_skeleton
-from drank.steps.files import file_hash, read_json
+from drank.runtime.files import file_hash, read_json
 
 
 @pytest.fixture(scope="session")

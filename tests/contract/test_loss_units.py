@@ -10,7 +10,7 @@ from drank.calibration.moments import calibrate, read_moments
 from drank.models.checkpoint import load_model, save
 from drank.models.weights import Checkpoint
 from drank.spectra.decomposition import decompose
-from drank.spectra.sides import Sides
+from drank.spectra.left_right import Sides
 
 
 @pytest.mark.parametrize("group", [1, 2])

@@ -14,7 +14,7 @@ from drank.calibration.moments import NonFiniteError, calibrate, open_stream, re
 from drank.models.checkpoint import load_model
 from drank.models.families import blocks_of, family_of, module_path
 from drank.models.residency import open_skeleton, resident
-from drank.steps.files import file_hash
+from drank.runtime.files import file_hash
 from tests.contract.forward import inputs_of
 
 

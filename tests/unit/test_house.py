@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 DRANK = ROOT / "drank"
 
 ORDER = (
-    "steps",
+    "runtime",
     "corpora",
     "testbed",
     "models",

@@ -6,7 +6,7 @@ import pytest
 
 from drank.config.method_entries import method_of
 from drank.methods import METHODS
-from drank.steps.spelling import near
+from drank.runtime.suggestions import near
 
 
 def test_options_change_a_method_and_its_name_stays():

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from drank.allocation.plan import Plan
-from drank.steps.files import read_json
+from drank.runtime.files import read_json
 from tests.workflow.runs import PROJECT, Run
 
 LORA = {"base": "d-rank", "refit_from": None, "finetune_from": 0.1}

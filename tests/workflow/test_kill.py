@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from drank.steps.files import read_json
+from drank.runtime.files import read_json
 from tests.workflow.runs import Run, environment
 
 

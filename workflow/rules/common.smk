@@ -5,7 +5,7 @@ from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 from snakemake.utils import update_config
 
-from drank.steps.codehash import code_of, imports_of
+from drank.runtime.codehash import code_of, imports_of
 from drank.corpora.installed import package_versions
 from drank.config import calibration_options, check, finetune_options, gradient_options, methods_for, read_schema
 from drank.config import ratios_of, refusals_for, search_options, with_defaults

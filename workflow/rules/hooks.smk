@@ -1,7 +1,7 @@
 from drank.config.forecast import forecast, wall
 from drank.models.sources import SourceError
-from drank.steps.lock import claim
-from drank.steps.terminal import SILENT, Progress, quieten
+from drank.runtime.lock import claim
+from drank.runtime.terminal import SILENT, Progress, quieten
 
 
 def announce(workflow):

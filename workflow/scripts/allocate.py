@@ -1,6 +1,6 @@
 """Allocate ranks to every group of a model for one method and ratio."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from drank.allocation.allocate import allocate
-from drank.allocation.reading import read_evidence
-from drank.steps.files import read_json, write_text
+from drank.allocation.read_evidence import read_evidence
+from drank.runtime.files import read_json, write_text
 
 inputs, names, settings = snakemake.input, snakemake.wildcards, snakemake.params.settings
 evidence = read_evidence(inputs.spectra, **{key: inputs.get(key) for key in ("slopes", "moments", "sensitivity")})

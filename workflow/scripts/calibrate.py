@@ -1,6 +1,6 @@
 """Accumulate the moments of the inputs of every projection of a model over calibration text."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
@@ -8,8 +8,8 @@ from drank.calibration.moments import calibrate
 from drank.corpora.windows import read_tokens
 from drank.models.residency import open_skeleton
 from drank.models.sources import model_directory
-from drank.steps.device import prepare
-from drank.steps.files import file_hash
+from drank.runtime.device import prepare
+from drank.runtime.files import file_hash
 
 options, compute = snakemake.params.calibration, snakemake.params.compute
 device = prepare(compute, snakemake.threads)

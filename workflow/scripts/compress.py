@@ -1,6 +1,6 @@
 """Compress a model by a plan, refit, correct and fine-tune it where its method does, and save it as a Hugging Face model directory."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
@@ -17,7 +17,7 @@ from drank.models.lowrank import convert
 from drank.models.residency import open_skeleton
 from drank.models.sources import model_directory
 from drank.models.weights import Checkpoint
-from drank.steps.device import prepare
+from drank.runtime.device import prepare
 
 params, inputs = snakemake.params, snakemake.input
 device = prepare(params.compute, snakemake.threads)

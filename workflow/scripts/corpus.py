@@ -1,11 +1,11 @@
 """Read one corpus from where it lies into a Parquet file of documents."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
 from drank.corpora import read, write
-from drank.steps.device import go_offline
+from drank.runtime.device import go_offline
 
 go_offline()
 source = snakemake.params.source

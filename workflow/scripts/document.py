@@ -1,12 +1,12 @@
 """Write a LaTeX document that holds all tables and figures."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
 from drank.reporting.figures import FIGURES
 from drank.reporting.tables.document import document
-from drank.steps.files import write_text
+from drank.runtime.files import write_text
 
 tables = [path.removeprefix("results/") for path in snakemake.input.tables]
 paths = [path.removeprefix("results/") for path in snakemake.input.figures]

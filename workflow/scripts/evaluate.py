@@ -1,16 +1,16 @@
 """Measure one model: perplexity on every evaluation corpus and zero-shot accuracy on every task."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
 from drank.corpora.windows import read_tokens
+from drank.evaluation.measured_model import Subject
 from drank.evaluation.perplexity import measure
-from drank.evaluation.subject import Subject
 from drank.evaluation.zeroshot import evaluate_tasks
 from drank.models.checkpoint import load_tokenizer
 from drank.reporting.records.measured import record_of
-from drank.steps.files import file_hash
+from drank.runtime.files import file_hash
 
 options, tasks, dense, output = snakemake.params.perplexity, snakemake.params.tasks, snakemake.params.dense, snakemake.output
 subject = Subject.of(snakemake.input.model, snakemake.params.compute, snakemake.threads)

@@ -1,13 +1,13 @@
 """Draw every figure as PDF and PNG."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
 from drank.allocation.plan import Plan
 from drank.reporting.figures import FIGURES, save
 from drank.reporting.summary import read_csv
-from drank.steps.files import read_json
+from drank.runtime.files import read_json
 
 data = {
     "summary": read_csv(snakemake.input.summary),

@@ -1,6 +1,6 @@
 """Differentiate the loss on calibration text with respect to every projection of a model."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
@@ -8,8 +8,8 @@ from drank.calibration.gradients import collect
 from drank.corpora.windows import read_tokens
 from drank.models.residency import open_skeleton
 from drank.models.sources import model_directory
-from drank.steps.device import prepare
-from drank.steps.files import file_hash
+from drank.runtime.device import prepare
+from drank.runtime.files import file_hash
 
 options, compute, labels = snakemake.params.calibration, snakemake.params.compute, snakemake.wildcards.labels
 device = prepare(compute, snakemake.threads)

@@ -1,6 +1,6 @@
 """Fetch what the configuration names on the hubs, on a machine that has a network."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 

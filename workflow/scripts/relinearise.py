@@ -1,14 +1,14 @@
 """Compress a model in steps, measure it again at each, and decompose the original weights under what the last step saw."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
 from drank.compression.relinearise import relinearise
 from drank.corpora.windows import read_tokens
 from drank.models.sources import model_directory
-from drank.steps.device import prepare
-from drank.steps.files import read_json
+from drank.runtime.device import prepare
+from drank.runtime.files import read_json
 
 params, inputs, names = snakemake.params, snakemake.input, dict(snakemake.wildcards.items())
 device = prepare(params.compute, snakemake.threads)

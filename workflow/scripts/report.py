@@ -1,6 +1,6 @@
 """Write the report of the whole run as one page."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
@@ -11,7 +11,7 @@ from drank.reporting.records import read_records
 from drank.reporting.report import render, verdict
 from drank.reporting.summary import read_csv
 from drank.reporting.tables import TABLES
-from drank.steps.files import write_text
+from drank.runtime.files import write_text
 
 summary = read_csv(snakemake.input.summary)
 config = snakemake.params.config

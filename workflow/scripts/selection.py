@@ -1,18 +1,18 @@
 """Choose the mix of importance and loss at one ratio: the one that leaves the lowest perplexity on validation text."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.allocation.reading import read_evidence
+from drank.allocation.read_evidence import read_evidence
 from drank.allocation.selection import best_mix, plans_by_mix
 from drank.corpora.windows import read_tokens
-from drank.evaluation.trials import try_plans
+from drank.evaluation.plan_trials import try_plans
 from drank.models.checkpoint import load_model
 from drank.models.sources import model_directory
 from drank.models.weights import Checkpoint
-from drank.steps.device import prepare
-from drank.steps.files import write_json
+from drank.runtime.device import prepare
+from drank.runtime.files import write_json
 
 options, params, inputs = snakemake.params.search, snakemake.params, snakemake.input
 device = prepare(params.compute, snakemake.threads)

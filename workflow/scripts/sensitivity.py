@@ -1,16 +1,16 @@
 """Measure the perplexity of a model with each group alone truncated, at nine kept ratios."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.allocation.sensitivity import search
+from drank.allocation.sensitivity_search import search
 from drank.corpora.windows import read_tokens
 from drank.models.checkpoint import load_model
 from drank.models.sources import model_directory
 from drank.models.weights import Checkpoint
-from drank.steps.device import prepare
-from drank.steps.files import write_json
+from drank.runtime.device import prepare
+from drank.runtime.files import write_json
 
 options, compute = snakemake.params.search, snakemake.params.compute
 device = prepare(compute, snakemake.threads)

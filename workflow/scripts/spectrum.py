@@ -1,6 +1,6 @@
 """Decompose every group of a model under one weighting: squared singular values, effective ranks, bases."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 from drank.models.sources import model_directory
 from drank.models.weights import Checkpoint
+from drank.runtime.device import prepare
+from drank.runtime.files import read_json
 from drank.spectra.spectrum import decompose_model
-from drank.steps.device import prepare
-from drank.steps.files import read_json
 
 params, inputs = snakemake.params, snakemake.input
 device = prepare(params.compute, snakemake.threads)

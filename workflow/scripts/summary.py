@@ -1,6 +1,6 @@
 """Gather all records into one tidy table."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 

@@ -1,6 +1,6 @@
 """Write every table of every model as CSV and LaTeX."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 

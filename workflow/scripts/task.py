@@ -1,6 +1,6 @@
 """Build the items of one embedded task from the held-out documents of python-docs."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 

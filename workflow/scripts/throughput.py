@@ -1,13 +1,13 @@
 """Time prefill and decoding of all methods of one model at one ratio, one after the other in one process."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.evaluation.subject import Subject
+from drank.evaluation.measured_model import Subject
 from drank.evaluation.throughput import measure
 from drank.reporting.records.measured import record_of
-from drank.steps.files import replacing
+from drank.runtime.files import replacing
 
 options, dense, names = snakemake.params.throughput, snakemake.params.dense, snakemake.wildcards
 with replacing(snakemake.output[0]) as folder:

@@ -1,13 +1,13 @@
 """Tokenise one split of a corpus with the tokenizer of one model."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
 from drank.corpora.windows import tokenize, write_tokens
 from drank.models.checkpoint import load_tokenizer
 from drank.models.sources import model_directory
-from drank.steps.device import go_offline
+from drank.runtime.device import go_offline
 
 go_offline()
 tokenizer = load_tokenizer(model_directory(snakemake.input.source))

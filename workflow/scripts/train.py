@@ -1,11 +1,11 @@
 """Train one embedded model, tokenizer and all, from its seed on the train split of python-docs."""
 
-from drank.steps.log import start
+from drank.runtime.log import start
 
 start(snakemake.log[0])
 
 from drank.corpora import load
-from drank.steps.device import prepare
+from drank.runtime.device import prepare
 from drank.testbed.training import build
 
 device = prepare(snakemake.params.compute, snakemake.threads)

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from drank.evaluation.zeroshot.definitions import METRICS, Spec, check_tasks, define, files_of
-from drank.steps.log import BRIEF
+from drank.runtime.log import BRIEF
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from drank.steps.spelling import near
+from drank.runtime.suggestions import near
 from drank.testbed.tasks import TASKS, yaml_for
 
 Spec = Mapping[str, Any]

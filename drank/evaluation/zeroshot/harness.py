@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import yaml
 
-from drank.steps.files import write_text
+from drank.runtime.files import write_text
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from drank.models.families.entries import FAMILIES, Family, Projection
-from drank.steps.spelling import near
+from drank.runtime.suggestions import near
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 
 from drank.reporting.figures import curves, depth
+from drank.reporting.figures.captions import CAPTIONS
 from drank.reporting.figures.style import save
 
 __all__ = ["FIGURES", "Drawing", "save"]
@@ -31,10 +32,10 @@ class Drawing:
 
 
 FIGURES: dict[str, Drawing] = {
-    "effective_rank": Drawing(depth.effective_rank, "spectra", depth.CAPTIONS["effective_rank"]),
-    "ranks": Drawing(depth.ranks, "plans", depth.CAPTIONS["ranks"]),
-    "perplexity": Drawing(curves.perplexity, "summary", curves.CAPTIONS["perplexity"]),
-    "accuracy": Drawing(curves.accuracy, "summary", curves.CAPTIONS["accuracy"]),
-    "throughput": Drawing(curves.throughput, "summary", curves.CAPTIONS["throughput"]),
+    "effective_rank": Drawing(depth.effective_rank, "spectra", CAPTIONS["effective_rank"]),
+    "ranks": Drawing(depth.ranks, "plans", CAPTIONS["ranks"]),
+    "perplexity": Drawing(curves.perplexity, "summary", CAPTIONS["perplexity"]),
+    "accuracy": Drawing(curves.accuracy, "summary", CAPTIONS["accuracy"]),
+    "throughput": Drawing(curves.throughput, "summary", CAPTIONS["throughput"]),
 }
 """The figures by name."""

@@ -18,14 +18,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from drank.allocation.plan import Plan
-from drank.reporting.figures.style import DOUBLE, MANY
+from drank.reporting.figures.style import DOUBLE
 from drank.reporting.names import method_name, percent, role_name, unique
-
-CAPTION = (
-    f"Where more than {MANY} methods give uneven ranks, each has a map instead, layers across and projections down: the parameters kept "
-    "over those of the uniform share of the same ratio, red for more and blue for less, the darkest for all beyond four times or a "
-    "quarter. There the experts of a layer are taken together, and grey says that a layer has no such projection."
-)
 
 COLUMNS = 6
 """Maps in a row, at most."""

@@ -14,23 +14,13 @@ from matplotlib.ticker import LogLocator
 
 from drank.reporting.comparisons import AVERAGE
 from drank.reporting.figures import dots
+from drank.reporting.figures.method_order import compressed, crowded
 from drank.reporting.figures.scales import is_wide, plain_numbers
-from drank.reporting.figures.standing import compressed, crowded
 from drank.reporting.figures.style import DOUBLE, GREY, Look, emphasis, grid, legend_above, level, looks, note, styled
 from drank.reporting.names import is_control, is_dense, method_name, number, unique
 
 OFF_SCALE = 2.5
 """Values above this multiple of the best one at the largest ratio are printed above the panel; drawn, they would flatten all others."""
-
-CAPTIONS = {
-    "perplexity": "Perplexity against the share of parameters removed from the compressed projections, with 95\u202f% bootstrap intervals "
-    "over windows. Methods are set apart sideways so that their bars can be told apart. The dashed line is the uncompressed model. Numbers "
-    "with an arrow above a panel are values beyond its upper edge, in the colour of their method. " + dots.CAPTION,
-    "accuracy": "Average zero-shot accuracy against the share of parameters removed from the compressed projections, with 95\u202f% "
-    "intervals. The dashed line is the uncompressed model, the dotted line what guessing earns. " + dots.CAPTION,
-    "throughput": "Throughput of prefill and decode over that of the uncompressed model (dashed line) against the share of parameters "
-    "removed from the compressed projections. Bars span the quartiles over the repeats. " + dots.CAPTION,
-}
 
 
 @styled

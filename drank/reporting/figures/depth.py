@@ -20,15 +20,6 @@ from drank.reporting.figures import budget
 from drank.reporting.figures.style import DOUBLE, GREY, MANY, ROLE_LOOKS, grid, legend_above, looks, note, styled
 from drank.reporting.names import competes, method_name, percent, plan_place, role_name, unique
 
-CAPTIONS = {
-    "effective_rank": "Effective rank of each projection by layer: the exponential of the entropy of its weighted squared singular values. "
-    "A group of layers that shares a basis is drawn at its middle.",
-    "ranks": "Ranks given to each projection by layer, at the highest ratio alone where many plans were made; a step spans the layers of "
-    "one group. Dotted: the uniform rank of the same ratio, "
-    "in its colour. Dash-dotted: break-even, above which the factors hold more parameters than the matrices they replace. "
-    + budget.CAPTION,
-}
-
 COLUMNS = 4
 """Panels in a row of the rank figure."""
 

@@ -16,9 +16,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from drank.reporting.figures.method_order import compressed, standing, uncompressed
 from drank.reporting.figures.scales import log_across
-from drank.reporting.figures.standing import compressed, standing, uncompressed
-from drank.reporting.figures.style import DOUBLE, GREY, MANY, legend_above
+from drank.reporting.figures.style import DOUBLE, GREY, legend_above
 from drank.reporting.names import is_control, method_name, percent, unique
 
 ROW, BLOCK, PANEL = 0.155, 0.5, 1.35
@@ -27,10 +27,6 @@ ROW, BLOCK, PANEL = 0.155, 0.5, 1.35
 COLUMNS = 4
 """Models side by side where a panel shows all there is of a model."""
 
-CAPTION = (
-    f"Where more than {MANY} methods are compared, they stand one below the other instead, with a mark for each ratio: the best on top, by "
-    "the mean over the panels at the highest ratio that all of them have, and controls below the line."
-)
 
 BAND = "#f3f3f3"
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from drank.reporting.names import is_control
-from drank.steps.files import replacing
+from drank.runtime.files import replacing
 
 DOUBLE = 6.9
 """Width of a figure over two columns of a paper, in inches."""

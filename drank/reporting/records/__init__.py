@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drank.reporting.records.schema import SCHEMA_VERSION, RecordError, check
-from drank.steps.files import read_json, write_json
+from drank.runtime.files import read_json, write_json
 
 __all__ = ["Record", "RecordError", "Result", "Size", "read_records"]
 

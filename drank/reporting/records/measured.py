@@ -9,11 +9,11 @@ from drank.allocation.plan import Plan
 from drank.compression.making import MAKING, PLAN, making_of
 from drank.models.tensors import size_of
 from drank.reporting.records import Record, Result, Size
-from drank.steps.files import file_hash
-from drank.steps.origin import origin
+from drank.runtime.files import file_hash
+from drank.runtime.provenance import origin
 
 if TYPE_CHECKING:
-    from drank.evaluation.subject import Subject
+    from drank.evaluation.measured_model import Subject
 
 
 def record_of(

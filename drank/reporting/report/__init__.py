@@ -16,7 +16,7 @@ from drank.reporting.names import method_name, percent
 from drank.reporting.records import Record
 from drank.reporting.report.checks import checks
 from drank.reporting.report.conditions import facts, runs, samples, sizes
-from drank.reporting.report.methods import Chains, methods
+from drank.reporting.report.method_table import Chains, methods
 from drank.reporting.report.verdict import Contest, accuracy_lines, contests, headline
 from drank.reporting.tables import Table
 from drank.reporting.tables.numbers import Numbers, per_model

@@ -10,7 +10,7 @@ import pandas as pd
 from drank.reporting.tables.document import document
 from drank.reporting.tables.layout import Table
 from drank.reporting.tables.quantities import main_table, paired_table, throughput_table
-from drank.steps.files import write_text
+from drank.runtime.files import write_text
 
 __all__ = ["TABLES", "Table", "document", "main_table", "paired_table", "throughput_table", "write"]
 

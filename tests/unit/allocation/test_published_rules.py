@@ -14,7 +14,7 @@ from drank.allocation.by_sensitivity import sensitivity
 from drank.allocation.evidence import Evidence
 from drank.allocation.options import Options
 from drank.allocation.problem import Problem
-from drank.allocation.released import released, truncated
+from drank.allocation.released_code import released, truncated
 from drank.allocation.rules import densities_of
 from drank.models.groups import Shape
 from tests.unit.allocators_fixture import a_problem, equation_7, random_evidence

@@ -14,7 +14,7 @@ from drank.calibration.losses import text_loss
 from drank.calibration.streams import Arguments, open_stream, run_block
 from drank.models.families import Family, Projection
 from drank.models.lowrank import LowRankLinear
-from drank.steps.finite import NonFiniteError
+from drank.runtime.finite import NonFiniteError
 from tests.unit.interrupted import small_llama, windows
 
 TOY = Family(blocks="blocks", projections=(Projection("q", "q", reads="x"), Projection("o", "o", reads="y")))

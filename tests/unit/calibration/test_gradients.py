@@ -11,8 +11,8 @@ import torch
 from drank.calibration.gradients import collect, read_gradients
 from drank.calibration.losses import divergence
 from drank.compression.correction import leaving_states
-from drank.steps.files import file_hash, read_json
-from drank.steps.finite import NonFiniteError
+from drank.runtime.files import file_hash, read_json
+from drank.runtime.finite import NonFiniteError
 from tests.unit.interrupted import LAYERS, PLACES, Killed, kill_after, small_llama, windows
 
 

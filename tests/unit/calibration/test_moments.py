@@ -11,7 +11,7 @@ from torch import nn
 
 from drank.calibration.moments import NonFiniteError, Sums, calibrate, check_finite, collecting, read_moments, read_similarities
 from drank.models.families import Family, Projection
-from drank.steps.files import file_hash, read_json
+from drank.runtime.files import file_hash, read_json
 from tests.unit.interrupted import LAYERS, Killed, kill_after, small_llama, windows
 
 TOY = Family(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from drank.calibration.gradients import collect, read_gradients
-from drank.steps.files import file_hash, read_json
+from drank.runtime.files import file_hash, read_json
 from tests.unit.interrupted import PLACES, Killed, kill_after, small_llama, windows
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from drank.calibration.streams import Arguments, StoredStates, Stream, apply, arguments_of, embedded, forwards, run_block, store_states
-from drank.steps.finite import NonFiniteError, finite
+from drank.runtime.finite import NonFiniteError, finite
 from tests.unit.interrupted import LAYERS, small_llama, windows
 
 

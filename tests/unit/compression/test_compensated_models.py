@@ -12,7 +12,7 @@ from drank.compression.compensation import compensate
 from drank.compression.refit import refit
 from drank.models.families import blocks_of, projections_of
 from drank.models.residency import open_skeleton
-from drank.steps.finite import NonFiniteError
+from drank.runtime.finite import NonFiniteError
 from tests.unit.compressed_llama import SIDE, product_of
 
 

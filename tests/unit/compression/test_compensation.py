@@ -11,7 +11,7 @@ from drank.compression.compensation import compensate, target_of
 from drank.compression.refit import refit_coefficients
 from drank.models.families import projections_of
 from drank.models.lowrank import LowRankLinear, matrix_of
-from drank.spectra.sides import Sides
+from drank.spectra.left_right import Sides
 from drank.spectra.spectrum import read_bases
 from tests.unit.compressed_llama import SIDE, draw, inputs_of, measured, product_of
 

@@ -12,7 +12,7 @@ import torch
 from drank.compression.correction import correct, divergence_of, leaving_states
 from drank.models.lowrank import matrix_of
 from drank.models.residency import open_skeleton
-from drank.steps.finite import NonFiniteError
+from drank.runtime.finite import NonFiniteError
 from tests.unit.compressed_llama import SIDE, kl, measured
 
 

@@ -17,7 +17,7 @@ from drank.models.checkpoint import load_model, save
 from drank.models.families import projections_of
 from drank.models.groups import Group, Shape
 from drank.models.lowrank import LowRankLinear, convert
-from drank.steps.finite import NonFiniteError
+from drank.runtime.finite import NonFiniteError
 
 FAST = {"learning_rate": 2e-3, "epochs": 4, "batch": 4}
 

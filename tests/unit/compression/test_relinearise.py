@@ -10,7 +10,7 @@ import torch
 
 import drank.compression.relinearise
 from drank.allocation.allocate import allocate
-from drank.allocation.reading import read_evidence
+from drank.allocation.read_evidence import read_evidence
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of
@@ -18,8 +18,8 @@ from drank.compression.relinearise import relinearise
 from drank.methods import METHODS
 from drank.models.checkpoint import load_model
 from drank.models.lowrank import LowRankLinear, convert
+from drank.runtime.files import file_hash, read_json
 from drank.spectra.spectrum import decompose_model, read_bases, read_energies, read_summary
-from drank.steps.files import file_hash, read_json
 from tests.unit.compressed_llama import measured
 
 SETTINGS = METHODS["l-rank"].settings()

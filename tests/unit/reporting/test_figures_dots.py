@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from drank.reporting.figures import FIGURES
-from drank.reporting.figures.standing import standing
+from drank.reporting.figures.method_order import standing
 from drank.reporting.figures.style import MANY, STYLE
 from drank.reporting.names import method_name
 from tests.unit.reporting.test_figures import legend, panels, texts_of

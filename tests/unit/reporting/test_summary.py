@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from drank.reporting.intervals import paired_difference
+from drank.reporting.paired_intervals import paired_difference
 from drank.reporting.summary import COLUMNS, SummaryError, read_csv, summarise, write_csv
 from tests.unit.records_fixture import METHODS, SHA, all_records, perplexity_record, size_of, throughput_record, zeroshot_record
 

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from drank.corpora.documents import Document
 from drank.corpora.embedded import JOIN
 from drank.testbed import tokens, training
-from drank.testbed.card import card
+from drank.testbed.model_card import card
 from drank.testbed.tokens import END_OF_TEXT, token_stream, train_tokenizer
 from drank.testbed.training import SHAPES, Schedule, build, mean_loss, train_model
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
-from drank.allocation import sensitivity
+from drank.allocation import sensitivity_search as sensitivity
 from drank.models.families import projections_of
 from drank.models.weights import Checkpoint
+from drank.runtime.finite import NonFiniteError
 from drank.spectra.spectrum import decompose_model
-from drank.steps.finite import NonFiniteError
 
 RATIOS = ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9"]
 

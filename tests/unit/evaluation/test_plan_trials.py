@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 from drank.allocation.allocate import allocate
 from drank.allocation.evidence import Evidence
 from drank.allocation.selection import best_mix, plans_by_mix
-from drank.evaluation import trials
-from drank.evaluation.trials import try_plans
+from drank.evaluation import plan_trials as trials
+from drank.evaluation.plan_trials import try_plans
 from drank.models.lowrank import convert
 from drank.models.weights import Checkpoint
 

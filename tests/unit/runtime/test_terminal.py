@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from drank.steps import terminal
-from drank.steps.terminal import Progress, quieten
+from drank.runtime import terminal
+from drank.runtime.terminal import Progress, quieten
 
 
 @pytest.fixture

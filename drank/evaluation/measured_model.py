@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.models.checkpoint import load_model
 from drank.models.sources import model_directory
-from drank.steps.device import prepare
+from drank.runtime.device import prepare
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from drank.steps.log import duration, step_name
+from drank.runtime.log import duration, step_name
 
 CHATTER = ("job_info", "job_started", "job_finished", "progress", "resources_info")
 """The events of Snakemake that are about one job, or about what is done next."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from drank.allocation.evidence import Evidence
 from drank.calibration.moments import read_similarities
+from drank.runtime.files import read_json
 from drank.spectra.slopes import read_slopes
 from drank.spectra.spectrum import read_energies, read_summary
-from drank.steps.files import read_json
 
 
 def read_evidence(

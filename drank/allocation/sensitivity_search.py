@@ -16,9 +16,9 @@ from drank.calibration.streams import Stream, forwards, open_stream, run_block
 from drank.models.families import Projection, blocks_of, projections_of
 from drank.models.groups import Shape
 from drank.models.weights import Checkpoint
+from drank.runtime.finite import NonFiniteError
+from drank.runtime.log import progress
 from drank.spectra.spectrum import read_bases, read_summary
-from drank.steps.finite import NonFiniteError
-from drank.steps.log import progress
 
 if TYPE_CHECKING:
     import torch

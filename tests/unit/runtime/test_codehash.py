@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from drank.steps.codehash import PROJECT, closure, code_of, imports_of
+from drank.runtime.codehash import PROJECT, closure, code_of, imports_of
 
 FILES = {
     "__init__.py": '"""A package."""\n__version__ = "1"\n\ndef front_door():\n    from pack import heavy\n    return heavy\n',
@@ -135,7 +135,7 @@ def test_a_copy_elsewhere_hashes_alike(tmp_path):
 
 def test_the_hash_is_the_same_in_another_process_and_imports_nothing():
     program = (
-        "import sys; from drank.steps.codehash import code_of; "
+        "import sys; from drank.runtime.codehash import code_of; "
         "print(code_of('drank.allocation.plan', 'drank.calibration.moments')); assert 'torch' not in sys.modules"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7"}

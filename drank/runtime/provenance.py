@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drank import __version__
-from drank.steps.device import gpu_name
+from drank.runtime.device import gpu_name
 
 PACKAGES = (
     "accelerate",

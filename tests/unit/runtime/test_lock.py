@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from drank.steps.lock import RUN, FolderBusyError, claim
+from drank.runtime.lock import RUN, FolderBusyError, claim
 
-CLAIM = "import sys, time; from drank.steps.lock import claim; claim(sys.argv[1]); print('claimed', flush=True); time.sleep(60)"
-FOLLOW = "import time; from drank.steps.lock import end_with_run; end_with_run(0.05); print('following', flush=True); time.sleep(20)"
+CLAIM = "import sys, time; from drank.runtime.lock import claim; claim(sys.argv[1]); print('claimed', flush=True); time.sleep(60)"
+FOLLOW = "import time; from drank.runtime.lock import end_with_run; end_with_run(0.05); print('following', flush=True); time.sleep(20)"
 
 
 def start(code: str, *arguments: str, **variables: str) -> subprocess.Popen:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import drank
-from drank.steps.files import file_hash, read_json, replacing, resuming, write_json, write_text
+from drank.runtime.files import file_hash, read_json, replacing, resuming, write_json, write_text
 
 ROOT = Path(drank.__file__).parents[1]
 
@@ -31,7 +31,7 @@ def test_an_interrupted_write_keeps_the_old_file(tmp_path):
 
 def test_a_killed_process_leaves_nothing_under_the_name(tmp_path):
     program = (
-        "import os, signal, sys\nfrom drank.steps.files import replacing\n"
+        "import os, signal, sys\nfrom drank.runtime.files import replacing\n"
         "with replacing(sys.argv[1]) as temporary:\n temporary.write_text('half')\n os.kill(os.getpid(), signal.SIGKILL)"
     )
     ran = subprocess.run([sys.executable, "-c", program, tmp_path / "out" / "a.txt"], cwd=ROOT)

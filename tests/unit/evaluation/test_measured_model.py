@@ -4,12 +4,12 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from drank.evaluation.subject import Subject
+from drank.evaluation.measured_model import Subject
 from drank.methods import METHODS
 from drank.models.sources import describe_source
 from drank.reporting.records.measured import record_of
-from drank.steps.device import gpu_name, prepare
-from drank.steps.files import file_hash, write_json
+from drank.runtime.device import gpu_name, prepare
+from drank.runtime.files import file_hash, write_json
 
 SHAPE = {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 16}
 COMPUTE = {"device": "cpu", "dtype": "float32"}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drank.evaluation.bootstrap import Interval, perplexity_interval
-from drank.reporting.intervals import paired_difference
+from drank.reporting.paired_intervals import paired_difference
 
 TOKENS = st.integers(1, 600)
 LOSS = st.floats(0.01, 12)

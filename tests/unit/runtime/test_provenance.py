@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from drank.steps.origin import cores, cpu_name, git_state, memory, origin
+from drank.runtime.provenance import cores, cpu_name, git_state, memory, origin
 
 
 def test_an_origin_tells_code_machine_and_time():

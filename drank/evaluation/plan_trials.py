@@ -14,7 +14,7 @@ from drank.evaluation.perplexity import window_losses
 from drank.models.groups import Group
 from drank.models.lowrank import convert
 from drank.models.weights import Checkpoint
-from drank.steps.log import progress
+from drank.runtime.log import progress
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 
 import drank
-from drank.steps import log as steplog
-from drank.steps.log import duration, progress, step_name
+from drank.runtime import log as steplog
+from drank.runtime.log import duration, progress, step_name
 
 ROOT = Path(drank.__file__).parents[1]
 
 
 def run(tmp_path, body, path="logs/calibrate/docs-mha.log"):
     """Run a script after `start`: what it returned, showed on stderr and stdout, and left in the log."""
-    program = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom drank.steps.log import start\nstart({path!r})\n" + textwrap.dedent(body)
+    begin = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom drank.runtime.log import start\nstart({path!r})\n"
+    program = begin + textwrap.dedent(body)
     ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     return ran, (tmp_path / path).read_text()
 

@@ -9,7 +9,7 @@ import torch
 
 from drank.calibration.moments import NonFiniteError
 from drank.spectra.decomposition import decompose
-from drank.spectra.sides import Sides
+from drank.spectra.left_right import Sides
 from drank.spectra.weightings import WEIGHTINGS
 from tests.unit.toy_calibration import READS, SIDES, TOKENS, WINDOWS, calibrated
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from drank.allocation.allocate import allocate
-from drank.allocation.reading import read_evidence
+from drank.allocation.read_evidence import read_evidence
 from drank.calibration.layer_files import write_layer
 from drank.models.groups import Shape
+from drank.runtime.files import write_json
 from drank.spectra.slopes import write_slopes
-from drank.steps.files import write_json
 from tests.unit.allocators_fixture import random_evidence
 
 SHAPES = [Shape("q", (0, 1), 8, 6), Shape("v", (0,), 8, 6), Shape("v", (1,), 8, 6)]

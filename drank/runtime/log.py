@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO, TypeVar
 
-from drank.steps.lock import end_with_run
+from drank.runtime.lock import end_with_run
 
 T = TypeVar("T")
 

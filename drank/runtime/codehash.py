@@ -18,7 +18,9 @@ from typing import NamedTuple
 
 PROJECT = Path(__file__).parents[2]
 
-WITHOUT_EFFECT = frozenset(f"drank.{name}" for name in ("steps.log", "steps.codehash", "steps.lock", "steps.origin", "models.registration"))
+WITHOUT_EFFECT = frozenset(
+    {"drank.runtime.log", "drank.runtime.codehash", "drank.runtime.lock", "drank.runtime.provenance", "drank.models.registration"}
+)
 """Modules that cannot change a result: what they log, hash, note down or register is no part of it."""
 
 
