@@ -93,9 +93,14 @@ class Method:
 
     @property
     def reads_calibration(self) -> bool:
-        """Whether this method reads the calibration text at any ratio: as moments, as gradients, to refit, correct or choose."""
-        told = self.weighs_inputs or self.reads_gradients or bool(self.needs) or self.chooses
-        return self.compresses and (told or self.refit_from is not None or self.corrections > 0 or self.finetune_from is not None)
+        """Whether this method reads the calibration text, as moments, as gradients, to refit or to correct."""
+        told = self.weighs_inputs or self.reads_gradients or "similarities" in self.needs
+        return self.compresses and (told or self.refit_from is not None or self.corrections > 0)
+
+    @property
+    def searches(self) -> bool:
+        """Whether something is tried out on the text of a search: each projection alone, or the values of an option."""
+        return "sensitivity" in self.needs or self.chooses
 
     @property
     def needs(self) -> frozenset[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from drank.allocation.allocate import check_budget
 from drank.config.method_entries import method_of
-from drank.config.resolved import finetune_options, methods_for, readers_of_calibration, search_options
+from drank.config.resolved import finetune_options, ratios_of, refusals_for, search_options
 from drank.corpora.embedded import EMBEDDED
 from drank.evaluation.zeroshot import check_tasks
 from drank.methods import Method
@@ -36,22 +36,39 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
     return list(dict.fromkeys(problems))
 
 
+TEXT = ("corpus", "split", "windows", "length", "seed", "batch")
+"""What the options of a text must say."""
+
+
 def _left_out(config: Mapping[str, Any]) -> Iterator[str]:
     """What a configuration has left out although a method of one of its models reads it; a method that is wrong is told elsewhere."""
-    budgeted, calibrated = [], []
-    for model in config["models"]:
-        with suppress(ValueError, TypeError):
-            budgeted += [label for label, method in methods_for(config, model).items() if method.budgeted]
-            calibrated += readers_of_calibration(config, model)
+    methods = list(_methods_that_work(config))
+    budgeted = dict.fromkeys(label for label, method in methods if method.budgeted)
     if budgeted and not config["ratios"]:
-        yield f"ratios: empty, and {', '.join(dict.fromkeys(budgeted))} compress to a ratio; add some, such as `ratios: [0.2]`"
-    if calibrated and "calibration" not in config:
-        named = ", ".join(dict.fromkeys(calibrated))
-        yield f"calibration: left out, and {named} read it; add its text, such as `calibration: {{corpus: {_example(config)}}}`"
+        yield f"ratios: empty, and {', '.join(budgeted)} compress to a ratio; add some, such as `ratios: [0.2]`"
+    working = [(label, method.at(ratio)) for label, method in methods for ratio in ratios_of(config, method) or [1.0]]
+    calibrated = dict.fromkeys(label for label, method in working if method.reads_calibration)
+    example = next(iter(config["corpora"]), "NAME")
+    if "calibration" in config:
+        return
+    if calibrated:
+        yield f"calibration: left out, and {', '.join(calibrated)} read it; add its text, such as `calibration: {{corpus: {example}}}`"
+        return
+    others = {"search": (search_options(config), lambda method: method.searches)}
+    others["finetune"] = (finetune_options(config), lambda method: method.finetune_from is not None)
+    for part, (options, reads) in others.items():
+        readers = dict.fromkeys(label for label, method in working if reads(method))
+        if readers and (missing := [key for key in TEXT if key not in options]):
+            yield f"{part}: {', '.join(readers)} read it, and without a calibration it must say {', '.join(missing)} itself"
 
 
-def _example(config: Mapping[str, Any]) -> str:
-    return next(iter(config["corpora"]), "NAME")
+def _methods_that_work(config: Mapping[str, Any]) -> Iterator[tuple[str, Method]]:
+    """The methods of all models, by label, without those that are wrong or cannot apply to a model."""
+    for model, source in config["models"].items():
+        for label, options in config["methods"].items():
+            with suppress(ValueError, TypeError, AttributeError):
+                if label not in refusals_for({**config, "methods": {label: options}}, model):
+                    yield label, method_of(label, {**options, **source["methods"].get(label, {})})
 
 
 def _corpus_problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -117,8 +134,8 @@ def _model_problems(config: Mapping[str, Any], source: Mapping[str, Any]) -> Ite
         for place, length in lengths.items()
         if context and length > context
     )
-    if faults:
-        return
+    if faults or not any(checkpoint.directory.glob("*.safetensors")):
+        return  # a hub model of which an interrupted `prefetch` left no weights yet
     kinds = {kind_of(role) for role in family_of(checkpoint.config).roles}
     refused = {label: reason for label, method in methods.items() if (reason := method.refusal(kinds, layers))}
     if methods and len(refused) == len(methods):

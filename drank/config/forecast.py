@@ -83,7 +83,9 @@ def _seconds(
         return LIGHT
     size, known = sizes[names["model"]], methods[names["model"]]
     method = known.get(names.get("method", ""))
-    return START + WORK[rule](config, size, method, len(known)) / rate
+    if method is not None and "ratio" in names:
+        method = method.at(float(names["ratio"]))
+    return START + WORK[rule](config, size, method, len(known), names.get("labels", "sampled")) / rate
 
 
 def _tokens(options: Mapping[str, Any], windows: str = "windows") -> float:
@@ -95,8 +97,8 @@ def _calibrate(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
     return size.forward(tokens) + size.moments(tokens)
 
 
-def _gradients(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
-    tokens = _tokens(gradient_options(config, "sampled"), "gradient_windows")
+def _gradients(config: Mapping[str, Any], size: Sizes, _method: Method | None = None, _methods: int = 0, labels: str = "sampled") -> float:
+    tokens = _tokens(gradient_options(config, labels), "gradient_windows")
     return 6 * size.forward(tokens) + size.moments(tokens)
 
 
@@ -136,7 +138,7 @@ def _evaluate(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
     return size.forward(read + ITEM * sum(min(tasks["limit"] or items, items) for items in whole))
 
 
-def _throughput(config: Mapping[str, Any], size: Sizes, _method: Method | None, methods: int) -> float:
+def _throughput(config: Mapping[str, Any], size: Sizes, _method: Method | None, methods: int, *_: Any) -> float:
     timed = config["throughput"]
     step = size.forward(timed["batch"] * timed["prompt"]) + timed["generate"] * size.forward(8 * timed["batch"])
     return methods * (timed["repeats"] + 1) * step

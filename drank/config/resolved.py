@@ -34,12 +34,6 @@ def _methods_named(config: Mapping[str, Any], model: str) -> dict[str, Method]:
     return {label: method_of(label, {**options, **changes.get(label, {})}) for label, options in config["methods"].items()}
 
 
-def readers_of_calibration(config: Mapping[str, Any], model: str) -> list[str]:
-    """The methods of one model, by label, that read the calibration text at one of the ratios of a run."""
-    methods = methods_for(config, model).items()
-    return [label for label, method in methods if any(method.at(ratio).reads_calibration for ratio in ratios_of(config, method) or [1.0])]
-
-
 def ratios_of(config: Mapping[str, Any], method: Method) -> list[float]:
     """The ratios at which a run makes a model by a method; 0 alone for one that meets no budget."""
     return config["ratios"] if method.budgeted else [0]

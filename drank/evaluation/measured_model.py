@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Subject:
+class MeasuredModel:
     """A model under measurement, where it lies and what it runs on; `started` is the `time.perf_counter()` before it was loaded."""
 
     directory: Path
@@ -27,7 +27,7 @@ class Subject:
     started: float
 
     @classmethod
-    def of(cls, path: str | Path, compute: Mapping[str, Any], threads: int) -> Subject:
+    def of(cls, path: str | Path, compute: Mapping[str, Any], threads: int) -> MeasuredModel:
         """The model at a path, loaded in the precision and on the device of `compute`."""
         started = time.perf_counter()
         device = prepare(compute, threads)

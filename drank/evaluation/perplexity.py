@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from drank.calibration.moments import NonFiniteError
 from drank.evaluation.bootstrap import perplexity_interval
+from drank.runtime.finite import NonFiniteError
 from drank.runtime.log import progress
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from dataclasses import fields
 from typing import Any
 
 from drank.methods import Method
-from drank.spectra.weightings import WEIGHTINGS
 
 REFITS = {"in-order": "refit in order", "at-once": "refit at once", "compensated": "compensated refit"}
 """The refits as they are printed."""
@@ -27,36 +26,61 @@ def ranks(settings: Mapping[str, Any]) -> str:
     words = [method.weighting, *(f"{name} {value:g}" for name, value in method.weighting_options.items())]
     words += [f"groups of {method.group}"] if method.group > 1 else []
     words += [f"{method.steps} steps"] if method.relinearises else []
-    words += [method.allocator, *(["one budget"] if method.scope == "model" else [])]
-    words += [f"β {method.beta:g}"] if method.beta else []
-    words += [f"{name} {value:g}" for name in ("floor", "cap", "mix") if (value := getattr(method, name))]
+    words += [method.allocator, *(f"{name} {value}" for name, value in _of_allocator(method))]
+    words += ["one budget"] if method.scope == "model" else []
+    words += [f"β {method.beta:g}" + (f" of {method.rebalance}" if method.rebalance != Method.rebalance else "")] if method.beta else []
+    words += [f"{name} {getattr(method, name):g}" for name in ("floor", "cap") if getattr(method, name) != getattr(Method, name)]
     words += ["dense past break-even"] if method.dense_past_break_even else []
     return ", ".join(words)
+
+
+def _of_allocator(method: Method) -> list[tuple[str, Any]]:
+    """The options that this method's allocator alone reads, where they are not the usual ones."""
+    told = {
+        "effective-rank": ("density", method.density, method.density != Method.density),
+        "importance-loss": ("mix", f"{method.mix:g}" if method.mix is not None else "chosen", True),
+        "optimal": ("of", "shares", method.normalise),
+        "random": ("seed", method.seed, True),
+    }
+    name, value, shown = told.get(method.allocator, ("", "", False))
+    return [(name, value)] if shown else []
 
 
 def reads(settings: Mapping[str, Any]) -> str:
     """What a method reads beside the weights: `inputs, gradients (sampled labels), outputs of the dense model`."""
     method = method_in(settings)
-    follows = method.refit_from is not None or method.corrections > 0
-    words = ["inputs"] if WEIGHTINGS[method.weighting].moments or "similarities" in method.needs or follows else []
+    again = method.refit_from is not None or method.corrections > 0
+    words = ["inputs"] if method.weighs_inputs or "similarities" in method.needs or again else []
     words += [f"gradients ({method.labels} labels)"] if method.reads_gradients else []
-    words += ["search text"] if "sensitivity" in method.needs or method.allocator == "importance-loss" else []
     words += ["outputs of the dense model"] if method.compensates(1.0) or method.corrections else []
-    words += ["fine-tuning text"] if method.finetune_from is not None else []
     return ", ".join(words) if method.compresses else ""
 
 
 def follows(settings: Mapping[str, Any]) -> str:
-    """What follows the ranks: `compensated refit, 3 corrections`; empty where the factors stay as they are cut."""
+    """What follows the ranks: `compensated refit (0.5), 3 corrections`; empty where the factors stay as they are cut."""
     method = method_in(settings)
     if not method.compresses:
         return ""
-    words = [REFITS[method.refit]] if method.refit_from is not None else []
+    refit = REFITS[method.refit] + (f" ({method.compensation:g})" if method.refit == "compensated" else "")
+    words = [refit] if method.refit_from is not None else []
     words += [f"{method.corrections} correction{'s' if method.corrections > 1 else ''}"] if method.corrections else []
     words += ["LoRA"] if method.finetune_from is not None else []
     return ", ".join(words)
 
 
-def calibration(facts: Mapping[str, Any] | None) -> str:
-    """The text that a method was calibrated on: `python-docs.train, 128 × 256 tokens`; empty where it read none."""
-    return f"{facts['corpus']}.{facts['split']}, {facts['windows']} × {facts['length']} tokens" if facts else ""
+def texts(provenance: Mapping[str, Any]) -> str:
+    """The texts that a method read, from a record's provenance: `wiki.train, 128 × 256 tokens; search wiki.validation, 8 × 256 tokens`.
+
+    Where gradients were taken on fewer windows this is said; empty where no text was read.
+    """
+    facts, making = provenance["calibration"] or {}, provenance["making"] or {}
+    fewer = facts.get("gradient_windows", facts.get("windows")) != facts.get("windows")
+    words = [_text(facts) + (f", gradients on {facts['gradient_windows']}" if fewer else "")] if "corpus" in facts else []
+    words += [f"search {_text(facts['search'])}"] if facts.get("search") else []
+    tuned = making.get("texts", {}).get("finetune")
+    words += [f"fine-tuning {_text(tuned)}"] if tuned else []
+    return "; ".join(words)
+
+
+def _text(facts: Mapping[str, Any]) -> str:
+    return f"{facts['corpus']}.{facts['split']}, {facts['windows']} × {facts['length']} tokens"

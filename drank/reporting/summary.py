@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from drank.reporting.comparisons import PAIRED, comparisons, mismatches
-from drank.reporting.recipes import calibration, follows
+from drank.reporting.recipes import follows, texts
 from drank.reporting.records import Record
 from drank.runtime.files import write_text
 
@@ -79,7 +79,7 @@ def _made(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """What a row says of how its model was made, and on what it was measured."""
     making, gpu = provenance["making"], provenance["machine"]["gpu"]
     return {
-        "calibration": calibration(provenance["calibration"]),
+        "calibration": texts(provenance),
         "follows": follows(provenance["method"]),
         "compress_seconds": making["seconds"] if making else math.nan,
         "device": f"{provenance['device']} ({gpu or provenance['machine']['cpu']})",

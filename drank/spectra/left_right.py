@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drank.calibration.gradients import read_gradients
-from drank.calibration.moments import NonFiniteError, read_moments
+from drank.calibration.moments import read_moments
 from drank.models.groups import Shape
 from drank.models.weights import Checkpoint
+from drank.runtime.finite import NonFiniteError
 from drank.spectra.decomposition import Left
 from drank.spectra.weightings import TOKENS, WEIGHTINGS
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.calibration.layer_files import layer_file, read_layer, write_layer
-from drank.calibration.moments import NonFiniteError
 from drank.models.groups import Shape
 from drank.models.weights import Checkpoint
 from drank.runtime.files import read_json, resuming, write_text
+from drank.runtime.finite import NonFiniteError
 from drank.runtime.log import progress
 from drank.spectra.decomposition import decompose
 from drank.spectra.left_right import Sides

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from drank.allocation.allocate import allocate
 from drank.allocation.evidence import Evidence
 from drank.allocation.plan import Plan
-from drank.allocation.selection import plans_by_mix
+from drank.allocation.selection import best_mix, plans_by_mix
 from drank.allocation.sensitivity_search import search
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate, read_similarities
@@ -101,7 +101,7 @@ def compress(dense_directory, measured, evidence, windows) -> Compress:
         if method.chooses:
             plans = plans_by_mix(found, ratio, settings, model=family, method="swift-svd")
             perplexities = try_plans(model, checkpoint, path, plans, windows[:2])
-            settings["mix"] = float(min(perplexities, key=lambda mix: (perplexities[mix], float(mix))))
+            settings["mix"] = best_mix(perplexities)
         plan = allocate(found, ratio, settings, model=family, method=method.title)
         convert(model, plan.groups, factors_of(checkpoint, plan, path))
         if method.compensates(ratio):

@@ -46,7 +46,7 @@ def provenance_of(method: str = "svd-llm", ratio: float = 0.0, **settings: Any) 
         "settings": settings,
         "method": recipe.settings(ratio),
         "calibration": text if recipe.compresses else None,
-        "making": {"seconds": 7.5, "stages": {"factors": 1.5}} if recipe.compresses else None,
+        "making": {"seconds": 7.5, "stages": {"factors": 1.5}, "texts": {}} if recipe.compresses else None,
         "inputs": {"model": SHA, "text": SHA},
         "seconds": 12.5,
         "peak_memory_bytes": 800_000_000,

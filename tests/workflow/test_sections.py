@@ -25,19 +25,20 @@ def run_in(inputs: Path, folder: Path, without: tuple[str, ...] = (), **changes:
 
 
 @pytest.mark.parametrize(
-    ("without", "rules"),
+    ("without", "kinds"),
     [
-        (("perplexity",), {"evaluate", "throughput", "tables", "figures", "report"}),
-        (("throughput",), {"evaluate", "tables", "figures", "report"}),
-        (("perplexity", "zeroshot"), {"throughput", "tables", "figures", "report"}),
-        (MEASURES, {"compress"}),
+        (("perplexity",), {"zeroshot", "throughput"}),
+        (("throughput",), {"perplexity", "zeroshot"}),
+        (("perplexity", "zeroshot"), {"throughput"}),
+        (MEASURES, set()),
     ],
 )
-def test_what_is_left_out_is_not_measured(inputs: Path, tmp_path: Path, without: tuple[str, ...], rules: set[str]) -> None:
-    jobs = run_in(inputs, tmp_path / "run", without).planned()
-    assert rules <= jobs.keys()
-    measuring = {"evaluate", "throughput", "summary", "tables", "figures", "report"}
-    assert not (measuring - rules - {"summary"}) & jobs.keys()
+def test_what_is_left_out_is_not_measured(inputs: Path, tmp_path: Path, without: tuple[str, ...], kinds: set[str]) -> None:
+    planned = run_in(inputs, tmp_path / "run", without).snakemake("-n")
+    assert planned.returncode == 0, planned.stdout
+    assert set(re.findall(rf"results/({'|'.join(MEASURES)})/", planned.stdout)) == kinds
+    assert ("results/report.html" in planned.stdout) == bool(kinds)
+    assert "results/models/tiny/d-rank/0.3" in planned.stdout
 
 
 def test_empty_lists_and_empty_sections_are_as_good_as_none(inputs: Path, tmp_path: Path) -> None:
@@ -70,6 +71,13 @@ def test_the_dense_model_alone_needs_neither_ratios_nor_calibration(inputs: Path
     assert done.returncode == 0, done.stdout
     assert (run.folder / "results/report.html").stat().st_size > 5000
     assert not (run.folder / "results/figures").exists(), "there is nothing to draw"
+    said = done.stdout.splitlines()
+    assert f"report: {run.folder}/results/report.html" in said and "No two compressing methods" in done.stdout
+    assert any(re.fullmatch(r"\d+ steps, 2 at once: about 1 min", line) for line in said)
+    assert any(re.fullmatch(r"evaluate tiny dense 0: done in .* s; \d+ of \d+ steps, about .* to go", line) for line in said)
+    assert not re.search(r"^(Job \d+:|Finished jobid|Select jobs|Execute|\d+ of \d+ steps \()", done.stdout, re.M)
+    again = run.snakemake("results/corpora/words.parquet", "--force")
+    assert again.returncode == 0 and "report:" not in again.stdout, "the verdict is that of an older run"
 
 
 def test_what_is_left_out_and_read_is_named_with_who_reads_it(inputs: Path, tmp_path: Path) -> None:
@@ -106,6 +114,23 @@ def test_a_configuration_elsewhere_is_read_from_its_own_folder(inputs: Path, tmp
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "my-run/results/tokens/tiny/words.test.safetensors").is_file()
     assert list(run.folder.iterdir()) == []
+
+
+def test_a_text_that_only_a_search_or_fine_tuning_reads_stands_there(inputs: Path, tmp_path: Path) -> None:
+    text = {"corpus": "words", "split": "train", "windows": 4, "length": 32, "batch": 4}
+    methods = {"lora": {"base": "svd", "finetune_from": 0.1}, "searched": {"base": "svd", "allocator": "sensitivity", "scope": "model"}}
+    run = run_in(inputs, tmp_path / "run", ("calibration", *MEASURES), methods=methods)
+    refused = run.snakemake("-n")
+    assert "search: searched read it, and without a calibration it must say corpus, split, length, batch itself" in refused.stdout
+    assert "finetune: lora read it, and without a calibration it must say corpus, split, windows, length, seed, batch" in refused.stdout
+    run.change(search=text, finetune={**text, "seed": 3, "epochs": 1}, perplexity={"corpora": ["words"], "length": 32, "windows": 4})
+    done = run.snakemake()
+    assert done.returncode == 0, done.stdout
+    summary = pd.read_csv(run.folder / "results/summary.csv")
+    read = summary.groupby("method")["calibration"].unique()
+    assert read["lora"].tolist() == ["fine-tuning words.train, 4 × 32 tokens"]
+    assert read["searched"].tolist() == ["search words.train, 4 × 32 tokens"]
+    assert set(summary[summary["method"] == "lora"]["follows"]) == {"LoRA"}
 
 
 def test_paths_of_the_command_line_start_at_the_folder_of_the_run(inputs: Path, tmp_path: Path) -> None:

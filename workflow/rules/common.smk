@@ -21,7 +21,7 @@ HERE = Path(workflow.basedir)
 config = {}
 for file in workflow.configfiles:
     update_config(config, rooted(load_configfile(file), Path(file).parent, Path.cwd()))
-update_config(config, workflow.config_settings.config)
+update_config(config, rooted(workflow.config_settings.config, Path.cwd(), Path.cwd()))
 config = with_defaults(config, read_schema(HERE / "workflow/schemas/config.schema.yaml"))
 if workflow.is_main_process:
     check(config)
@@ -156,9 +156,12 @@ def evidence_of_job(wildcards):
 
 
 def allocation_inputs(wildcards):
-    """The evidence, and the choice that was made on validation text where an option is chosen there."""
+    """The evidence, what tells of the text behind it, and the choice made on validation text where an option is chosen there."""
+    method = method_of_job(wildcards)
     choice = f"results/selections/{wildcards.model}/{wildcards.method}/{wildcards.ratio}.json"
-    return evidence_of_job(wildcards) | ({"choice": choice} if method_of_job(wildcards).chooses else {})
+    told = f"results/gradients/{wildcards.model}/{method.labels}"  # for what it says of its text
+    gradients = {"gradients": told} if "slopes" in method.needs else {}
+    return evidence_of_job(wildcards) | gradients | ({"choice": choice} if method.chooses else {})
 
 
 def text_inputs(wildcards):

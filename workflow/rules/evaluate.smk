@@ -24,7 +24,7 @@ rule evaluate:
         zeroshot=config["zeroshot"],
         tasks=TASKS,
         embedded=EMBEDDED_TASKS,
-        dense=DENSE,  # what the record of a model without a plan says of its method
+        dense=lambda wildcards: None if method_of_job(wildcards).compresses else DENSE,  # what the record of a model without a plan says of its method
         compute=COMPUTE,
     message:
         "Evaluating {wildcards.model}, {wildcards.method} at ratio {wildcards.ratio}"

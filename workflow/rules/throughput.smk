@@ -17,7 +17,7 @@ rule throughput:
         throughput=config["throughput"],
         methods=lambda wildcards: methods_at(wildcards),
         threads=ALL_CORES,  # timings with other threads are other numbers
-        dense=DENSE,  # what the record of a model without a plan says of its method
+        dense=lambda wildcards: DENSE if wildcards.ratio == "0" else None,  # what the record of a model without a plan says of its method
         compute=COMPUTE,
     message:
         "Throughput of {wildcards.model} at ratio {wildcards.ratio}, one method after the other"

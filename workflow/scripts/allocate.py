@@ -16,5 +16,11 @@ evidence = read_evidence(inputs.spectra, **{key: inputs.get(key) for key in ("sl
 if inputs.get("choice"):
     settings = {**settings, "mix": read_json(inputs.choice)["mix"]}
 plan = allocate(evidence, float(names.ratio), settings, model=names.model, method=names.method)
-plan = replace(plan, calibration=read_json(Path(inputs.spectra) / "summary.json")["calibration"])
+text = {}  # what was read on the way here, that of the search apart
+for folder in (inputs.get("gradients"), inputs.get("moments")):
+    text |= read_json(Path(folder) / "facts.json") if folder else {}
+text |= read_json(Path(inputs.spectra) / "summary.json")["calibration"]
+for searched in (inputs.get("sensitivity"), inputs.get("choice")):
+    text |= {"search": read_json(searched)["facts"]} if searched else {}
+plan = replace(plan, calibration=text)
 write_text(snakemake.output[0], plan.to_json())

@@ -33,8 +33,9 @@ if (options := params.calibration) is not None:
     if settings["refit_from"] is not None:
         with making.stage("refit", text):
             if settings["refit"] == "compensated":
-                skeleton = open_skeleton(directory, dtype, device)
-                compensate(model, skeleton, plan, inputs.spectra, windows, options["batch"], settings["compensation"])
+                dense = open_skeleton(directory, dtype, device)
+                compensate(model, dense, plan, inputs.spectra, windows, options["batch"], settings["compensation"])
+                del dense  # corrections open one of their own
             else:
                 refit(model, checkpoint, windows, options["batch"], settings["refit"])
     if settings["corrections"]:

@@ -5,7 +5,7 @@ from drank.runtime.log import start
 start(snakemake.log[0])
 
 from drank.corpora.windows import read_tokens
-from drank.evaluation.measured_model import Subject
+from drank.evaluation.measured_model import MeasuredModel
 from drank.evaluation.perplexity import measure
 from drank.evaluation.zeroshot import evaluate_tasks
 from drank.models.checkpoint import load_tokenizer
@@ -13,7 +13,7 @@ from drank.reporting.records.measured import record_of
 from drank.runtime.files import file_hash
 
 options, tasks, dense, output = snakemake.params.perplexity, snakemake.params.tasks, snakemake.params.dense, snakemake.output
-subject = Subject.of(snakemake.input.model, snakemake.params.compute, snakemake.threads)
+subject = MeasuredModel.of(snakemake.input.model, snakemake.params.compute, snakemake.threads)
 
 if texts := [read_tokens(path) for path in snakemake.input.tokens]:
     rows, detail = measure(subject.model, texts, options["length"], options["windows"], options["batch"])

@@ -16,8 +16,8 @@ params, inputs = snakemake.params, snakemake.input
 device = prepare(params.compute, snakemake.threads)
 names = {"model": snakemake.wildcards.model, "spectrum": snakemake.wildcards.spectrum}
 recipe = {"weighting": params.weighting, "options": dict(params.options), "group": params.group}
-folders = [Path(folder) for folder in (inputs.get("moments"), inputs.get("gradients")) if folder]
-facts = {folder: read_json(folder / "facts.json") for folder in folders}
+folders = [Path(folder) for folder in (inputs.get("gradients"), inputs.get("moments")) if folder]
+read = {key: value for folder in folders for key, value in read_json(folder / "facts.json").items()}
 # Partial work made of other statistics must not be gone on with.
 written = [(folder / "facts.json").stat().st_mtime_ns for folder in folders]
 decompose_model(
@@ -26,7 +26,7 @@ decompose_model(
     moments=inputs.get("moments"),
     gradients=inputs.get("gradients"),
     **recipe,
-    facts={**names, **recipe, "calibration": facts[folders[0]] if folders else {}},
+    facts={**names, **recipe, "calibration": read},
     device=device,
     key={"code": params.code, "compute": params.compute, "written": written},
 )

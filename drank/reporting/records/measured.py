@@ -13,18 +13,18 @@ from drank.runtime.files import file_hash
 from drank.runtime.provenance import origin
 
 if TYPE_CHECKING:
-    from drank.evaluation.measured_model import Subject
+    from drank.evaluation.measured_model import MeasuredModel
 
 
 def record_of(
-    subject: Subject,
+    subject: MeasuredModel,
     kind: str,
     label: Mapping[str, str],
     rows: list[dict[str, Any]],
     detail: dict[str, Any],
     settings: Mapping[str, Any],
     inputs: Mapping[str, str],
-    dense: Mapping[str, Any],
+    dense: Mapping[str, Any] | None,
 ) -> Record:
     """The record of a measurement from its rows, the fields of `Result`.
 
@@ -39,8 +39,8 @@ def record_of(
     provenance = {
         **origin(subject.device, subject.threads, subject.started),
         "settings": dict(settings),
-        "method": read.settings if read else dict(dense),
-        "calibration": (read.calibration or _text_of(made)) if read else None,
+        "method": read.settings if read else dict(dense or {}),
+        "calibration": ({**_text_of(made), **read.calibration} or None) if read else None,
         "making": {key: value for key, value in made.items() if key not in ("method", "packages")} if made else None,
         "inputs": {"model": file_hash(subject.directory, {MAKING}), **inputs},
     }
@@ -48,7 +48,7 @@ def record_of(
     return Record(kind, label["model"], label["method"], float(label["ratio"]), size, results, detail, provenance)
 
 
-def _text_of(making: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The calibration text of a model whose spectra needed none and whose factors were made again on it; None where nothing was."""
+def _text_of(making: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The calibration text of a model whose spectra needed none and whose factors were made again on it; empty where nothing was."""
     texts = making["texts"] if making else {}
-    return texts.get("refit") or texts.get("corrections")
+    return texts.get("refit") or texts.get("corrections") or {}

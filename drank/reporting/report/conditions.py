@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from drank.allocation.plan import Plan
 from drank.reporting.names import method_name, number, percent, role_name, unique
-from drank.reporting.recipes import calibration
+from drank.reporting.recipes import texts
 from drank.reporting.records import Record
 from drank.reporting.tables.numbers import SIZE, Entry, Numbers
 
@@ -32,7 +32,7 @@ def facts(records: Sequence[Record]) -> list[Fact]:
         ("GPU", [source["machine"]["gpu"] or "none" for source in sources]),
         ("device", [source["device"] for source in sources]),
         ("threads", [str(source["threads"]) for source in sources]),
-        ("calibration", [text for source in sources if (text := calibration(source["calibration"]))]),
+        ("texts", [text for source in sources if (text := texts(source))]),
     ]
     packages = unique(name for source in sources for name in source["packages"])
     lines += [(name, [source["packages"].get(name, "not installed") for source in sources]) for name in packages]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from drank.reporting.names import method_name, percent
-from drank.reporting.recipes import calibration, follows, method_in, ranks, reads
+from drank.reporting.recipes import follows, method_in, ranks, reads, texts
 from drank.reporting.records import Record
 
 Chains = Mapping[str, Mapping[str, Mapping[str, Mapping[str, str]]]]
@@ -24,7 +24,7 @@ class Row(NamedTuple):
     ranks: str
     reads: str
     follows: str
-    calibration: str
+    texts: str
     seconds: str
     steps: str
 
@@ -47,7 +47,7 @@ def _row(record: Record, chains: Chains) -> Row:
         ranks(settings),
         reads(settings),
         follows(settings),
-        calibration(origin["calibration"]),
+        texts(origin),
         f"{'≥ ' if missing else ''}{sum(seconds.values()):.0f}" if seconds else "",
         ", ".join(f"{step} {taken:.0f}" for step, taken in seconds.items()),
     )

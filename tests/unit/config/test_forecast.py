@@ -62,6 +62,13 @@ def test_what_follows_the_ranks_costs_and_light_rules_do_not():
     assert seconds("tables") == LIGHT
 
 
+def test_what_a_job_reads_is_what_it_costs():
+    by = {labels: forecast(config(), [(1, "gradients", {"model": "docs-mha", "labels": labels})])[1] for labels in ("text", "sampled")}
+    assert by["text"] > by["sampled"], "sampled labels are drawn for half of the windows"
+    late = [forecast(config(), [(1, "compress", {"model": "docs-mha", "method": "d-rank", "ratio": ratio})])[1] for ratio in ("0.2", "0.4")]
+    assert late[0] == START < late[1]
+
+
 def test_a_model_that_is_not_here_has_no_size(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(SourceError, match="prefetch"):

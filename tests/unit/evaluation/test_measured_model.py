@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from drank.evaluation.measured_model import Subject
+from drank.evaluation.measured_model import MeasuredModel
 from drank.methods import METHODS
 from drank.models.sources import describe_source
 from drank.reporting.records.measured import record_of
@@ -23,7 +23,7 @@ def source(tmp_path):
 
 
 def test_a_record_tells_what_was_measured_and_how(source):
-    subject = Subject.of(source, COMPUTE, threads=1)
+    subject = MeasuredModel.of(source, COMPUTE, threads=1)
     row = {"dataset": "text", "metric": "accuracy", "value": 0.5, "count": 4}
     label = {"model": "tiny", "method": "dense", "ratio": "0"}
     record = record_of(subject, "zeroshot", label, [row], {}, {"limit": 4}, {"data": "0" * 64}, METHODS["dense"].settings())

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from drank.methods import METHODS, Method
-from drank.reporting.recipes import calibration, follows, method_in, ranks, reads
+from drank.reporting.recipes import follows, method_in, ranks, reads, texts
 
 
 def words(method, ratio=1.0):
@@ -18,20 +18,43 @@ def test_settings_are_the_method(label):
     assert method_in(METHODS[label].settings() | {"unknown": 1}) == METHODS[label]
 
 
-@pytest.mark.parametrize(
-    ("change", "where"),
-    [
-        ({"refit_from": None}, "refit"),
-        ({"refit": "in-order"}, "refit"),
-        ({"corrections": 0}, "3 corrections"),
-        ({"finetune_from": 0.1}, "LoRA"),
-    ],
-)
-def test_l_rank_with_and_without_what_follows_are_told_apart(change, where):
-    whole, changed = METHODS["l-rank"], replace(METHODS["l-rank"], **change)
+CHANGES = [
+    ("asvd", {"alpha": 0.7}),
+    ("gfwsvd", {"damping": 0.2}),
+    ("io-svd", {"damping": 0.2}),
+    ("l-rank", {"labels": "text"}),
+    ("l-rank", {"steps": 2}),
+    ("l-rank", {"scope": "type"}),
+    ("l-rank", {"dense_past_break_even": False}),
+    ("l-rank", {"normalise": True}),
+    ("l-rank", {"refit_from": None}),
+    ("l-rank", {"refit": "in-order"}),
+    ("l-rank", {"compensation": 0.0}),
+    ("l-rank", {"corrections": 0}),
+    ("l-rank", {"finetune_from": 0.1}),
+    ("d-rank", {"density": "stable-rank"}),
+    ("d-rank", {"rebalance": "parameters"}),
+    ("d-rank", {"beta": 0.0}),
+    ("d-rank", {"group": 3}),
+    ("d-rank", {"floor": 0.5}),
+    ("d-rank", {"cap": 1.5}),
+    ("swift-svd", {"mix": 0.0}),
+    ("random-ranks", {"seed": 7}),
+    ("svd-llm", {"allocator": "optimal"}),
+    ("svd-llm", {"weighting": "identity"}),
+]
+
+
+@pytest.mark.parametrize(("label", "change"), CHANGES)
+def test_a_change_that_changes_the_result_is_told_apart_in_print(label, change):
+    whole, changed = METHODS[label], replace(METHODS[label], **change)
     assert whole.settings() != changed.settings()
     assert words(whole) != words(changed)
-    assert any((where in one) != (where in other) or one != other for one, other in zip(words(whole), words(changed), strict=True))
+
+
+def test_every_option_that_changes_a_result_is_tried_above():
+    names = {"title", "paper", "control", "compresses", "budgeted"}
+    assert {option for _, change in CHANGES for option in change} == {field.name for field in fields(Method)} - names
 
 
 def test_what_is_not_in_effect_at_a_ratio_is_not_said_to_follow():
@@ -45,15 +68,26 @@ def test_words_of_methods():
     assert words(METHODS["dense"]) == ("", "", "")
     assert words(METHODS["svd"]) == ("identity, uniform", "", "")
     assert words(METHODS["d-rank"]) == ("whitening, groups of 2, effective-rank, β 0.3", "inputs", "refit in order")
-    assert words(METHODS["swift-svd"])[1] == "inputs, search text"
+    assert words(METHODS["swift-svd"])[0] == "whitening, importance-loss, mix chosen, floor 0.5"
+    assert words(replace(METHODS["swift-svd"], mix=0.0))[0] == "whitening, importance-loss, mix 0, floor 0.5"
     assert words(METHODS["zs-svd"])[1] == "inputs, gradients (text labels)"
     assert words(METHODS["fwsvd"])[1] == "gradients (text labels)"
     found = words(METHODS["l-rank"])
     assert found[0] == "kronecker-fisher, damping 0.1, optimal, one budget, dense past break-even"
-    assert found[1:] == ("inputs, gradients (sampled labels), outputs of the dense model", "compensated refit, 3 corrections")
+    assert found[1:] == ("inputs, gradients (sampled labels), outputs of the dense model", "compensated refit (0.5), 3 corrections")
 
 
-def test_a_calibration_is_named_by_text_and_amount():
+def test_texts_are_named_with_their_amounts():
     facts = {"corpus": "wiki", "split": "train", "windows": 256, "length": 2048, "seed": 13}
-    assert calibration(facts) == "wiki.train, 256 × 2048 tokens"
-    assert calibration(None) == calibration({}) == ""
+    search = {"corpus": "wiki", "split": "validation", "windows": 8, "length": 512}
+
+    def told(calibration, making=None):
+        return texts({"calibration": calibration, "making": making})
+
+    assert told(facts) == told({**facts, "gradient_windows": 256}) == "wiki.train, 256 × 2048 tokens"
+    assert told({**facts, "gradient_windows": 128}) == "wiki.train, 256 × 2048 tokens, gradients on 128"
+    assert told({**facts, "search": search}).endswith("; search wiki.validation, 8 × 512 tokens")
+    assert told({"search": search}, {"texts": {"finetune": facts}}) == (
+        "search wiki.validation, 8 × 512 tokens; fine-tuning wiki.train, 256 × 2048 tokens"
+    )
+    assert told(None) == told({}) == told(None, {"texts": {}}) == ""

@@ -143,6 +143,15 @@ def test_the_hash_is_the_same_in_another_process_and_imports_nothing():
     assert ran.stdout.strip() == code_of("drank.allocation.plan", "drank.calibration.moments")
 
 
+def test_measuring_does_not_hang_on_how_a_model_was_made():
+    """An edit of calibration, allocation or compression must not measure the dense model again."""
+    for script in ("evaluate", "throughput"):
+        reached = closure(*imports_of(PROJECT / f"workflow/scripts/{script}.py"))
+        made = ("drank.calibration.", "drank.spectra.", "drank.allocation.allocate", "drank.allocation.filling", "drank.methods")
+        assert [module for module in reached if module.startswith(made)] == []
+        assert [module for module in reached if module.startswith("drank.compression.")] == ["drank.compression.making"]
+
+
 def test_tables_do_not_reach_what_computes_with_tensors():
     reached = set(closure("drank.reporting.tables"))
     assert {"drank.reporting.comparisons", "drank.reporting.records"} <= reached
