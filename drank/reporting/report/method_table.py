@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from drank.reporting.names import method_name, percent
 from drank.reporting.recipes import follows, method_in, ranks, reads, texts
@@ -15,46 +15,59 @@ Chains = Mapping[str, Mapping[str, Mapping[str, Mapping[str, str]]]]
 
 
 class Row(NamedTuple):
-    """One method at one ratio of one model, in words."""
+    """One method on one model, in words; what differs between ratios is said for each."""
 
-    model: str
     method: str
     source: str
-    ratio: str
     ranks: str
     reads: str
     follows: str
     texts: str
-    seconds: str
-    steps: str
+    seconds: list[str]
 
 
-def methods(records: Sequence[Record], chains: Chains) -> list[Row]:
-    """A row for each model, method and ratio that was measured, in the order of the records."""
-    first = {(record.model, record.method, record.ratio): record for record in reversed(records)}
-    return [_row(record, chains) for record in reversed(first.values())]
+def methods(records: Sequence[Record], chains: Chains) -> list[tuple[str, list[Row]]]:
+    """For each model a row for every method that was measured, in the order of the records."""
+    found: dict[str, dict[str, dict[float, Record]]] = {}
+    for record in records:
+        found.setdefault(record.model, {}).setdefault(record.method, {}).setdefault(record.ratio, record)
+    return [(model, [_row(by_ratio, chains) for by_ratio in rows.values()]) for model, rows in found.items()]
 
 
-def _row(record: Record, chains: Chains) -> Row:
-    settings, origin = record.provenance["method"], record.provenance
-    seconds = {step: taken for step, file in _chain(record, chains).items() if (taken := seconds_in(file)) is not None}
-    missing = len(seconds) < len(_chain(record, chains))
+def _row(by_ratio: Mapping[float, Record], chains: Chains) -> Row:
+    first = next(iter(by_ratio.values()))
+    origins = {ratio: record.provenance for ratio, record in by_ratio.items()}
+
+    def said(tell: Callable[[dict[str, Any]], str], part: str | None = "method") -> str:
+        return _over_ratios({ratio: tell(origin[part] if part else origin) for ratio, origin in origins.items()})
+
+    taken = [_seconds(record, chains) for record in by_ratio.values()]
     return Row(
-        record.model,
-        method_name(record.method),
-        method_in(settings).paper,
-        percent(record.ratio),
-        ranks(settings),
-        reads(settings),
-        follows(settings),
-        texts(origin),
-        f"{'≥ ' if missing else ''}{sum(seconds.values()):.0f}" if seconds else "",
-        ", ".join(f"{step} {taken:.0f}" for step, taken in seconds.items()),
+        method=method_name(first.method),
+        source=method_in(first.provenance["method"]).paper,
+        ranks=said(ranks),
+        reads=said(reads),
+        follows=said(follows),
+        texts=said(texts, part=None),
+        seconds=[line for line in taken if line],
     )
 
 
-def _chain(record: Record, chains: Chains) -> Mapping[str, str]:
-    return chains.get(record.model, {}).get(record.method, {}).get(f"{record.ratio:g}", {})
+def _over_ratios(words: Mapping[float, str]) -> str:
+    """What is said at every ratio once, or at each ratio apart."""
+    if len(set(words.values())) == 1:
+        return next(iter(words.values()))
+    return "; ".join(f"{percent(ratio)}: {text or '–'}" for ratio, text in words.items())
+
+
+def _seconds(record: Record, chains: Chains) -> str:
+    """`20 %: 151 (calibrate 12, spectrum 5, compress 134)`, at least so many where a step's time is no longer there; empty without any."""
+    chain = chains.get(record.model, {}).get(record.method, {}).get(f"{record.ratio:g}", {})
+    steps = {step: taken for step, file in chain.items() if (taken := seconds_in(file)) is not None}
+    if not steps:
+        return ""
+    total = f"{'≥ ' if len(steps) < len(chain) else ''}{sum(steps.values()):.0f}"
+    return f"{percent(record.ratio)}: {total} ({', '.join(f'{step} {taken:.0f}' for step, taken in steps.items())})"
 
 
 def seconds_in(file: str | Path) -> float | None:

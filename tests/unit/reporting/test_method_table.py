@@ -1,0 +1,49 @@
+"""The report's table of methods: a row a method, what differs between ratios said for each, and the seconds of every step on the way."""
+
+import pytest
+
+from drank.reporting.report.method_table import methods, seconds_in
+from tests.unit.records_fixture import all_records
+
+
+@pytest.fixture
+def chains(tmp_path):
+    """The timings of two steps of D-Rank at 20 %, of which one is gone."""
+    (tmp_path / "calibrate.tsv").write_text("s\th:m:s\tmax_rss\n12.4\t0:00:12\t300\n")
+    (tmp_path / "compress.tsv").write_text("s\th:m:s\tmax_rss\n30.0\t0:00:30\t300\n31.2\t0:00:31\t300\n")
+    whole = {step: str(tmp_path / f"{step}.tsv") for step in ("calibrate", "compress")}
+    return {"docs-mha": {"d-rank": {"0.2": whole, "0.4": {**whole, "spectrum": str(tmp_path / "gone.tsv")}}}}
+
+
+def row_of(found, model, method):
+    return next(row for row in dict(found)[model] if row.method == method)
+
+
+def test_models_and_methods_stand_in_the_order_of_the_records(chains):
+    found = methods(all_records(), chains)
+    assert [model for model, _ in found] == ["docs-mha", "docs-gqa"]
+    assert [row.method for row in found[0][1]][:4] == ["Dense", "Full rank", "Random ranks", "SVD"]
+
+
+def test_a_method_is_told_whole_and_what_sets_in_later_at_its_ratio(chains):
+    found = methods(all_records(), chains)
+    row = row_of(found, "docs-mha", "D-Rank")
+    assert row.source == "arXiv:2509.25622"
+    assert row.ranks == "whitening, groups of 2, effective-rank, β 0.3"
+    assert row.follows == "20\u202f%: –; 40\u202f%: refit in order"
+    assert row.texts == "python-docs.train, 128 × 256 tokens"
+    dense = row_of(found, "docs-mha", "Dense")
+    assert (dense.ranks, dense.reads, dense.follows, dense.texts, dense.seconds) == ("", "", "", "", [])
+
+
+def test_seconds_are_those_of_every_step_and_at_least_those_where_one_is_gone(chains):
+    row = row_of(methods(all_records(), chains), "docs-mha", "D-Rank")
+    assert row.seconds == ["20\u202f%: 44 (calibrate 12, compress 31)", "40\u202f%: ≥ 44 (calibrate 12, compress 31)"]
+    assert row_of(methods(all_records(), {}), "docs-mha", "D-Rank").seconds == []
+
+
+@pytest.mark.parametrize("text", ["", "s\n", "minutes\n3\n", "s\nNA\n"])
+def test_a_timing_that_cannot_be_read_is_none(tmp_path, text):
+    (tmp_path / "odd.tsv").write_text(text)
+    assert seconds_in(tmp_path / "odd.tsv") is None
+    assert seconds_in(tmp_path / "gone.tsv") is None
