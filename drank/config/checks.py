@@ -29,7 +29,12 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
     windows, first = (config.get("calibration", {}).get(key) for key in ("windows", "curvature_windows"))
     if first and windows and first > windows:
         problems.append(f"calibration.curvature_windows is {first}, and calibration.windows, of which these are the first, is {windows}")
-    problems += [*_left_out(config), *_corpus_problems(config), *_reference_problems(config, written), *check_tasks(config["tasks"])]
+    problems += [
+        *_left_out(config, written),
+        *_corpus_problems(config),
+        *_reference_problems(config, written),
+        *check_tasks(config["tasks"]),
+    ]
     for model, source in config["models"].items():
         faults = [*_override_problems(source, written["methods"]), *_model_problems(config, source)]
         problems += [f"models.{model}: {problem}" for problem in faults]
@@ -40,16 +45,16 @@ TEXT = ("corpus", "split", "windows", "length", "seed", "batch")
 """What the options of a text must say."""
 
 
-def _left_out(config: Mapping[str, Any]) -> Iterator[str]:
+def _left_out(config: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator[str]:
     """What a configuration has left out although a method of one of its models reads it; a method that is wrong is told elsewhere."""
     methods = list(_methods_that_work(config))
     budgeted = dict.fromkeys(label for label, method in methods if method.budgeted)
-    if budgeted and not config["ratios"]:
+    if budgeted and not written["ratios"]:
         yield f"ratios: empty, and {', '.join(budgeted)} compress to a ratio; add some, such as `ratios: [0.2]`"
     working = [(label, method.at(ratio)) for label, method in methods for ratio in ratios_of(config, method) or [1.0]]
     calibrated = dict.fromkeys(label for label, method in working if method.reads_calibration)
     example = next(iter(config["corpora"]), "NAME")
-    if "calibration" in config:
+    if "calibration" in written:
         return
     if calibrated:
         yield f"calibration: left out, and {', '.join(calibrated)} read it; add its text, such as `calibration: {{corpus: {example}}}`"

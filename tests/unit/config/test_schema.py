@@ -40,6 +40,20 @@ def test_what_breaks_the_schema_is_named_with_its_place(valid, change, message):
     assert [line for line in found if line.startswith(message)], found
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"ratios": [20]},
+        {"ratios": ["0.2"]},
+        {"calibration": {"corpus": 3}},
+        {"calibration": {}},
+        {"calibration": {"corpus": "mine", "x": 1}},
+    ],
+)
+def test_what_is_broken_is_not_said_to_be_left_out(valid, broken):
+    assert not [line for line in problems(valid | broken) if "left out" in line or "empty" in line]
+
+
 def test_a_missing_section_is_one_problem(valid):
     del valid["methods"]
     valid["models"]["tiny"]["methods"] = {}
