@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from drank.allocation.plan import Plan
@@ -31,18 +31,25 @@ def facts(records: Sequence[Record]) -> list[Fact]:
         ("memory", [f"{source['machine']['memory_bytes'] / 2**30:.1f} GiB" for source in sources]),
         ("GPU", [source["machine"]["gpu"] or "none" for source in sources]),
         ("device", [source["device"] for source in sources]),
-        ("threads", [str(source["threads"]) for source in sources]),
-        ("texts", [text for source in sources if (text := texts(source))]),
     ]
     packages = unique(name for source in sources for name in source["packages"])
     lines += [(name, [source["packages"].get(name, "not installed") for source in sources]) for name in packages]
-    return [_dates(sources), *(Fact(name, unique(values), len(set(values)) > 1) for name, values in lines if values)]
+    return [*_differing(records), *(Fact(name, unique(values), len(set(values)) > 1) for name, values in lines if values)]
 
 
-def _dates(sources: Sequence[Mapping[str, Any]]) -> Fact:
-    """From when to when was measured: that records differ in it is no fault."""
-    dates = sorted(source["date"] for source in sources)
-    return Fact("measured", [" to ".join(unique([dates[0], dates[-1]]))] if dates else [], False)
+def _differing(records: Sequence[Record]) -> Iterator[Fact]:
+    """In what records may differ and no fault be in it: their dates, what methods read, and the threads of measurements of other kinds."""
+    if not records:
+        return
+    dates = sorted(record.provenance["date"] for record in records)
+    yield Fact("measured", [" to ".join(unique([dates[0], dates[-1]]))], False)
+    if read := unique(text for record in records if (text := texts(record.provenance))):
+        yield Fact("texts", read, False)
+    threads: dict[str, list[str]] = {}
+    for record in records:
+        threads.setdefault(record.kind, []).append(str(record.provenance["threads"]))
+    told = [f"{' or '.join(unique(found))} ({kind})" for kind, found in threads.items()]
+    yield Fact("threads", told, any(len(set(found)) > 1 for found in threads.values()))
 
 
 def _commit(git: dict[str, Any] | None) -> str:

@@ -1,0 +1,45 @@
+"""What the report says of where records come from: a difference is marked where it is a fault, and only there."""
+
+from dataclasses import replace
+
+from drank.reporting.report.conditions import facts
+from tests.unit.records_fixture import all_records
+
+
+def fact(records, name):
+    return next(found for found in facts(records) if found.name == name)
+
+
+def changed(record, **values):
+    return replace(record, provenance={**record.provenance, **values})
+
+
+def test_what_methods_read_and_when_was_measured_may_differ():
+    records = all_records(models=("m",), ratios=(0.2,))
+    later = changed(records[-1], date="2026-03-04T05:06:07+00:00")
+    found = fact([*records[:-1], later], "measured")
+    assert (found.values, found.mixed) == (["2026-01-02T03:04:05+00:00 to 2026-03-04T05:06:07+00:00"], False)
+    other = changed(records[-1], calibration={**records[-1].provenance["calibration"], "gradient_windows": 64})
+    texts = fact([*records[:-1], other], "texts")
+    assert texts.values == ["python-docs.train, 128 × 256 tokens", "python-docs.train, 128 × 256 tokens, gradients on 64"]
+    assert not texts.mixed
+
+
+def test_threads_are_those_of_a_kind_of_measurement():
+    records = [changed(r, threads=4 if r.kind == "throughput" else 1) for r in all_records(models=("m",), ratios=(0.2,))]
+    found = fact(records, "threads")
+    assert (found.values, found.mixed) == (["1 (perplexity)", "1 (zeroshot)", "4 (throughput)"], False)
+    odd = fact([changed(records[0], threads=3), *records[1:]], "threads")
+    assert odd.mixed and odd.values[0] == "3 or 1 (perplexity)"
+
+
+def test_another_machine_is_a_difference_worth_a_mark():
+    records = all_records(models=("m",), ratios=(0.2,))
+    machine = {**records[0].provenance["machine"], "cpu": "Another CPU", "gpu": "A GPU"}
+    mixed = [changed(records[0], machine=machine), *records[1:]]
+    assert fact(mixed, "processor").mixed and fact(mixed, "GPU").values == ["A GPU", "none"]
+    assert not fact(records, "processor").mixed and fact(records, "memory").values == ["16.0 GiB"]
+
+
+def test_no_records_no_facts():
+    assert facts([]) == []
