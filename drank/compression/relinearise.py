@@ -58,6 +58,7 @@ def relinearise(
     if steps < 2:
         raise ValueError(f"{steps} steps re-linearise nothing; take 2 or more, or the spectra of the dense model")
     checkpoint = Checkpoint(Path(directory))
+    recipe: dict[str, Any] = {"weighting": weighting, "options": options, "group": group, "facts": facts, "device": device}
     with replacing(output) as whole:
         work, latest = whole / "work", Path(spectra)
         for step in progress(range(1, steps), "re-linearising, step"):
@@ -69,17 +70,7 @@ def relinearise(
             collect(model, windows, at / "gradients", {}, batch, labels=labels, seed=seed + step)
             del model
             latest = at / "spectra"
-            decompose_model(
-                checkpoint,
-                latest,
-                moments=at / "moments",
-                gradients=at / "gradients",
-                weighting=weighting,
-                options=options,
-                group=group,
-                facts=facts,
-                device=device,
-            )
+            decompose_model(checkpoint, latest, moments=at / "moments", gradients=at / "gradients", **recipe)
         for file in latest.iterdir():
             file.rename(whole / file.name)
         shutil.rmtree(work)

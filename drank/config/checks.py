@@ -18,6 +18,9 @@ from drank.models.sources import SourceError, directory_of, problems_of
 from drank.models.weights import Checkpoint
 from drank.runtime.suggestions import near
 
+TEXT = ("corpus", "split", "windows", "length", "seed", "batch")
+"""What the options of a text must say."""
+
 
 def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[str]:
     """All that is wrong with a configuration that fits the schema; `written` has the entries that do not, which may be referred to."""
@@ -41,10 +44,6 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
     return list(dict.fromkeys(problems))
 
 
-TEXT = ("corpus", "split", "windows", "length", "seed", "batch")
-"""What the options of a text must say."""
-
-
 def _left_out(config: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator[str]:
     """What a configuration has left out although a method of one of its models reads it; a method that is wrong is told elsewhere."""
     methods = list(_methods_that_work(config))
@@ -59,8 +58,10 @@ def _left_out(config: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator
     if calibrated:
         yield f"calibration: left out, and {', '.join(calibrated)} read it; add its text, such as `calibration: {{corpus: {example}}}`"
         return
-    others = {"search": (search_options(config), lambda method: method.searches)}
-    others["finetune"] = (finetune_options(config), lambda method: method.finetune_from is not None)
+    others = {
+        "search": (search_options(config), lambda method: method.searches),
+        "finetune": (finetune_options(config), lambda method: method.finetune_from is not None),
+    }
     for part, (options, reads) in others.items():
         readers = dict.fromkeys(label for label, method in working if reads(method))
         if readers and (missing := [key for key in TEXT if key not in options]):

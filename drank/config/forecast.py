@@ -64,7 +64,7 @@ class Sizes:
 def forecast(config: Mapping[str, Any], jobs: Iterable[tuple[int, str, Mapping[str, str]]]) -> dict[int, float]:
     """The seconds that each job, given as number, rule and wildcards, is expected to take when it runs alone.
 
-    Raises SourceError for a hub model that is not here yet, whose size nobody knows.
+    Raises SourceError for a hub model that is not here yet, CheckpointError for one whose files are not whole: nobody knows their size.
     """
     compute = config["compute"]
     gpu = compute["device"].startswith("cuda") or (compute["device"] == "auto" and compute["gpus"])

@@ -10,6 +10,8 @@ def announce(workflow):
     jobs = [(workflow.dag.jobid(job), job.rule.name, dict(job.wildcards_dict)) for job in workflow.dag.needrun_jobs()]
     jobs = [job for job in jobs if job[1] not in SILENT]
     run.update(rule for _, rule, _ in jobs)
+    if not jobs:
+        return
     at_once = min(slots(), len(jobs))
     try:
         expected = forecast(config, jobs)
