@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
 
+from drank.methods import Method
+from drank.runtime.files import read_json
 from tests.workflow.runs import Run
 
 PER_MODEL = {"evaluate", "throughput"}
@@ -36,6 +39,22 @@ def test_everything_is_there(finished: Run) -> None:
     assert (compressed["ratio_stored"] >= 0.3).all()
     for path in ("report.html", "tables/main-tiny.tex", "tables/main-tiny.csv", "figures/perplexity.pdf", "figures/perplexity.png"):
         assert (finished.folder / "results" / path).stat().st_size > 200, path
+
+
+def test_plans_records_and_model_folders_tell_the_same_whole_method(finished: Run) -> None:
+    results, every = finished.folder / "results", {field.name for field in fields(Method)}
+    records = [read_json(path) for kind in ("perplexity", "zeroshot", "throughput") for path in (results / kind).rglob("*.json")]
+    assert len(records) == 3 * 3
+    for record in records:
+        told, place = record["provenance"], f"{record['method']}/{record['ratio']:g}"
+        assert told["method"].keys() == every and told["date"] and told["machine"]["cpu"], place
+        assert (told["calibration"] is None) == (told["making"] is None) == (record["method"] == "dense"), place
+        if told["making"]:
+            plan, making = read_json(results / f"plans/tiny/{place}.json"), read_json(results / f"models/tiny/{place}/making.json")
+            assert plan["settings"] == making["method"] == told["method"], place
+            assert plan["calibration"] == making["calibration"] == told["calibration"], place
+    (refitted,) = {record["provenance"]["method"]["refit_from"] for record in records if record["method"] == "d-rank"}
+    assert refitted == 0.2
 
 
 def test_nothing_to_do(finished: Run) -> None:

@@ -1,12 +1,17 @@
 """Measurements share how they load a model and what their records say of it."""
 
+from dataclasses import fields
+
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from drank.allocation.plan import Plan
+from drank.compression.making import MAKING, PLAN, Making
 from drank.evaluation.measured_model import MeasuredModel
-from drank.methods import METHODS
+from drank.methods import METHODS, Method
 from drank.models.sources import describe_source
+from drank.reporting.records import Record
 from drank.reporting.records.measured import record_of
 from drank.runtime.device import gpu_name, prepare
 from drank.runtime.files import file_hash, write_json
@@ -36,6 +41,30 @@ def test_a_record_tells_what_was_measured_and_how(source):
     assert record.provenance["calibration"] is None and record.provenance["making"] is None
     assert record.provenance["machine"]["cores"] >= 1 and record.provenance["machine"]["cpu"]
     assert (record.provenance["device"], record.provenance["threads"]) == ("cpu", 1)
+
+
+def test_the_record_of_a_compressed_model_tells_how_it_was_made(source):
+    """From what stands in the model's folder: the plan's settings, its texts, and the making, which is no part of the model's hash."""
+    folder, method = source.parent / "model", METHODS["l-rank"]
+    search = {"corpus": "wiki", "split": "validation", "windows": 2, "length": 8}
+    plan = Plan("tiny", "mine", 0.2, method.settings(0.2), (), {"search": search})
+    making, text = Making(plan, "cpu", 1), {"corpus": "wiki", "split": "train", "windows": 4, "length": 8}
+    with making.stage("refit", text):
+        pass
+    before = file_hash(folder)
+    documents = making.documents()
+    (folder / PLAN).write_text(documents[PLAN])
+    with_plan = file_hash(folder)
+    (folder / MAKING).write_text(documents[MAKING])
+    label = {"model": "tiny", "method": "mine", "ratio": "0.2"}
+    row = {"dataset": "text", "metric": "accuracy", "value": 0.5, "count": 4}
+    record = record_of(MeasuredModel.of(source, COMPUTE, threads=1), "zeroshot", label, [row], {}, {}, {}, None)
+    found = Record.from_dict(record.to_dict()).provenance
+    assert found["method"] == method.settings(0.2) and found["method"].keys() == {field.name for field in fields(Method)}
+    assert found["calibration"] == {**text, "search": search}, "the text of the refit where the spectra needed none"
+    assert set(found["making"]["stages"]) == {"refit"} and found["making"]["seconds"] >= 0 and found["making"]["machine"]["cpu"]
+    assert found["inputs"]["model"] == with_plan != before
+    assert file_hash(folder) != with_plan
 
 
 def test_a_gpu_that_is_not_there_is_not_replaced_by_the_cpu(monkeypatch):
