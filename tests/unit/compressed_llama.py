@@ -74,10 +74,15 @@ def draw(rows: int, columns: int, seed: int) -> np.ndarray:
 
 def inputs_of(model, windows: torch.Tensor) -> dict[tuple[int, str], torch.Tensor]:
     """X of every projection in one pass of the whole model, (tokens, d1)."""
-    found, handles = {}, []
-    for layer, projection, module in projections_of(model):
+    return inputs_at(model, windows, {(layer, projection.role): module for layer, projection, module in projections_of(model)})
 
-        def hook(_module, args, key=(layer, projection.role)):
+
+def inputs_at(model, windows: torch.Tensor, modules: dict) -> dict:
+    """What each of these modules reads in one pass of the whole model, (tokens, d1), by the same keys."""
+    found, handles = {}, []
+    for key, module in modules.items():
+
+        def hook(_module, args, key=key):
             found[key] = args[0].detach().flatten(0, -2)
 
         handles.append(module.register_forward_pre_hook(hook))

@@ -19,7 +19,7 @@ from drank.models.groups import Group
 from drank.models.lowrank import LowRankLinear, convert
 from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model
-from tests.unit.compressed_llama import draw
+from tests.unit.compressed_llama import draw, inputs_at
 
 
 def refitted(basis: np.ndarray, coefficients: np.ndarray, gram: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -111,19 +111,7 @@ def compressed(tmp_path):
 
 def inputs_of(model, windows) -> dict[str, torch.Tensor]:
     """X of every low-rank projection, one row per token, by module name."""
-    found, handles = {}, []
-    for name, module in model.named_modules():
-        if isinstance(module, LowRankLinear):
-
-            def hook(_module, args, name=name):
-                found[name] = args[0].detach().flatten(0, -2)
-
-            handles.append(module.register_forward_pre_hook(hook))
-    with torch.no_grad():
-        model(windows)
-    for handle in handles:
-        handle.remove()
-    return found
+    return inputs_at(model, windows, {name: module for name, module in model.named_modules() if isinstance(module, LowRankLinear)})
 
 
 def solved(module, inputs, checkpoint, name) -> torch.Tensor:
