@@ -22,6 +22,7 @@ ORDER = (
     "evaluation",
     "reporting",
     "config",
+    "steps",
 )
 """From the ground up: a wing imports itself and what stands before it. `docs/architecture.md` draws this."""
 
