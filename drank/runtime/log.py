@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO, TypeVar
@@ -33,6 +34,9 @@ QUIET = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_
 """Environment that keeps libraries from drawing progress bars; what the user has set stays."""
 
 
+TIME = "%Y-%m-%d %H:%M:%S"
+
+
 def start(log_path: str | Path, name: str | None = None) -> None:
     """Send logging, warnings, printed text and uncaught exceptions of this process to a new file at `log_path`, and progress to stderr.
 
@@ -47,7 +51,7 @@ def start(log_path: str | Path, name: str | None = None) -> None:
         os.environ.setdefault(variable, value)
     terminal = sys.stderr
     file = logging.FileHandler(log_path, mode="w", encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", TIME))
     short = logging.StreamHandler(terminal)
     short.setFormatter(_Short(name))
     short.addFilter(logging.Filter("drank"))
@@ -59,6 +63,32 @@ def start(log_path: str | Path, name: str | None = None) -> None:
     faulthandler.enable(terminal)
     sys.stdout = sys.stderr = _Lines(logging.getLogger("printed"), terminal)
     sys.excepthook = _Report(name, log_path, terminal)
+
+
+@contextmanager
+def telling(name: str, log_path: str | Path | None = None) -> Iterator[None]:
+    """Lines of progress on stderr, each after `name`, and in a file where one is given, until the context ends.
+
+    Not on stderr where the program has handlers of its own.
+    """
+    drank, level, handlers = logging.getLogger("drank"), logging.getLogger("drank").level, list[logging.Handler]()
+    if not drank.hasHandlers():
+        handlers.append(logging.StreamHandler())
+        handlers[0].setFormatter(_Short(name))
+        handlers[0].addFilter(lambda record: not getattr(record, "brief", False))
+    if log_path is not None:
+        handlers.append(logging.FileHandler(log_path, encoding="utf-8"))
+        handlers[-1].setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {name}: %(message)s", TIME))
+    for handler in handlers:
+        drank.addHandler(handler)
+    drank.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        drank.setLevel(level)
+        for handler in handlers:
+            drank.removeHandler(handler)
+            handler.close()
 
 
 def step_name(log_path: Path) -> str:
@@ -155,7 +185,7 @@ class _Report:
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Report an uncaught exception; the last line says which step failed and where its log is."""
         logging.getLogger("failure").critical("%s failed", self._name, exc_info=(kind, error, trace))
-        if not (isinstance(error, KeyboardInterrupt) or _foreseen(error, trace)):
+        if not (isinstance(error, KeyboardInterrupt) or foreseen(error, trace)):
             traceback.print_exception(kind, error, trace, file=self._terminal)
         elif str(error):
             self._terminal.write(f"{self._name}: {error}\n")
@@ -164,7 +194,7 @@ class _Report:
         self._terminal.flush()
 
 
-def _foreseen(error: BaseException, trace: TracebackType | None) -> bool:
+def foreseen(error: BaseException, trace: TracebackType | None) -> bool:
     """Whether an error is one that drank itself raised to tell the user of bad input."""
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -12,7 +12,7 @@ from drank.allocation.read_evidence import read_evidence
 from drank.runtime.files import read_json, write_text
 
 
-def write_plan(
+def run(
     output: str | Path,
     *,
     names: Mapping[str, str],

@@ -14,7 +14,7 @@ from drank.runtime.device import prepare
 from drank.runtime.files import file_hash
 
 
-def calibrate(
+def run(
     output: str | Path, *, source: str, tokens: str, calibration: Mapping[str, Any], compute: Mapping[str, Any], threads: int, code: str
 ) -> None:
     """Write the moments as a folder; goes on where an interrupted call with the same arguments and `code` (a hash of it) stopped."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def compress(
+def run(
     output: str | Path,
     *,
     source: str,

@@ -10,7 +10,7 @@ from drank.corpora import read, write
 from drank.runtime.device import go_offline
 
 
-def gather(output: str | Path, *, source: Mapping[str, Any]) -> None:
+def run(output: str | Path, *, source: Mapping[str, Any]) -> None:
     """Write the documents of a configured corpus; raises ValueError or OSError where its source does not give what it promises."""
     go_offline()
     write(output, source, read(source))

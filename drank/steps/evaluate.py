@@ -15,7 +15,7 @@ from drank.reporting.records.measured import record_of
 from drank.runtime.files import file_hash
 
 
-def evaluate(
+def run(
     outputs: Mapping[str, str | Path],
     *,
     names: Mapping[str, str],

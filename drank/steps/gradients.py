@@ -14,7 +14,7 @@ from drank.runtime.device import prepare
 from drank.runtime.files import file_hash
 
 
-def differentiate(
+def run(
     output: str | Path,
     *,
     source: str,

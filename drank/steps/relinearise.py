@@ -13,7 +13,7 @@ from drank.runtime.device import prepare
 from drank.runtime.files import read_json
 
 
-def relinearise(
+def run(
     output: str | Path,
     *,
     names: Mapping[str, str],

@@ -17,7 +17,7 @@ from drank.runtime.device import prepare
 from drank.runtime.files import write_json
 
 
-def choose_mix(
+def run(
     output: str | Path,
     *,
     names: Mapping[str, str],

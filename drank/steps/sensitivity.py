@@ -15,7 +15,7 @@ from drank.runtime.device import prepare
 from drank.runtime.files import write_json
 
 
-def search_sensitivity(
+def run(
     output: str | Path, *, source: str, spectra: str, tokens: str, search: Mapping[str, Any], compute: Mapping[str, Any], threads: int
 ) -> None:
     """Write the perplexities by group and kept ratio, and what they were measured on."""

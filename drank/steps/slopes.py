@@ -12,7 +12,7 @@ from drank.runtime.device import prepare
 from drank.spectra.slopes import slopes_of, write_slopes
 
 
-def measure_slopes(output: str | Path, *, source: str, spectra: str, gradients: str, compute: Mapping[str, Any], threads: int) -> None:
+def run(output: str | Path, *, source: str, spectra: str, gradients: str, compute: Mapping[str, Any], threads: int) -> None:
     """Write the slopes of all components of the spectra in a folder."""
     device = prepare(compute, threads)
     write_slopes(output, slopes_of(Checkpoint(model_directory(source)), spectra, gradients, device))

@@ -11,7 +11,7 @@ from drank.runtime.device import go_offline
 from drank.runtime.files import write_json
 
 
-def find(output: str | Path, *, source: Mapping[str, Any]) -> None:
+def run(output: str | Path, *, source: Mapping[str, Any]) -> None:
     """Write the description of a configured model; raises SourceError where it is not on this machine."""
     go_offline()
     write_json(output, describe_source(source))

@@ -13,7 +13,7 @@ from drank.runtime.files import read_json
 from drank.spectra.spectrum import decompose_model
 
 
-def decompose(
+def run(
     output: str | Path,
     *,
     names: Mapping[str, str],

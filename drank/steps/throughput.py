@@ -12,7 +12,7 @@ from drank.reporting.records.measured import record_of
 from drank.runtime.files import replacing
 
 
-def time_models(
+def run(
     output: str | Path,
     *,
     names: Mapping[str, str],

@@ -5,10 +5,10 @@ from drank.runtime.log import start
 start(snakemake.log[0])
 
 from drank.allocation.read_evidence import FILES
-from drank.steps.allocate import write_plan
+from drank.steps.allocate import run
 
 inputs = snakemake.input
-write_plan(
+run(
     snakemake.output[0],
     names=dict(snakemake.wildcards.items()),
     evidence={name: path for name, path in inputs.items() if name in FILES},

@@ -4,8 +4,8 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.steps.calibrate import calibrate
+from drank.steps.calibrate import run
 
 inputs, params = snakemake.input, snakemake.params
 what = {"source": inputs.source, "tokens": inputs.tokens, "calibration": params.calibration}
-calibrate(snakemake.output[0], **what, compute=params.compute, threads=snakemake.threads, code=params.code)
+run(snakemake.output[0], **what, compute=params.compute, threads=snakemake.threads, code=params.code)

@@ -4,10 +4,10 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.steps.compress import compress
+from drank.steps.compress import run
 
 inputs, params = snakemake.input, snakemake.params
-compress(
+run(
     snakemake.output[0],
     source=inputs.source,
     plan=inputs.plan,

@@ -4,6 +4,6 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.steps.corpus import gather
+from drank.steps.corpus import run
 
-gather(snakemake.output[0], source=snakemake.params.source)
+run(snakemake.output[0], source=snakemake.params.source)

@@ -4,10 +4,10 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.steps.evaluate import evaluate
+from drank.steps.evaluate import run
 
 inputs, params = snakemake.input, snakemake.params
-evaluate(
+run(
     dict(snakemake.output.items()),
     names=dict(snakemake.wildcards.items()),
     model=inputs.model,

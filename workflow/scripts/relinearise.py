@@ -4,10 +4,10 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.steps.relinearise import relinearise
+from drank.steps.relinearise import run
 
 inputs, params = snakemake.input, snakemake.params
-relinearise(
+run(
     snakemake.output[0],
     names=dict(snakemake.wildcards.items()),
     source=inputs.source,

@@ -5,10 +5,10 @@ from drank.runtime.log import start
 start(snakemake.log[0])
 
 from drank.allocation.read_evidence import FILES
-from drank.steps.selection import choose_mix
+from drank.steps.selection import run
 
 inputs, params = snakemake.input, snakemake.params
-choose_mix(
+run(
     snakemake.output[0],
     names=dict(snakemake.wildcards.items()),
     source=inputs.source,

@@ -4,8 +4,8 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.steps.sensitivity import search_sensitivity
+from drank.steps.sensitivity import run
 
 inputs, params = snakemake.input, snakemake.params
 read = {"source": inputs.source, "spectra": inputs.spectra, "tokens": inputs.tokens}
-search_sensitivity(snakemake.output[0], **read, search=params.search, compute=params.compute, threads=snakemake.threads)
+run(snakemake.output[0], **read, search=params.search, compute=params.compute, threads=snakemake.threads)

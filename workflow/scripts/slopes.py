@@ -4,8 +4,8 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.steps.slopes import measure_slopes
+from drank.steps.slopes import run
 
 inputs = snakemake.input
 read = {"source": inputs.source, "spectra": inputs.spectra, "gradients": inputs.gradients}
-measure_slopes(snakemake.output[0], **read, compute=snakemake.params.compute, threads=snakemake.threads)
+run(snakemake.output[0], **read, compute=snakemake.params.compute, threads=snakemake.threads)

@@ -4,6 +4,6 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.steps.source import find
+from drank.steps.source import run
 
-find(snakemake.output[0], source=snakemake.params.source)
+run(snakemake.output[0], source=snakemake.params.source)

@@ -4,10 +4,10 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.steps.throughput import time_models
+from drank.steps.throughput import run
 
 params = snakemake.params
-time_models(
+run(
     snakemake.output[0],
     names=dict(snakemake.wildcards.items()),
     models=dict(zip(params.methods, snakemake.input.models, strict=True)),

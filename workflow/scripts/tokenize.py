@@ -4,8 +4,8 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.steps.tokenize import tokenize
+from drank.steps.tokenize import run
 
 inputs, names = snakemake.input, snakemake.wildcards
 text = {"name": names.corpus, "split": names.split, "characters": snakemake.params.characters}
-tokenize(snakemake.output[0], corpus=inputs.corpus, source=inputs.source, **text)
+run(snakemake.output[0], corpus=inputs.corpus, source=inputs.source, **text)
