@@ -18,7 +18,7 @@ from drank.calls.texts import Text
 from drank.calls.work import Work
 from drank.compression.making import PLAN
 from drank.runtime.files import write_text
-from drank.runtime.log import telling
+from drank.runtime.telling import telling
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -9,7 +9,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from drank.config.forecast import forecast
 from drank.runtime.codehash import code_of
 from drank.runtime.files import file_hash, write_text
 from drank.runtime.lock import hold
-from drank.runtime.log import QUIET, duration, telling
+from drank.runtime.log import QUIET, duration
+from drank.runtime.telling import telling
 from drank.runtime.terminal import Progress
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,12 @@ ALWAYS = ("source",)
 """Steps that are done anew each time: what they find out is whether anything has changed."""
 
 _HUB = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+
+
+def step_of(rule: str) -> Callable[..., Any]:
+    """The function that does what a rule does; imported now, for a call needs few of them."""
+    run: Callable[..., Any] = importlib.import_module(f"drank.steps.{rule}").run
+    return run
 
 
 class Work:
@@ -87,8 +94,7 @@ class Work:
         stamp = self._stamp(task.output)
         stamp.unlink(missing_ok=True)  # an output that this step leaves half replaced must not pass for the one that was there
         code = {"code": code_of(f"drank.steps.{task.rule}")} if task.rule in RESUMED else {}
-        run = importlib.import_module(f"drank.steps.{task.rule}").run
-        result = run(output or self.at(task.output), **self.at(task.files), **task.params, **code)
+        result = step_of(task.rule)(output or self.at(task.output), **self.at(task.files), **task.params, **code)
         if output is None and task.rule not in ALWAYS:
             write_text(stamp, self._key(task))
         return result

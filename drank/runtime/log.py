@@ -14,7 +14,6 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sized
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO, TypeVar
@@ -53,7 +52,7 @@ def start(log_path: str | Path, name: str | None = None) -> None:
     file = logging.FileHandler(log_path, mode="w", encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", TIME))
     short = logging.StreamHandler(terminal)
-    short.setFormatter(_Short(name))
+    short.setFormatter(Short(name))
     short.addFilter(logging.Filter("drank"))
     short.addFilter(lambda record: not getattr(record, "brief", False))
     logging.basicConfig(level=logging.WARNING, handlers=[file, short], force=True)
@@ -63,32 +62,6 @@ def start(log_path: str | Path, name: str | None = None) -> None:
     faulthandler.enable(terminal)
     sys.stdout = sys.stderr = _Lines(logging.getLogger("printed"), terminal)
     sys.excepthook = _Report(name, log_path, terminal)
-
-
-@contextmanager
-def telling(name: str, log_path: str | Path | None = None) -> Iterator[None]:
-    """Lines of progress on stderr, each after `name`, and in a file where one is given, until the context ends.
-
-    Not on stderr where the program has handlers of its own.
-    """
-    drank, level, handlers = logging.getLogger("drank"), logging.getLogger("drank").level, list[logging.Handler]()
-    if not drank.hasHandlers():
-        handlers.append(logging.StreamHandler())
-        handlers[0].setFormatter(_Short(name))
-        handlers[0].addFilter(lambda record: not getattr(record, "brief", False))
-    if log_path is not None:
-        handlers.append(logging.FileHandler(log_path, encoding="utf-8"))
-        handlers[-1].setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {name}: %(message)s", TIME))
-    for handler in handlers:
-        drank.addHandler(handler)
-    drank.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        drank.setLevel(level)
-        for handler in handlers:
-            drank.removeHandler(handler)
-            handler.close()
 
 
 def step_name(log_path: Path) -> str:
@@ -137,7 +110,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-class _Short(logging.Formatter):
+class Short(logging.Formatter):
     """Lines for the terminal: the step, the level where it is a warning or worse, the message."""
 
     def __init__(self, name: str) -> None:
@@ -145,6 +118,7 @@ class _Short(logging.Formatter):
         self._name = name
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line."""
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
         return f"{self._name}: {level}{record.getMessage()}"
 
