@@ -1,0 +1,30 @@
+"""Run as a program: loads compressed checkpoints as a causal model, a base model and a classifier, and stores what they compute.
+
+Arguments: a safetensors file with `tokens`, the file to write, and the directories. Prints the version of transformers.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
+
+import drank  # noqa: F401 - lets transformers read the checkpoints
+
+tokens = load_file(sys.argv[1])["tokens"]
+results = {}
+for directory in sys.argv[3:]:
+    name = Path(directory).name
+    options = {"attn_implementation": "eager"} if name == "gemma2" else {}  # by default, 5.8 leaves out Gemma 2's cap on attention
+    for kind in (AutoModelForCausalLM, AutoModel, AutoModelForSequenceClassification):
+        model = kind.from_pretrained(directory, **options)
+        assert "transformers_weights" not in vars(model.config)
+        with torch.no_grad():
+            output = model(tokens, use_cache=False, output_hidden_states=True)
+        results[f"{name} {kind.__name__}"] = output.hidden_states[-1].clone()
+        if kind is AutoModelForCausalLM:
+            results[f"{name} logits"] = output.logits
+save_file(results, sys.argv[2])
+print(transformers.__version__)  # noqa: T201
