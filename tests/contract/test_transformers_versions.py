@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 OTHER = os.environ.get("DRANK_TRANSFORMERS")
 VERSIONS = {"pinned": []} | ({"other": [str(Path(OTHER).resolve())]} if OTHER else {})
 
+ORDER = ("llama", *sorted(set(FAMILIES) - {"llama"}))
+
 # What reads config.json through transformers cites the seal, what is strict about names the notice.
 NAMELESS = {
     "dense config": "ignore_mismatched_sizes",
@@ -65,15 +67,15 @@ def test_without_drank_every_way_ends_in_an_error(folders, compress, tiny_tokeni
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folders", VERSIONS.values(), ids=VERSIONS)
-def test_with_drank_every_class_computes_with_the_factors(folders, compress, tokens, tmp_path):
+def test_with_drank_every_class_computes_with_the_factors(folders, compress, tiny_tokenizer, tokens, tmp_path):
     expected = {}
-    for family in FAMILIES:
+    for family in ORDER:
         model, plan = compress(family, group=2)
-        save(model, None, plan.groups, tmp_path / family)
+        save(model, tiny_tokenizer, plan.groups, tmp_path / family)
         expected[family] = logits_of(model, tokens)
     given, written = tmp_path / "tokens.safetensors", tmp_path / "results.safetensors"
     save_file({"tokens": tokens}, given)
-    version = run([*folders, str(ROOT)], "load_with_drank.py", given, written, *(tmp_path / family for family in FAMILIES), cwd=ROOT)
+    version = run([*folders, str(ROOT)], "load_with_drank.py", given, written, *(tmp_path / family for family in ORDER), cwd=ROOT)
     assert (version == transformers.__version__) == (folders == [])
     results = load_file(written)
     for family in FAMILIES:
