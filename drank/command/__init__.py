@@ -29,6 +29,10 @@ COMMANDS = {
 """The commands in the order of their help, and the module that has each."""
 
 
+YIELDING = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Threads that wait let others run: on cores that somebody else uses too, those that spin take many times as long."""
+
+
 class _Commands(click.Group):
     """The commands, each imported when it is asked for."""
 
@@ -58,7 +62,7 @@ def drank() -> None:
 
 def main() -> Any:
     """Run the command; an error that drank foresaw is said in its own words, with exit status 1."""
-    for variable, value in QUIET.items():
+    for variable, value in (QUIET | YIELDING).items():
         os.environ.setdefault(variable, value)
     try:
         return drank(standalone_mode=False)

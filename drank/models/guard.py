@@ -1,6 +1,7 @@
 """What keeps a compressed checkpoint from being read without drank, where the dense model would come up with random weights.
 
-A program without drank ignores the description of the low-rank modules, builds dense ones and lacks their weights. Three things stop it:
+A program without drank ignores the description of the low-rank modules, builds dense ones and lacks their weights. Three things stop it,
+and the name of the method in that description (`QUANT_METHOD`), which many programs print as unknown, says what to do too:
 
 - The seal, in config.json. `PreTrainedModel.from_pretrained` of every transformers since 4.56 takes the entry `transformers_weights` for
   the file that holds the weights, and raises an error that cites it where that is no safetensors file. Here it is a sentence. It holds
@@ -17,7 +18,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from drank.models.description import QUANT_METHOD
+from drank.models.description import is_compressed
 
 if TYPE_CHECKING:
     import torch
@@ -35,9 +36,7 @@ _WEIGHT_FILES = (".safetensors", ".safetensors.index.json")
 
 def sealed(config: Mapping[str, Any]) -> dict[str, Any]:
     """The dictionary of config.json with the seal where the model is compressed, as it is where it is not."""
-    quantization = config.get("quantization_config")
-    compressed = isinstance(quantization, Mapping) and quantization.get("quant_method") == QUANT_METHOD
-    return {**config, _SEALED: MESSAGE} if compressed else dict(config)
+    return {**config, _SEALED: MESSAGE} if is_compressed(config.get("quantization_config")) else dict(config)
 
 
 def unseal(config: Any) -> None:

@@ -21,7 +21,7 @@ from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 from transformers.utils.versions import require_version
 
-from drank.models.description import QUANT_METHOD, described
+from drank.models.description import QUANT_METHODS, described
 from drank.models.experts import renamings, unfuse
 from drank.models.families import family_of
 from drank.models.guard import put_notice, sealed, unseal
@@ -112,10 +112,11 @@ def _whole(model: PreTrainedModel) -> Any:
 
 def register() -> None:
     """Make transformers read compressed checkpoints, and seal those that it writes; a second call changes nothing."""
-    if QUANT_METHOD not in AUTO_QUANTIZATION_CONFIG_MAPPING:
-        register_quantization_config(QUANT_METHOD)(DrankConfig)
-    if QUANT_METHOD not in AUTO_QUANTIZER_MAPPING:
-        register_quantizer(QUANT_METHOD)(DrankQuantizer)
+    for name in QUANT_METHODS:
+        if name not in AUTO_QUANTIZATION_CONFIG_MAPPING:
+            register_quantization_config(name)(DrankConfig)
+        if name not in AUTO_QUANTIZER_MAPPING:
+            register_quantizer(name)(DrankQuantizer)
     if not hasattr(PreTrainedConfig.to_dict, _MARK):
         PreTrainedConfig.to_dict = _sealing(PreTrainedConfig.to_dict)
 

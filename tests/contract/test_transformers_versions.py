@@ -29,7 +29,7 @@ ORDER = ("llama", *sorted(set(FAMILIES) - {"llama"}))
 # What reads config.json through transformers cites the seal, what is strict about names the notice.
 NAMELESS = {
     "dense config": "ignore_mismatched_sizes",
-    "lm_eval": "Unknown quantization type, got drank",
+    "lm_eval": "pip install drank, then import drank",
     "accelerate": r"torch.Size([0])",
     "accelerate strict": "no attribute 'basis'",
     "accelerate without map": "size mismatch",
