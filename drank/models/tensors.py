@@ -57,10 +57,18 @@ def stored_tensors(directory: str | Path) -> dict[str, StoredTensor]:
     Raises CheckpointError that names the files which are missing, truncated or no safetensors.
     """
     directory = Path(directory)
-    files = _weight_files(directory)
+    files = weight_files(directory)
     if missing := [str(file) for file in files if not file.is_file()]:
         raise CheckpointError(f"missing: {', '.join(missing)}; drank reads safetensors only: rerun `compress`, or fetch the model again")
     return {name: tensor for file in files for name, tensor in _header(file).items() if not name.endswith(OBSOLETE)}
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The files that should hold the weights of a model directory, one or those of its index, whether they are there or not."""
+    single, index = directory / "model.safetensors", directory / "model.safetensors.index.json"
+    if single.exists() or not index.exists():
+        return [single]
+    return [directory / name for name in sorted(set(read_json(index)["weight_map"].values()))]
 
 
 def stored_name(model_type: str, name: str) -> str:
@@ -111,13 +119,6 @@ def _weight_names(model_type: str, group: Group) -> list[str]:
     else:
         names = [f"{paths[0]}.basis.weight", *(f"{path}.coefficients.weight" for path in paths)]
     return [stored_name(model_type, name) for name in names]
-
-
-def _weight_files(directory: Path) -> list[Path]:
-    single, index = directory / "model.safetensors", directory / "model.safetensors.index.json"
-    if single.exists() or not index.exists():
-        return [single]
-    return [directory / name for name in sorted(set(read_json(index)["weight_map"].values()))]
 
 
 def _header(file: Path) -> dict[str, StoredTensor]:

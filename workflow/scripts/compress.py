@@ -18,12 +18,13 @@ from drank.models.residency import open_skeleton
 from drank.models.sources import model_directory
 from drank.models.weights import Checkpoint
 from drank.runtime.device import prepare
+from drank.runtime.files import read_json
 
 params, inputs = snakemake.params, snakemake.input
 device = prepare(params.compute, snakemake.threads)
 directory, dtype = model_directory(inputs.source), params.compute["dtype"]
 plan, checkpoint = Plan.read(inputs.plan), Checkpoint(directory)
-settings, making = plan.settings, Making(plan, device, snakemake.threads)
+settings, making = plan.settings, Making(plan, device, snakemake.threads, read_json(inputs.source))
 model = load_model(directory, dtype, device)
 with making.stage("factors"):
     convert(model, plan.groups, factors_of(checkpoint, plan, inputs.spectra))
@@ -46,4 +47,4 @@ if (options := params.finetune) is not None:
     windows = tokens.sample(options["length"], options["windows"], options["seed"])
     with making.stage("finetune", tokens.facts(options)):
         model = finetune(model, windows, options)
-save(model, load_tokenizer(directory), plan.groups, snakemake.output[0], documents=making.documents())
+save(model, load_tokenizer(directory), plan.groups, snakemake.output[0], documents=making.documents)
