@@ -118,21 +118,25 @@ def _description(model: PreTrainedModel) -> dict[str, Any]:
 
 
 def _origin(model: PreTrainedModel) -> Path | None:
-    """The folder that a model was loaded from, of a hub model its snapshot with the documents fetched into it; None where there is none."""
-    from huggingface_hub import snapshot_download
+    """The folder that a model was loaded from, of a hub model its snapshot with the documents fetched into it; None where it is gone."""
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    name, revision = model.name_or_path, getattr(model.config, "_commit_hash", None)
-    if name and Path(name).is_dir():
-        return Path(name)
-    if not name or revision is None:  # of a folder that is gone; a model on the hub may have its name
-        return None
-    wanted = [CARD, PLAN, MAKING, "config.json", *TOKENIZER_FILES]
+    name = model.name_or_path
+    if not name or Path(name).is_dir():
+        return Path(name) if name else None
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, ignore_patterns=["*/*"]))
-    except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        log.warning("%s, which this model was loaded from, cannot be read (%s): its card and plan are not carried on", name, error)
+        cached = try_to_load_from_cache(name, "config.json", revision=getattr(model.config, "_commit_hash", None))
+    except HFValidationError:
         return None
+    if not isinstance(cached, str):  # not loaded from the hub: a folder that is gone may have the name of somebody's model there
+        return None
+    snapshot, wanted = Path(cached).parent, [CARD, PLAN, MAKING, *TOKENIZER_FILES]
+    try:
+        return Path(snapshot_download(name, revision=snapshot.name, allow_patterns=wanted, ignore_patterns=["*/*"]))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        log.warning("the hub does not give card, plan and tokenizer of %s (%s); only what is in the cache goes along", name, error)
+        return snapshot
 
 
 def _document(directory: Path, carried: _Carried) -> None:

@@ -19,6 +19,9 @@ from drank.runtime.files import read_json
 OBSOLETE = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
 """Masks and frequencies that old checkpoints store; models compute them, and have no parameters that end so."""
 
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+"""The file of all weights, or the list of those that share them."""
+
 _HEAD = "lm_head"
 """What a model for causal language modelling has beside its base model."""
 
@@ -65,7 +68,7 @@ def stored_tensors(directory: str | Path) -> dict[str, StoredTensor]:
 
 def weight_files(directory: Path) -> list[Path]:
     """The files that should hold the weights of a model directory, one or those of its index, whether they are there or not."""
-    single, index = directory / "model.safetensors", directory / "model.safetensors.index.json"
+    single, index = directory / WEIGHTS, directory / INDEX
     if single.exists() or not index.exists():
         return [single]
     return [directory / name for name in sorted(set(read_json(index)["weight_map"].values()))]

@@ -35,6 +35,13 @@ def licence_entries(making: Mapping[str, Any] | None) -> dict[str, str]:
     return {"license": identifier, "license_name": name} if name else {"license": identifier}
 
 
+def licence_section(making: Mapping[str, Any] | None) -> str:
+    """What holds for the weights."""
+    found = licence(making)
+    told = "says nothing of its licence; ask those who made it" if found == UNKNOWN else f"has the licence `{found}`"
+    return f"The base model, {base_name(making)}, {told}. The weights here are made of its own, so its terms hold for them too."
+
+
 def base_section(making: Mapping[str, Any] | None) -> str:
     """Where the base model is from and what its files hash to."""
     described = (making or {}).get("base") or {}

@@ -10,7 +10,6 @@ from drank.models.card.markdown import amount, count, duration, percent, section
 from drank.models.card.numbers import model_index, numbers
 from drank.models.groups import Group
 from drank.models.hashes import WeightHashes
-from drank.models.licence import UNKNOWN
 from drank.models.rank_summary import rank_summary
 from drank.models.tensors import StoredSize
 
@@ -46,7 +45,7 @@ def render(
         f"## Ranks\n\n{_ranks(groups)}",
         f"## Making\n\n{_making(making)}",
         f"## Base model\n\n{base.base_section(making)}",
-        f"## Licence\n\n{_licence(name, making)}",
+        f"## Licence\n\n{base.licence_section(making)}",
         f"## Citing\n\n{_citation(method, settings)}",
         f"## Files\n\n{section('files', files_section(hashes))}",
     ]
@@ -153,12 +152,6 @@ def _making(making: Mapping[str, Any] | None) -> str:
     return (
         f"{table(['', ''], rows)}\n\nThe time is that of compressing alone; calibration and decomposition are shared by methods and ratios."
     )
-
-
-def _licence(name: str, making: Mapping[str, Any] | None) -> str:
-    found = base.licence(making)
-    told = "says nothing of its licence; ask those who made it" if found == UNKNOWN else f"has the licence `{found}`"
-    return f"The base model, {name}, {told}. The weights here are made of its own, so its terms hold for them too."
 
 
 def _citation(method: str, settings: Mapping[str, Any]) -> str:
