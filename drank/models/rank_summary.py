@@ -26,7 +26,9 @@ class KindRanks:
     @property
     def stored(self) -> str:
         """How the groups are stored, in words: `8 matrices`, `4 bases for 2 layers each`, `… , 3 dense`."""
-        each = f"{self.groups} bases for up to {self.layers} layers each" if self.layers > 1 else f"{self.groups} matrices"
+        one = self.groups == 1
+        shared = f"{self.groups} {'basis' if one else 'bases'} for up to {self.layers} layers each"
+        each = shared if self.layers > 1 else f"{self.groups} {'matrix' if one else 'matrices'}"
         return each + (f", {self.dense} dense" if self.dense else "")
 
     @property

@@ -43,7 +43,10 @@ def test_a_merged_model_has_the_logits_of_the_low_rank_one_without_drank(compres
         expected[str(out)] = logits_of(model, tokens)
     done = subprocess.run(
         [sys.executable, "-c", PLAIN, repr(tokens.tolist()), str(tmp_path / "logits.safetensors"), *expected],
-        capture_output=True, text=True, cwd=tmp_path, check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     for directory, logits in load_file(tmp_path / "logits.safetensors").items():

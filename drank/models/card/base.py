@@ -1,4 +1,4 @@
-"""What a card says of the base model, its licence and the texts that the method read."""
+"""What a card says of the base model, its licence, the settings of the method and the texts that it read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 
 from drank.models.card.markdown import table
 from drank.models.licence import UNKNOWN
+
+NOT_SETTINGS = ("title", "paper", "control", "compresses", "budgeted")
+"""The fields of a method that say what it is called and how it is listed, not what it does."""
 
 _TEXT = ("corpus", "split", "windows", "length", "seed", "text_sha256")
 
@@ -56,6 +59,12 @@ def base_section(making: Mapping[str, Any] | None) -> str:
         return "Nothing was noted down of the base model."
     rows = [[f"`{name}`", f"`{sha256}`"] for name, sha256 in described.get("files", {}).items()]
     return f"{where}\n\n{table(['file of the base model', 'SHA-256'], rows)}" if rows else where
+
+
+def setting(value: object) -> str:
+    """The value of a setting as it is read: `yes`, `0.4`, `–` for None."""
+    words = {None: "–", True: "yes", False: "no"}
+    return words[value] if value is None or isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def texts(making: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -16,8 +16,6 @@ from drank.models.tensors import StoredSize
 PLACE = "path/to/this/model"
 """What stands in the example for the place of the model, until it has a name on the hub."""
 
-_NOT_SETTINGS = ("title", "paper", "control", "compresses", "budgeted")
-
 
 def render(
     groups: Sequence[Group],
@@ -117,14 +115,12 @@ hashes below."""
 def _method(method: str, settings: Mapping[str, Any], making: Mapping[str, Any] | None) -> str:
     if making is None:
         return "Which method made this model was not noted down."
-    rows = [["ratio", f"{making['ratio']:g}"], *([key, _setting(value)] for key, value in settings.items() if key not in _NOT_SETTINGS)]
+    rows = [
+        ["ratio", f"{making['ratio']:g}"],
+        *([key, base.setting(value)] for key, value in settings.items() if key not in base.NOT_SETTINGS),
+    ]
     written = [[f"`{key}`", value] for key, value in rows]
     return f"{method} (`{making['label']}`), with every setting in effect:\n\n{table(['setting', 'value'], written)}"
-
-
-def _setting(value: object) -> str:
-    words = {None: "–", True: "yes", False: "no"}
-    return words[value] if value is None or isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _ranks(groups: Sequence[Group]) -> str:
