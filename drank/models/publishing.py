@@ -71,7 +71,7 @@ def _saving(original: Callable[..., Any]) -> Callable[..., Any]:
         directory = Path(save_directory)
         carried = _carried(self)  # read first: the folder may be the very one that the model came from
         result = original(self, save_directory, *args, **kwargs)
-        if kwargs.get("is_main_process", True) and all(path.is_file() for path in weight_files(directory)):
+        if _writes(self, args[0] if args else kwargs.get("is_main_process", True)) and all(map(Path.is_file, weight_files(directory))):
             _document(directory, carried)
             if push:
                 _upload(directory, options.pop("repo_id", directory.name), **options)
@@ -91,6 +91,12 @@ def _pushing(original: Callable[..., Any]) -> Callable[..., Any]:
             return _upload(Path(folder), repo_id, **kwargs)
 
     return push_to_hub
+
+
+def _writes(model: PreTrainedModel, main: bool) -> bool:
+    """Whether it is this process, of those that save a model together, that writes files."""
+    decide = getattr(model, "should_save_on_this_rank", None)
+    return bool(decide(main) if decide else main)
 
 
 def _compressed(model: PreTrainedModel) -> bool:

@@ -16,6 +16,11 @@ Row = Mapping[str, Any]
 UNMEASURED = "Not measured yet: `drank evaluate` does so and writes the numbers here."
 
 _SHOWN = ("perplexity", "accuracy", "accuracy_norm", "tokens_per_second")
+_INTERVALS = (
+    "In brackets the 95 % interval, by bootstrap over windows for perplexity, ± 1.96 standard errors for accuracy; for tokens per second "
+    "the quartiles over repeats."
+)
+
 _INDEXED = ("perplexity", "accuracy", "accuracy_norm")
 """What the hub is told: not the speed, which is that of a machine."""
 
@@ -91,7 +96,7 @@ def _sample(row: Row) -> str:
 
 def _conditions(own: Sequence[Record]) -> str:
     """On what and with which settings each kind was measured."""
-    lines = ["In brackets the 95 % interval: bootstrap over windows for perplexity, quartiles over repeats for tokens per second."]
+    lines = [_INTERVALS]
     for record in own:
         told = record["provenance"]
         machine = told["machine"]
