@@ -20,7 +20,10 @@ from drank.models.verification import verify
 from drank.runtime.files import read_json
 
 RESULTS = {"summary.csv": "every number", "report.html": "the report", "models": "compressed models", "plans": "the rank of every matrix"}
-"""What a folder of results is known by."""
+"""What a folder of results may hold."""
+
+_KNOWN_BY = ("summary.csv", "report.html", "sources")
+"""One of these tells it from other folders; the last is there from the first step on."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def inspect(directory: str | Path, hashes: bool = True) -> Inspection:
             return _compressed(directory, quantization, hashes)
         return _quantized(directory, str(method or "another quantisation")) if quantization else _dense(directory, hashes)
     results = directory / "results" if (directory / "results").is_dir() else directory
-    if any((results / name).exists() for name in RESULTS):
+    if any((results / name).exists() for name in _KNOWN_BY):
         return _results(results)
     there = "a folder without a model" if directory.is_dir() else "a file, no folder of a model" if directory.exists() else "not there"
     return Inspection(directory, "nothing", f"{there}; drank shows folders with a config.json, adapters and results of a run")
