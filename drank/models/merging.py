@@ -68,7 +68,8 @@ def _outputs(directory: Path, model_type: str, groups: tuple[Group, ...]) -> Ite
         if not group.dense:
             paths = [stored_name(model_type, module_path(model_type, layer, group.shape.role)) for layer in group.shape.layers]
             low_rank |= dict.fromkeys(paths, (f"{paths[0]}.basis.weight", group.shape.role))
-    gone = {name for path, (basis, _) in low_rank.items() for name in (basis, f"{path}.weight", f"{path}.coefficients.weight")}
+    gone = {name for path, (basis, _) in low_rank.items() for name in (basis, f"{path}.coefficients.weight")}
+    gone |= {name for name, tensor in stored.items() if not tensor.elements}  # what keeps programs without drank from reading the model
     kept = {name.replace(".coefficients.bias", ".bias"): tensor for name, tensor in stored.items() if name not in gone}
     outputs = [_Output(name, tensor.bytes, partial(_read, tensor)) for name, tensor in kept.items()]
     for path, (basis, role) in low_rank.items():
