@@ -17,7 +17,7 @@ from drank.models.documents import CARD, MAKING, PLAN
 from drank.models.families import FAMILIES, kind_of, module_path
 from drank.models.groups import Group
 from drank.models.hashes import weight_hashes
-from drank.models.tensors import INDEX, WEIGHTS, StoredTensor, stored_name, stored_tensors, weight_files
+from drank.models.tensors import INDEX, WEIGHTS, StoredTensor, by_stored_name, stored_name, stored_tensors, weight_files
 from drank.models.weights import read_tensors
 from drank.runtime.files import read_json, replacing, share_mode, write_json
 
@@ -62,7 +62,7 @@ def merge(directory: str | Path, out: str | Path, max_shard_size: int | str = "5
 
 def _outputs(directory: Path, model_type: str, groups: tuple[Group, ...]) -> Iterator[_Output]:
     """The tensors of the plain checkpoint, in the order of their names."""
-    stored = stored_tensors(directory)
+    stored = by_stored_name(model_type, stored_tensors(directory))
     low_rank: dict[str, tuple[str, str]] = {}
     for group in groups:
         if not group.dense:

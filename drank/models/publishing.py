@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from drank.models.card.markdown import changed_front_matter
 from drank.models.card.rendering import PLACE
 from drank.models.card.writing import card_of, renewed
-from drank.models.description import QUANT_METHOD
+from drank.models.description import QUANT_METHOD, CheckpointError
 from drank.models.documents import CARD, MAKING, PLAN, are_left_out
 from drank.models.hashes import weight_hashes
 from drank.models.licence import split_front_matter
@@ -72,7 +72,10 @@ def _saving(original: Callable[..., Any]) -> Callable[..., Any]:
         carried = _carried(self)  # read first: the folder may be the very one that the model came from
         result = original(self, save_directory, *args, **kwargs)
         if _writes(self, args[0] if args else kwargs.get("is_main_process", True)) and all(map(Path.is_file, weight_files(directory))):
-            _document(directory, carried)
+            try:
+                _document(directory, carried)
+            except CheckpointError as error:  # the weights that the user asked for are there
+                log.warning("%s gets no model card: %s", directory, error)
             if push:
                 _upload(directory, options.pop("repo_id", directory.name), **options)
         return result
@@ -151,10 +154,9 @@ def _document(directory: Path, carried: _Carried) -> None:
         if not (directory / path.name).exists():
             shutil.copy(path, directory / path.name)
     for name in (PLAN, MAKING):
+        (directory / name).unlink(missing_ok=True)  # of another model that lay here before
         if name in carried.texts:
             write_text(directory / name, carried.texts[name])
-        else:
-            (directory / name).unlink(missing_ok=True)  # of another model that lay here before
     card = carried.texts.get(CARD)
     if card is None:
         making = read_json(directory / MAKING) if MAKING in carried.texts else None

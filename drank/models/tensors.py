@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +89,11 @@ def module_name(model_type: str, name: str) -> str:
     return ".".join(parts if parts[0] in (prefix, _HEAD) else [prefix, *parts])
 
 
+def by_stored_name(model_type: str, tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """The tensors by the names that files of the whole model give them: those of a base model lack its prefix."""
+    return {stored_name(model_type, module_name(model_type, name)): tensor for name, tensor in tensors.items()}
+
+
 def size_of(directory: str | Path) -> StoredSize:
     """The parameters and bytes that a model directory stores, dense or compressed, and the shares that were removed.
 
@@ -100,6 +106,7 @@ def size_of(directory: str | Path) -> StoredSize:
     quantization = config.get("quantization_config") or {}
     groups = described(quantization) if quantization.get("quant_method") == QUANT_METHOD else ()
     names = [name for group in groups for name in _weight_names(config["model_type"], group)]
+    tensors = by_stored_name(config["model_type"], tensors) if groups else tensors
     if absent := [name for name in names if name not in tensors]:
         raise CheckpointError(
             f"{directory} lacks {len(absent)} tensors that its config.json promises: {', '.join(absent)}; rerun `compress`"

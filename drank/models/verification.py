@@ -11,7 +11,7 @@ from drank.models.description import QUANT_METHOD, CheckpointError, described
 from drank.models.documents import CARD
 from drank.models.families import FAMILIES, kind_of, module_path
 from drank.models.groups import Group
-from drank.models.tensors import StoredTensor, stored_name, stored_tensors, weight_files
+from drank.models.tensors import StoredTensor, by_stored_name, stored_name, stored_tensors, weight_files
 from drank.runtime.files import file_hash, read_json
 
 
@@ -22,9 +22,9 @@ def verify(directory: str | Path) -> str:
     that are missing or have another shape than config.json promises.
     """
     directory = Path(directory)
-    tensors = stored_tensors(directory)
-    config = read_json(directory / "config.json")
-    expected = _expected(config)
+    tensors, config = stored_tensors(directory), read_json(directory / "config.json")
+    if expected := _expected(config):
+        tensors = by_stored_name(config["model_type"], tensors)
     if wrong := list(_wrong(expected, tensors)):
         raise CheckpointError(
             f"{directory} is not the model that its config.json describes; rerun `compress`, or fetch it again:\n  " + "\n  ".join(wrong)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
 from transformers.modeling_utils import PreTrainedModel as Defined
 
 import drank.models.publishing
@@ -20,6 +20,9 @@ from drank.models.card.writing import stated_hashes
 from drank.models.documents import CARD, MAKING, PLAN
 from drank.models.hashes import weight_hashes
 from drank.models.licence import split_front_matter
+from drank.models.merging import merge
+from drank.models.tensors import stored_tensors
+from drank.models.verification import verify
 from tests.unit.hub_server import COMMIT, hub
 from tests.unit.small_compressed import compressed, dense
 
@@ -92,6 +95,26 @@ def test_a_model_whose_folder_is_gone_is_saved_all_the_same(made, tmp_path):
 def test_other_models_are_saved_as_ever(tmp_path):
     dense().save_pretrained(tmp_path / "dense")
     assert names(tmp_path / "dense") == {"config.json", "generation_config.json", "model.safetensors"}
+
+
+def test_a_base_model_is_described_by_its_own_names(made, tmp_path):
+    """Without the head, and in its files without the prefix of the whole model."""
+    AutoModelForCausalLM.from_pretrained(made).model.save_pretrained(tmp_path / "base")
+    assert "layers.1.mlp.down_proj.weight" in stored_tensors(tmp_path / "base")
+    assert "verified: 1 weight file has the SHA-256 of the card; 6 tensors" in verify(tmp_path / "base")
+    assert section_in((tmp_path / "base" / CARD).read_text(), "note"), "the head is gone"
+    merge(tmp_path / "base", tmp_path / "plain")
+    _, info = AutoModel.from_pretrained(tmp_path / "plain", output_loading_info=True)
+    assert not info["missing_keys"] and not info["mismatched_keys"]
+
+
+def test_a_state_that_is_not_the_whole_model_is_saved_without_a_card(made, tmp_path, caplog):
+    model = AutoModelForCausalLM.from_pretrained(made)
+    model.save_pretrained(tmp_path / "part", state_dict={"lm_head.weight": model.lm_head.weight})
+    assert (tmp_path / "part" / "model.safetensors").is_file()
+    (made / CARD).unlink()
+    model.save_pretrained(tmp_path / "bare", state_dict={"lm_head.weight": model.lm_head.weight})
+    assert not (tmp_path / "bare" / CARD).exists() and "gets no model card" in caplog.text
 
 
 def test_adapters_on_a_compressed_model_are_saved_as_ever(made, tmp_path):
