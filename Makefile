@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 CORES ?= all
+TRANSFORMERS ?= 5.8.0
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -14,7 +15,7 @@ SHELL := bash
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run env test lint unit pdf testbed lock clean distclean help
+.PHONY: run env test lint unit compat pdf testbed lock clean distclean help
 
 run: $(READY)  ## the default pipeline (this is what `make` does); CORES=4 limits it
 	$(BIN)/snakemake --cores $(CORES)
@@ -31,6 +32,10 @@ lint: $(READY)  ## ruff and mypy
 unit: $(READY)  ## the tests; TESTS="tests/unit -k plan" chooses
 	$(BIN)/python -m pytest -n auto --dist loadfile --maxprocesses 8 $(TESTS)
 
+compat: $(READY)  ## compressed models by the oldest transformers that reads them (fetches it); TRANSFORMERS=5.14.0 tries another
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --upgrade --target .transformers/$(TRANSFORMERS) transformers==$(TRANSFORMERS)
+	DRANK_TRANSFORMERS=.transformers/$(TRANSFORMERS) $(BIN)/python -m pytest tests/contract/test_transformers_versions.py
+
 pdf: $(READY)  ## tables and figures as one PDF (needs latexmk)
 	$(BIN)/snakemake --cores $(CORES) pdf
 
@@ -41,7 +46,7 @@ clean:  ## remove the results
 	rm -rf results
 
 distclean: clean  ## remove the environment and all caches too
-	rm -rf $(VENV) .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .transformers .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
