@@ -28,7 +28,9 @@ def export(
 
 
 def show(directory: str | Path, verify: bool = True) -> Inspection:
-    """What a directory is: a model that drank compressed, a dense one, somebody else's, an adapter, results of a run. `str()` of it is a page.
+    """What a directory is: a model that drank compressed, a dense one, somebody else's, an adapter, the results of a run.
+
+    `str()` of it is a page.
 
     The files of a model that drank made are held against the hashes that its card states, unless `verify` is off. Raises CheckpointError,
     naming file and hashes, where they differ, and where tensors are missing or damaged.

@@ -125,8 +125,9 @@ def _model_problems(config: Mapping[str, Any], source: Mapping[str, Any]) -> Ite
             yield str(error)
     faults = problems_of(source)
     yield from faults
-    if not faults and any(method.compresses for method in methods.values()):
-        yield from _stored_otherwise(source)
+    if any(method.compresses for method in methods.values()) and (otherwise := list(_stored_otherwise(source))):
+        yield from otherwise
+        return
     try:
         checkpoint = Checkpoint(directory_of(source))
         layers = checkpoint.layers
@@ -161,11 +162,8 @@ def _stored_otherwise(source: Mapping[str, Any]) -> Iterator[str]:
         directory = directory_of(source)
         quantization = read_json(directory / "config.json").get("quantization_config")
         if quantization:
-            by = (
-                "compressed by drank"
-                if is_compressed(quantization)
-                else f"quantised ({quantization.get('quant_method', 'unknown method')})"
-            )
+            method = quantization.get("quant_method", "by an unknown method")
+            by = "compressed by drank" if is_compressed(quantization) else f"quantised ({method})"
             yield f"{directory} is {by} already; name the dense model that it was made of"
 
 
