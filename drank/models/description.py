@@ -21,6 +21,13 @@ class CheckpointError(ValueError):
     """A model directory that cannot be used: missing, truncated or corrupt files, or tensors that are not what its config says."""
 
 
+def quantised_by(config: Mapping[str, Any]) -> str | None:
+    """The quantiser that a config.json names; None for floating weights, among which those of drank's own checkpoints are."""
+    quantization = config.get("quantization_config") or {}
+    method = quantization.get("quant_method", "unnamed") if quantization else QUANT_METHOD
+    return None if method == QUANT_METHOD else str(method)
+
+
 def describe(groups: Iterable[Group]) -> dict[str, Any]:
     """The `quantization_config` of config.json: all that is needed to rebuild the modules of a compressed model."""
     rows = [
