@@ -81,8 +81,7 @@ def test_folders_that_hold_no_model_are_faults(dense, tmp_path):
     assert "truncated" in faults_of(theirs, dense)[0]
 
 
-def test_what_is_not_here_yet_is_not_looked_at(dense, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+def test_what_is_not_here_yet_is_not_looked_at(dense, tmp_path):
     assert faults_of({"hub": "nobody/nothing"}, dense) == []
     assert faults_of(dense, {"hub": "nobody/nothing"}) == []
     shutil.rmtree(dense["path"])
