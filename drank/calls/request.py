@@ -24,7 +24,7 @@ from drank.runtime.suggestions import near
 from drank.runtime.telling import telling
 from drank.testbed import MODELS
 
-NAMES = ("title", "paper", "control", "compresses", "budgeted")
+NAMES = ("title", "paper", "control", "compresses", "budgeted", "checkpoint")
 OPTIONS = tuple(field.name for field in fields(Method) if field.name not in NAMES)
 """The options of a method: all that a configuration may set."""
 
@@ -62,8 +62,9 @@ def compute_of(device: str, dtype: str, threads: int | None) -> dict[str, Any]:
 
 def fetch(config: Mapping[str, Any]) -> None:
     """Fetch what a configuration, or a part of one, names on the hub; raises RuntimeError for what cannot be had."""
+    models = {name: {"methods": {}, **source} for name, source in config["models"].items()}
     with telling("drank"):
-        prefetch({"models": {}, "corpora": {}, "tasks": {}, "zeroshot": {"tasks": []}, **config})
+        prefetch({"methods": {}, "corpora": {}, "tasks": {}, "zeroshot": {"tasks": []}, **config, "models": models})
 
 
 def asked(config: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from drank.runtime.files import read_json
 from tests.workflow.runs import PROJECT, Run
 
-REPORTING = {"summary", "tables", "figures", "report"}
+REPORTING = {"cards", "summary", "tables", "figures", "report"}
 
 
 def prune(model: Path, folder: Path) -> None:
