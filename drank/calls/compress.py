@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+COSTLY = ("moments", "gradients", "spectra", "sensitivity", "steps")
+"""What of an interrupted call is worth keeping."""
+
 
 def compress(
     model: str | Path | PreTrainedModel,
@@ -129,12 +132,13 @@ def _workplace(out: str | Path | None, work: str | Path | None) -> Iterator[Path
         with tempfile.TemporaryDirectory(prefix="drank-") as temporary:
             yield Path(temporary)
         return
-    folder = Path(f"{out}.work")
+    place = Path(out).resolve()
+    folder = place.with_name(f"{place.name}.work")
     known = folder.exists()
     try:
         yield folder
     except BaseException:
-        if (folder / "results").is_dir():
+        if any((folder / "results" / step).exists() for step in COSTLY):
             with telling("drank"):
                 log.warning("what was done so far is kept in %s; the same call goes on there", folder)
         elif not known:

@@ -62,7 +62,7 @@ class Work:
         for number, task in enumerate(tasks):
             name = " ".join([task.rule, *task.names.values()])
             started = time.monotonic()
-            with telling(name.replace("%", "%%"), self.folder / "drank.log"):
+            with telling(name, self.folder / "drank.log"):
                 done = task.rule not in outputs and self._is_done(task)
                 if not done:
                     result = self._do(task, outputs.get(task.rule))

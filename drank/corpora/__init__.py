@@ -58,8 +58,17 @@ def _local(split: str, paths: str | list[str], source: Mapping[str, Any]) -> Ite
         elif kind in ("jsonl", "json"):
             rows = _json_rows(path, field)
         else:
-            rows = iter([path.read_text("utf-8")])
+            rows = iter([_plain(path)])
         yield from (Document(split, path.name, text) for text in _texts(rows, path, field))
+
+
+def _plain(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is no text in UTF-8 (byte {error.start} of it is {path.read_bytes()[error.start]:#x}); convert it"
+        ) from None
 
 
 def _texts(rows: Iterable[Any], where: str | Path, field: str) -> Iterator[str]:

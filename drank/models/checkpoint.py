@@ -99,11 +99,18 @@ def load_model(
 
 
 def load_tokenizer(source: str | Path, *, revision: str | None = None, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
-    """The tokenizer of the model in a directory or on the hub."""
+    """The tokenizer of the model in a directory or on the hub; raises CheckpointError where there is none that transformers can read."""
     from transformers import AutoTokenizer
 
     directory = locate(source, revision, trust_remote_code=trust_remote_code)
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
+    except (ValueError, OSError, ImportError, TypeError, KeyError, AttributeError) as error:
+        found = ", ".join(sorted(path.name for path in directory.glob("*tok*"))) or "none"
+        raise CheckpointError(
+            f"{directory} has no tokenizer that can be read (tokenizer files: {found}); put the tokenizer.json and tokenizer_config.json "
+            f"of its model there. Transformers says: {' '.join(str(error).split())[:300]}"
+        ) from error
     return tokenizer
 
 

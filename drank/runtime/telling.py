@@ -23,7 +23,7 @@ def telling(name: str, log_path: str | Path | None = None) -> Iterator[None]:
         handlers[0].addFilter(lambda record: not getattr(record, "brief", False))
     if log_path is not None:
         handlers.append(logging.FileHandler(log_path, encoding="utf-8"))
-        handlers[-1].setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {name}: %(message)s", TIME))
+        handlers[-1].setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {name.replace('%', '%%')}: %(message)s", TIME))
     for handler in handlers:
         drank.addHandler(handler)
     drank.setLevel(logging.INFO)

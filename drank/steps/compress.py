@@ -48,7 +48,7 @@ def run(
     directory, dtype = model_directory(source), compute["dtype"]
     ranks, checkpoint = Plan.read(plan), Checkpoint(directory)
     settings, making = ranks.settings, Making(ranks, device, threads, read_json(source))
-    model = load_model(directory, dtype, device)
+    tokenizer, model = load_tokenizer(directory), load_model(directory, dtype, device)
     with making.stage("factors"):
         convert(model, ranks.groups, factors_of(checkpoint, ranks, spectra))
     if tokens is not None and calibration is not None:
@@ -70,5 +70,5 @@ def run(
         windows = text.sample(training["length"], training["windows"], training["seed"])
         with making.stage("finetune", text.facts(training)):
             model = finetune(model, windows, training)
-    save(model, load_tokenizer(directory), ranks.groups, output, documents=making.documents)
+    save(model, tokenizer, ranks.groups, output, documents=making.documents)
     return model

@@ -119,3 +119,34 @@ def test_nothing_that_is_there_is_lost(model, tmp_path):
     assert weights(tmp_path / "made") == before
     drank.compress(model, "svd", 0.2, out=tmp_path / "made", overwrite=True, threads=1)
     assert weights(tmp_path / "made") != before
+
+
+def test_any_name_that_a_file_system_allows_will_do(model, text, tmp_path):
+    import shutil
+
+    place = tmp_path / "mo del [x] %s ü{y}"
+    shutil.copytree(model, place)
+    (tmp_path / "te xt[1]%d.txt").write_text(text)
+    out = tmp_path / "deep/er/out %s[1]"
+    drank.compress(place, "svd-llm", 0.4, tmp_path / "te xt[1]%d.txt", f"{out}/", **FEW)
+    assert sorted(path.name for path in out.parent.iterdir()) == [out.name]
+    found = drank.evaluate(out, tmp_path / "te xt[1]%d.txt", length=32, windows=4)
+    assert found["perplexity"].results[0].dataset == "te-xt-1-d"
+
+
+@pytest.mark.parametrize("method", ["svd", "svd-llm"])
+def test_a_model_without_a_tokenizer_is_told_before_the_work(model, text, method, tmp_path):
+    import shutil
+
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(model / name, tmp_path)
+    with pytest.raises(ValueError, match=r"has no tokenizer that can be read \(tokenizer files: none\)"):
+        drank.compress(tmp_path, method, 0.4, text, tmp_path / "out", **FEW)
+    assert not (tmp_path / "out.work/results/moments").exists()
+
+
+def test_a_text_that_is_none_is_told_by_its_name(model, tmp_path):
+    (tmp_path / "bin.txt").write_bytes(b"abc\xff\xfe")
+    with pytest.raises(ValueError, match=r"bin\.txt is no text in UTF-8 \(byte 3 of it is 0xff\)"):
+        drank.compress(model, "svd-llm", 0.4, tmp_path / "bin.txt", tmp_path / "out", **FEW)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bin.txt"], "nothing worth keeping is kept"
