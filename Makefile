@@ -15,7 +15,7 @@ SHELL := bash
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run env test lint unit compat pdf testbed lock clean distclean help
+.PHONY: run env test lint unit wheel compat pdf testbed lock clean distclean help
 
 run: $(READY)  ## the default pipeline (this is what `make` does); CORES=4 limits it
 	$(BIN)/snakemake --cores $(CORES)
@@ -31,6 +31,15 @@ lint: $(READY)  ## ruff and mypy
 
 unit: $(READY)  ## the tests; TESTS="tests/unit -k plan" chooses
 	$(BIN)/python -m pytest -n auto --dist loadfile --maxprocesses 8 $(TESTS)
+
+wheel: $(READY)  ## the wheel, its command tried from an empty folder (needs the package index)
+	rm -rf build/wheel && mkdir -p build/wheel/empty
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/wheel/site .
+	cd build/wheel/empty && export PYTHONPATH=../site PATH="$(CURDIR)/$(BIN):$$PATH" && \
+	  python -c 'import drank, pathlib; assert "site" in pathlib.Path(drank.__file__).parts, drank.__file__' && \
+	  python -m drank compress docs-mha --method svd --out smaller 2> log && python -m drank show smaller | grep verified && \
+	  python -m drank run -n > plan && grep -q '^compress ' plan && ! ls results 2> /dev/null
+	rm -rf build/wheel
 
 compat: $(READY)  ## compressed models by the oldest transformers that reads them (fetches it); TRANSFORMERS=5.14.0 tries another
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --upgrade --target .transformers/$(TRANSFORMERS) transformers==$(TRANSFORMERS)
