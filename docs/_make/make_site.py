@@ -1,4 +1,4 @@
-"""Builds the site: `python docs/_make/make_site.py [FOLDER]` writes it to a folder, site/ by default, which it replaces. No network is used.
+"""Builds the site without a network: `python docs/_make/make_site.py [FOLDER]` writes it to a folder, site/ by default, which it replaces.
 
 The pages are those of docs/ and a few that stand elsewhere in the repository, as GitHub shows them. They are set side by side in a
 temporary folder, with their links turned into those of the site, and given to the generator that mkdocs.yml configures; what it writes
