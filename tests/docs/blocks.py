@@ -11,6 +11,8 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +85,26 @@ def _entry_point() -> str:
 def run(block: Block, folder: Path, variables: dict[str, str]) -> None:
     """Run a block in a folder; raises AssertionError with its place, its text and what it printed where it fails."""
     program = ["bash", "-euo", "pipefail", "-c", block.code] if block.language == "bash" else [sys.executable, "-c", block.code]
-    done = subprocess.run(
-        program, cwd=folder, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, check=False
-    )
-    assert done.returncode == 0, f"{block.place} ends with {done.returncode}\n\n{block.code}\n{done.stdout[-4000:]}"
+    with on_one_core():
+        process = subprocess.Popen(program, cwd=folder, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        said, _ = process.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise AssertionError(f"{block.place} has not ended after {SECONDS} s\n\n{block.code}") from None
+    assert process.returncode == 0, f"{block.place} ends with {process.returncode}\n\n{block.code}\n{said[-4000:]}"
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """What is started meanwhile has one core, as tests that run side by side should; calls take all that they may use."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    os.sched_setaffinity(0, {cores[number % len(cores)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
