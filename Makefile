@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 CORES ?= all
+TRANSFORMERS ?= 5.8.0
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -15,7 +16,7 @@ SHELL := bash
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run env test lint unit docs pdf testbed lock clean distclean help
+.PHONY: run env test lint unit compat docs pdf testbed lock clean distclean help
 
 run: $(READY)  ## the default pipeline (this is what `make` does); CORES=4 limits it
 	$(BIN)/snakemake --cores $(CORES)
@@ -36,6 +37,10 @@ docs: $(READY)  ## the documentation as a site, in site/index.html; a dead link 
 	$(BIN)/python docs/_make/make_site.py
 	@echo "open site/index.html; with search: $(BIN)/python -m http.server -d site"
 
+compat: $(READY)  ## compressed models by the oldest transformers that reads them (fetches it); TRANSFORMERS=5.14.0 tries another
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --upgrade --target .transformers/$(TRANSFORMERS) transformers==$(TRANSFORMERS)
+	DRANK_TRANSFORMERS=.transformers/$(TRANSFORMERS) $(BIN)/python -m pytest tests/contract/test_transformers_versions.py
+
 pdf: $(READY)  ## tables and figures as one PDF (needs latexmk)
 	$(BIN)/snakemake --cores $(CORES) pdf
 
@@ -46,7 +51,7 @@ clean:  ## remove the results
 	rm -rf results
 
 distclean: clean  ## remove the environment and all caches too
-	rm -rf $(VENV) site .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .transformers site .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,11 +1,36 @@
 """drank: compress language models by SVD with dynamic ranks (D-Rank, arXiv:2509.25622) and with the methods it is compared to.
 
-Importing drank imports neither torch nor transformers. It makes transformers know compressed checkpoints, so that
-`AutoModelForCausalLM.from_pretrained` rebuilds them.
+`drank.compress`, `drank.plan` and `drank.evaluate` do for one model what a run of the workflow does for many; `drank.export` hands a
+compressed model on, and `drank.show` says what a directory is. Importing drank imports neither torch nor transformers. It makes
+transformers know compressed checkpoints, so that `AutoModelForCausalLM.from_pretrained` rebuilds them.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from drank.models import registration
 
+if TYPE_CHECKING:
+    from drank.calls.compress import compress, plan
+    from drank.calls.evaluate import evaluate
+
 __version__ = "0.1.0"
+
+_CALLS = {"compress": "compress", "evaluate": "evaluate", "plan": "compress"}
+"""What is handed on, and the module of `drank.calls` that has it: imported when it is first asked for."""
+
+__all__ = ["__version__", "compress", "evaluate", "plan"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _CALLS:
+        raise AttributeError(f"module 'drank' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"drank.calls.{_CALLS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_CALLS})
+
 
 registration.install()

@@ -10,6 +10,9 @@ from drank.runtime.files import read_json
 from drank.spectra.slopes import read_slopes
 from drank.spectra.spectrum import read_energies, read_summary
 
+FILES = ("spectra", "slopes", "moments", "sensitivity")
+"""What the files of evidence are called, where a step is given them by name."""
+
 
 def read_evidence(
     spectra: str | Path, *, slopes: str | Path | None = None, moments: str | Path | None = None, sensitivity: str | Path | None = None

@@ -37,7 +37,13 @@ __all__ = [
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be run, with everything that is wrong with it."""
+    """A configuration that cannot be run, with everything that is wrong with it, a line each in `problems`."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        listed = "\n  - ".join(problems)
+        super().__init__(f"the configuration has {count} (config/README.md explains every key):\n  - {listed}")
 
 
 def with_defaults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,7 +56,7 @@ def with_defaults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[
     problems = sorted(schema_problems(filled, schema))
     if problems:
         rest = fitting_parts(filled, schema)
-        raise _error(problems if rest is None else [*problems, *problems_in(rest, filled)])
+        raise ConfigError(problems if rest is None else [*problems, *problems_in(rest, filled)])
     return filled
 
 
@@ -59,13 +65,8 @@ def read_schema(path: str | Path) -> dict[str, Any]:
     return yaml.safe_load(Path(path).read_text("utf-8"))
 
 
-def _error(problems: list[str]) -> ConfigError:
-    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-    return ConfigError(f"the configuration has {count} (config/README.md explains every key):\n  - " + "\n  - ".join(problems))
-
-
 def check(config: Mapping[str, Any]) -> None:
     """Raise ConfigError with everything that would fail later: names, files, groups, budgets, tasks and window lengths."""
     problems = problems_in(config, config)
     if problems:
-        raise _error(problems)
+        raise ConfigError(problems)

@@ -13,7 +13,7 @@ from drank.config.resolved import finetune_options, ratios_of, refusals_for, sea
 from drank.corpora.embedded import EMBEDDED
 from drank.evaluation.zeroshot import check_tasks
 from drank.methods import Method
-from drank.models.families import family_of, kind_of
+from drank.models.families import context_of, family_of, kind_of
 from drank.models.sources import SourceError, directory_of, problems_of
 from drank.models.weights import Checkpoint
 from drank.runtime.suggestions import near
@@ -128,7 +128,7 @@ def _model_problems(config: Mapping[str, Any], source: Mapping[str, Any]) -> Ite
         layers = checkpoint.layers
     except (SourceError, OSError, KeyError, ValueError):
         return  # a hub model not fetched yet, or a directory whose fault problems_of has told
-    context = checkpoint.config.get("max_position_embeddings")
+    context = context_of(checkpoint.config)
     read = ["search", "finetune", *(["calibration"] if "calibration" in config else [])]
     read += ["perplexity"] if config["perplexity"]["corpora"] else []
     parts = {part: config[part]["length"] for part in read}

@@ -61,8 +61,10 @@ class Sizes:
         )
 
 
-def forecast(config: Mapping[str, Any], jobs: Iterable[tuple[int, str, Mapping[str, str]]]) -> dict[int, float]:
+def forecast(config: Mapping[str, Any], jobs: Iterable[tuple[int, str, Mapping[str, str]]], processes: bool = True) -> dict[int, float]:
     """The seconds that each job, given as number, rule and wildcards, is expected to take when it runs alone.
+
+    `processes` says whether each is one of its own, which has to start first.
 
     Raises SourceError for a hub model that is not here yet, CheckpointError for one whose files are not whole: nobody knows their size.
     """
@@ -71,7 +73,8 @@ def forecast(config: Mapping[str, Any], jobs: Iterable[tuple[int, str, Mapping[s
     rate = GPU_SPEED if gpu else CORE_SPEED * compute["threads"]
     sizes = {model: Sizes.of(source) for model, source in config["models"].items()}
     methods = {model: methods_for(config, model) for model in config["models"]}
-    return {number: _seconds(config, rule, names, sizes, methods, rate) for number, rule, names in jobs}
+    start = (START, LIGHT) if processes else (0.3, 0.1)
+    return {number: _seconds(config, rule, names, sizes, methods, rate, start) for number, rule, names in jobs}
 
 
 def _seconds(
@@ -81,14 +84,15 @@ def _seconds(
     sizes: Mapping[str, Sizes],
     methods: Mapping[str, Mapping[str, Method]],
     rate: float,
+    start: tuple[float, float],
 ) -> float:
     if rule not in WORK:
-        return KNOWN.get(rule, LIGHT)
+        return KNOWN.get(rule, start[1])
     size, known = sizes[names["model"]], methods[names["model"]]
     method = known.get(names.get("method", ""))
     if method is not None and "ratio" in names:
         method = method.at(float(names["ratio"]))
-    return START + WORK[rule](config, size, method, len(known), names.get("labels", "sampled")) / rate
+    return start[0] + WORK[rule](config, size, method, len(known), names.get("labels", "sampled")) / rate
 
 
 def _tokens(options: Mapping[str, Any], windows: str = "windows") -> float:

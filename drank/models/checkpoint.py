@@ -1,7 +1,6 @@
 """Models on disk: dense or compressed, saved as a Hugging Face directory and loaded with checks.
 
-To transformers a compressed checkpoint is a "quantization" named drank: the entry `quantization_config` of config.json describes the
-groups, and `AutoModelForCausalLM.from_pretrained` lets `DrankQuantizer` put the low-rank modules in place before it reads the weights.
+How transformers itself reads a compressed one is `drank.models.quantizer`.
 """
 
 from __future__ import annotations
@@ -12,82 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from transformers.quantizers.auto import (
-    AUTO_QUANTIZATION_CONFIG_MAPPING,
-    AUTO_QUANTIZER_MAPPING,
-    register_quantization_config,
-    register_quantizer,
-)
-from transformers.quantizers.base import HfQuantizer
-from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from drank.models.description import QUANT_METHOD, CheckpointError, describe, described
-from drank.models.experts import renamings, unfuse
+from drank.models.description import CheckpointError, describe
+from drank.models.experts import unfuse
 from drank.models.groups import Group
-from drank.models.lowrank import skeleton
+from drank.models.quantizer import DrankConfig, DrankQuantizer, register
 from drank.models.tensors import OBSOLETE, stored_tensors
 from drank.runtime.files import replacing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+__all__ = ["MODEL_FILES", "DrankConfig", "DrankQuantizer", "load_model", "load_tokenizer", "locate", "register", "save"]
+
 MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 """What is fetched of a model on the hub: weights in safetensors, never a pickle."""
-
-
-class DrankConfig(QuantizationConfigMixin):
-    """The `quantization_config` of a compressed checkpoint, as transformers passes it around."""
-
-    def __init__(self, **description: Any) -> None:
-        """Check the description of the groups that `describe` wrote; raises CheckpointError where it is malformed."""
-        self.__dict__.update(description)
-        self.description()
-
-    def description(self) -> dict[str, Any]:
-        """The plain dictionary of config.json, once it is known to be readable."""
-        values: dict[str, Any] = self.to_dict()
-        described(values)
-        return values
-
-
-class DrankQuantizer(HfQuantizer):
-    """Rebuilds the low-rank modules of a checkpoint inside `from_pretrained`."""
-
-    quantization_config: DrankConfig
-
-    def _process_model_before_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
-        skeleton(unfuse(model), described(self.quantization_config.description()))
-        return model
-
-    def _process_model_after_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
-        # The modules are ordinary floating-point ones: unmarked, `float()`, full fine-tuning and compilation work as for dense models.
-        self.remove_quantization_config(model)
-        model.config.quantization_config = self.quantization_config.description()
-        return model
-
-    def update_weight_conversions(self, weight_conversions: list[Any], model: PreTrainedModel) -> list[Any]:
-        """The names of the files to those of the modules, without transformers' fusing of what is stored apart."""
-        return list(renamings(model.config.model_type))
-
-    def is_serializable(self) -> bool:
-        """True: `save_pretrained` writes everything that loading needs."""
-        return True
-
-    @property
-    def is_trainable(self) -> bool:
-        """True: basis and coefficients are ordinary parameters."""
-        return True
-
-
-def register() -> None:
-    """Make transformers know compressed checkpoints; a second call changes nothing."""
-    if QUANT_METHOD not in AUTO_QUANTIZATION_CONFIG_MAPPING:
-        register_quantization_config(QUANT_METHOD)(DrankConfig)
-    if QUANT_METHOD not in AUTO_QUANTIZER_MAPPING:
-        register_quantizer(QUANT_METHOD)(DrankQuantizer)
-
-
-register()
 
 
 def save(

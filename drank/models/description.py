@@ -9,8 +9,11 @@ from typing import Any
 from drank import __version__
 from drank.models.groups import Group, Shape
 
-QUANT_METHOD = "drank"
-"""The name under which transformers looks up who rebuilds a checkpoint."""
+QUANT_METHOD = "drank (pip install drank, then import drank)"
+"""The name under which transformers looks up who rebuilds a checkpoint: what programs without drank print as unknown to them."""
+
+QUANT_METHODS = (QUANT_METHOD, "drank")
+"""That name, and the one it had in older checkpoints."""
 
 
 FORMAT = 1
@@ -19,6 +22,11 @@ FORMAT = 1
 
 class CheckpointError(ValueError):
     """A model directory that cannot be used: missing, truncated or corrupt files, or tensors that are not what its config says."""
+
+
+def is_compressed(quantization: Any) -> bool:
+    """Whether the `quantization_config` of a model says that drank compressed it."""
+    return isinstance(quantization, Mapping) and quantization.get("quant_method") in QUANT_METHODS
 
 
 def describe(groups: Iterable[Group]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from transformers.pytorch_utils import Conv1D
 from drank.models.description import CheckpointError, describe
 from drank.models.families import family_of, module_path, projections_of
 from drank.models.groups import Group
-from drank.models.guard import guard
+from drank.models.guard import guard, put_notice
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -103,6 +103,7 @@ def convert(model: PreTrainedModel, groups: Sequence[Group], factors: Mapping[st
         blocks = torch.split(coefficients, group.shape.columns, dim=1)
         for (dense, module), block in zip(replaced, blocks, strict=True):
             module.fill(basis, block, dense)
+    put_notice(model)
     model.config.quantization_config = describe(groups)
 
 
@@ -115,6 +116,7 @@ def skeleton(model: PreTrainedModel, groups: Sequence[Group]) -> None:
         raise CheckpointError("the groups in config.json do not fit this model; rerun `compress`:\n  " + "\n  ".join(problems))
     for _ in _replace(model, groups):
         pass
+    put_notice(model)
 
 
 def _parameter(values: Tensor, dtype: torch.dtype, device: torch.device) -> nn.Parameter:

@@ -53,7 +53,7 @@ class _RegisteringFinder(MetaPathFinder):
 
 def _register() -> None:
     # Registers when it is imported. It may be what imports the registry just now, and then it registers when its own import is done.
-    importlib.import_module("drank.models.checkpoint")
+    importlib.import_module("drank.models.quantizer")
 
 
 def install() -> None:

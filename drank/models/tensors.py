@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from drank.models.description import QUANT_METHOD, CheckpointError, described
+from drank.models.description import CheckpointError, described, is_compressed
 from drank.models.families import FAMILIES, module_path
 from drank.models.groups import Group
 from drank.runtime.files import read_json
@@ -87,7 +87,7 @@ def size_of(directory: str | Path) -> StoredSize:
     config = read_json(Path(directory) / "config.json")
     parameters = sum(tensor.elements for tensor in tensors.values())
     quantization = config.get("quantization_config") or {}
-    groups = described(quantization) if quantization.get("quant_method") == QUANT_METHOD else ()
+    groups = described(quantization) if is_compressed(quantization) else ()
     names = [name for group in groups for name in _weight_names(config["model_type"], group)]
     if absent := [name for name in names if name not in tensors]:
         raise CheckpointError(

@@ -12,6 +12,8 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -31,6 +33,22 @@ def claim(folder: str | Path) -> None:
     """Take a folder for the run that this process is, until it ends; raises FolderBusyError where another live run has it."""
     path = Path(folder) / ".snakemake" / "drank.lock"
     path.parent.mkdir(exist_ok=True)
+    _claimed.append(_locked(path, Path(folder)))
+    os.environ[RUN] = f"{socket.gethostname()}:{os.getpid()}"
+
+
+@contextmanager
+def hold(path: str | Path) -> Iterator[None]:
+    """Hold a lock file until the context ends; raises FolderBusyError where another live process holds it."""
+    file = _locked(Path(path), Path(path).parent)
+    try:
+        yield
+    finally:
+        file.close()
+
+
+def _locked(path: Path, folder: Path) -> TextIO:
+    """A lock file, open and locked, that says who holds it."""
     file = path.open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,14 +56,13 @@ def claim(folder: str | Path) -> None:
         file.seek(0)
         owner = file.read().strip() or "unknown"
         file.close()
-        raise FolderBusyError(f"another run ({owner}) is at work in {Path(folder).resolve()}; wait for it to end or stop it") from None
+        raise FolderBusyError(f"another run ({owner}) is at work in {folder.resolve()}; wait for it to end or stop it") from None
     except OSError as error:
         log.warning("%s cannot be locked (%s); see to it that no other run works in this folder", path, error)
     file.truncate(0)
     file.write(f"{socket.gethostname()}:{os.getpid()}")
     file.flush()
-    _claimed.append(file)
-    os.environ[RUN] = f"{socket.gethostname()}:{os.getpid()}"
+    return file
 
 
 def end_with_run(every: float = 0.5) -> None:

@@ -33,6 +33,9 @@ QUIET = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_
 """Environment that keeps libraries from drawing progress bars; what the user has set stays."""
 
 
+TIME = "%Y-%m-%d %H:%M:%S"
+
+
 def start(log_path: str | Path, name: str | None = None) -> None:
     """Send logging, warnings, printed text and uncaught exceptions of this process to a new file at `log_path`, and progress to stderr.
 
@@ -47,9 +50,9 @@ def start(log_path: str | Path, name: str | None = None) -> None:
         os.environ.setdefault(variable, value)
     terminal = sys.stderr
     file = logging.FileHandler(log_path, mode="w", encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", TIME))
     short = logging.StreamHandler(terminal)
-    short.setFormatter(_Short(name))
+    short.setFormatter(Short(name))
     short.addFilter(logging.Filter("drank"))
     short.addFilter(lambda record: not getattr(record, "brief", False))
     logging.basicConfig(level=logging.WARNING, handlers=[file, short], force=True)
@@ -107,7 +110,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-class _Short(logging.Formatter):
+class Short(logging.Formatter):
     """Lines for the terminal: the step, the level where it is a warning or worse, the message."""
 
     def __init__(self, name: str) -> None:
@@ -115,6 +118,7 @@ class _Short(logging.Formatter):
         self._name = name
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line."""
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
         return f"{self._name}: {level}{record.getMessage()}"
 
@@ -155,7 +159,7 @@ class _Report:
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Report an uncaught exception; the last line says which step failed and where its log is."""
         logging.getLogger("failure").critical("%s failed", self._name, exc_info=(kind, error, trace))
-        if not (isinstance(error, KeyboardInterrupt) or _foreseen(error, trace)):
+        if not (isinstance(error, KeyboardInterrupt) or foreseen(error, trace)):
             traceback.print_exception(kind, error, trace, file=self._terminal)
         elif str(error):
             self._terminal.write(f"{self._name}: {error}\n")
@@ -164,7 +168,7 @@ class _Report:
         self._terminal.flush()
 
 
-def _foreseen(error: BaseException, trace: TracebackType | None) -> bool:
+def foreseen(error: BaseException, trace: TracebackType | None) -> bool:
     """Whether an error is one that drank itself raised to tell the user of bad input."""
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

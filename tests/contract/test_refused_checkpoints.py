@@ -17,7 +17,7 @@ from drank.models.tensors import size_of
 
 
 def test_a_process_without_drank_gets_an_error(compress, tmp_path):
-    """All families in one process, at full rank, where a basis can have the very shape of the dense weight."""
+    """All families, seal and guard, in one process; at full rank, where a basis can have the very shape of the dense weight."""
     for family in FAMILIES:
         model, plan = compress(family, group=1, keep=None)
         save(model, None, plan.groups, tmp_path / family)
@@ -27,17 +27,23 @@ def test_a_process_without_drank_gets_an_error(compress, tmp_path):
             save(model, None, plan.groups, tmp_path / "-".join([family, *kinds]))
     code = """
 import sys
-from transformers import AutoModelForCausalLM
-outcomes = {}
-for directory in sys.argv[1:]:
+from transformers import AutoConfig, AutoModelForCausalLM
+
+def error_of(directory, **options):
     try:
-        AutoModelForCausalLM.from_pretrained(directory)
-        outcomes[directory] = "loaded"
-    except RuntimeError as error:
-        words = ("mismatched", "automatic conversion")
-        outcomes[directory] = "refused" if any(word in str(error) for word in words) else str(error)
+        AutoModelForCausalLM.from_pretrained(directory, **options)
+    except (RuntimeError, ValueError) as error:
+        return str(error)
+    return "loaded"
+
+for directory in sys.argv[1:]:
+    sealed = error_of(directory, ignore_mismatched_sizes=True)
+    assert "pip install drank" in sealed, (directory, sealed)
+    config = AutoConfig.from_pretrained(directory)
+    del config.quantization_config, config.transformers_weights
+    guarded = error_of(directory, config=config)
+    assert "mismatched" in guarded or "automatic conversion" in guarded, (directory, guarded)
 assert "drank" not in sys.modules
-assert set(outcomes.values()) == {"refused"}, outcomes
 """
     directories = sorted(map(str, tmp_path.iterdir()))
     assert len(directories) == len(FAMILIES) + 6

@@ -22,6 +22,9 @@ ORDER = (
     "evaluation",
     "reporting",
     "config",
+    "steps",
+    "calls",
+    "command",
 )
 """From the ground up: a wing imports itself and what stands before it. `docs/architecture.md` draws this."""
 
@@ -37,7 +40,7 @@ def modules():
     """Dotted name and syntax tree of every module in a wing."""
     for path in sorted(DRANK.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
-        if parts[1:] != ("__init__",):
+        if parts[1:] not in (("__init__",), ("__main__",)):
             yield ".".join(parts).removesuffix(".__init__"), ast.parse(path.read_text("utf-8"))
 
 

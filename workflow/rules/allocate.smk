@@ -2,7 +2,7 @@ rule sensitivity:
     input:
         source="results/sources/{model}.json",
         spectra="results/spectra/{model}/{spectrum}",
-        tokens=lambda wildcards: tokens_of(wildcards.model, SEARCH),
+        tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["search"]),
     output:
         "results/sensitivity/{model}/{spectrum}.json",
     log:
@@ -16,7 +16,7 @@ rule sensitivity:
         **MODEL_JOB,
     params:
         code=code("sensitivity.py"),
-        search=SEARCH,
+        search=TEXTS["search"],
         compute=COMPUTE,
     message:
         "Searching how {wildcards.model} suffers from each projection alone ({wildcards.spectrum})"
@@ -26,9 +26,9 @@ rule sensitivity:
 
 rule selection:
     input:
-        unpack(evidence_of_job),
+        unpack(lambda wildcards: chain_of_job(wildcards).evidence()),
         source="results/sources/{model}.json",
-        tokens=lambda wildcards: tokens_of(wildcards.model, SEARCH),
+        tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["search"]),
     output:
         "results/selections/{model}/{method}/{ratio}.json",
     log:
@@ -43,7 +43,7 @@ rule selection:
     params:
         code=code("selection.py"),
         settings=lambda wildcards: method_of_job(wildcards).ranking(),
-        search=SEARCH,
+        search=TEXTS["search"],
         compute=COMPUTE,
     message:
         "Choosing {wildcards.method}'s mix for {wildcards.model} at ratio {wildcards.ratio} on validation text"
@@ -53,7 +53,7 @@ rule selection:
 
 rule allocate:
     input:
-        unpack(allocation_inputs),
+        unpack(lambda wildcards: chain_of_job(wildcards).evidence() | chain_of_job(wildcards).told()),
     output:
         "results/plans/{model}/{method}/{ratio}.json",
     log:

@@ -24,7 +24,7 @@ rule source:
 rule calibrate:
     input:
         source="results/sources/{model}.json",
-        tokens=lambda wildcards: tokens_of(wildcards.model, CALIBRATION),
+        tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["calibration"]),
     output:
         directory("results/moments/{model}"),
     log:
@@ -38,7 +38,7 @@ rule calibrate:
         **MODEL_JOB,
     params:
         code=code("calibrate.py"),
-        calibration=CALIBRATION,
+        calibration=TEXTS["calibration"],
         compute=COMPUTE,
     message:
         "Calibrating {wildcards.model}: moments of the inputs of every projection"
@@ -49,7 +49,7 @@ rule calibrate:
 rule gradients:
     input:
         source="results/sources/{model}.json",
-        tokens=lambda wildcards: tokens_of(wildcards.model, CALIBRATION),
+        tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["calibration"]),
     output:
         directory("results/gradients/{model}/{labels}"),
     log:

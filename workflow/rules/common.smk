@@ -7,8 +7,8 @@ from snakemake.utils import update_config
 
 from drank.runtime.codehash import code_of, imports_of
 from drank.corpora.installed import package_versions
-from drank.config import calibration_options, check, finetune_options, gradient_options, methods_for, read_schema
-from drank.config import ratios_of, refusals_for, search_options, with_defaults
+from drank.config import check, gradient_options, methods_for, ratios_of, read_schema, refusals_for, with_defaults
+from drank.config.chain import Chain, texts_of, tokens_at
 from drank.config.method_entries import method_of
 from drank.config.paths import rooted
 from drank.calibration.losses import LABELS
@@ -32,8 +32,7 @@ if workflow.is_main_process:
 
 METHODS = {model: methods_for(config, model) for model in config["models"]}
 REFUSED = {model: refusals_for(config, model) for model in config["models"]}
-CALIBRATION, GRADIENTS = calibration_options(config), {labels: gradient_options(config, labels) for labels in LABELS}
-SEARCH, FINETUNE = search_options(config), finetune_options(config)
+TEXTS, GRADIENTS = texts_of(config), {labels: gradient_options(config, labels) for labels in LABELS}
 DENSE = method_of("dense", {}).settings()
 DOCS = next((n for n, source in config["corpora"].items() if source.get("embedded") == "python-docs"), "embedded-python-docs")
 ALL_CORES = workflow.resource_settings.cores or config["compute"]["threads"]  # a cluster has no "all"
@@ -89,13 +88,19 @@ def method_of_job(wildcards):
     return METHODS[wildcards.model][wildcards.method]
 
 
-def model_at(model, method, ratio):
-    """What a measurement loads: the compressed model's directory, or for the dense one the file that says where it lies."""
-    return f"results/models/{model}/{method}/{ratio}" if METHODS[model][method].compresses else f"results/sources/{model}.json"
+def chain_at(model, method, ratio):
+    """The way to one model: where its files lie, and which of them each step reads."""
+    return Chain(model, method, METHODS[model][method], ratio, TEXTS)
 
 
-def model_of_job(wildcards):
-    return model_at(wildcards.model, wildcards.method, wildcards.ratio)
+def chain_of_job(wildcards):
+    return chain_at(wildcards.model, wildcards.method, wildcards.ratio)
+
+
+def chain_to_spectrum(wildcards):
+    """The way of a method that reads this spectrum, gradients and all; those that do agree in what makes it and what is read beside it."""
+    readers = {label: method for label, method in METHODS[wildcards.model].items() if method.spectrum == wildcards.spectrum}
+    return chain_at(wildcards.model, next((label for label, method in readers.items() if method.reads_gradients), next(iter(readers))), "0")
 
 
 def methods_at(wildcards):
@@ -114,87 +119,8 @@ def model_files(wildcards):
     return local_files_of(config["models"][wildcards.model])
 
 
-def tokens_of(model, options):
-    """The tokens of the text that a step reads, for that model's tokenizer."""
-    return f"results/tokens/{model}/{options['corpus']}.{options['split']}.safetensors"
-
-
-def spectrum_of_job(wildcards):
-    """A method that reads this spectrum; all that do agree in what makes it."""
-    return next(method for method in METHODS[wildcards.model].values() if method.spectrum == wildcards.spectrum)
-
-
-def gradients_of_job(wildcards):
-    """The gradients for the labels that the methods of this spectrum read; those that read any agree, for the spectrum names the labels."""
-    readers = (method for method in METHODS[wildcards.model].values() if method.spectrum == wildcards.spectrum and method.reads_gradients)
-    return f"results/gradients/{wildcards.model}/{next(readers).labels}"
-
-
-def spectrum_inputs(wildcards):
-    """The moments and the gradients, for a weighting that is made of them."""
-    method, moments = spectrum_of_job(wildcards), {"moments": f"results/moments/{wildcards.model}"}
-    return (moments if method.weighs_inputs else {}) | ({"gradients": gradients_of_job(wildcards)} if method.weighs_gradients else {})
-
-
-def spectra_of_job(wildcards):
-    """The spectra out of which a model is made: those of the dense model, or with steps those of the last step to this very ratio."""
-    model, method = wildcards.model, method_of_job(wildcards)
-    if method.relinearises:
-        return f"results/steps/{model}/{wildcards.method}/{wildcards.ratio}"
-    return f"results/spectra/{model}/{method.spectrum}"
-
-
-def evidence_of_job(wildcards):
-    """What an allocator reads, by name: the spectra, and what else it needs."""
-    model, method = wildcards.model, method_of_job(wildcards)
-    extra = {
-        "slopes": ("slopes", f"results/slopes/{model}/{method.spectrum}.safetensors"),
-        "similarities": ("moments", f"results/moments/{model}"),
-        "sensitivity": ("sensitivity", f"results/sensitivity/{model}/{method.spectrum}.json"),
-    }
-    return {"spectra": spectra_of_job(wildcards), **dict(extra[name] for name in sorted(method.needs))}
-
-
-def allocation_inputs(wildcards):
-    """The evidence, what tells of the text behind it, and the choice made on validation text where an option is chosen there."""
-    method = method_of_job(wildcards)
-    choice = f"results/selections/{wildcards.model}/{wildcards.method}/{wildcards.ratio}.json"
-    told = f"results/gradients/{wildcards.model}/{method.labels}"  # for what it says of its text
-    gradients = {"gradients": told} if "slopes" in method.needs else {}
-    return evidence_of_job(wildcards) | gradients | ({"choice": choice} if method.chooses else {})
-
-
-def text_inputs(wildcards):
-    """The texts that compressing reads: for a refit and for corrections that of the calibration, for fine-tuning its own."""
-    method, ratio = method_of_job(wildcards), float(wildcards.ratio)
-    texts = {"tokens": CALIBRATION} if method.refits(ratio) or method.corrections else {}
-    texts |= {"finetune_tokens": FINETUNE} if method.finetunes(ratio) else {}
-    return {name: tokens_of(wildcards.model, options) for name, options in texts.items()}
-
-
 def spectrum_shown(model):
     """The spectrum whose effective ranks a figure shows: the one that D-Rank reads, or else the last of a method that compresses."""
     compressing = [method for method in METHODS[model].values() if method.compresses]
     by_rank = [method for method in compressing if method.allocator == "effective-rank"]
     return [f"results/spectra/{model}/{method.spectrum}" for method in (by_rank or compressing)[:1]]
-
-
-def chain_of(model, label, ratio):
-    """The steps on the way to one model, by rule, each with the file in which Snakemake notes how long it took; none for the dense one."""
-    method = METHODS[model][label]
-    if not method.compresses:
-        return {}
-    place, own = f"{model}/{method.spectrum}", f"{model}/{label}/{ratio}"
-    calibrated = method.weighs_inputs or "similarities" in method.needs
-    chain = {
-        "calibrate": model if calibrated else None,
-        "gradients": f"{model}/{method.labels}" if method.reads_gradients else None,
-        "spectrum": place,
-        "slopes": place if "slopes" in method.needs else None,
-        "sensitivity": place if "sensitivity" in method.needs else None,
-        "relinearise": own if method.relinearises else None,
-        "selection": own if method.chooses else None,
-        "allocate": own,
-        "compress": own,
-    }
-    return {rule: f"results/benchmarks/{rule}/{path}.tsv" for rule, path in chain.items() if path}

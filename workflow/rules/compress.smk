@@ -1,9 +1,9 @@
 rule compress:
     input:
-        unpack(text_inputs),
+        unpack(lambda wildcards: chain_of_job(wildcards).compress_texts()),
         source="results/sources/{model}.json",
         plan="results/plans/{model}/{method}/{ratio}.json",
-        spectra=spectra_of_job,
+        spectra=lambda wildcards: chain_of_job(wildcards).spectra,
     output:
         directory("results/models/{model}/{method}/{ratio}"),
     log:
@@ -17,8 +17,8 @@ rule compress:
         **MODEL_JOB,
     params:
         code=code("compress.py"),
-        calibration=lambda wildcards: CALIBRATION if "tokens" in text_inputs(wildcards) else None,
-        finetune=lambda wildcards: FINETUNE if method_of_job(wildcards).finetunes(float(wildcards.ratio)) else None,
+        calibration=lambda wildcards: TEXTS["calibration"] if "tokens" in chain_of_job(wildcards).compress_texts() else None,
+        training=lambda wildcards: TEXTS["finetune"] if "finetune_tokens" in chain_of_job(wildcards).compress_texts() else None,
         compute=COMPUTE,
     message:
         "Compressing {wildcards.model} by {wildcards.method} at ratio {wildcards.ratio}"

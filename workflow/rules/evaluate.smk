@@ -1,6 +1,6 @@
 rule evaluate:
     input:
-        model=model_of_job,
+        model=lambda wildcards: chain_of_job(wildcards).made,
         tokens=[
             f"results/tokens/{{model}}/{corpus}.{config['perplexity']['split']}.safetensors"
             for corpus in config["perplexity"]["corpora"]

@@ -8,11 +8,11 @@ PLANS = [
 SPECTRA = [path for model in METHODS for path in spectrum_shown(model)]
 AGAINST_RATIO = ["ranks", *(QUALITY[kind] for kind in EVALUATIONS), *TIMED]
 FIGURES = [*(["effective_rank"] if SPECTRA else []), *(AGAINST_RATIO if PLANS else [])]  # none is drawn of nothing
-MODELS = [model_at(model, *cell) for model in METHODS for cell in cells(model)]  # what a run without measurements is for
+MODELS = [chain_at(model, *cell).made for model in METHODS for cell in cells(model)]  # what a run without measurements is for
 TABLE_FILES = expand("results/tables/{name}-{model}.{form}", name=TABLES, model=METHODS, form=["csv", "tex"])
 FIGURE_FILES = expand("results/figures/{name}.{form}", name=FIGURES, form=["pdf", "png"])
 CHAINS = {
-    model: {label: {ratio: chain_of(model, label, ratio) for method, ratio in cells(model, label)} for label in METHODS[model]}
+    model: {label: {ratio: chain_at(model, label, ratio).timings() for method, ratio in cells(model, label)} for label in METHODS[model]}
     for model in METHODS
 }
 

@@ -1,6 +1,6 @@
 rule spectrum:
     input:
-        unpack(spectrum_inputs),
+        unpack(lambda wildcards: chain_to_spectrum(wildcards).spectrum_inputs()),
         source="results/sources/{model}.json",
     output:
         directory("results/spectra/{model}/{spectrum}"),
@@ -15,9 +15,9 @@ rule spectrum:
         **MODEL_JOB,
     params:
         code=code("spectrum.py"),
-        weighting=lambda wildcards: spectrum_of_job(wildcards).weighting,
-        options=lambda wildcards: spectrum_of_job(wildcards).weighting_options,
-        group=lambda wildcards: spectrum_of_job(wildcards).group,
+        weighting=lambda wildcards: chain_to_spectrum(wildcards).method.weighting,
+        options=lambda wildcards: chain_to_spectrum(wildcards).method.weighting_options,
+        group=lambda wildcards: chain_to_spectrum(wildcards).method.group,
         compute=COMPUTE,
     message:
         "Decomposing {wildcards.model} ({wildcards.spectrum})"
@@ -29,7 +29,7 @@ rule slopes:
     input:
         source="results/sources/{model}.json",
         spectra="results/spectra/{model}/{spectrum}",
-        gradients=gradients_of_job,
+        gradients=lambda wildcards: chain_to_spectrum(wildcards).gradients,
     output:
         "results/slopes/{model}/{spectrum}.safetensors",
     log:
@@ -53,8 +53,8 @@ rule slopes:
 rule relinearise:
     input:
         source="results/sources/{model}.json",
-        spectra=lambda wildcards: f"results/spectra/{wildcards.model}/{method_of_job(wildcards).spectrum}",
-        tokens=lambda wildcards: tokens_of(wildcards.model, CALIBRATION),
+        spectra=lambda wildcards: chain_of_job(wildcards).spectrum,
+        tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["calibration"]),
     output:
         directory("results/steps/{model}/{method}/{ratio}"),
     log:

@@ -1,6 +1,6 @@
 rule throughput:
     input:
-        models=lambda wildcards: [model_at(wildcards.model, method, wildcards.ratio) for method in methods_at(wildcards)],
+        models=lambda wildcards: [chain_at(wildcards.model, method, wildcards.ratio).made for method in methods_at(wildcards)],
     output:
         directory("results/throughput/{model}/{ratio}"),
     log:

@@ -4,18 +4,8 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.calibration.moments import calibrate
-from drank.corpora.windows import read_tokens
-from drank.models.residency import open_skeleton
-from drank.models.sources import model_directory
-from drank.runtime.device import prepare
-from drank.runtime.files import file_hash
+from drank.steps.calibrate import run
 
-options, compute = snakemake.params.calibration, snakemake.params.compute
-device = prepare(compute, snakemake.threads)
-tokens = read_tokens(snakemake.input.tokens)
-windows = tokens.sample(options["length"], options["windows"], options["seed"])
-model = open_skeleton(model_directory(snakemake.input.source), compute["dtype"], device)
-facts = {**tokens.facts(options), "source_sha256": file_hash(snakemake.input.source)}
-key = {"code": snakemake.params.code, "compute": compute}
-calibrate(model, windows, snakemake.output[0], facts, options["batch"], key)
+inputs, params = snakemake.input, snakemake.params
+what = {"source": inputs.source, "tokens": inputs.tokens, "calibration": params.calibration}
+run(snakemake.output[0], **what, compute=params.compute, threads=snakemake.threads, code=params.code)

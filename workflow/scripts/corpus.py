@@ -4,9 +4,6 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.corpora import read, write
-from drank.runtime.device import go_offline
+from drank.steps.corpus import run
 
-go_offline()
-source = snakemake.params.source
-write(snakemake.output[0], source, read(source))
+run(snakemake.output[0], source=snakemake.params.source)

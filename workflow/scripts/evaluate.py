@@ -4,26 +4,20 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.corpora.windows import read_tokens
-from drank.evaluation.measured_model import MeasuredModel
-from drank.evaluation.perplexity import measure
-from drank.evaluation.zeroshot import evaluate_tasks
-from drank.models.checkpoint import load_tokenizer
-from drank.reporting.records.measured import record_of
-from drank.runtime.files import file_hash
+from drank.steps.evaluate import run
 
-options, tasks, dense, output = snakemake.params.perplexity, snakemake.params.tasks, snakemake.params.dense, snakemake.output
-subject = MeasuredModel.of(snakemake.input.model, snakemake.params.compute, snakemake.threads)
-
-if texts := [read_tokens(path) for path in snakemake.input.tokens]:
-    rows, detail = measure(subject.model, texts, options["length"], options["windows"], options["batch"])
-    inputs = {f"text {text.corpus}": text.text_sha256 for text in texts}
-    record_of(subject, "perplexity", snakemake.wildcards, rows, detail, options, inputs, dense).write(output.perplexity)
-
-if tasks:
-    options = snakemake.params.zeroshot
-    built = dict(zip(snakemake.params.embedded, snakemake.input.task_items, strict=True))
-    tokenizer = load_tokenizer(subject.directory)
-    rows, detail = evaluate_tasks(subject.model, tokenizer, tasks, items=built, batch=options["batch"], limit=options["limit"])
-    inputs = {f"data {path}": file_hash(path) for path in [*snakemake.input.task_items, *snakemake.input.data]}
-    record_of(subject, "zeroshot", snakemake.wildcards, rows, detail, {**options, "tasks": tasks}, inputs, dense).write(output.zeroshot)
+inputs, params = snakemake.input, snakemake.params
+run(
+    dict(snakemake.output.items()),
+    names=dict(snakemake.wildcards.items()),
+    model=inputs.model,
+    tokens=inputs.tokens,
+    tasks=params.tasks,
+    items=dict(zip(params.embedded, inputs.task_items, strict=True)),
+    data=inputs.data,
+    perplexity=params.perplexity,
+    zeroshot=params.zeroshot,
+    dense=params.dense,
+    compute=params.compute,
+    threads=snakemake.threads,
+)

@@ -4,11 +4,8 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.models.sources import model_directory
-from drank.models.weights import Checkpoint
-from drank.runtime.device import prepare
-from drank.spectra.slopes import slopes_of, write_slopes
+from drank.steps.slopes import run
 
-device = prepare(snakemake.params.compute, snakemake.threads)
-checkpoint = Checkpoint(model_directory(snakemake.input.source))
-write_slopes(snakemake.output[0], slopes_of(checkpoint, snakemake.input.spectra, snakemake.input.gradients, device))
+inputs = snakemake.input
+read = {"source": inputs.source, "spectra": inputs.spectra, "gradients": inputs.gradients}
+run(snakemake.output[0], **read, compute=snakemake.params.compute, threads=snakemake.threads)

@@ -4,9 +4,6 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.models.sources import describe_source
-from drank.runtime.device import go_offline
-from drank.runtime.files import write_json
+from drank.steps.source import run
 
-go_offline()
-write_json(snakemake.output[0], describe_source(snakemake.params.source))
+run(snakemake.output[0], source=snakemake.params.source)

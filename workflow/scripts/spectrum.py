@@ -4,29 +4,10 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from pathlib import Path
+from drank.steps.spectrum import run
 
-from drank.models.sources import model_directory
-from drank.models.weights import Checkpoint
-from drank.runtime.device import prepare
-from drank.runtime.files import read_json
-from drank.spectra.spectrum import decompose_model
-
-params, inputs = snakemake.params, snakemake.input
-device = prepare(params.compute, snakemake.threads)
-names = {"model": snakemake.wildcards.model, "spectrum": snakemake.wildcards.spectrum}
-recipe = {"weighting": params.weighting, "options": dict(params.options), "group": params.group}
-folders = [Path(folder) for folder in (inputs.get("gradients"), inputs.get("moments")) if folder]
-read = {key: value for folder in folders for key, value in read_json(folder / "facts.json").items()}
-# Partial work made of other statistics must not be gone on with.
-written = [(folder / "facts.json").stat().st_mtime_ns for folder in folders]
-decompose_model(
-    Checkpoint(model_directory(inputs.source)),
-    snakemake.output[0],
-    moments=inputs.get("moments"),
-    gradients=inputs.get("gradients"),
-    **recipe,
-    facts={**names, **recipe, "calibration": read},
-    device=device,
-    key={"code": params.code, "compute": params.compute, "written": written},
-)
+inputs, params, names = snakemake.input, snakemake.params, snakemake.wildcards
+read = {"source": inputs.source, "moments": inputs.get("moments"), "gradients": inputs.get("gradients")}
+recipe = {"weighting": params.weighting, "options": params.options, "group": params.group}
+about = {"model": names.model, "spectrum": names.spectrum}
+run(snakemake.output[0], names=about, **read, **recipe, compute=params.compute, threads=snakemake.threads, code=params.code)

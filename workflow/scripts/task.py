@@ -4,8 +4,6 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.corpora import load
-from drank.testbed.tasks import write_task
+from drank.steps.task import run
 
-documents, _ = load(snakemake.input.corpus, "test")
-write_task(snakemake.params.name, documents, snakemake.output.jsonl)
+run(snakemake.output.jsonl, name=snakemake.params.name, corpus=snakemake.input.corpus)

@@ -4,15 +4,15 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.evaluation.measured_model import MeasuredModel
-from drank.evaluation.throughput import measure
-from drank.reporting.records.measured import record_of
-from drank.runtime.files import replacing
+from drank.steps.throughput import run
 
-options, dense, names = snakemake.params.throughput, snakemake.params.dense, snakemake.wildcards
-with replacing(snakemake.output[0]) as folder:
-    for method, path in zip(snakemake.params.methods, snakemake.input.models, strict=True):
-        subject = MeasuredModel.of(path, snakemake.params.compute, snakemake.threads)
-        rows, detail = measure(subject.model, **options, name=f"{method} at {names.ratio}")
-        label = {"model": names.model, "method": method, "ratio": names.ratio}
-        record_of(subject, "throughput", label, rows, detail, options, {}, dense).write(folder / f"{method}.json")
+params = snakemake.params
+run(
+    snakemake.output[0],
+    names=dict(snakemake.wildcards.items()),
+    models=dict(zip(params.methods, snakemake.input.models, strict=True)),
+    throughput=params.throughput,
+    dense=params.dense,
+    compute=params.compute,
+    threads=snakemake.threads,
+)

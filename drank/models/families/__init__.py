@@ -22,6 +22,7 @@ __all__ = [
     "Projection",
     "UnknownFamilyError",
     "blocks_of",
+    "context_of",
     "family_of",
     "kind_of",
     "layers_of",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 _DEPTH = ("num_hidden_layers", "n_layer")
+_CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
 _EXPERT_COUNT = ("num_local_experts", "num_experts")
 _DIFFERS = (
     "its code differs from the family's entry in drank.models.families.FAMILIES; load the model by drank.models.checkpoint.load_model, "
@@ -73,6 +75,12 @@ def kind_of(role: str) -> str:
 def layers_of(config: Any) -> int:
     """The number of decoder blocks of a model, from its configuration, whatever the architecture calls it."""
     return _count(config, _DEPTH)
+
+
+def context_of(config: Any) -> int | None:
+    """The most tokens that a model reads at once, from its configuration; None where the architecture sets no limit."""
+    value = _value(config, _CONTEXT)
+    return None if value is None else int(value)
 
 
 def _value(config: Any, keys: tuple[str, ...]) -> Any:

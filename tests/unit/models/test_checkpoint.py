@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING, AUTO_QUANTIZER_MAPPING
 
@@ -20,17 +19,9 @@ from drank.models import checkpoint
 from drank.models.checkpoint import DrankConfig, load_model, load_tokenizer, locate, save
 from drank.models.description import CheckpointError, describe
 from drank.models.groups import Group, Shape
-from drank.models.lowrank import convert
+from tests.unit.models.converted_llama import PLAN, converted
 
 ROOT = Path(__file__).parents[3]
-PLAN = Plan("tiny", "test", 0.2, {}, (Group(Shape("q", (0, 1), 8, 8), 3.0, 3),))
-
-
-def converted() -> LlamaForCausalLM:
-    config = LlamaConfig(vocab_size=11, hidden_size=8, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2)
-    model = LlamaForCausalLM(config).eval()
-    convert(model, PLAN.groups, {"q.00-01": (torch.randn(8, 3), torch.randn(3, 16))})
-    return model
 
 
 def python(code: str, **environment: str) -> str:

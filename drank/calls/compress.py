@@ -1,0 +1,158 @@
+"""Compress one model by one method to one ratio, or plan its ranks: what a run does for a cell of its table, in one call."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drank.allocation.plan import Plan
+from drank.calls.given import given
+from drank.calls.request import compression, compute_of, refused
+from drank.calls.tasks import chain_of, compress_task, tasks_to_plan
+from drank.calls.texts import Text
+from drank.calls.work import Work
+from drank.compression.making import PLAN
+from drank.runtime.files import write_text
+from drank.runtime.telling import telling
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+
+def compress(
+    model: str | Path | PreTrainedModel,
+    method: str = "l-rank",
+    ratio: float = 0.4,
+    text: Text | Sequence[Text] | None = None,
+    out: str | Path | None = None,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    revision: str | None = None,
+    split: str | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    threads: int | None = None,
+    work: str | Path | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> PreTrainedModel:
+    """The model compressed by a method of `drank.methods.METHODS`, with `ratio` of the parameters of its projections removed.
+
+    Args:
+        model: a directory, an id of the hub, the name of a model that drank ships, or a loaded model (then with its `tokenizer`).
+        method: its name; each of its options can be given as a keyword (`beta=0.2, group=1`), as config/README.md explains them.
+        ratio: the share to remove, between 0 and 1; methods without a budget ignore it.
+        text: what moments and gradients are taken on: files (.txt, .jsonl, .parquet), text itself, the name of an embedded corpus,
+            `hub:org/name,subset=…,split=…,field=…`, or an entry as under `corpora` in a configuration. Methods that read none need none.
+        out: the directory to save to; without one the model is only returned.
+        tokenizer: that of a loaded model.
+        revision: of a model on the hub.
+        split: of the corpus, where it has several; `train` unless given.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        dtype: in which the model runs and is stored; moments and decompositions are float64.
+        threads: of the processor; all unless given. A run has the same numbers to the last bit with the same `compute: threads`.
+        work: a folder that keeps what was calibrated and decomposed, for another ratio or method; without one it lies beside `out`, is
+            removed when all is done, and stays where the call was interrupted, so that the same call goes on there.
+        overwrite: whether a model that drank made at `out` may be replaced.
+        options: options of the method; of the text `windows` (256), `length` (2048 tokens, or the model's context), `batch` (8),
+            `text_seed` (13) and `curvature_windows`; and `search` and `finetune`, sections as in a configuration.
+
+    Raises ValueError with everything that is wrong, FileExistsError, FileNotFoundError, TypeError for unknown options and ImportError for
+    packages that are missing, all before the work starts; then what the steps raise.
+    """
+    _refuse_place(out, model, overwrite)
+    with _workplace(out, work) as folder:
+        place = Work(folder)
+        with place.held():
+            name, source = given(model, tokenizer, revision, folder)
+            compute = compute_of(device, dtype, threads)
+            config = compression(name, source, method, ratio, text, folder, split, compute, options)
+            chain = chain_of(config)
+            if not chain.method.compresses:
+                raise refused([f"method {method} leaves the model as it is; name one that compresses"])
+            tasks = [*tasks_to_plan(config, chain), compress_task(config, chain)]
+            made: PreTrainedModel = place.carry_out(config, tasks, {"compress": out or folder / chain.made})
+    if out is not None:
+        made.name_or_path = str(out)
+    return made
+
+
+def plan(
+    model: str | Path | PreTrainedModel,
+    method: str = "l-rank",
+    ratio: float = 0.4,
+    text: Text | Sequence[Text] | None = None,
+    out: str | Path | None = None,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    revision: str | None = None,
+    split: str | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    threads: int | None = None,
+    work: str | Path | None = None,
+    **options: Any,
+) -> Plan:
+    """The ranks that a method gives to every group of a model, without compressing it; written to the file `out` as JSON where given.
+
+    Arguments and errors are those of `compress`. With `work` the compression that follows goes on from here.
+    """
+    with _workplace(None, work) as folder:
+        place = Work(folder)
+        with place.held():
+            name, source = given(model, tokenizer, revision, folder)
+            config = compression(name, source, method, ratio, text, folder, split, compute_of(device, dtype, threads), options)
+            chain = chain_of(config)
+            if not chain.method.compresses:
+                raise refused([f"method {method} leaves the model as it is; name one that compresses"])
+            place.carry_out(config, list(tasks_to_plan(config, chain)))
+            found = Plan.read(folder / chain.plan)
+    if out is not None:
+        write_text(out, found.to_json())
+    return found
+
+
+def _refuse_place(out: str | Path | None, model: Any, overwrite: bool) -> None:
+    """Raise FileExistsError for a place that holds something else than a model that drank made and that may be replaced."""
+    if out is None or not Path(out).exists():
+        return
+    place = Path(out)
+    if isinstance(model, (str, Path)) and Path(model).exists() and place.samefile(model):
+        raise FileExistsError(f"{place} is the model that is to be compressed; name another place to write to")
+    if place.is_dir() and not any(place.iterdir()):
+        return
+    if not (place / PLAN).is_file():
+        raise FileExistsError(f"{place} is there and drank has not made it; name another place to write to")
+    if not overwrite:
+        raise FileExistsError(f"{place} holds a compressed model already; name another place, or replace it: overwrite=True (--overwrite)")
+
+
+@contextmanager
+def _workplace(out: str | Path | None, work: str | Path | None) -> Iterator[Path]:
+    """The folder to work in: the one that was named, or one that goes when all is well."""
+    if work is not None:
+        yield Path(work)
+        return
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="drank-") as temporary:
+            yield Path(temporary)
+        return
+    folder = Path(f"{out}.work")
+    known = folder.exists()
+    try:
+        yield folder
+    except BaseException:
+        if (folder / "results").is_dir():
+            with telling("drank"):
+                log.warning("what was done so far is kept in %s; the same call goes on there", folder)
+        elif not known:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder)

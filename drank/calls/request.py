@@ -1,0 +1,181 @@
+"""What a call is asked for, as the configuration that would ask a run for the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from drank.calls.texts import Text, corpus_of, label, listed
+from drank.config import ConfigError, check, read_schema, with_defaults
+from drank.config.checks import problems_in
+from drank.config.prefetch import prefetch
+from drank.corpora.installed import package_versions
+from drank.methods import METHODS, Method
+from drank.models.families import context_of
+from drank.models.sources import SourceError, directory_of, problems_of
+from drank.runtime.files import read_json
+from drank.runtime.provenance import cores
+from drank.runtime.shipped import SCHEMA
+from drank.runtime.suggestions import near
+from drank.testbed import MODELS
+
+NAMES = ("title", "paper", "control", "compresses", "budgeted")
+OPTIONS = tuple(field.name for field in fields(Method) if field.name not in NAMES)
+"""The options of a method: all that a configuration may set."""
+
+TEXT_OPTIONS = ("windows", "length", "batch", "text_seed", "curvature_windows")
+"""How much of the calibration text is read, and which."""
+
+LENGTH = 2048
+"""Tokens of a window unless said otherwise, or as many as the model reads at once."""
+
+
+def source_of(model: str | Path, revision: str | None = None) -> tuple[str, dict[str, Any]]:
+    """A name for a model and the entry under `models` that it means: a directory, a model that drank ships, or one of the hub.
+
+    Raises SourceError for anything else.
+    """
+    name = str(model)
+    shipped = sorted(path.parent.name for path in MODELS.glob("*/config.json"))
+    if Path(name).expanduser().is_dir():
+        path = Path(name).expanduser().resolve()
+        return label(path.name) or "model", {"path": str(path)}
+    if name in shipped:
+        return name, {"embedded": name}
+    if isinstance(model, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return label(name.rpartition("/")[2]), {"hub": name} | ({"revision": revision} if revision else {})
+    raise SourceError(
+        f"model {name!r} is no directory here{near(name, shipped)}, no model that drank ships ({', '.join(shipped)}) and no id of the hub "
+        "(org/name); name one of these, or give a loaded model with its tokenizer"
+    )
+
+
+def compute_of(device: str, dtype: str, threads: int | None) -> dict[str, Any]:
+    """The section `compute`; all cores of this process where no number is given."""
+    return {"device": device, "dtype": dtype, "threads": threads or cores()}
+
+
+def asked(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with its defaults, checked; what it names on the hub is fetched first.
+
+    Raises ValueError with everything that is wrong, ImportError naming the packages that are missing, RuntimeError for what the hub does
+    not give.
+    """
+    try:
+        config = with_defaults(config, read_schema(SCHEMA))
+        require(config)
+        check(config)
+    except ConfigError as error:
+        raise refused(error.problems) from None
+    prefetch(config)
+    return config
+
+
+def asked_to_measure(config: dict[str, Any], model: str, splits: Mapping[str, str]) -> dict[str, Any]:
+    """The same for a configuration that measures one model of whatever kind, each corpus in its own split.
+
+    Raises ValueError too where it asks for nothing, for a directory that holds no model, and for windows past the model's context.
+    """
+    try:
+        config = with_defaults(config, read_schema(SCHEMA))
+    except ConfigError as error:
+        raise refused(error.problems) from None
+    require(config)
+    source, known = config["models"][model], context(config["models"][model])
+    problems = [problem for problem in problems_of(source) if "model_type" not in problem]  # whatever transformers loads
+    for corpus, split in splits.items():
+        one = {**config, "models": {}, "tasks": {}, "zeroshot": {"tasks": []}, "methods": {}}
+        one |= {"corpora": {corpus: config["corpora"][corpus]}, "perplexity": {**config["perplexity"], "corpora": [corpus], "split": split}}
+        problems += problems_in(one, one)
+    problems += problems_in({**config, "models": {}, "perplexity": {"corpora": []}}, config)
+    lengths = {"length": config["perplexity"]["length"]} if splits else {}
+    if timed := config.get("throughput"):
+        lengths["prompt + generate"] = timed["prompt"] + timed["generate"]
+    problems += [
+        f"{what} is {count}, past the model's context of {known} tokens" for what, count in lengths.items() if known and count > known
+    ]
+    if not splits and not config["tasks"] and "throughput" not in config:
+        problems.append("nothing is to be measured: give text, tasks or throughput")
+    if problems:
+        raise refused(list(dict.fromkeys(problems)))
+    prefetch(config)
+    return config
+
+
+def refused(problems: Sequence[str]) -> ValueError:
+    """The error for a call that asks for what cannot be done, with all that is wrong."""
+    return ValueError("this call cannot be carried out:\n  - " + "\n  - ".join(problems))
+
+
+def require(config: Mapping[str, Any]) -> None:
+    """Raise ImportError naming what the pipeline's packages are needed for where they are not installed, before any work starts."""
+    wanted: dict[str, tuple[str, ...]] = {f"corpus {name}": ("datasets",) for name, source in config["corpora"].items() if "hub" in source}
+    wanted |= {f"task {name}": ("lm_eval", "datasets") for name in config["zeroshot"]["tasks"]}
+    for label_, options in config["methods"].items():
+        base = METHODS.get(options.get("base", label_))
+        if options.get("finetune_from", base.finetune_from if base else None) is not None:
+            wanted[f"fine-tuning of {label_}"] = ("peft",)
+    missing = {what: [name for name in names if importlib.util.find_spec(name) is None] for what, names in wanted.items()}
+    if lines := [f"{what} needs {', '.join(names)}" for what, names in missing.items() if names]:
+        raise ImportError("; ".join(lines) + ": pip install 'drank[pipeline]'")
+    if any("embedded" in source for source in config["corpora"].values()):
+        package_versions()
+
+
+def context(source: Mapping[str, Any]) -> int | None:
+    """The most tokens that a configured model reads at once; None where it sets no limit or is not here yet."""
+    try:
+        return context_of(read_json(directory_of(source) / "config.json"))
+    except (SourceError, OSError, ValueError):
+        return None
+
+
+def compression(
+    name: str,
+    source: Mapping[str, Any],
+    method: str,
+    ratio: float,
+    text: Text | Sequence[Text] | None,
+    folder: Path,
+    split: str | None,
+    compute: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The checked configuration of one model, one method and one ratio. `options` are a method's, `TEXT_OPTIONS`, `search` and `finetune`.
+
+    Raises what `asked` does, TypeError naming options that nobody knows, ValueError where the method reads text and none is given.
+    """
+    known = (*OPTIONS, *TEXT_OPTIONS, "search", "finetune")
+    if unknown := [f"{key!r}{near(key, known)}" for key in options if key not in known]:
+        raise TypeError(f"unknown options: {', '.join(unknown)}; known: {', '.join(known)}")
+    if "hub" in source:
+        prefetch({"models": {name: source}, "corpora": {}, "tasks": {}, "zeroshot": {"tasks": []}})
+    chosen = {key: options[key] for key in OPTIONS if key in options}
+    config: dict[str, Any] = {"models": {name: dict(source)}, "methods": {method: chosen}, "compute": dict(compute)}
+    config |= {section: dict(options[section]) for section in ("search", "finetune") if options.get(section)}
+    if method not in METHODS or METHODS[method].budgeted:
+        config["ratios"] = [float(ratio)]
+    texts = listed(text)
+    if texts:
+        entry, split = corpus_of(texts, split, "train", folder)
+        given = {key: options[key] for key in ("windows", "batch", "curvature_windows") if options.get(key) is not None}
+        length = options.get("length") or min(LENGTH, context(source) or LENGTH)
+        seed = {"seed": options["text_seed"]} if options.get("text_seed") is not None else {}
+        config |= {"corpora": {"text": entry}, "calibration": {"corpus": "text", "split": split, "length": length, **given, **seed}}
+    elif method in METHODS and _reads_text(method, chosen, ratio):
+        raise ValueError(f"method {method} reads calibration text and none was given: text=['my.txt'] (--text my.txt on the command line)")
+    return asked(config)
+
+
+def _reads_text(method: str, chosen: Mapping[str, Any], ratio: float) -> bool:
+    from drank.config.method_entries import method_of
+
+    try:
+        found = method_of(method, chosen).at(float(ratio))
+    except (ValueError, TypeError):
+        return False  # `asked` tells what is wrong
+    return found.compresses and (found.reads_calibration or found.searches or found.finetune_from is not None)

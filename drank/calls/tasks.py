@@ -1,0 +1,107 @@
+"""The steps on the way to a compressed model, in order, as the rules of the workflow would carry them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from drank.config import gradient_options, ratios_of
+from drank.config.chain import Chain, texts_of, tokens_at
+from drank.config.resolved import methods_for
+from drank.corpora.installed import package_versions
+
+RESUMED = ("calibrate", "gradients", "spectrum")
+"""Steps that go on where an interrupted one stopped, for which they have to know the code."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One step: the rule that does it in a run, what it writes, the files that it reads (paths of a run's folder) and its parameters.
+
+    `outside` is what else decides the result: files that are no step's.
+    """
+
+    rule: str
+    output: str
+    files: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    outside: Any = None
+
+
+def chain_of(config: Mapping[str, Any]) -> Chain:
+    """The way to the one model that a configuration of one model, one method and one ratio asks for."""
+    model = next(iter(config["models"]))
+    label, method = next(iter(methods_for(config, model).items()))
+    return Chain(model, label, method, f"{ratios_of(config, method)[0]:g}", texts_of(config))
+
+
+def compute_params(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What every step that runs a model is told of the machine."""
+    compute = config["compute"]
+    return {"compute": {key: compute[key] for key in ("device", "dtype")}, "threads": compute["threads"]}
+
+
+def source_task(config: Mapping[str, Any], model: str) -> Task:
+    """Find the model and hash its files."""
+    source = {key: value for key, value in config["models"][model].items() if key != "methods"}
+    return Task("source", f"results/sources/{model}.json", params={"source": source}, names={"model": model})
+
+
+def text_tasks(config: Mapping[str, Any], model: str, texts: Mapping[tuple[str, str], None]) -> Iterator[Task]:
+    """Read and tokenise these (corpus, split)."""
+    for corpus in dict.fromkeys(corpus for corpus, _ in texts):
+        source = {key: value for key, value in config["corpora"][corpus].items() if key != "characters"}
+        paths = [path for entry in source.get("files", {}).values() for path in ([entry] if isinstance(entry, str) else entry)]
+        outside = package_versions() if "embedded" in source else paths
+        yield Task("corpus", f"results/corpora/{corpus}.parquet", params={"source": source}, names={"corpus": corpus}, outside=outside)
+    for corpus, split in texts:
+        files = {"corpus": f"results/corpora/{corpus}.parquet", "source": f"results/sources/{model}.json"}
+        params = {"name": corpus, "split": split, "characters": config["corpora"][corpus].get("characters")}
+        output = tokens_at(model, {"corpus": corpus, "split": split})
+        yield Task("tokenize", output, files, params, {"model": model, "corpus": corpus, "split": split})
+
+
+def tasks_to_plan(config: Mapping[str, Any], chain: Chain) -> Iterator[Task]:
+    """All steps from the model and the text to the plan."""
+    method, ratio = chain.method.at(float(chain.ratio)), float(chain.ratio)
+    compute = compute_params(config)
+    source, own = {"source": chain.source}, {"model": chain.model, "method": chain.label, "ratio": chain.ratio}
+    place = {"model": chain.model, "spectrum": method.spectrum}
+    gradient_text = gradient_options(config, method.labels)
+    yield source_task(config, chain.model)
+    told = {"calibration": method.reads_calibration, "search": method.searches, "finetune": method.finetunes(ratio)}
+    read = [chain.texts[text] for text, needed in told.items() if needed]
+    yield from text_tasks(config, chain.model, {(options["corpus"], options["split"]): None for options in read})
+    texts = {text: {"tokens": chain.tokens(text)} for text, needed in told.items() if needed}
+    if chain.calibrated:
+        params = {"calibration": chain.texts["calibration"], **compute}
+        yield Task("calibrate", chain.moments, source | texts["calibration"], params, {"model": chain.model})
+    if method.reads_gradients:
+        params = {"calibration": gradient_text, "labels": method.labels, **compute}
+        yield Task("gradients", chain.gradients, source | texts["calibration"], params, {"model": chain.model, "labels": method.labels})
+    recipe = {"weighting": method.weighting, "options": method.weighting_options, "group": method.group}
+    yield Task("spectrum", chain.spectrum, source | chain.spectrum_inputs(), {"names": place, **recipe, **compute}, place)
+    if "slopes" in method.needs:
+        yield Task("slopes", chain.slopes, source | {"spectra": chain.spectrum, "gradients": chain.gradients}, compute, place)
+    if "sensitivity" in method.needs:
+        params = {"search": chain.texts["search"], **compute}
+        yield Task("sensitivity", chain.sensitivity, source | {"spectra": chain.spectrum} | texts["search"], params, place)
+    if method.relinearises:
+        params = {"names": own, "settings": method.ranking(), "options": method.weighting_options, "calibration": gradient_text, **compute}
+        yield Task("relinearise", chain.steps, source | {"spectra": chain.spectrum} | texts["calibration"], params, own)
+    if method.chooses:
+        params = {"names": own, "settings": method.ranking(), "search": chain.texts["search"], **compute}
+        yield Task("selection", chain.selection, source | {"evidence": chain.evidence()} | texts["search"], params, own)
+    files = {"evidence": chain.evidence(), **chain.told()}
+    yield Task("allocate", chain.plan, files, {"names": own, "settings": chain.method.settings(ratio)}, own)
+
+
+def compress_task(config: Mapping[str, Any], chain: Chain) -> Task:
+    """From the plan to the model."""
+    files = {"source": chain.source, "plan": chain.plan, "spectra": chain.spectra, **chain.compress_texts()}
+    params = compute_params(config)
+    params |= {"calibration": chain.texts["calibration"]} if "tokens" in files else {}
+    params |= {"training": chain.texts["finetune"]} if "finetune_tokens" in files else {}
+    return Task("compress", chain.made, files, params, {"model": chain.model, "method": chain.label, "ratio": chain.ratio})

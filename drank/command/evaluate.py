@@ -1,0 +1,58 @@
+"""`drank evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from drank.command.options import COMPUTE, applied
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True)
+@click.option("--text", "-t", multiple=True, help="A text file, a corpus, or hub:org/name,subset=…,split=…; may be given again.")
+@click.option("--tasks", help="Tasks of lm-evaluation-harness, embedded ones or YAML files, with commas between.")
+@click.option("--throughput", is_flag=True, help="Time prefill and decoding too.")
+@click.option("--out", "-o", help="A folder to write the records to, as JSON.")
+@click.option("--split", help="The split of a corpus that has several (default test).")
+@click.option("--windows", type=int, help="The first so many windows of each text (default all).")
+@click.option("--length", type=int, help="Tokens in a window (default 2048, or the model's context).")
+@click.option("--batch", type=int, help="Windows (4) or items (16) run at once.")
+@click.option("--limit", type=int, help="The first so many items of each task (default all).")
+@applied(COMPUTE)
+def evaluate(models: tuple[str, ...], text: tuple[str, ...], tasks: str | None, out: str | None, **options: Any) -> None:
+    """Measure MODELS, dense or compressed, by drank or by others: perplexity, accuracy, throughput, side by side."""
+    from pathlib import Path
+
+    from drank.calls.evaluate import evaluate as call
+    from drank.calls.texts import label
+
+    found = {}
+    for model in models:
+        place = out if out is None or len(models) == 1 else Path(out) / (label(Path(model).name) or "model")
+        found[model] = call(model, list(text) or None, tasks.split(",") if tasks else (), out=place, **options)
+    click.echo("\n".join(table_of(found)))
+
+
+def table_of(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Records as lines: a row for each number, a column for each model, with intervals where there are some."""
+    numbers: dict[tuple[str, str], dict[str, str]] = {}
+    for model, records in found.items():
+        for record in records.values():
+            for row in record.results:
+                interval = f" [{_number(row.ci_low)}, {_number(row.ci_high)}]" if row.ci_low is not None else ""
+                numbers.setdefault((row.dataset, row.metric), {})[model] = _number(row.value) + interval
+        size = next(iter(records.values())).size
+        numbers.setdefault(("model", "parameters"), {})[model] = f"{size.parameters:,}"
+        numbers.setdefault(("model", "bytes"), {})[model] = f"{size.bytes:,}"
+    rows = [[f"{dataset} {metric}", *(row.get(model, "") for model in found)] for (dataset, metric), row in numbers.items()]
+    cells = [["", *found], *rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    for line in cells:
+        yield "  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]).rstrip()
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"

@@ -1,0 +1,75 @@
+"""`drank run` and `drank lm-eval`: Snakemake with drank's workflow, and the harness with drank's checkpoints."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from drank.runtime.shipped import WORKFLOW
+from drank.runtime.suggestions import near
+
+PASSED_ON: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+@click.command(context_settings=PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(arguments: tuple[str, ...]) -> None:
+    """Run the workflow: `drank run [CONFIG] [OPTIONS OF SNAKEMAKE]`.
+
+    CONFIG is a YAML file of yours, or the name of a configuration that drank ships (methods, l-rank, paper); without one the default runs.
+    Results appear in the folder of `--directory`, or in the current one. All cores are used unless --cores or --jobs says otherwise.
+    """
+    if "--help" in arguments or "-h" in arguments:
+        click.echo(f"{click.get_current_context().command.help}\n\nOptions of Snakemake: snakemake --help")
+        return
+    _require("snakemake", "drank run")
+    from snakemake.cli import main
+
+    main(snakemake_arguments(arguments))
+
+
+def snakemake_arguments(arguments: Sequence[str]) -> list[str]:
+    """The arguments for Snakemake out of those of `drank run`; raises FileNotFoundError for a configuration that is not there."""
+    config: list[str] = []
+    given = list(arguments)
+    shipped = (WORKFLOW / "config" / f"{given[0]}.yaml").is_file() if given else False
+    if given and not given[0].startswith("-") and (shipped or given[0].endswith((".yaml", ".yml"))):
+        config, given = ["--configfile", str(_config(given[0]))], given[1:]
+    chosen = {argument.partition("=")[0] for argument in given if argument.startswith("-")}
+    spread = {"--cores", "-c", "--jobs", "-j", "--executor", "-e", "--workflow-profile", "--profile", "--unlock", "--version"}
+    cores = [] if any(argument in spread or argument[:2] in ("-c", "-j") for argument in chosen) else ["--cores", "all"]
+    return ["--snakefile", str(WORKFLOW / "Snakefile"), *cores, *given, *config]
+
+
+def _config(name: str) -> Path:
+    shipped = {path.stem: path for path in sorted((WORKFLOW / "config").glob("*.yaml"))}
+    if Path(name).is_file():
+        return Path(name).resolve()
+    if name in shipped:
+        return shipped[name]
+    raise FileNotFoundError(f"there is no file {name}{near(name, shipped)}; configurations that drank ships: {', '.join(shipped)}")
+
+
+@click.command("lm-eval", context_settings=PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def lm_eval(arguments: tuple[str, ...]) -> None:
+    """lm-evaluation-harness's own command, which then knows drank's checkpoints.
+
+    For example: drank lm-eval run --model hf --model_args pretrained=smaller --tasks arc_easy
+    """
+    _require("lm_eval", "drank lm-eval")
+    from lm_eval.__main__ import cli_evaluate
+
+    sys.argv = ["lm-eval", *arguments]
+    cli_evaluate()
+
+
+def _require(package: str, command: str) -> None:
+    """Raise ImportError where a package of the pipeline is not installed."""
+    if importlib.util.find_spec(package) is None:
+        raise ImportError(f"{command} needs {package}, which is not installed: pip install 'drank[pipeline]'")

@@ -1,0 +1,145 @@
+"""The way to one compressed model: where the files of each step lie, and which of them the next one reads.
+
+Paths are those of a run's folder, `results/…`. The rules of the workflow and the calls that do without it name their files by this alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drank.config.resolved import calibration_options, finetune_options, search_options
+from drank.methods import Method
+
+
+def texts_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The texts that compressing can read, each with its options: `calibration`, `search` and `finetune`."""
+    return {"calibration": calibration_options(config), "search": search_options(config), "finetune": finetune_options(config)}
+
+
+def tokens_at(model: str, options: Mapping[str, Any]) -> str:
+    """The tokens of the text that these options name, for that model's tokenizer."""
+    return f"results/tokens/{model}/{options['corpus']}.{options['split']}.safetensors"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The files on the way to one model by one method, called `label`, at one ratio (as it stands in paths)."""
+
+    model: str
+    label: str
+    method: Method
+    ratio: str
+    texts: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def source(self) -> str:
+        """What describes the dense model."""
+        return f"results/sources/{self.model}.json"
+
+    def tokens(self, text: str) -> str:
+        """The tokens of one of the texts."""
+        return tokens_at(self.model, self.texts[text])
+
+    @property
+    def moments(self) -> str:
+        """What calibration leaves."""
+        return f"results/moments/{self.model}"
+
+    @property
+    def gradients(self) -> str:
+        """What the backward pass leaves, for the labels that the method reads."""
+        return f"results/gradients/{self.model}/{self.method.labels}"
+
+    @property
+    def spectrum(self) -> str:
+        """The spectra of the dense model."""
+        return f"results/spectra/{self.model}/{self.method.spectrum}"
+
+    @property
+    def steps(self) -> str:
+        """With steps: the spectra of the last of them to this very ratio."""
+        return f"results/steps/{self._own}"
+
+    @property
+    def spectra(self) -> str:
+        """The spectra that the model is made out of."""
+        return self.steps if self.method.relinearises else self.spectrum
+
+    @property
+    def slopes(self) -> str:
+        """The first-order changes of the loss."""
+        return f"results/slopes/{self.model}/{self.method.spectrum}.safetensors"
+
+    @property
+    def sensitivity(self) -> str:
+        """What the search found that each projection alone suffers."""
+        return f"results/sensitivity/{self.model}/{self.method.spectrum}.json"
+
+    @property
+    def selection(self) -> str:
+        """The choice made on validation text."""
+        return f"results/selections/{self._own}.json"
+
+    @property
+    def plan(self) -> str:
+        """The ranks."""
+        return f"results/plans/{self._own}.json"
+
+    @property
+    def made(self) -> str:
+        """What a measurement loads: the compressed model's directory, for the dense one the file that says where it lies."""
+        return f"results/models/{self._own}" if self.method.compresses else self.source
+
+    @property
+    def _own(self) -> str:
+        return f"{self.model}/{self.label}/{self.ratio}"
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether moments are read."""
+        return self.method.weighs_inputs or "similarities" in self.method.needs
+
+    def spectrum_inputs(self) -> dict[str, str]:
+        """The moments and the gradients, for a weighting that is made of them."""
+        moments = {"moments": self.moments} if self.method.weighs_inputs else {}
+        return moments | ({"gradients": self.gradients} if self.method.weighs_gradients else {})
+
+    def evidence(self) -> dict[str, str]:
+        """What an allocator reads, by name: the spectra, and what else it needs."""
+        extra = {
+            "slopes": ("slopes", self.slopes),
+            "similarities": ("moments", self.moments),
+            "sensitivity": ("sensitivity", self.sensitivity),
+        }
+        return {"spectra": self.spectra, **dict(extra[name] for name in sorted(self.method.needs))}
+
+    def told(self) -> dict[str, str]:
+        """What an allocation reads beside the evidence: what tells of the text behind slopes, and the choice made on validation text."""
+        gradients = {"gradients": self.gradients} if "slopes" in self.method.needs else {}
+        return gradients | ({"choice": self.selection} if self.method.chooses else {})
+
+    def compress_texts(self) -> dict[str, str]:
+        """The tokens that compressing reads: for a refit and for corrections those of the calibration, for fine-tuning its own."""
+        ratio = float(self.ratio)
+        tokens = {"tokens": self.tokens("calibration")} if self.method.refits(ratio) or self.method.corrections else {}
+        return tokens | ({"finetune_tokens": self.tokens("finetune")} if self.method.finetunes(ratio) else {})
+
+    def timings(self) -> dict[str, str]:
+        """The steps on the way, by rule, each with the file in which Snakemake notes how long it took; none for the dense model."""
+        if not self.method.compresses:
+            return {}
+        needs, place = self.method.needs, f"{self.model}/{self.method.spectrum}"
+        chain = {
+            "calibrate": self.model if self.calibrated else None,
+            "gradients": f"{self.model}/{self.method.labels}" if self.method.reads_gradients else None,
+            "spectrum": place,
+            "slopes": place if "slopes" in needs else None,
+            "sensitivity": place if "sensitivity" in needs else None,
+            "relinearise": self._own if self.method.relinearises else None,
+            "selection": self._own if self.method.chooses else None,
+            "allocate": self._own,
+            "compress": self._own,
+        }
+        return {rule: f"results/benchmarks/{rule}/{path}.tsv" for rule, path in chain.items() if path}

@@ -1,0 +1,31 @@
+"""Time prefill and decoding of models, one after the other in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from drank.evaluation.measured_model import MeasuredModel
+from drank.evaluation.throughput import measure
+from drank.reporting.records.measured import record_of
+from drank.runtime.files import replacing
+
+
+def run(
+    output: str | Path,
+    *,
+    names: Mapping[str, str],
+    models: Mapping[str, str],
+    throughput: Mapping[str, Any],
+    dense: Mapping[str, Any] | None,
+    compute: Mapping[str, Any],
+    threads: int,
+) -> None:
+    """Write a folder with the record of each of the models, given by method; `names` gives their model and ratio."""
+    with replacing(output) as folder:
+        for method, path in models.items():
+            subject = MeasuredModel.of(path, compute, threads)
+            rows, detail = measure(subject.model, **throughput, name=f"{method} at {names['ratio']}")
+            label = {**names, "method": method}
+            record_of(subject, "throughput", label, rows, detail, throughput, {}, dense).write(folder / f"{method}.json")

@@ -1,0 +1,121 @@
+"""One call compresses a model: what comes back, what is saved, what is kept and what is refused."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+
+import drank
+from drank.calls import work
+from drank.compression.making import making_of
+from drank.models.checkpoint import load_model, load_tokenizer
+from drank.models.tensors import size_of
+from tests.workflow.runs import WORDS, write_model
+
+FEW = {"windows": 8, "length": 32, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    write_model(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def text():
+    generator = torch.Generator().manual_seed(3)
+    return " ".join(WORDS[i] for i in torch.randint(len(WORDS), (3000,), generator=generator))
+
+
+def logits(model):
+    with torch.inference_mode():
+        return model(input_ids=torch.arange(8)[None]).logits
+
+
+def weights(folder):
+    return hashlib.sha256((Path(folder) / "model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("method", ["l-rank", "d-rank"])
+def test_what_comes_back_is_what_is_saved(model, text, method, tmp_path):
+    out = tmp_path / "smaller"
+    made = drank.compress(model, method, 0.4, text, out, **FEW)
+    assert torch.equal(logits(made), logits(load_model(out)))
+    assert size_of(out).ratio_stored >= 0.4 - 1e-9
+    assert making_of(out)["label"] == method
+    assert load_tokenizer(out)("the rank").input_ids == load_tokenizer(model)("the rank").input_ids
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["smaller"], "the folder of the work goes when all is done"
+    assert made.name_or_path == str(out)
+
+
+def test_options_of_a_method_are_keywords(model, text, tmp_path):
+    plan = drank.plan(model, "d-rank", 0.3, text, tmp_path / "plan.json", group=1, beta=0, refit_from=None, **FEW)
+    assert (plan.settings["group"], plan.settings["beta"], plan.settings["refit_from"]) == (1, 0, None)
+    assert drank.plan(model, "d-rank", 0.3, text, beta=0, **FEW).settings["group"] == 2
+    assert '"method": "d-rank"' in (tmp_path / "plan.json").read_text()
+
+
+def test_a_loaded_model_is_as_good_as_its_directory_and_stays_as_it_was(model, text, tmp_path):
+    loaded = load_model(model)
+    before = logits(loaded)
+    drank.compress(loaded, "svd-llm", 0.4, text, tmp_path / "a", tokenizer=load_tokenizer(model), **FEW)
+    drank.compress(model, "svd-llm", 0.4, text, tmp_path / "b", **FEW)
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    assert torch.equal(logits(loaded), before)
+    with pytest.raises(ValueError, match="comes with its tokenizer"):
+        drank.compress(loaded, "svd", 0.4)
+
+
+def test_without_a_place_the_model_only_comes_back(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = drank.compress(model, "svd", 0.4, threads=1)
+    assert logits(made).isfinite().all()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kept_folder_serves_the_next_ratio(model, text, tmp_path, monkeypatch):
+    drank.compress(model, "svd-llm", 0.4, text, tmp_path / "a", work=tmp_path / "work", **FEW)
+    ran = []
+    original = work.step_of
+    monkeypatch.setattr(work, "step_of", lambda rule: ran.append(rule) or original(rule))
+    drank.compress(model, "svd-llm", 0.2, text, tmp_path / "b", work=tmp_path / "work", **FEW)
+    assert ran == ["source", "allocate", "compress"]
+
+
+def test_an_interrupted_call_goes_on(model, text, tmp_path, monkeypatch, capsys):
+    original = work.step_of
+    ran = []
+
+    def broken(rule):
+        ran.append(rule)
+        if rule == "compress" and ran.count(rule) == 1:
+            raise KeyboardInterrupt
+        return original(rule)
+
+    monkeypatch.setattr(work, "step_of", broken)
+    with pytest.raises(KeyboardInterrupt):
+        drank.compress(model, "svd-llm", 0.4, text, tmp_path / "out", **FEW)
+    assert (tmp_path / "out.work/results").is_dir()
+    del ran[:-1]
+    drank.compress(model, "svd-llm", 0.4, text, tmp_path / "out", **FEW)
+    assert ran == ["compress", "source", "compress"]
+    assert not (tmp_path / "out.work").exists()
+
+
+def test_nothing_that_is_there_is_lost(model, tmp_path):
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "thesis.tex").write_text("years")
+    with pytest.raises(FileExistsError, match="drank has not made it"):
+        drank.compress(model, "svd", 0.4, out=full, overwrite=True)
+    with pytest.raises(FileExistsError, match="is the model that is to be compressed"):
+        drank.compress(model, "svd", 0.4, out=model, overwrite=True)
+    drank.compress(model, "svd", 0.4, out=tmp_path / "made", threads=1)
+    before = weights(tmp_path / "made")
+    with pytest.raises(FileExistsError, match="holds a compressed model already"):
+        drank.compress(model, "svd", 0.2, out=tmp_path / "made")
+    assert weights(tmp_path / "made") == before
+    drank.compress(model, "svd", 0.2, out=tmp_path / "made", overwrite=True, threads=1)
+    assert weights(tmp_path / "made") != before

@@ -1,0 +1,122 @@
+"""The command: what it says, what it hands on, and how it says what is wrong."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from drank.calls.request import OPTIONS
+from drank.command import COMMANDS, drank
+from drank.command.options import HELP
+from drank.command.others import snakemake_arguments
+from drank.runtime.shipped import WORKFLOW
+from tests.workflow.runs import WORDS, write_model
+
+
+def run(*arguments):
+    """The command in a process of its own, as a shell runs it."""
+    return subprocess.run([sys.executable, "-m", "drank", *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("own folder")
+    write_model(place / "tiny")
+    (place / "my.txt").write_text(" ".join(WORDS * 60))
+    return place
+
+
+def test_every_command_has_a_help_that_starts_with_what_it_does():
+    told = CliRunner().invoke(drank, ["--help"]).output
+    for name in COMMANDS:
+        assert f"  {name} " in told
+        shown = CliRunner().invoke(drank, [name, "--help"])
+        assert shown.exit_code == 0, name
+        assert len(shown.output.splitlines()) > 2
+
+
+def test_every_option_of_a_method_is_one_of_the_command_with_a_help():
+    assert set(HELP) == set(OPTIONS)
+    told = CliRunner().invoke(drank, ["compress", "--help"]).output
+    assert [name for name in OPTIONS if f"--{name.replace('_', '-')}" not in told] == []
+
+
+def test_help_and_mistakes_import_neither_torch_nor_transformers():
+    program = (
+        "import sys; from click.testing import CliRunner; from drank.command import drank;"
+        "CliRunner().invoke(drank, ['compress', '--help']); CliRunner().invoke(drank, ['--help']);"
+        "assert not {'torch', 'transformers', 'snakemake'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.slow
+def test_one_line_compresses_and_one_measures(folder, tmp_path):
+    few = ("--length", 32, "--windows", 8, "--threads", 1)
+    made = run(
+        "compress", folder / "tiny", "--text", folder / "my.txt", "--out", tmp_path / "out", "--method", "d-rank", "--ratio", 0.4, *few
+    )
+    assert made.returncode == 0, made.stderr
+    assert "of the projections' and" in made.stdout
+    assert "compress tiny d-rank 0.4: done in" in made.stderr
+    measured = run("evaluate", folder / "tiny", tmp_path / "out", "--text", folder / "my.txt", *few, "--out", tmp_path / "records")
+    assert measured.returncode == 0, measured.stderr
+    head, *rows = measured.stdout.splitlines()
+    assert head.split() == [str(folder / "tiny"), str(tmp_path / "out")] or "own folder" in head
+    assert [row.split("  ")[0].strip() for row in rows] == ["my perplexity", "my perplexity_window_mean", "model parameters", "model bytes"]
+    assert (tmp_path / "records/tiny/perplexity.json").is_file()
+    assert (tmp_path / "records/out/perplexity.json").is_file()
+    planned = run(
+        "plan",
+        folder / "tiny",
+        "--text",
+        folder / "my.txt",
+        *few,
+        "--method",
+        "d-rank",
+        "--refit-from",
+        "none",
+        "--out",
+        tmp_path / "p.json",
+    )
+    assert planned.returncode == 0, planned.stderr
+    assert [line.split()[0] for line in planned.stdout.splitlines()[1:]] == ["q", "k", "v", "o", "gate", "up", "down"]
+    assert '"refit_from": null' in (tmp_path / "p.json").read_text()
+
+
+def test_what_drank_foresaw_is_said_without_a_traceback(tmp_path):
+    found = run("compress", tmp_path / "nothing", "--out", tmp_path / "x")
+    assert found.returncode == 1
+    assert found.stderr.startswith("drank: model ")
+    assert "Traceback" not in found.stderr
+
+
+def test_what_is_near_is_told():
+    assert "there is no command 'compres' (did you mean compress?)" in CliRunner().invoke(drank, ["compres"]).output
+    assert "--method" in CliRunner().invoke(drank, ["compress", "x", "--methd", "y"]).output
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], ["--cores", "all"]),
+        (["-n"], ["--cores", "all", "-n"]),
+        (["--cores", "4"], ["--cores", "4"]),
+        (["-c4", "pdf"], ["-c4", "pdf"]),
+        (["--workflow-profile", "slurm", "--jobs=20"], ["--workflow-profile", "slurm", "--jobs=20"]),
+        (["methods", "-n"], ["--cores", "all", "-n", "--configfile", str(WORKFLOW / "config/methods.yaml")]),
+        (["--configfile", "a.yaml"], ["--cores", "all", "--configfile", "a.yaml"]),
+        (["summary"], ["--cores", "all", "summary"]),
+    ],
+)
+def test_run_hands_on_to_snakemake(given, expected):
+    assert snakemake_arguments(given) == ["--snakefile", str(WORKFLOW / "Snakefile"), *expected]
+
+
+def test_run_takes_a_configuration_by_its_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("models: {}")
+    assert snakemake_arguments(["mine.yaml", "-n"])[-2:] == ["--configfile", str(tmp_path / "mine.yaml")]
+    with pytest.raises(FileNotFoundError, match=r"no file mien\.yaml"):
+        snakemake_arguments(["mien.yaml"])
