@@ -35,6 +35,7 @@ localrules:
     prefetch,
     allocate,
     summary,
+    cards,
     tables,
     figures,
     report,
@@ -46,4 +47,4 @@ localrules:
 rule all:
     default_target: True
     input:
-        ["results/summary.csv", "results/report.html", *TABLE_FILES, *FIGURE_FILES] if RECORDS else MODELS,
+        ["results/summary.csv", "results/report.html", *TABLE_FILES, *FIGURE_FILES, *CARDS] if RECORDS else MODELS,

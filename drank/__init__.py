@@ -12,13 +12,14 @@ from drank.models import registration
 if TYPE_CHECKING:
     from drank.calls.compress import compress, plan
     from drank.calls.evaluate import evaluate
+    from drank.calls.hand_on import export, show
 
 __version__ = "0.1.0"
 
-_CALLS = {"compress": "compress", "evaluate": "evaluate", "plan": "compress"}
+_CALLS = {"compress": "compress", "evaluate": "evaluate", "export": "hand_on", "plan": "compress", "show": "hand_on"}
 """What is handed on, and the module of `drank.calls` that has it: imported when it is first asked for."""
 
-__all__ = ["__version__", "compress", "evaluate", "plan"]
+__all__ = ["__version__", "compress", "evaluate", "export", "plan", "show"]
 
 
 def __getattr__(name: str) -> Any:

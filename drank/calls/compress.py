@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
 from drank.calls.given import given
+from drank.calls.places import refuse_place
 from drank.calls.request import compression, compute_of, refused
 from drank.calls.tasks import chain_of, compress_task, tasks_to_plan
 from drank.calls.texts import Text
 from drank.calls.work import Work
-from drank.compression.making import PLAN
 from drank.runtime.files import write_text
 from drank.runtime.telling import telling
 
@@ -67,7 +67,7 @@ def compress(
     Raises ValueError with everything that is wrong, FileExistsError, FileNotFoundError, TypeError for unknown options and ImportError for
     packages that are missing, all before the work starts; then what the steps raise.
     """
-    _refuse_place(out, model, overwrite)
+    refuse_place(out, model, overwrite)
     with _workplace(out, work) as folder:
         place = Work(folder)
         with place.held():
@@ -117,21 +117,6 @@ def plan(
     if out is not None:
         write_text(out, found.to_json())
     return found
-
-
-def _refuse_place(out: str | Path | None, model: Any, overwrite: bool) -> None:
-    """Raise FileExistsError for a place that holds something else than a model that drank made and that may be replaced."""
-    if out is None or not Path(out).exists():
-        return
-    place = Path(out)
-    if isinstance(model, (str, Path)) and Path(model).exists() and place.samefile(model):
-        raise FileExistsError(f"{place} is the model that is to be compressed; name another place to write to")
-    if place.is_dir() and not any(place.iterdir()):
-        return
-    if not (place / PLAN).is_file():
-        raise FileExistsError(f"{place} is there and drank has not made it; name another place to write to")
-    if not overwrite:
-        raise FileExistsError(f"{place} holds a compressed model already; name another place, or replace it: overwrite=True (--overwrite)")
 
 
 @contextmanager

@@ -13,12 +13,13 @@ from drank.calls.request import LENGTH, asked_to_measure, compute_of, context
 from drank.calls.tasks import Task, compute_params, source_task, text_tasks
 from drank.calls.texts import Text, corpus_of, label_of, listed
 from drank.calls.work import Work
-from drank.compression.making import PLAN
 from drank.config.chain import tokens_at
 from drank.config.prefetch import prefetch
 from drank.corpora.installed import package_versions
 from drank.evaluation.zeroshot import files_of
 from drank.methods import METHODS
+from drank.models.card.writing import update_card
+from drank.models.documents import MAKING, PLAN
 from drank.models.sources import directory_of
 from drank.reporting.records import Record
 from drank.testbed.tasks import TASKS
@@ -47,6 +48,7 @@ def evaluate(
     device: str = "auto",
     dtype: str = "float32",
     threads: int | None = None,
+    card: bool = True,
 ) -> dict[str, Record]:
     """What is left of a model, or what it was: a record for each kind of measurement asked for, by name.
 
@@ -67,6 +69,7 @@ def evaluate(
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         dtype: in which the model runs.
         threads: of the processor; all unless given.
+        card: whether the numbers go into the model card of a directory that drank compressed.
 
     Raises ValueError with everything that is wrong, or where nothing is asked for, before the work starts; then what the steps raise.
     """
@@ -97,6 +100,8 @@ def evaluate(
             for path in outputs["throughput"].glob("*.json") if throughput else ():
                 found["throughput"] = Record.read(path)
                 found["throughput"].write(records / "throughput.json")
+            if card and isinstance(model, (str, Path)) and "path" in source and (Path(source["path"]) / MAKING).is_file():
+                update_card(source["path"], [record.to_dict() for record in found.values()])
             return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from drank.calls.texts import Text, corpus_of, label, listed
+from drank.calls.texts import Text, corpus_of, label, label_of, listed
 from drank.config import ConfigError, check, read_schema, with_defaults
 from drank.config.checks import problems_in
 from drank.config.prefetch import prefetch
@@ -165,7 +165,8 @@ def compression(
         given = {key: options[key] for key in ("windows", "batch", "curvature_windows") if options.get(key) is not None}
         length = options.get("length") or min(LENGTH, context(source) or LENGTH)
         seed = {"seed": options["text_seed"]} if options.get("text_seed") is not None else {}
-        config |= {"corpora": {"text": entry}, "calibration": {"corpus": "text", "split": split, "length": length, **given, **seed}}
+        corpus = label_of(texts[0], 1) if len(texts) == 1 else "text"
+        config |= {"corpora": {corpus: entry}, "calibration": {"corpus": corpus, "split": split, "length": length, **given, **seed}}
     elif method in METHODS and _reads_text(method, chosen, ratio):
         raise ValueError(f"method {method} reads calibration text and none was given: text=['my.txt'] (--text my.txt on the command line)")
     return asked(config)

@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from drank.allocation.plan import Plan
+from drank.models.card.writing import card_of
+from drank.models.documents import CARD, MAKING, PLAN
+from drank.models.sources import without_place
 from drank.runtime.files import read_json
 from drank.runtime.provenance import origin
-
-PLAN, MAKING = "plan.json", "making.json"
-"""What a compressed model's folder holds beside its weights: the ranks with every field of the method, and how they became a model."""
 
 
 class Making:
     """The making of one compressed model under way; a stage is timed while it runs."""
 
-    def __init__(self, plan: Plan, device: str, threads: int) -> None:
-        """Starts now."""
+    def __init__(self, plan: Plan, device: str, threads: int, base: Mapping[str, Any] | None = None) -> None:
+        """Starts now; `base` is what `describe_source` says of the dense model."""
         self._plan, self._device, self._threads = plan, device, threads
+        self._base = without_place(base) if base else None
         self._started = time.perf_counter()
         self._stages: dict[str, float] = {}
         self._texts: dict[str, Any] = {}
@@ -36,13 +37,18 @@ class Making:
         yield
         self._stages[name] = round(time.perf_counter() - started, 3)
 
-    def documents(self) -> dict[str, str]:
-        """The texts that belong into the folder of the model, by file name."""
+    def to_json(self) -> str:
+        """What is known of the making so far, as the text of making.json."""
         plan = self._plan
-        making = {"model": plan.model, "label": plan.method, "ratio": plan.ratio, "method": plan.settings}
+        making = {"model": plan.model, "label": plan.method, "ratio": plan.ratio, "method": plan.settings, "base": self._base}
         making |= {"calibration": plan.calibration or None, "texts": self._texts, "stages": self._stages}
         making |= origin(self._device, self._threads, self._started)
-        return {PLAN: plan.to_json(), MAKING: json.dumps(making, indent=1, ensure_ascii=False) + "\n"}
+        return json.dumps(making, indent=1, ensure_ascii=False) + "\n"
+
+    def documents(self, directory: Path) -> dict[str, str]:
+        """The texts that belong into the folder of the model, by file name: plan, making, and the card of the weights that it holds."""
+        making = self.to_json()
+        return {PLAN: self._plan.to_json(), MAKING: making, CARD: card_of(directory, json.loads(making))}
 
 
 def making_of(directory: str | Path) -> dict[str, Any] | None:

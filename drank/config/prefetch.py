@@ -9,11 +9,12 @@ from typing import Any
 
 from drank import corpora
 from drank.evaluation.zeroshot import fetch_task
+from drank.models.licence import LICENCE_FILES
 from drank.models.sources import MODEL_SUFFIXES
 
 log = logging.getLogger(__name__)
 
-WANTED = [f"*{suffix}" for suffix in MODEL_SUFFIXES]
+WANTED = [*(f"*{suffix}" for suffix in MODEL_SUFFIXES), *LICENCE_FILES]
 
 
 def prefetch(config: Mapping[str, Any]) -> None:

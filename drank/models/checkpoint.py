@@ -5,7 +5,7 @@ How transformers itself reads a compressed one is `drank.models.quantizer`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +13,21 @@ import torch
 from safetensors import SafetensorError
 
 from drank.models.description import CheckpointError, describe
+from drank.models.documents import left_out
 from drank.models.experts import unfuse
 from drank.models.groups import Group
+from drank.models.licence import LICENCE_FILES
 from drank.models.quantizer import DrankConfig, DrankQuantizer, register
 from drank.models.tensors import OBSOLETE, stored_tensors
-from drank.runtime.files import replacing
+from drank.runtime.files import replacing, share_mode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["MODEL_FILES", "DrankConfig", "DrankQuantizer", "load_model", "load_tokenizer", "locate", "register", "save"]
 
-MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
-"""What is fetched of a model on the hub: weights in safetensors, never a pickle."""
+MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", *LICENCE_FILES)
+"""What is fetched of a model on the hub: weights in safetensors, never a pickle, and what its licence is."""
 
 
 def save(
@@ -34,28 +36,26 @@ def save(
     groups: Sequence[Group] | None,
     directory: str | Path,
     max_shard_size: int | str = "5GB",
-    documents: Mapping[str, str] | None = None,
+    documents: Mapping[str, str] | Callable[[Path], Mapping[str, str]] | None = None,
 ) -> None:
     """Write a model that `convert` made of `groups`, or a dense one (None), as a Hugging Face directory: whole or not at all.
 
-    `documents` are texts by file name, stored beside the weights. Raises ValueError where the modules of the model are not those of the
-    groups.
+    `documents` are texts by file name, or what makes them of the folder that has the weights. The model then counts as the one in that
+    directory (`name_or_path`). Raises ValueError where the modules of the model are not those of the groups.
     """
     found = getattr(model.config, "quantization_config", None)
     if found != (None if groups is None else describe(groups)):
         made = "not converted" if found is None else "converted to other groups"
         given = "none" if groups is None else f"{len(groups)}"
         raise ValueError(f"cannot save to {directory}: the model was {made}, the groups given are {given}; give convert and save the same")
-    with replacing(directory) as temporary:
+    with left_out(), replacing(directory) as temporary:
         model.save_pretrained(temporary, max_shard_size=max_shard_size)
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)
-        for name, text in (documents or {}).items():
+        for name, text in (documents(temporary) if callable(documents) else documents or {}).items():
             (temporary / name).write_text(text, "utf-8")
-        # safetensors are written with mode 0600 whatever the umask; config.json has the mode that this user gives to files
-        mode = (temporary / "config.json").stat().st_mode
-        for file in temporary.rglob("*.safetensors"):
-            file.chmod(mode)
+        share_mode(temporary.rglob("*.safetensors"), temporary / "config.json")
+    model.name_or_path = str(Path(directory).resolve())
 
 
 def load_model(

@@ -26,7 +26,8 @@ class CheckpointError(ValueError):
 
 def is_compressed(quantization: Any) -> bool:
     """Whether the `quantization_config` of a model says that drank compressed it."""
-    return isinstance(quantization, Mapping) and quantization.get("quant_method") in QUANT_METHODS
+    method = quantization.get("quant_method") if isinstance(quantization, Mapping) else getattr(quantization, "quant_method", None)
+    return method in QUANT_METHODS
 
 
 def describe(groups: Iterable[Group]) -> dict[str, Any]:

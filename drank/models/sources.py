@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from drank.models.families import family_of
+from drank.models.licence import licence_of
 from drank.runtime.files import read_json
 from drank.testbed import MODELS
 
@@ -70,10 +71,18 @@ def local_files_of(source: Mapping[str, Any]) -> list[str]:
 
 
 def describe_source(source: Mapping[str, Any]) -> dict[str, Any]:
-    """What a configured model is: its source, for a hub model with the commit as revision, and the SHA-256 of its files."""
+    """What a configured model is: its source, for a hub model with the commit as revision, its licence, and the SHA-256 of its files."""
     directory = directory_of(source)
     fixed = {**source, "revision": directory.name} if "hub" in source else dict(source)
-    return {"source": fixed, "files": fingerprint(directory)}
+    return {"source": fixed, "licence": licence_of(directory), "files": fingerprint(directory)}
+
+
+def without_place(description: Mapping[str, Any]) -> dict[str, Any]:
+    """What `describe_source` says, fit to be published: of a path on this machine only the last name is left."""
+    source = dict(description["source"])
+    if "path" in source:
+        source["path"] = Path(source["path"]).resolve().name
+    return {**description, "source": source}
 
 
 def model_directory(path: str | Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from drank.runtime.files import read_json
 
 OBSOLETE = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
 """Masks and frequencies that old checkpoints store; models compute them, and have no parameters that end so."""
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+"""The file of all weights, or the list of those that share them."""
 
 _HEAD = "lm_head"
 """What a model for causal language modelling has beside its base model."""
@@ -57,10 +61,18 @@ def stored_tensors(directory: str | Path) -> dict[str, StoredTensor]:
     Raises CheckpointError that names the files which are missing, truncated or no safetensors.
     """
     directory = Path(directory)
-    files = _weight_files(directory)
+    files = weight_files(directory)
     if missing := [str(file) for file in files if not file.is_file()]:
         raise CheckpointError(f"missing: {', '.join(missing)}; drank reads safetensors only: rerun `compress`, or fetch the model again")
     return {name: tensor for file in files for name, tensor in _header(file).items() if not name.endswith(OBSOLETE)}
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The files that should hold the weights of a model directory, one or those of its index, whether they are there or not."""
+    single, index = directory / WEIGHTS, directory / INDEX
+    if single.exists() or not index.exists():
+        return [single]
+    return [directory / name for name in sorted(set(read_json(index)["weight_map"].values()))]
 
 
 def stored_name(model_type: str, name: str) -> str:
@@ -77,6 +89,11 @@ def module_name(model_type: str, name: str) -> str:
     return ".".join(parts if parts[0] in (prefix, _HEAD) else [prefix, *parts])
 
 
+def by_stored_name(model_type: str, tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """The tensors by the names that files of the whole model give them: those of a base model lack its prefix."""
+    return {stored_name(model_type, module_name(model_type, name)): tensor for name, tensor in tensors.items()}
+
+
 def size_of(directory: str | Path) -> StoredSize:
     """The parameters and bytes that a model directory stores, dense or compressed, and the shares that were removed.
 
@@ -89,6 +106,7 @@ def size_of(directory: str | Path) -> StoredSize:
     quantization = config.get("quantization_config") or {}
     groups = described(quantization) if is_compressed(quantization) else ()
     names = [name for group in groups for name in _weight_names(config["model_type"], group)]
+    tensors = by_stored_name(config["model_type"], tensors) if groups else tensors
     if absent := [name for name in names if name not in tensors]:
         raise CheckpointError(
             f"{directory} lacks {len(absent)} tensors that its config.json promises: {', '.join(absent)}; rerun `compress`"
@@ -111,13 +129,6 @@ def _weight_names(model_type: str, group: Group) -> list[str]:
     else:
         names = [f"{paths[0]}.basis.weight", *(f"{path}.coefficients.weight" for path in paths)]
     return [stored_name(model_type, name) for name in names]
-
-
-def _weight_files(directory: Path) -> list[Path]:
-    single, index = directory / "model.safetensors", directory / "model.safetensors.index.json"
-    if single.exists() or not index.exists():
-        return [single]
-    return [directory / name for name in sorted(set(read_json(index)["weight_map"].values()))]
 
 
 def _header(file: Path) -> dict[str, StoredTensor]:

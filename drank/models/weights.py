@@ -60,7 +60,7 @@ class Checkpoint:
     def matrix(self, layer: int, role: str) -> Tensor:
         """W of one projection, float64 (d1, d2) with y = x W, whichever way round it is stored."""
         transposed = next(projection.transposed for projection in self.family.projections if projection.role == role)
-        values = _read({role: self._locate(layer, role)})[role].double()
+        values = read_tensors({role: self._locate(layer, role)})[role].double()
         return values if transposed else values.mT
 
     def block_state(self, layer: int) -> dict[str, Tensor]:
@@ -69,11 +69,11 @@ class Checkpoint:
         state = {name.removeprefix(prefix): tensor for name, tensor in self._tensors.items() if name.startswith(prefix)}
         if not state:
             raise SourceError(f"{self.directory}: no tensor of block {layer}, of which config.json promises {self.layers}; fetch it again")
-        return _read(state)
+        return read_tensors(state)
 
     def other_state(self) -> dict[str, Tensor]:
         """Every tensor outside the decoder blocks by its full name in the model, in its stored dtype; a tied head is not among them."""
-        return _read({name: tensor for name, tensor in self._tensors.items() if not name.startswith(f"{self.family.blocks}.")})
+        return read_tensors({name: tensor for name, tensor in self._tensors.items() if not name.startswith(f"{self.family.blocks}.")})
 
     def group_matrix(self, shape: Shape) -> Tensor:
         """[W_1 … W_n] of a group, float64 (d1, n·d2)."""
@@ -101,8 +101,8 @@ class Checkpoint:
         return shapes
 
 
-def _read(tensors: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
-    """The values of these tensors; each file is opened once."""
+def read_tensors(tensors: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
+    """The values of these tensors by the names given to them here; each file is opened once."""
     from safetensors import safe_open
 
     values = {}

@@ -19,9 +19,12 @@ from typing import NamedTuple
 PROJECT = Path(__file__).parents[2]
 
 WITHOUT_EFFECT = frozenset(
-    {"drank.runtime.log", "drank.runtime.codehash", "drank.runtime.lock", "drank.runtime.provenance", "drank.models.registration"}
+    {
+        *("drank.runtime.log", "drank.runtime.codehash", "drank.runtime.lock", "drank.runtime.provenance"),
+        *("drank.models.registration", "drank.models.publishing", "drank.models.card.writing"),
+    }
 )
-"""Modules that cannot change a result: what they log, hash, note down or register is no part of it."""
+"""Modules that cannot change a result: what they log, hash, note down, register or tell on a card is no part of it."""
 
 
 class Source(NamedTuple):

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,13 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def share_mode(files: Iterable[Path], like: Path) -> None:
+    """Give files the mode of another, which has what this user gives to files: safetensors are written with 0600 whatever the umask."""
+    mode = like.stat().st_mode
+    for file in files:
+        file.chmod(mode)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -20,6 +20,7 @@ from drank.models.residency import open_skeleton
 from drank.models.sources import model_directory
 from drank.models.weights import Checkpoint
 from drank.runtime.device import prepare
+from drank.runtime.files import read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -46,7 +47,7 @@ def run(
     device = prepare(compute, threads)
     directory, dtype = model_directory(source), compute["dtype"]
     ranks, checkpoint = Plan.read(plan), Checkpoint(directory)
-    settings, making = ranks.settings, Making(ranks, device, threads)
+    settings, making = ranks.settings, Making(ranks, device, threads, read_json(source))
     model = load_model(directory, dtype, device)
     with making.stage("factors"):
         convert(model, ranks.groups, factors_of(checkpoint, ranks, spectra))
@@ -69,5 +70,5 @@ def run(
         windows = text.sample(training["length"], training["windows"], training["seed"])
         with making.stage("finetune", text.facts(training)):
             model = finetune(model, windows, training)
-    save(model, load_tokenizer(directory), ranks.groups, output, documents=making.documents())
+    save(model, load_tokenizer(directory), ranks.groups, output, documents=making.documents)
     return model

@@ -10,6 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from drank.methods import Method
+from drank.models.card.writing import update_card
+from drank.models.inspection import inspect
+from drank.models.licence import front_matter
 from drank.runtime.files import read_json
 from tests.workflow.runs import Run
 
@@ -55,6 +58,26 @@ def test_plans_records_and_model_folders_tell_the_same_whole_method(finished: Ru
             assert plan["calibration"] == making["calibration"] == told["calibration"], place
     (refitted,) = {record["provenance"]["method"]["refit_from"] for record in records if record["method"] == "d-rank"}
     assert refitted == 0.2
+
+
+def test_numbers_of_a_run_go_into_the_cards_of_its_models(finished: Run) -> None:
+    """Each card takes the records of its own model and of the dense one, and writing them makes nothing run again."""
+    results = finished.folder / "results"
+    records = [read_json(path) for kind in ("perplexity", "zeroshot", "throughput") for path in (results / kind).rglob("*.json")]
+    for folder in (results / "models/tiny").glob("*/*"):
+        found = inspect(folder)
+        assert found.verified.startswith("verified: 1 weight file") and "numbers" not in dict(found.tables)
+        text, (method, ratio) = update_card(folder, records), folder.parts[-2:]
+        own = [record for record in records if (record["method"], record["ratio"]) == (method, float(ratio))]
+        assert len(own) == 3 and "| measured on | metric | this model | dense |" in text
+        assert {row["value"] for record in own[:2] for row in record["results"]} >= {
+            metric["value"]
+            for index in front_matter(folder / "README.md")["model-index"]
+            for result in index["results"]
+            for metric in result["metrics"]
+        }
+        assert str(finished.folder) not in text
+    assert finished.planned() == {}
 
 
 def test_nothing_to_do(finished: Run) -> None:

@@ -11,6 +11,7 @@ FIGURES = [*(["effective_rank"] if SPECTRA else []), *(AGAINST_RATIO if PLANS el
 MODELS = [chain_at(model, *cell).made for model in METHODS for cell in cells(model)]  # what a run without measurements is for
 TABLE_FILES = expand("results/tables/{name}-{model}.{form}", name=TABLES, model=METHODS, form=["csv", "tex"])
 FIGURE_FILES = expand("results/figures/{name}.{form}", name=FIGURES, form=["pdf", "png"])
+CARDS = ["results/cards.txt"] if any(path.startswith("results/models/") for path in MODELS) else []
 CHAINS = {
     model: {label: {ratio: chain_at(model, label, ratio).timings() for method, ratio in cells(model, label)} for label in METHODS[model]}
     for model in METHODS
@@ -39,6 +40,27 @@ rule summary:
         "Summarising all measurements"
     script:
         "../scripts/summary.py"
+
+
+rule cards:
+    input:
+        models=[path for path in MODELS if path.startswith("results/models/")],
+        records=RECORDS,
+    output:
+        "results/cards.txt",
+    log:
+        "results/logs/cards.log",
+    conda:
+        "../../envs/plots.yaml"
+    threads: 1
+    resources:
+        **SMALL_JOB,
+    params:
+        code=code("cards.py"),
+    message:
+        "Writing the numbers into the model cards"
+    script:
+        "../scripts/cards.py"
 
 
 rule tables:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
-from drank.compression.making import MAKING, PLAN, making_of
+from drank.compression.making import making_of
+from drank.models.documents import CARD, MAKING, PLAN
 from drank.models.tensors import size_of
 from drank.reporting.records import Record, Result, Size
 from drank.runtime.files import file_hash
@@ -30,7 +31,7 @@ def record_of(
 
     `label` gives model, method and ratio, `settings` are those of the measurement, `inputs` the SHA-256 of what was read besides the
     model. The method with all its fields, the texts it read and how the model was made come from the model's folder; a folder without a
-    plan holds the dense model, whose method is `dense`. The model's hash leaves out when and where it was made.
+    plan holds the dense model, whose method is `dense`. The model's hash leaves out its card, and when and where it was made.
     """
     stored = size_of(subject.directory)
     size = Size(stored.parameters, stored.parameters * subject.model.dtype.itemsize, stored.ratio_stored, stored.ratio_model)
@@ -42,7 +43,7 @@ def record_of(
         "method": read.settings if read else dict(dense or {}),
         "calibration": ({**_text_of(made), **read.calibration} or None) if read else None,
         "making": {key: value for key, value in made.items() if key not in ("method", "packages")} if made else None,
-        "inputs": {"model": file_hash(subject.directory, {MAKING}), **inputs},
+        "inputs": {"model": file_hash(subject.directory, {MAKING, CARD}), **inputs},
     }
     results = tuple(Result(**row) for row in rows)
     return Record(kind, label["model"], label["method"], float(label["ratio"]), size, results, detail, provenance)

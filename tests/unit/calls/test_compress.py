@@ -110,11 +110,11 @@ def test_nothing_that_is_there_is_lost(model, tmp_path):
     (full / "thesis.tex").write_text("years")
     with pytest.raises(FileExistsError, match="drank has not made it"):
         drank.compress(model, "svd", 0.4, out=full, overwrite=True)
-    with pytest.raises(FileExistsError, match="is the model that is to be compressed"):
+    with pytest.raises(FileExistsError, match="is the very model that is read"):
         drank.compress(model, "svd", 0.4, out=model, overwrite=True)
     drank.compress(model, "svd", 0.4, out=tmp_path / "made", threads=1)
     before = weights(tmp_path / "made")
-    with pytest.raises(FileExistsError, match="holds a compressed model already"):
+    with pytest.raises(FileExistsError, match="holds a model that drank made"):
         drank.compress(model, "svd", 0.2, out=tmp_path / "made")
     assert weights(tmp_path / "made") == before
     drank.compress(model, "svd", 0.2, out=tmp_path / "made", overwrite=True, threads=1)

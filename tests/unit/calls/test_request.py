@@ -92,3 +92,10 @@ def test_what_cannot_be_measured_is_told_first(arguments, words):
 def test_a_folder_without_a_model_is_told(tmp_path):
     with pytest.raises(ValueError, match=r"holds no config\.json"):
         drank.evaluate(tmp_path, text=TEXT)
+
+
+def test_what_is_compressed_already_is_refused_by_its_name(tmp_path):
+    drank.compress("docs-mha", "svd", 0.5, out=tmp_path / "once")
+    with pytest.raises(ValueError, match=r"once is compressed by drank already; name the dense model") as caught:
+        drank.compress(tmp_path / "once", "svd", 0.5, out=tmp_path / "twice")
+    assert len(str(caught.value).splitlines()) == 2

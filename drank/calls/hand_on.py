@@ -1,0 +1,38 @@
+"""Hand a compressed model on: say what a directory is, and write it in a form that programs without drank read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drank.calls.places import refuse_place
+from drank.models.inspection import Inspection, inspect
+from drank.models.merging import merge
+
+FORMS = {"dense": merge}
+"""What a compressed model can be exported to, and what does it."""
+
+
+def export(
+    directory: str | Path, out: str | Path, to: str = "dense", *, max_shard_size: int | str = "5GB", overwrite: bool = False
+) -> Path:
+    """Write a compressed model in another form into the directory `out`, and return that.
+
+    `dense` multiplies the factors out: an ordinary checkpoint with the function of the compressed model, which every program reads that
+    reads its family, and as large as the model was before. Raises ValueError for another form, CheckpointError where `directory` holds no
+    whole compressed model, FileExistsError where `out` must not be replaced.
+    """
+    if to not in FORMS:
+        raise ValueError(f"there is no form {to!r}; known: {', '.join(FORMS)}")
+    refuse_place(out, directory, overwrite)
+    return FORMS[to](directory, out, max_shard_size)
+
+
+def show(directory: str | Path, verify: bool = True) -> Inspection:
+    """What a directory is: a model that drank compressed, a dense one, somebody else's, an adapter, the results of a run.
+
+    `str()` of it is a page.
+
+    The files of a model that drank made are held against the hashes that its card states, unless `verify` is off. Raises CheckpointError,
+    naming file and hashes, where they differ, and where tensors are missing or damaged.
+    """
+    return inspect(directory, verify)

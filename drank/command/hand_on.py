@@ -1,0 +1,31 @@
+"""`drank export` and `drank show`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("directory")
+@click.argument("out")
+@click.option("--to", type=click.Choice(["dense"]), default="dense", show_default=True, help="dense: the factors multiplied out.")
+@click.option("--max-shard-size", default="5GB", show_default=True, help="The largest file of weights.")
+@click.option("--overwrite", is_flag=True, help="Replace a model that drank made and that is there.")
+def export(directory: str, out: str, to: str, max_shard_size: str, overwrite: bool) -> None:
+    """Write the compressed model in DIRECTORY to OUT in a form that programs without drank read."""
+    from drank.calls.hand_on import export as call
+    from drank.models.card.markdown import amount
+    from drank.models.tensors import size_of
+
+    call(directory, out, to, max_shard_size=max_shard_size, overwrite=overwrite)
+    click.echo(f"{out}: a plain model, {amount(size_of(out).bytes)}; transformers reads it without drank")
+
+
+@click.command()
+@click.argument("directory")
+@click.option("--verify/--no-verify", default=True, show_default=True, help="Hold the files against the hashes that the card states.")
+def show(directory: str, verify: bool) -> None:
+    """Say what DIRECTORY is, and whether its files are what its card states."""
+    from drank.calls.hand_on import show as call
+
+    click.echo(str(call(directory, verify)))

@@ -1,0 +1,107 @@
+"""What a compressed model scores, from the records of its measurements: a table for the card, and the hub's `model-index`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from drank.models.card.markdown import table
+
+Record = Mapping[str, Any]
+"""A measurement, as `Record.to_dict` of `drank.reporting.records` gives it."""
+
+Row = Mapping[str, Any]
+"""A number of it."""
+
+UNMEASURED = "Not measured yet: `drank evaluate` does so and writes the numbers here."
+
+_SHOWN = ("perplexity", "accuracy", "accuracy_norm", "tokens_per_second")
+_INTERVALS = (
+    "In brackets the 95 % interval, by bootstrap over windows for perplexity, ± 1.96 standard errors for accuracy; for tokens per second "
+    "the quartiles over repeats."
+)
+
+_INDEXED = ("perplexity", "accuracy", "accuracy_norm")
+"""What the hub is told: not the speed, which is that of a machine."""
+
+
+def split(records: Iterable[Record], making: Mapping[str, Any] | None) -> tuple[list[Record], list[Record]]:
+    """The records of the model that was made so, and those of the dense model it was made of; any other compressed model's are left out.
+
+    A folder that does not tell how it was made takes all compressed ones.
+    """
+    own, dense = [], []
+    told = None if making is None else {"date": making["date"], "label": making["label"], "ratio": making["ratio"]}
+    for record in records:
+        how = record["provenance"].get("making")
+        if how is None:
+            dense.append(record)
+        elif told is None or told == {key: how.get(key) for key in told}:
+            own.append(record)
+    return own, dense
+
+
+def numbers(own: Sequence[Record], dense: Sequence[Record]) -> str:
+    """The table of what was measured, the dense model's numbers beside it where there are any, and under it on what and how."""
+    found = {(record["kind"], row["dataset"], row["metric"]): row for record in own for row in record["results"]}
+    beside = {(record["kind"], row["dataset"], row["metric"]): row for record in dense for row in record["results"]}
+    shown = [(key, row) for key, row in found.items() if key[2] in _SHOWN]
+    if not shown:
+        return UNMEASURED
+    compared = any(key in beside for key, _ in shown)
+    head = ["measured on", "metric", "this model:", *(["dense:"] if compared else []), "sample:"]
+    rows = []
+    for key, row in shown:
+        values = [_value(row), *([_value(beside[key]) if key in beside else "–"] if compared else [])]
+        rows.append([key[1], _metric(row), *values, _sample(row)])
+    return f"{table(head, rows)}\n\n{_conditions(own)}"
+
+
+def model_index(name: str, own: Sequence[Record]) -> list[dict[str, Any]] | None:
+    """The numbers as the hub reads them from the front matter; None where there are none."""
+    results = [
+        {
+            "task": {"type": "text-generation"},
+            "dataset": {"type": row["dataset"], "name": row["dataset"]},
+            "metrics": [{"type": row["metric"], "name": _metric(row), "value": row["value"]}],
+        }
+        for record in own
+        for row in record["results"]
+        if row["metric"] in _INDEXED
+    ]
+    return [{"name": name, "results": results}] if results else None
+
+
+def _metric(row: Row) -> str:
+    names = {"accuracy_norm": "accuracy, normalised by length", "tokens_per_second": "tokens per second"}
+    return names.get(row["metric"], str(row["metric"]))
+
+
+def _value(row: Row) -> str:
+    """A number with its interval, accuracies in per cent."""
+    scale, digits, unit = (100, 1, " %") if row["metric"].startswith("accuracy") else (1, 2 if row["value"] < 1000 else 0, "")
+    value, low, high = (None if number is None else scale * number for number in (row["value"], row.get("ci_low"), row.get("ci_high")))
+    interval = "" if low is None or high is None else f" ({low:,.{digits}f} – {high:,.{digits}f})"
+    return f"{value:,.{digits}f}{unit}{interval}"
+
+
+def _sample(row: Row) -> str:
+    """What the number was taken of, and what guessing scores."""
+    if row.get("count") is None:
+        return "–"
+    unit = {"perplexity": "tokens", "tokens_per_second": "repeats"}.get(row["metric"], "items")
+    chance = "" if row.get("chance") is None else f", chance {100 * row['chance']:.1f} %"
+    return f"{row['count']:,} {unit}{chance}"
+
+
+def _conditions(own: Sequence[Record]) -> str:
+    """On what and with which settings each kind was measured."""
+    lines = [_INTERVALS]
+    for record in own:
+        told = record["provenance"]
+        machine = told["machine"]
+        place = machine.get("gpu") or f"{machine['cpu']}, {told['threads']} threads"
+        settings = ", ".join(f"{key} {value}" for key, value in told["settings"].items() if isinstance(value, str | int | float))
+        words = [f"{place}", f"{told['date'][:10]}", f"drank {told['drank']}", *([settings] if settings else [])]
+        lines.append(f"- {record['kind']}: {'; '.join(words)}")
+    return "\n".join(lines).replace("\n-", "\n\n-", 1)

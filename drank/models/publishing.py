@@ -1,0 +1,198 @@
+"""`save_pretrained` and `push_to_hub` of a compressed model carry its card, plan, making and tokenizer, as drank's own `save` does.
+
+Transformers writes weights and configuration only, and puts a template over the README of what it pushes. The two methods are wrapped
+once, when transformers defines them, and act as ever on every model that drank did not compress.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drank.models.card.markdown import changed_front_matter
+from drank.models.card.rendering import PLACE
+from drank.models.card.writing import card_of, renewed
+from drank.models.description import CheckpointError, is_compressed
+from drank.models.documents import CARD, MAKING, PLAN, are_left_out
+from drank.models.hashes import weight_hashes
+from drank.models.licence import split_front_matter
+from drank.models.tensors import weight_files
+from drank.runtime.files import read_json, write_text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
+
+TOKENIZER_FILES = (
+    *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model", "*.tiktoken"),
+    *("chat_template*", "LICENSE*", "LICENCE*"),
+)
+"""What else of the folder it came from belongs to a model; what the new folder has already stays."""
+
+_MARK = "_drank_carries_documents"
+
+
+def install() -> None:
+    """Wrap both methods of transformers' models; a second call changes nothing."""
+    from transformers.modeling_utils import PreTrainedModel
+
+    for name, wrapper in (("save_pretrained", _saving), ("push_to_hub", _pushing)):
+        method = getattr(PreTrainedModel, name)
+        if not hasattr(method, _MARK):
+            wrapped = wrapper(method)
+            setattr(wrapped, _MARK, True)
+            setattr(PreTrainedModel, name, wrapped)
+
+
+@dataclass(frozen=True)
+class _Carried:
+    """What goes along with the weights: the texts of the folder that the model came from, and its other files by path."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+
+def _saving(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def save_pretrained(self: PreTrainedModel, save_directory: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _compressed(self) or are_left_out():
+            return original(self, save_directory, *args, **kwargs)
+        push, options = kwargs.pop("push_to_hub", False), {}
+        if push:  # our own, after the folder is whole
+            names = ("repo_id", "commit_message", "commit_description", "private", "token", "revision", "create_pr", "tags")
+            options = {key: kwargs.pop(key) for key in names if key in kwargs}
+        directory = Path(save_directory)
+        carried = _carried(self)  # read first: the folder may be the very one that the model came from
+        result = original(self, save_directory, *args, **kwargs)
+        if _writes(self, args[0] if args else kwargs.get("is_main_process", True)) and all(map(Path.is_file, weight_files(directory))):
+            try:
+                _document(directory, carried)
+            except CheckpointError as error:  # the weights that the user asked for are there
+                log.warning("%s gets no model card: %s", directory, error)
+            if push:
+                _upload(directory, options.pop("repo_id", directory.name), **options)
+        return result
+
+    return save_pretrained
+
+
+def _pushing(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def push_to_hub(self: PreTrainedModel, repo_id: str, *, max_shard_size: Any = "50GB", **kwargs: Any) -> Any:
+        if not _compressed(self):
+            return original(self, repo_id, max_shard_size=max_shard_size, **kwargs)
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder, max_shard_size=max_shard_size)
+            kwargs.setdefault("tags", getattr(self, "model_tags", None))
+            return _upload(Path(folder), repo_id, **kwargs)
+
+    return push_to_hub
+
+
+def _writes(model: PreTrainedModel, main: bool) -> bool:
+    """Whether it is this process, of those that save a model together, that writes files."""
+    decide = getattr(model, "should_save_on_this_rank", None)
+    return bool(decide(main) if decide else main)
+
+
+def _compressed(model: PreTrainedModel) -> bool:
+    """Whether drank compressed a model, and what is saved are its own weights, not those of adapters on it."""
+    return is_compressed(getattr(model.config, "quantization_config", None)) and not getattr(model, "_hf_peft_config_loaded", False)
+
+
+def _carried(model: PreTrainedModel) -> _Carried:
+    """What lies beside the weights that a model was loaded from; nothing where these are not of a model compressed in the same way."""
+    directory = _origin(model)
+    if directory is None or not (directory / "config.json").is_file():
+        return _Carried()
+    described = read_json(directory / "config.json").get("quantization_config") or {}
+    files = [path for pattern in TOKENIZER_FILES for path in sorted(directory.glob(pattern)) if path.is_file()]
+    same = described.get("groups") == _description(model).get("groups")
+    texts = {name: (directory / name).read_text("utf-8") for name in (CARD, PLAN, MAKING) if same and (directory / name).is_file()}
+    return _Carried(texts, tuple(files))
+
+
+def _description(model: PreTrainedModel) -> dict[str, Any]:
+    found: Any = model.config.quantization_config
+    return found if isinstance(found, dict) else found.to_dict()
+
+
+def _origin(model: PreTrainedModel) -> Path | None:
+    """The folder that a model was loaded from, of a hub model its snapshot with the documents fetched into it; None where it is gone."""
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    name = model.name_or_path
+    if not name or Path(name).is_dir():
+        return Path(name) if name else None
+    try:
+        cached = try_to_load_from_cache(name, "config.json", revision=getattr(model.config, "_commit_hash", None))
+    except HFValidationError:
+        return None
+    if not isinstance(cached, str):  # not loaded from the hub: a folder that is gone may have the name of somebody's model there
+        return None
+    snapshot, wanted = Path(cached).parent, [CARD, PLAN, MAKING, *TOKENIZER_FILES]
+    try:
+        return Path(snapshot_download(name, revision=snapshot.name, allow_patterns=wanted, ignore_patterns=["*/*"]))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        log.warning("the hub does not give card, plan and tokenizer of %s (%s); only what is in the cache goes along", name, error)
+        return snapshot
+
+
+def _document(directory: Path, carried: _Carried) -> None:
+    """Write what goes along with the weights of a compressed model into the folder that has them."""
+    for path in carried.files:
+        if not (directory / path.name).exists():
+            shutil.copy(path, directory / path.name)
+    for name in (PLAN, MAKING):
+        (directory / name).unlink(missing_ok=True)  # of another model that lay here before
+        if name in carried.texts:
+            write_text(directory / name, carried.texts[name])
+    card = carried.texts.get(CARD)
+    if card is None:
+        making = read_json(directory / MAKING) if MAKING in carried.texts else None
+        write_text(directory / CARD, card_of(directory, making))
+    else:
+        write_text(directory / CARD, renewed(card, weight_hashes(directory)))
+
+
+def _upload(
+    directory: Path,
+    repo_id: str,
+    *,
+    commit_message: str | None = None,
+    commit_description: str | None = None,
+    private: bool | None = None,
+    token: bool | str | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    tags: str | list[str] | None = None,
+) -> Any:
+    """Put a folder on the hub in one commit, as transformers' `push_to_hub` does with its own; returns what the hub says of the commit."""
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    api = HfApi(token=token)
+    repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+    if revision is not None and not revision.startswith("refs/pr"):
+        api.create_branch(repo_id, branch=revision, exist_ok=True)
+    card = (directory / CARD).read_text("utf-8").replace(PLACE, repo_id)
+    if tags:
+        known = split_front_matter(card)[0].get("tags") or []
+        card = changed_front_matter(card, tags=list(dict.fromkeys([*known, *([tags] if isinstance(tags, str) else tags)])))
+    sources: dict[str, Any] = {path.name: path for path in sorted(directory.iterdir()) if path.is_file() and not path.name.startswith(".")}
+    sources[CARD] = card.encode()  # the name on the hub stands in the card of the hub only
+    return api.create_commit(
+        repo_id,
+        [CommitOperationAdd(name, source) for name, source in sources.items()],
+        commit_message=commit_message or "Upload model",
+        commit_description=commit_description,
+        revision=revision,
+        create_pr=create_pr,
+    )
