@@ -9,6 +9,7 @@ if not workflow.overwrite_configfiles:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/corpora.smk"
 include: "workflow/rules/calibrate.smk"
+include: "workflow/rules/checkpoint.smk"
 include: "workflow/rules/spectrum.smk"
 include: "workflow/rules/allocate.smk"
 include: "workflow/rules/compress.smk"

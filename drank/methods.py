@@ -6,7 +6,7 @@ A configuration names methods of this table, gives them options, or composes its
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from drank.allocation.allocate import ALLOCATORS, refusal
@@ -24,7 +24,7 @@ class Method:
     """One way to compress a model: a row of the table in config/README.md, which explains every option.
 
     From ratio `refit_from` on the factors are refitted, then come `corrections` natural-gradient steps, and from `finetune_from` on the
-    factors are trained by LoRA. A method with `compresses` off is the dense model; one with `budgeted` off has no ratio.
+    factors are trained by LoRA. One with `compresses` off is the dense model or somebody else's `checkpoint`; not `budgeted`: no ratio.
     """
 
     title: str
@@ -54,6 +54,7 @@ class Method:
     control: bool = False
     compresses: bool = True
     budgeted: bool = True
+    checkpoint: dict[str, Any] | None = field(default=None, hash=False)
 
     @property
     def weighting_options(self) -> dict[str, float]:

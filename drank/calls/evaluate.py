@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
 from drank.calls.given import given
-from drank.calls.request import LENGTH, asked_to_measure, compute_of, context
+from drank.calls.request import LENGTH, asked_to_measure, compute_of, context, fetch
 from drank.calls.tasks import Task, compute_params, source_task, text_tasks
 from drank.calls.texts import Text, corpus_of, label_of, listed
 from drank.calls.work import Work
 from drank.config.chain import tokens_at
-from drank.config.prefetch import prefetch
 from drank.corpora.installed import package_versions
 from drank.evaluation.zeroshot import files_of
 from drank.methods import METHODS
@@ -79,7 +78,7 @@ def evaluate(
         with place.held():
             name, source = given(model, tokenizer, revision, folder)
             if "hub" in source:
-                prefetch({"models": {name: source}, "corpora": {}, "tasks": {}, "zeroshot": {"tasks": []}})
+                fetch({"models": {name: source}})
             config: dict[str, Any] = {"models": {name: source}, "methods": {"dense": {}}, "compute": compute_of(device, dtype, threads)}
             entries = dict(_corpora(listed(text), split, folder))
             config["corpora"] = {label: entry for label, (entry, _) in entries.items()}

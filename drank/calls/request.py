@@ -21,9 +21,10 @@ from drank.runtime.files import read_json
 from drank.runtime.provenance import cores
 from drank.runtime.shipped import SCHEMA
 from drank.runtime.suggestions import near
+from drank.runtime.telling import telling
 from drank.testbed import MODELS
 
-NAMES = ("title", "paper", "control", "compresses", "budgeted")
+NAMES = ("title", "paper", "control", "compresses", "budgeted", "checkpoint")
 OPTIONS = tuple(field.name for field in fields(Method) if field.name not in NAMES)
 """The options of a method: all that a configuration may set."""
 
@@ -59,6 +60,13 @@ def compute_of(device: str, dtype: str, threads: int | None) -> dict[str, Any]:
     return {"device": device, "dtype": dtype, "threads": threads or cores()}
 
 
+def fetch(config: Mapping[str, Any]) -> None:
+    """Fetch what a configuration, or a part of one, names on the hub; raises RuntimeError for what cannot be had."""
+    models = {name: {"methods": {}, **source} for name, source in config["models"].items()}
+    with telling("drank"):
+        prefetch({"methods": {}, "corpora": {}, "tasks": {}, "zeroshot": {"tasks": []}, **config, "models": models})
+
+
 def asked(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration with its defaults, checked; what it names on the hub is fetched first.
 
@@ -71,7 +79,7 @@ def asked(config: dict[str, Any]) -> dict[str, Any]:
         check(config)
     except ConfigError as error:
         raise refused(error.problems) from None
-    prefetch(config)
+    fetch(config)
     return config
 
 
@@ -102,7 +110,7 @@ def asked_to_measure(config: dict[str, Any], model: str, splits: Mapping[str, st
         problems.append("nothing is to be measured: give text, tasks or throughput")
     if problems:
         raise refused(list(dict.fromkeys(problems)))
-    prefetch(config)
+    fetch(config)
     return config
 
 
@@ -153,7 +161,7 @@ def compression(
     if unknown := [f"{key!r}{near(key, known)}" for key in options if key not in known]:
         raise TypeError(f"unknown options: {', '.join(unknown)}; known: {', '.join(known)}")
     if "hub" in source:
-        prefetch({"models": {name: source}, "corpora": {}, "tasks": {}, "zeroshot": {"tasks": []}})
+        fetch({"models": {name: source}})
     chosen = {key: options[key] for key in OPTIONS if key in options}
     config: dict[str, Any] = {"models": {name: dict(source)}, "methods": {method: chosen}, "compute": dict(compute)}
     config |= {section: dict(options[section]) for section in ("search", "finetune") if options.get(section)}

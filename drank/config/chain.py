@@ -89,8 +89,15 @@ class Chain:
 
     @property
     def made(self) -> str:
-        """What a measurement loads: the compressed model's directory, for the dense one the file that says where it lies."""
+        """What a measurement loads: the compressed model's directory, for others the file that says where it lies."""
+        if self.method.checkpoint:
+            return f"results/sources/{self.model}/{self.label}.json"
         return f"results/models/{self._own}" if self.method.compresses else self.source
+
+    @property
+    def beside(self) -> dict[str, str]:
+        """For somebody else's checkpoint what describes the dense model, on whose tokens and beside whose size it is measured."""
+        return {"beside": self.source} if self.method.checkpoint else {}
 
     @property
     def _own(self) -> str:
@@ -127,7 +134,7 @@ class Chain:
         return tokens | ({"finetune_tokens": self.tokens("finetune")} if self.method.finetunes(ratio) else {})
 
     def timings(self) -> dict[str, str]:
-        """The steps on the way, by rule, each with the file in which Snakemake notes how long it took; none for the dense model."""
+        """The steps on the way, by rule, each with the file in which Snakemake notes how long it took; none where nothing is compressed."""
         if not self.method.compresses:
             return {}
         needs, place = self.method.needs, f"{self.model}/{self.method.spectrum}"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from drank.allocation.allocate import check_budget
+from drank.config.checkpoints import checkpoint_problems, unreadable
 from drank.config.method_entries import method_of
-from drank.config.resolved import finetune_options, ratios_of, refusals_for, search_options
+from drank.config.resolved import entries_for, finetune_options, ratios_of, refusals_for, search_options
 from drank.corpora.embedded import EMBEDDED
 from drank.evaluation.zeroshot import check_tasks
 from drank.methods import Method
@@ -41,7 +42,8 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
         *check_tasks(config["tasks"]),
     ]
     for model, source in config["models"].items():
-        faults = [*_override_problems(source, written["methods"]), *_model_problems(config, source)]
+        faults = [*_override_problems(source, written["methods"]), *_model_problems(config, model, written)]
+        faults += checkpoint_problems(config, model)
         problems += [f"models.{model}: {problem}" for problem in faults]
     return list(dict.fromkeys(problems))
 
@@ -116,11 +118,12 @@ def _override_problems(source: Mapping[str, Any], methods: Mapping[str, Any]) ->
             yield f"methods.{label} is not one of methods{near(label, methods)}: {', '.join(methods)}"
 
 
-def _model_problems(config: Mapping[str, Any], source: Mapping[str, Any]) -> Iterator[str]:
-    methods = {}
-    for label, options in config["methods"].items():
+def _model_problems(config: Mapping[str, Any], model: str, written: Mapping[str, Any]) -> Iterator[str]:
+    source, methods = config["models"][model], {}
+    for label, options in entries_for(config, model).items():
         try:
-            methods[label] = method_of(label, {**options, **source["methods"].get(label, {})})
+            if not unreadable(label, options, written, model):
+                methods[label] = method_of(label, options)
         except (ValueError, TypeError) as error:
             yield str(error)
     faults = problems_of(source)

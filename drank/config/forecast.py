@@ -7,14 +7,16 @@ and its libraries takes. Within a factor of two or three; what a run says while 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from drank.config.resolved import calibration_options, gradient_options, methods_for, search_options
 from drank.methods import Method
+from drank.models.description import quantised_by
 from drank.models.sources import directory_of
 from drank.models.tensors import size_of
 from drank.models.weights import Checkpoint
+from drank.runtime.files import read_json
 
 START, LIGHT = 5.0, 3.0
 """Seconds to start a job that loads a model, and one that does not."""
@@ -45,6 +47,12 @@ class Sizes:
         for shape in shapes:
             kinds[shape.rows, shape.columns] = kinds.get((shape.rows, shape.columns), 0) + 1
         return cls(size_of(directory).parameters, tuple((rows, columns, count) for (rows, columns), count in kinds.items()))
+
+    def of_checkpoint(self, checkpoint: Mapping[str, Any]) -> Sizes:
+        """The sizes with the parameters of somebody else's checkpoint; a quantised one stores other numbers and is taken to be as large."""
+        directory = directory_of(checkpoint)
+        quantised = quantised_by(read_json(directory / "config.json"))
+        return self if quantised else replace(self, parameters=size_of(directory).parameters)
 
     def forward(self, tokens: float) -> float:
         """Multiplications of one pass over so many tokens."""
@@ -92,6 +100,7 @@ def _seconds(
     method = known.get(names.get("method", ""))
     if method is not None and "ratio" in names:
         method = method.at(float(names["ratio"]))
+        size = size.of_checkpoint(method.checkpoint) if method.checkpoint else size
     return start[0] + WORK[rule](config, size, method, len(known), names.get("labels", "sampled")) / rate
 
 

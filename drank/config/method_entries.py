@@ -10,6 +10,7 @@ from drank.allocation.allocate import CHOICES as ALLOCATION_CHOICES
 from drank.allocation.allocate import refusal
 from drank.calibration.losses import LABELS
 from drank.methods import METHODS, Method
+from drank.models.theirs import place_of
 from drank.runtime.suggestions import near
 from drank.spectra.weightings import WEIGHTINGS
 
@@ -42,10 +43,12 @@ EVERY_KIND = ("q", "k", "v", "o", "gate", "up", "down")
 
 
 def method_of(label: str, options: Mapping[str, Any]) -> Method:
-    """The method that a configuration's entry describes.
+    """The method that a configuration's entry describes; for somebody else's checkpoint one that compresses nothing and says where it is.
 
     Raises ValueError naming every unknown name in it, options that nothing would read, and settings that can apply to no model.
     """
+    if options.get("checkpoint") is not None:
+        return _theirs(label, options)
     base = options.get("base", label)
     if base not in METHODS:
         raise ValueError(f"method {base!r} is unknown{near(base, METHODS)}; known: {', '.join(METHODS)}")
@@ -88,6 +91,15 @@ def method_of(label: str, options: Mapping[str, Any]) -> Method:
     if method.compresses and (reason := refusal(method.ranking(), EVERY_KIND)):
         raise ValueError(f"method {label}: {reason}")
     return method
+
+
+def _theirs(label: str, options: Mapping[str, Any]) -> Method:
+    problems = [f"the name is taken by a method of the table; call {place_of(options['checkpoint'])} otherwise"] if label in METHODS else []
+    if others := [name for name in options if name != "checkpoint"]:
+        problems.append(f"a checkpoint is measured as it is, and {', '.join(others)} would change nothing; leave it out, or the checkpoint")
+    if problems:
+        raise ValueError(f"method {label}: {'; '.join(problems)}")
+    return Method(label, weighting="identity", compresses=False, budgeted=False, checkpoint=dict(options["checkpoint"]))
 
 
 def _standstill(method: Method) -> str | None:

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-PLACES = (("models", "*", "path"), ("corpora", "*", "files", "*"), ("tasks", "*", "yaml"), ("tasks", "*", "data", "*"))
+PLACES = (
+    *(("models", "*", "path"), ("models", "*", "methods", "*", "checkpoint", "path"), ("methods", "*", "checkpoint", "path")),
+    *(("corpora", "*", "files", "*"), ("tasks", "*", "yaml"), ("tasks", "*", "data", "*")),
+)
 """Where a configuration holds paths, alone or in lists; `*` is any name."""
 
 

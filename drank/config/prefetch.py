@@ -31,11 +31,10 @@ def _attempts(config: Mapping[str, Any]) -> Iterator[tuple[str, Exception | None
     from huggingface_hub import snapshot_download
 
     jobs: list[tuple[str, Callable[[], object]]] = []
-    for name, source in config["models"].items():
+    wanted = {f"model {name}": source for name, source in config["models"].items()} | _checkpoints(config)
+    for what, source in wanted.items():
         if "hub" in source:
-            jobs.append(
-                (f"model {name}", partial(snapshot_download, source["hub"], revision=source.get("revision"), allow_patterns=WANTED))
-            )
+            jobs.append((what, partial(snapshot_download, source["hub"], revision=source.get("revision"), allow_patterns=WANTED)))
     jobs += [(f"corpus {name}", partial(corpora.read, source)) for name, source in config["corpora"].items() if "hub" in source]
     tasks = {name: config["tasks"][name] for name in config["zeroshot"]["tasks"]}
     jobs += [(f"task {name}", partial(fetch_task, task)) for name, task in tasks.items() if "embedded" not in task and "data" not in task]
@@ -47,3 +46,11 @@ def _attempts(config: Mapping[str, Any]) -> Iterator[tuple[str, Exception | None
             yield what, error
         else:
             yield what, None
+
+
+def _checkpoints(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Everything that a method gives as somebody else's checkpoint, for all models or for one, by what a message calls it."""
+    given = {f"checkpoint {label}": options for label, options in config["methods"].items()}
+    for model, source in config["models"].items():
+        given |= {f"checkpoint {label} of model {model}": options for label, options in source["methods"].items()}
+    return {what: options["checkpoint"] for what, options in given.items() if "checkpoint" in options}

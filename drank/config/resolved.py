@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from drank.config.method_entries import method_of
-from drank.methods import Method
+from drank.methods import METHODS, Method
 from drank.models.families import family_of, kind_of
 from drank.models.sources import SourceError, directory_of
 from drank.models.weights import Checkpoint
@@ -19,19 +19,32 @@ def methods_for(config: Mapping[str, Any], model: str) -> dict[str, Method]:
 
 
 def refusals_for(config: Mapping[str, Any], model: str) -> dict[str, str]:
-    """Why methods of a run cannot apply to one model, by label; nothing for a model that is not on this machine yet."""
+    """Why methods of a run cannot apply to one model, by label; for a model that is not on this machine yet what can be told without it."""
+    absent = dict.fromkeys(given_elsewhere(config, model), "its checkpoint is given for other models only")
     try:
         checkpoint = Checkpoint(directory_of(config["models"][model]))
         kinds, layers = {kind_of(role) for role in family_of(checkpoint.config).roles}, checkpoint.layers
     except (SourceError, OSError, KeyError, ValueError):
-        return {}  # `check` tells what is wrong with a model that should be here
+        return absent  # `check` tells what is wrong with a model that should be here
     reasons = {label: method.refusal(kinds, layers) for label, method in _methods_named(config, model).items()}
-    return {label: reason for label, reason in reasons.items() if reason}
+    return absent | {label: reason for label, reason in reasons.items() if reason}
+
+
+def entries_for(config: Mapping[str, Any], model: str) -> dict[str, dict[str, Any]]:
+    """The options of every method of a run as they stand for one model, by label, without those `given_elsewhere`."""
+    changes, absent = config["models"][model]["methods"], given_elsewhere(config, model)
+    return {label: {**options, **changes.get(label, {})} for label, options in config["methods"].items() if label not in absent}
+
+
+def given_elsewhere(config: Mapping[str, Any], model: str) -> list[str]:
+    """The labels that say nothing for one model, and for another where somebody else's checkpoint lies."""
+    changes, mine = [source["methods"] for source in config["models"].values()], config["models"][model]["methods"]
+    silent = [label for label, options in config["methods"].items() if not options and not mine.get(label) and label not in METHODS]
+    return [label for label in silent if any("checkpoint" in of_model.get(label, {}) for of_model in changes)]
 
 
 def _methods_named(config: Mapping[str, Any], model: str) -> dict[str, Method]:
-    changes = config["models"][model]["methods"]
-    return {label: method_of(label, {**options, **changes.get(label, {})}) for label, options in config["methods"].items()}
+    return {label: method_of(label, options) for label, options in entries_for(config, model).items()}
 
 
 def ratios_of(config: Mapping[str, Any], method: Method) -> list[float]:

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 
-from drank.models.description import CheckpointError, describe
+from drank.models.description import CheckpointError, describe, quantised_by
 from drank.models.documents import left_out
 from drank.models.experts import unfuse
 from drank.models.groups import Group
 from drank.models.licence import LICENCE_FILES
+from drank.models.loaded import refuse_bad, unloadable
 from drank.models.quantizer import DrankConfig, DrankQuantizer, register
-from drank.models.tensors import OBSOLETE, stored_tensors
-from drank.runtime.files import replacing, share_mode
+from drank.models.tensors import stored_tensors
+from drank.runtime.files import read_json, replacing, share_mode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -68,14 +69,16 @@ def load_model(
 ) -> PreTrainedModel:
     """The model in a directory or on the hub, dense or compressed, in evaluation mode; `auto` is the dtype in which it is stored.
 
-    Experts that transformers fuses come unfused (`drank.models.experts`).
+    Experts that transformers fuses come unfused (`drank.models.experts`); what another quantiser packed stays as it loads it.
     The dtype is set while the model is built, never by a cast afterwards, which would round the RoPE frequencies too. Raises
-    CheckpointError for missing, truncated or corrupt files, for missing, unexpected or misshapen tensors, and for values not finite.
+    CheckpointError for missing, truncated or corrupt files, for missing, unexpected or misshapen tensors, for values not finite, and
+    where the package of a quantiser is not installed.
     """
     from transformers import AutoModelForCausalLM
 
     directory = locate(source, revision, trust_remote_code=trust_remote_code)
     stored_tensors(directory)
+    quantiser = quantised_by(read_json(directory / "config.json"))
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             directory,
@@ -84,11 +87,14 @@ def load_model(
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported below, together with everything else that is wrong
             trust_remote_code=trust_remote_code,
+            **({"device_map": {"": device}} if quantiser else {}),
         )
     except SafetensorError as error:
         raise CheckpointError(f"the weights in {directory} are corrupt ({error}); delete them and rerun `compress`") from error
-    model: PreTrainedModel = unfuse(loaded[0]).to(device)
-    _refuse_bad(directory, model, loaded[1])
+    except ImportError as error:
+        raise unloadable(directory, quantiser, error) from error
+    model: PreTrainedModel = loaded[0] if quantiser else unfuse(loaded[0]).to(device)  # packed weights stay where they were put
+    refuse_bad(directory, model, loaded[1], quantiser)
     return model
 
 
@@ -122,17 +128,3 @@ def locate(source: str | Path, revision: str | None = None, *, trust_remote_code
             f"{source} is neither a model directory nor, at revision {revision or 'main'}, a model that the hub or its local cache has "
             f"({type(error).__name__}); check the name, or run `prefetch` where there is a network"
         ) from error
-
-
-def _refuse_bad(directory: Path, model: PreTrainedModel, info: dict[str, Any]) -> None:
-    """Raise CheckpointError with every tensor that is missing, unexpected, misshapen or not finite."""
-    values = model.state_dict().items()
-    found = {
-        "missing": sorted(info["missing_keys"]),
-        "unexpected": sorted(name for name in info["unexpected_keys"] if not name.endswith(OBSOLETE)),
-        "of another shape": [f"{name} {tuple(stored)} for {tuple(built)}" for name, stored, built in sorted(info["mismatched_keys"])],
-        "not finite": [name for name, value in values if value.is_floating_point() and not torch.isfinite(value).all()],
-    }
-    if any(found.values()):
-        lines = [f"{len(names)} tensors {kind}: {', '.join(names)}" for kind, names in found.items() if names]
-        raise CheckpointError(f"{directory} is not a whole model; rerun `compress`, or fetch it again:\n  " + "\n  ".join(lines))

@@ -30,6 +30,12 @@ def is_compressed(quantization: Any) -> bool:
     return method in QUANT_METHODS
 
 
+def quantised_by(config: Mapping[str, Any]) -> str | None:
+    """The quantiser that a config.json names; None for floating weights, among which those of drank's own checkpoints are."""
+    quantization = config.get("quantization_config") or {}
+    return None if not quantization or is_compressed(quantization) else str(quantization.get("quant_method", "unnamed"))
+
+
 def describe(groups: Iterable[Group]) -> dict[str, Any]:
     """The `quantization_config` of config.json: all that is needed to rebuild the modules of a compressed model."""
     rows = [

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from drank.methods import Method
+from drank.models.theirs import place_of
 
 REFITS = {"in-order": "refit in order", "at-once": "refit at once", "compensated": "compensated refit"}
 """The refits as they are printed."""
@@ -80,6 +81,12 @@ def texts(provenance: Mapping[str, Any]) -> str:
     tuned = making.get("texts", {}).get("finetune")
     words += [f"fine-tuning {_text(tuned)}"] if tuned else []
     return "; ".join(words)
+
+
+def checkpoint(provenance: Mapping[str, Any]) -> str:
+    """Where somebody else's checkpoint was found, from a record's provenance: its path, or its hub id and commit; empty for all others."""
+    found = provenance.get("checkpoint")
+    return place_of(found["source"]) if found else ""
 
 
 def _text(facts: Mapping[str, Any]) -> str:

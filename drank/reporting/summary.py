@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from drank.reporting.comparisons import PAIRED, comparisons, mismatches
-from drank.reporting.recipes import follows, texts
+from drank.reporting.recipes import checkpoint, follows, texts
 from drank.reporting.records import Record
 from drank.runtime.files import write_text
 
@@ -35,6 +35,7 @@ COLUMNS = {
     "chance": "float64",
     "calibration": "str",
     "follows": "str",
+    "checkpoint": "str",
     "compress_seconds": "float64",
     "device": "str",
 }
@@ -81,6 +82,7 @@ def _made(provenance: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "calibration": texts(provenance),
         "follows": follows(provenance["method"]),
+        "checkpoint": checkpoint(provenance),
         "compress_seconds": making["seconds"] if making else math.nan,
         "device": f"{provenance['device']} ({gpu or provenance['machine']['cpu']})",
     }

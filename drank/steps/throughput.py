@@ -8,6 +8,7 @@ from typing import Any
 
 from drank.evaluation.measured_model import MeasuredModel
 from drank.evaluation.throughput import measure
+from drank.models.theirs import Theirs
 from drank.reporting.records.measured import record_of
 from drank.runtime.files import replacing
 
@@ -19,13 +20,22 @@ def run(
     models: Mapping[str, str],
     throughput: Mapping[str, Any],
     dense: Mapping[str, Any] | None,
+    theirs: Mapping[str, Mapping[str, Any]] | None = None,
+    beside: str | None = None,
     compute: Mapping[str, Any],
     threads: int,
 ) -> None:
-    """Write a folder with the record of each of the models, given by method; `names` gives their model and ratio."""
+    """Write a folder with the record of each of the models, given by method; `names` gives their model and ratio.
+
+    `dense` is what a record says of the method of a model that no plan made, `theirs` the same by method of somebody else's checkpoints,
+    and `beside` the source file of the dense model that those are compared with.
+    """
+    foreign = theirs or {}
     with replacing(output) as folder:
         for method, path in models.items():
             subject = MeasuredModel.of(path, compute, threads)
             rows, detail = measure(subject.model, **throughput, name=f"{method} at {names['ratio']}")
             label = {**names, "method": method}
-            record_of(subject, "throughput", label, rows, detail, throughput, {}, dense).write(folder / f"{method}.json")
+            theirs_of = Theirs.of(path, beside) if beside and method in foreign else None
+            settings = foreign.get(method, dense)
+            record_of(subject, "throughput", label, rows, detail, throughput, {}, settings, theirs_of).write(folder / f"{method}.json")

@@ -108,6 +108,12 @@ def methods_at(wildcards):
     return [method for method, ratio in cells(wildcards.model) if ratio == wildcards.ratio]
 
 
+def theirs_at(wildcards):
+    """What records say of somebody else's checkpoints that are measured beside this model at this ratio, by method."""
+    methods = {method: METHODS[wildcards.model][method] for method in methods_at(wildcards)}
+    return {label: method.settings() for label, method in methods.items() if method.checkpoint}
+
+
 def local_files(wildcards):
     """The files of a corpus that lie on this machine, so that an edited text is read again."""
     paths = CORPORA[wildcards.corpus].get("files", {}).values()

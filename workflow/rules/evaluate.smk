@@ -1,5 +1,6 @@
 rule evaluate:
     input:
+        unpack(lambda wildcards: chain_of_job(wildcards).beside),
         model=lambda wildcards: chain_of_job(wildcards).made,
         tokens=[
             f"results/tokens/{{model}}/{corpus}.{config['perplexity']['split']}.safetensors"
@@ -24,7 +25,7 @@ rule evaluate:
         zeroshot=config["zeroshot"],
         tasks=TASKS,
         embedded=EMBEDDED_TASKS,
-        dense=lambda wildcards: None if method_of_job(wildcards).compresses else DENSE,  # what the record of a model without a plan says of its method
+        dense=lambda wildcards: None if method_of_job(wildcards).compresses else method_of_job(wildcards).settings(),  # what the record of a model without a plan says of its method
         compute=COMPUTE,
     message:
         "Evaluating {wildcards.model}, {wildcards.method} at ratio {wildcards.ratio}"

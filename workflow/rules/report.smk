@@ -9,6 +9,7 @@ SPECTRA = [path for model in METHODS for path in spectrum_shown(model)]
 AGAINST_RATIO = ["ranks", *(QUALITY[kind] for kind in EVALUATIONS), *TIMED]
 FIGURES = [*(["effective_rank"] if SPECTRA else []), *(AGAINST_RATIO if PLANS else [])]  # none is drawn of nothing
 MODELS = [chain_at(model, *cell).made for model in METHODS for cell in cells(model)]  # what a run without measurements is for
+THEIRS = [label for label in config["methods"] if any(label in found and found[label].checkpoint for found in METHODS.values())]
 TABLE_FILES = expand("results/tables/{name}-{model}.{form}", name=TABLES, model=METHODS, form=["csv", "tex"])
 FIGURE_FILES = expand("results/figures/{name}.{form}", name=FIGURES, form=["pdf", "png"])
 CARDS = ["results/cards.txt"] if any(path.startswith("results/models/") for path in MODELS) else []
@@ -135,6 +136,7 @@ rule report:
         code=code("report.py", "drank/reporting/report/report.html.j2", "drank/reporting/report/report.css"),
         names=TABLES,
         figures=FIGURES,
+        theirs=THEIRS,
         refused=REFUSED,
         chains=CHAINS,
         config=config,
@@ -160,6 +162,7 @@ rule document:
     params:
         code=code("document.py"),
         figures=FIGURES,
+        theirs=THEIRS,
     message:
         "Putting tables and figures into one LaTeX document"
     script:

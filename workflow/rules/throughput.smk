@@ -1,6 +1,7 @@
 rule throughput:
     input:
         models=lambda wildcards: [chain_at(wildcards.model, method, wildcards.ratio).made for method in methods_at(wildcards)],
+        beside=lambda wildcards: [f"results/sources/{wildcards.model}.json"] if theirs_at(wildcards) else [],
     output:
         directory("results/throughput/{model}/{ratio}"),
     log:
@@ -18,6 +19,7 @@ rule throughput:
         methods=lambda wildcards: methods_at(wildcards),
         threads=ALL_CORES,  # timings with other threads are other numbers
         dense=lambda wildcards: DENSE if wildcards.ratio == "0" else None,  # what the record of a model without a plan says of its method
+        theirs=lambda wildcards: theirs_at(wildcards),
         compute=COMPUTE,
     message:
         "Throughput of {wildcards.model} at ratio {wildcards.ratio}, one method after the other"

@@ -18,6 +18,7 @@ run(
     perplexity=params.perplexity,
     zeroshot=params.zeroshot,
     dense=params.dense,
+    beside=inputs.get("beside"),
     compute=params.compute,
     threads=snakemake.threads,
 )

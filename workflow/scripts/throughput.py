@@ -13,6 +13,8 @@ run(
     models=dict(zip(params.methods, snakemake.input.models, strict=True)),
     throughput=params.throughput,
     dense=params.dense,
+    theirs=params.theirs,
+    beside=next(iter(snakemake.input.beside), None),
     compute=params.compute,
     threads=snakemake.threads,
 )

@@ -27,8 +27,11 @@ class Drawing:
     caption: str
 
     def __call__(self, data: Any) -> Figure:
-        """The figure of these data; ValueError where they hold nothing to draw."""
-        return self.draw(data)
+        """The figure of these data; ValueError where they hold nothing to draw.
+
+        Somebody else's checkpoints are left out of what is drawn against the ratio, for they meet none.
+        """
+        return self.draw(data[data["checkpoint"] == ""] if self.source == "summary" else data)
 
 
 FIGURES: dict[str, Drawing] = {

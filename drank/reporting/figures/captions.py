@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from drank.reporting.figures.style import MANY
 
 MANY_METHODS = (
@@ -30,3 +32,12 @@ CAPTIONS = {
     "removed from the compressed projections. Bars span the quartiles over the repeats. " + MANY_METHODS,
 }
 """The captions by the name of the figure."""
+
+AGAINST_RATIO = ("perplexity", "accuracy", "throughput")
+"""The figures that measurements of every method stand in, by its ratio."""
+
+
+def caption_of(name: str, theirs: Sequence[str]) -> str:
+    """The caption of a figure in a run that measured these checkpoints of somebody else, which are in no figure."""
+    left_out = f" Left out, as somebody else's checkpoint at no ratio of the run: {', '.join(theirs)}."
+    return CAPTIONS[name] + (left_out if theirs and name in AGAINST_RATIO else "")

@@ -18,12 +18,13 @@ class Size:
     """What a model takes to store: `parameters` of the whole model (shared bases once), `bytes` of all saved tensors.
 
     `ratio_stored` is the share removed from the compressed projections as counted in the saved tensors, `ratio_model` the share removed
-    from the whole model; both are negative where the factors hold more than the matrices they replace.
+    from the whole model; both are negative where the factors hold more than the matrices they replace. Of somebody else's checkpoint
+    the former is not known (None), and the latter is against the dense model of the run.
     """
 
     parameters: int
     bytes: int
-    ratio_stored: float
+    ratio_stored: float | None
     ratio_model: float
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
 from drank.compression.making import making_of
+from drank.models.description import is_compressed, quantised_by
 from drank.models.documents import CARD, MAKING, PLAN
-from drank.models.tensors import size_of
+from drank.models.tensors import StoredSize, size_of
 from drank.reporting.records import Record, Result, Size
-from drank.runtime.files import file_hash
+from drank.runtime.files import file_hash, read_json
 from drank.runtime.provenance import origin
 
 if TYPE_CHECKING:
     from drank.evaluation.measured_model import MeasuredModel
+    from drank.models.theirs import Theirs
 
 
 def record_of(
@@ -26,17 +29,17 @@ def record_of(
     settings: Mapping[str, Any],
     inputs: Mapping[str, str],
     dense: Mapping[str, Any] | None,
+    theirs: Theirs | None = None,
 ) -> Record:
     """The record of a measurement from its rows, the fields of `Result`.
 
     `label` gives model, method and ratio, `settings` are those of the measurement, `inputs` the SHA-256 of what was read besides the
     model. The method with all its fields, the texts it read and how the model was made come from the model's folder; a folder without a
-    plan holds the dense model, whose method is `dense`. The model's hash leaves out its card, and when and where it was made.
+    plan holds the dense model, whose method is `dense`. So does `dense` tell the method of somebody else's checkpoint, `theirs`, whatever
+    lies in its folder. The model's hash leaves out its card, and when and where it was made.
     """
-    stored = size_of(subject.directory)
-    size = Size(stored.parameters, stored.parameters * subject.model.dtype.itemsize, stored.ratio_stored, stored.ratio_model)
-    made, plan = making_of(subject.directory), subject.directory / PLAN
-    read = Plan.read(plan) if plan.is_file() else None
+    made, plan = making_of(subject.directory) if theirs is None else None, subject.directory / PLAN
+    read = Plan.read(plan) if theirs is None and plan.is_file() else None
     provenance = {
         **origin(subject.device, subject.threads, subject.started),
         "settings": dict(settings),
@@ -45,8 +48,35 @@ def record_of(
         "making": {key: value for key, value in made.items() if key not in ("method", "packages")} if made else None,
         "inputs": {"model": file_hash(subject.directory, {MAKING, CARD}), **inputs},
     }
+    if theirs is not None:
+        provenance["checkpoint"] = theirs.description
+    size = _size(subject) if theirs is None else _their_size(subject, theirs.dense)
     results = tuple(Result(**row) for row in rows)
     return Record(kind, label["model"], label["method"], float(label["ratio"]), size, results, detail, provenance)
+
+
+def _size(subject: MeasuredModel) -> Size:
+    """What a model of the run takes to store, in the precision of the run."""
+    stored = size_of(subject.directory)
+    return Size(stored.parameters, _bytes(subject, stored), stored.ratio_stored, stored.ratio_model)
+
+
+def _their_size(subject: MeasuredModel, dense: Path) -> Size:
+    """What somebody else's checkpoint takes, and the share of the dense model that it lacks: of its parameters.
+
+    Packed numbers are not parameters, so that for a quantised checkpoint it is the share of its bytes, of both as stored. What it removed
+    from the projections is known where drank made it, and of others not.
+    """
+    config, stored, whole = read_json(subject.directory / "config.json"), size_of(subject.directory), size_of(dense)
+    share = stored.bytes / whole.bytes if quantised_by(config) else stored.parameters / whole.parameters
+    known = is_compressed(config.get("quantization_config"))
+    return Size(stored.parameters, _bytes(subject, stored), stored.ratio_stored if known else None, 1 - share)
+
+
+def _bytes(subject: MeasuredModel, stored: StoredSize) -> int:
+    """The size of a model in the precision of the run, as all rows have it; of one whose weights are packed, what its files hold."""
+    packed = quantised_by(read_json(subject.directory / "config.json"))
+    return stored.bytes if packed else stored.parameters * subject.model.dtype.itemsize
 
 
 def _text_of(making: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -28,7 +28,7 @@ SCHEMA: dict[str, Any] = _object(
     model=_NAME,
     method=_NAME,
     ratio={"type": "number", "minimum": 0, "exclusiveMaximum": 1},
-    size=_object(parameters=_COUNT, bytes=_COUNT, ratio_stored=_NUMBER, ratio_model=_NUMBER),
+    size=_object(parameters=_COUNT, bytes=_COUNT, ratio_stored={"type": ["number", "null"]}, ratio_model=_NUMBER),
     results={
         "type": "array",
         "minItems": 1,
@@ -46,6 +46,7 @@ SCHEMA: dict[str, Any] = _object(
     },
     detail={"type": "object"},
     provenance=_object(
+        optional=("checkpoint",),
         drank=_NAME,
         git={"anyOf": [{"type": "null"}, _object(commit=_NAME, dirty={"type": "boolean"})]},
         packages={"type": "object", "additionalProperties": {"type": "string"}},
@@ -59,6 +60,7 @@ SCHEMA: dict[str, Any] = _object(
         calibration={"type": ["object", "null"]},
         making={"type": ["object", "null"]},
         inputs={"type": "object", "additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+        checkpoint={"type": "object", "properties": {"source": {"type": "object"}}, "required": ["source", "files"]},
         seconds={"type": "number", "minimum": 0},
         peak_memory_bytes=_COUNT,
     ),

@@ -103,7 +103,7 @@ def _size(numbers: Numbers, entry: Entry, plan: Plan | None) -> dict[str, str]:
     return {
         "method": method_name(entry.method),
         "asked": percent(entry.ratio),
-        "stored": f"{number(100 * known['ratio_stored'])}\u202f%",
+        "stored": f"{number(100 * known['ratio_stored'])}\u202f%" if "ratio_stored" in known else "–",
         "whole": f"{number(100 * known['ratio_model'])}\u202f%",
         "parameters": number(known["parameters"] / 1e6),
         "megabytes": number(known["bytes"] / 1e6),

@@ -30,7 +30,7 @@ class Quantity:
 
 
 def build(name: str, caption: str, numbers: Numbers, quantities: Sequence[Quantity], *, dense: bool = True, chance: bool = False) -> Table:
-    """The table of these quantities: dense, a block for each ratio, the controls and (`chance`) the chance level below.
+    """The table of these quantities: dense and somebody else's checkpoints, a block for each ratio, controls and (`chance`) chance below.
 
     Where the summary has none of them the table has no rows and its caption says so, as a run may leave any of them out.
     """
@@ -38,6 +38,10 @@ def build(name: str, caption: str, numbers: Numbers, quantities: Sequence[Quanti
     if not shown:
         caption = f"Nothing to show of {numbers.model}: the run did not measure what this table compares."
     top = [numbers.dense] if dense and numbers.dense is not None and shown else []
+    theirs = [entry for entry in numbers.theirs if _measured(numbers, entry, shown)]
+    if theirs:
+        caption += f" Somebody else's checkpoint, at no ratio of the run and in no contest: {', '.join(entry.method for entry in theirs)}."
+    top += theirs
     contests = [[entry for entry in numbers.competing(ratio) if _measured(numbers, entry, shown)] for ratio in numbers.ratios]
     controls = [entry for entry in numbers.controls if _measured(numbers, entry, shown)]
     blocks = [_block(numbers, top, shown, compete=False)]

@@ -42,7 +42,11 @@ class Entry(NamedTuple):
 
 
 class Numbers:
-    """All numbers of one model; raises ValueError where the summary has none."""
+    """All numbers of one model; raises ValueError where the summary has none.
+
+    `entries` are all of its versions, `theirs` those of them that are somebody else's checkpoints, which meet no ratio and do not compete;
+    `ratios` are those at which methods do.
+    """
 
     def __init__(self, summary: pd.DataFrame, model: str) -> None:
         rows = summary[summary["model"] == model]
@@ -54,9 +58,12 @@ class Numbers:
             entry = Entry(row.method, float(row.ratio))
             self._values[entry, row.dataset, row.metric] = Value(row.value, row.ci_low, row.ci_high, row.stderr, row.chance)
             for name in ("parameters", "bytes", "ratio_stored", "ratio_model"):
-                self._values[entry, SIZE, name] = Value(float(getattr(row, name)))
+                if not math.isnan(size := float(getattr(row, name))):
+                    self._values[entry, SIZE, name] = Value(size)
         self.entries = list(dict.fromkeys(entry for entry, _, _ in self._values))
-        self.ratios = sorted({entry.ratio for entry in self.entries if competes(entry.method)})
+        foreign = set(rows.loc[rows["checkpoint"] != "", "method"])
+        self.theirs = [entry for entry in self.entries if entry.method in foreign]
+        self.ratios = sorted({entry.ratio for entry in self.entries if competes(entry.method) and entry not in self.theirs})
 
     def get(self, entry: Entry, dataset: str, metric: str) -> Value | None:
         """The number at this place, None where it was not measured."""
@@ -78,7 +85,8 @@ class Numbers:
 
     def competing(self, ratio: float) -> list[Entry]:
         """The methods that compete at a ratio, in the summary's order."""
-        return [entry for entry in self.entries if entry.ratio == ratio and competes(entry.method)]
+        found = [entry for entry in self.entries if entry.ratio == ratio and competes(entry.method)]
+        return [entry for entry in found if entry not in self.theirs]
 
     def ranking(self, ratio: float, dataset: str, metric: str, *, low: bool = True) -> list[tuple[Entry, Value]]:
         """The competing methods at a ratio that have this number, best first (`low`: the smallest is best)."""

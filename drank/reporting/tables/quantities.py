@@ -86,6 +86,7 @@ def throughput_table(summary: pd.DataFrame, model: str) -> Table:
     caption = f"Throughput and size of {model}: median tokens per second over the repeats (quartiles in small type), stored parameters and "
     caption += "bytes of the whole model (shared bases once), and the share of the compressed projections that the saved tensors lack. "
     caption += RATIO_NOTE
+    caption += " Bytes are those in the precision of the run, of a quantised checkpoint those of its files." if numbers.theirs else ""
     return build("throughput", caption, numbers, quantities)
 
 

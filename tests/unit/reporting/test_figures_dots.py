@@ -36,7 +36,7 @@ def summary_of(models=("one",), ratios=(0.2, 0.4), methods=FEW):
                     (model, method, ratio, place, metric, value, 0.95 * value, 1.08 * value, 0.25 if metric == "accuracy" else None)
                 )
     columns = ["model", "method", "ratio", "dataset", "metric", "value", "ci_low", "ci_high", "chance"]
-    return pd.DataFrame(rows, columns=columns).astype({"chance": "float64"})
+    return pd.DataFrame(rows, columns=columns).astype({"chance": "float64"}).assign(checkpoint="")
 
 
 def names_of(axes):

@@ -1,0 +1,41 @@
+"""What is wrong with the checkpoints of somebody else that a configuration measures beside its models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from drank.config.resolved import entries_for
+from drank.models.sources import SourceError, directory_of
+from drank.models.theirs import faults_of, place_of
+from drank.runtime.files import read_json
+
+
+def checkpoint_problems(config: Mapping[str, Any], model: str) -> Iterator[str]:
+    """A line for everything that forbids measuring a checkpoint beside one model; what has to come from a hub first is not looked at."""
+    for label, options in entries_for(config, model).items():
+        if "checkpoint" in options:
+            problems = [*faults_of(options["checkpoint"], config["models"][model]), *_too_long(config, options["checkpoint"])]
+            yield from (f"method {label}: checkpoint {place_of(options['checkpoint'])}: {problem}" for problem in problems)
+
+
+def unreadable(label: str, options: Mapping[str, Any], written: Mapping[str, Any], model: str) -> bool:
+    """Whether an entry has lost its checkpoint since that breaks the schema, which says so itself."""
+    entries = written["methods"], written["models"][model].get("methods")
+    said = [entry.get(label) for entry in entries if isinstance(entry, Mapping)]
+    return "checkpoint" not in options and any("checkpoint" in entry for entry in said if isinstance(entry, Mapping))
+
+
+def _too_long(config: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> Iterator[str]:
+    """What is measured on more tokens at once than the checkpoint's own context, as far as that is known."""
+    try:
+        context = read_json(Path(directory_of(checkpoint)) / "config.json").get("max_position_embeddings")
+    except (SourceError, OSError, ValueError, AttributeError):
+        return
+    timed = config.get("throughput")
+    lengths = {"perplexity.length": config["perplexity"]["length"]} if config["perplexity"]["corpora"] else {}
+    lengths |= {"throughput.prompt + generate": timed["prompt"] + timed["generate"]} if timed else {}
+    for place, length in lengths.items():
+        if context and length > context:
+            yield f"{place} is {length}, past its context of {context} tokens; lower {place}, or leave this checkpoint out"

@@ -1,0 +1,52 @@
+"""Models and data sets of the hub, from a cache laid out as the hub's client leaves it, without a network."""
+
+import json
+
+import pytest
+
+import drank
+from tests.workflow.runs import WORDS, write_model
+
+COMMIT = "c" * 40
+FEW = {"windows": 8, "length": 32, "threads": 1}
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "prepared"))
+    model = tmp_path / "hub/models--org--Tiny"
+    write_model(model / "snapshots" / COMMIT)
+    (model / "snapshots" / COMMIT / "README.md").write_text("---\nlicense: mit\n---\n")
+    text = tmp_path / "hub/datasets--org--Text"
+    (text / "snapshots" / COMMIT).mkdir(parents=True)
+    rows = [json.dumps({"body": " ".join(WORDS)}) for _ in range(60)]
+    for split in ("train", "test"):
+        (text / "snapshots" / COMMIT / f"{split}.jsonl").write_text("\n".join(rows))
+    for repository in (model, text):
+        (repository / "refs").mkdir()
+        (repository / "refs/main").write_text(COMMIT)
+    return tmp_path
+
+
+def test_a_model_and_a_data_set_of_the_hub(hub):
+    out = hub / "out"
+    drank.compress("org/Tiny", "svd-llm", 0.4, "hub:org/Text,field=body", out, **FEW)
+    making = json.loads((out / "making.json").read_text())
+    assert making["base"]["source"] == {"hub": "org/Tiny", "revision": COMMIT}
+    card = (out / "README.md").read_text()
+    assert "base_model: org/Tiny" in card
+    assert "license: mit" in card
+    assert COMMIT in card
+    found = drank.evaluate("org/Tiny", "hub:org/Text,field=body", **FEW)
+    assert found["perplexity"].method == "dense"
+    assert found["perplexity"].results[0].dataset == "Text"
+
+
+def test_what_the_hub_does_not_have_is_named_before_the_work(hub):
+    with pytest.raises(RuntimeError, match=r"could not fetch everything.*\n.*model Missing"):
+        drank.compress("org/Missing", "svd", 0.4, out=hub / "out")
+    with pytest.raises(RuntimeError, match=r"could not fetch everything.*\n.*corpus None"):
+        drank.compress("org/Tiny", "svd-llm", 0.4, "hub:org/None", hub / "out", **FEW)
+    assert not (hub / "out.work").exists()

@@ -1,0 +1,22 @@
+rule checkpoint:
+    input:
+        lambda wildcards: local_files_of(method_of_job(wildcards).checkpoint),  # so that other weights under the same name are noticed
+        beside="results/sources/{model}.json",
+    output:
+        "results/sources/{model}/{method}.json",
+    log:
+        "results/logs/checkpoint/{model}/{method}.log",
+    benchmark:
+        "results/benchmarks/checkpoint/{model}/{method}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        **SMALL_JOB,
+    params:
+        code=code("checkpoint.py"),
+        checkpoint=lambda wildcards: method_of_job(wildcards).checkpoint,
+    message:
+        "Finding and hashing {wildcards.method}, to be measured beside {wildcards.model}"
+    script:
+        "../scripts/checkpoint.py"

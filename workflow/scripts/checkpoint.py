@@ -1,0 +1,9 @@
+"""Find somebody else's checkpoint and write down where it lies and the hashes of its files."""
+
+from drank.runtime.log import start
+
+start(snakemake.log[0])
+
+from drank.steps.checkpoint import run
+
+run(snakemake.output[0], checkpoint=snakemake.params.checkpoint, beside=snakemake.input.beside)
