@@ -1,5 +1,6 @@
 # make        the environment, then the default pipeline
 # make test   the environment, then lint, types and tests
+# make docs   the environment, then the documentation site in site/
 # make help   everything else
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ SHELL := bash
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run env test lint unit wheel compat pdf testbed lock clean distclean help
+.PHONY: run env test lint unit docs wheel compat pdf testbed lock clean distclean help
 
 run: $(READY)  ## the default pipeline (this is what `make` does); CORES=4 limits it
 	$(BIN)/snakemake --cores $(CORES)
@@ -31,6 +32,10 @@ lint: $(READY)  ## ruff and mypy
 
 unit: $(READY)  ## the tests; TESTS="tests/unit -k plan" chooses
 	$(BIN)/python -m pytest -n auto --dist loadfile --maxprocesses 8 $(TESTS)
+
+docs: $(READY)  ## the documentation as a site, in site/index.html; a dead link is an error
+	$(BIN)/python docs/_make/make_site.py
+	@echo "open site/index.html; with search: $(BIN)/python -m http.server -d site"
 
 wheel: $(READY)  ## the wheel, its command tried from an empty folder (needs the package index)
 	rm -rf build/wheel && mkdir -p build/wheel/empty
@@ -55,7 +60,7 @@ clean:  ## remove the results
 	rm -rf results
 
 distclean: clean  ## remove the environment and all caches too
-	rm -rf $(VENV) .transformers .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .transformers site .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -13,6 +13,8 @@ from drank.reporting.summary import COLUMNS
 PROJECT = Path(__file__).parents[2]
 SCHEMA = read_schema(PROJECT / "workflow/schemas/config.schema.yaml")
 GUIDE = (PROJECT / "config/README.md").read_text("utf-8")
+PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+MEASURED = (PROJECT / "docs/methods/measured.md").read_text("utf-8")
 
 
 def keys_of(schema, root=SCHEMA):
@@ -33,11 +35,6 @@ def test_paper_configuration_has_nothing_wrong_but_what_a_hub_must_tell():
     check(with_defaults(yaml.safe_load((PROJECT / "config/paper.yaml").read_text()), SCHEMA))
 
 
-def test_readme_shows_a_valid_configuration():
-    (block,) = re.findall(r"```yaml\n(.*?)```", (PROJECT / "README.md").read_text("utf-8"), re.S)
-    with_defaults(yaml.safe_load(block), SCHEMA)
-
-
 def test_every_key_is_explained():
     assert [key for key in dict.fromkeys(keys_of(SCHEMA)) if f"`{key}`" not in GUIDE and f"## {key}" not in GUIDE] == []
 
@@ -46,13 +43,47 @@ def test_every_method_is_in_the_table():
     assert [name for name in METHODS if f"| `{name}` |" not in GUIDE] == []
 
 
+def test_every_method_has_a_page():
+    pages = [
+        PROJECT / "docs/l-rank.md",
+        *(page for page in (PROJECT / "docs/methods").glob("*.md") if page.stem not in ("index", "measured")),
+    ]
+    text = "".join(page.read_text("utf-8") for page in pages)
+    overview = (PROJECT / "docs/methods/index.md").read_text("utf-8")
+    assert [name for name, method in METHODS.items() if f"`{name}`" not in overview] == []
+    assert [name for name, method in METHODS.items() if f"`{name}`" not in text and method.budgeted and not method.control] == []
+
+
+def test_what_was_measured_names_what_is_run():
+    """The tables of numbers have the methods of the default run and the composed ones of `config/methods.yaml`, by title or label."""
+    default = yaml.safe_load((PROJECT / "config/config.yaml").read_text())
+    titles = {METHODS[label].title for label in default["methods"] if not METHODS[label].control and METHODS[label].compresses}
+    for model in default["models"]:
+        table = MEASURED.partition(f"### {model}")[2].partition("###")[0]
+        rows = {(ratio, title) for ratio, title in re.findall(r"^\| ([\d.]+) \| (.+?) \|", table, re.M)}
+        assert {(f"{ratio:g}", title) for ratio in default["ratios"] for title in titles} <= rows
+    composed = yaml.safe_load((PROJECT / "config/methods.yaml").read_text())["methods"].keys()
+    named = set(re.findall(r"^\| `([\w-]+)` \|", MEASURED, re.M))
+    assert named and named <= composed
+
+
+def test_tables_of_the_pages_repeat_the_numbers_that_were_measured():
+    measured = dict(re.findall(r"^\| ([^|]+?) (?:\([^|]*\) )?\| (\S+ / \S+ / \S+ \| .*)$", MEASURED, re.M))
+    for page in (PROJECT / "docs/methods").glob("*.md"):
+        for name, numbers in re.findall(r"^\| ([^|]+?) (?:\([^|]*\) )?\| (\S+ / \S+ / \S+ \| .*)$", page.read_text("utf-8"), re.M):
+            if name in measured and numbers.count("|") == measured[name].count("|"):
+                assert numbers == measured[name], f"{page.name}: {name}"
+
+
 def test_every_column_of_the_summary_is_explained():
     table = GUIDE.partition("## summary.csv")[2]
     assert [column for column in COLUMNS if f"`{column}`" not in table] == []
 
 
-def test_files_that_the_readme_names_exist():
-    text = (PROJECT / "README.md").read_text("utf-8")
-    named = re.findall(r"`((?:drank|config|workflow|envs|tests)/[\w./-]+\.\w+)`", text) + re.findall(r"\]\(((?!http)[\w./-]+)", text)
-    assert named
-    assert [path for path in named if not (PROJECT / path).exists()] == []
+def test_files_that_the_pages_name_exist():
+    texts = {page.name: page.read_text("utf-8") for page in PAGES}
+    named = {
+        path: name for name, text in texts.items() for path in re.findall(r"`((?:drank|config|workflow|envs|tests)/[\w./-]+\.\w+)`", text)
+    }
+    assert len(named) > 10
+    assert {path: name for path, name in named.items() if not any((root / path).exists() for root in (PROJECT, PROJECT / "drank"))} == {}

@@ -88,9 +88,9 @@ def test_what_is_left_out_and_read_is_named_with_who_reads_it(inputs: Path, tmp_
     assert "`calibration: {corpus: words}`" in done.stdout
 
 
-def test_the_example_of_the_readme_runs_as_the_readme_runs_it(inputs: Path, tmp_path: Path) -> None:
-    text = (PROJECT / "README.md").read_text("utf-8")
-    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+def test_the_example_of_the_pipeline_page_runs_as_the_page_runs_it(inputs: Path, tmp_path: Path) -> None:
+    text = (PROJECT / "docs/pipeline.md").read_text("utf-8")
+    (example,) = (block for block in re.findall(r"```yaml\n(.*?)```", text, re.S) if "models:" in block)
     (command,) = re.findall(r"^snakemake (--cores all --configfile mine\.yaml --directory my-run)", text, re.M)
     (tmp_path / "mine.yaml").write_text(
         example.replace("/models/my-llama", str(inputs / "model"))
