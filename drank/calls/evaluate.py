@@ -100,7 +100,7 @@ def evaluate(
                 found["throughput"] = Record.read(path)
                 found["throughput"].write(records / "throughput.json")
             if card and isinstance(model, (str, Path)) and "path" in source and (Path(source["path"]) / MAKING).is_file():
-                update_card(source["path"], [record.to_dict() for record in found.values()])
+                update_card(source["path"], [record.to_dict() for record in found.values()], keep=True)
             return found
 
 

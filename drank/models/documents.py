@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-CARD, PLAN, MAKING = "README.md", "plan.json", "making.json"
-"""The model card for people, the ranks with every field of the method, and how they became a model."""
+CARD, PLAN, MAKING, NUMBERS = "README.md", "plan.json", "making.json", "numbers.json"
+"""The model card for people, the ranks with every field of the method, how they became a model, and what was measured of it."""
 
 _LEFT_OUT: ContextVar[bool] = ContextVar("left_out", default=False)
 

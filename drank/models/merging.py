@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from drank.models.card.merged import merged_card
 from drank.models.card.writing import groups_in
-from drank.models.documents import CARD, MAKING, PLAN
+from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
 from drank.models.families import FAMILIES, kind_of, module_path
 from drank.models.groups import Group
 from drank.models.hashes import weight_hashes
@@ -127,7 +127,7 @@ def _write_shards(directory: Path, outputs: list[_Output], max_shard_size: int |
 
 def _others(directory: Path) -> Iterator[Path]:
     """The files beside weights and configuration that are the plain model's too: tokenizer, generation configuration, licence."""
-    ours = {CARD, PLAN, MAKING, "config.json", INDEX, WEIGHTS, *(path.name for path in weight_files(directory))}
+    ours = {CARD, PLAN, MAKING, NUMBERS, "config.json", INDEX, WEIGHTS, *(path.name for path in weight_files(directory))}
     for path in sorted(directory.iterdir()):
         if path.is_file() and path.name not in ours and not path.name.startswith(".") and path.suffix != ".safetensors":
             yield path

@@ -19,7 +19,7 @@ from drank.models.card.markdown import changed_front_matter
 from drank.models.card.rendering import PLACE
 from drank.models.card.writing import card_of, renewed
 from drank.models.description import CheckpointError, is_compressed
-from drank.models.documents import CARD, MAKING, PLAN, are_left_out
+from drank.models.documents import CARD, MAKING, NUMBERS, PLAN, are_left_out
 from drank.models.hashes import weight_hashes
 from drank.models.licence import split_front_matter
 from drank.models.tensors import weight_files
@@ -115,7 +115,8 @@ def _carried(model: PreTrainedModel) -> _Carried:
     described = read_json(directory / "config.json").get("quantization_config") or {}
     files = [path for pattern in TOKENIZER_FILES for path in sorted(directory.glob(pattern)) if path.is_file()]
     same = described.get("groups") == _description(model).get("groups")
-    texts = {name: (directory / name).read_text("utf-8") for name in (CARD, PLAN, MAKING) if same and (directory / name).is_file()}
+    told = [name for name in (CARD, PLAN, MAKING, NUMBERS) if same and (directory / name).is_file()]
+    texts = {name: (directory / name).read_text("utf-8") for name in told}
     return _Carried(texts, tuple(files))
 
 
@@ -138,7 +139,7 @@ def _origin(model: PreTrainedModel) -> Path | None:
         return None
     if not isinstance(cached, str):  # not loaded from the hub: a folder that is gone may have the name of somebody's model there
         return None
-    snapshot, wanted = Path(cached).parent, [CARD, PLAN, MAKING, *TOKENIZER_FILES]
+    snapshot, wanted = Path(cached).parent, [CARD, PLAN, MAKING, NUMBERS, *TOKENIZER_FILES]
     try:
         return Path(snapshot_download(name, revision=snapshot.name, allow_patterns=wanted, ignore_patterns=["*/*"]))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
@@ -151,7 +152,7 @@ def _document(directory: Path, carried: _Carried) -> None:
     for path in carried.files:
         if not (directory / path.name).exists():
             shutil.copy(path, directory / path.name)
-    for name in (PLAN, MAKING):
+    for name in (PLAN, MAKING, NUMBERS):
         (directory / name).unlink(missing_ok=True)  # of another model that lay here before
         if name in carried.texts:
             write_text(directory / name, carried.texts[name])

@@ -41,6 +41,16 @@ def split(records: Iterable[Record], making: Mapping[str, Any] | None) -> tuple[
     return own, dense
 
 
+def joined(before: Sequence[Record], now: Sequence[Record]) -> list[Record]:
+    """Records with what was measured before and not again now, without the losses of single windows and items."""
+    again = {(record["kind"], row["dataset"], row["metric"]) for record in now for row in record["results"]}
+    kept = []
+    for record in before:
+        rows = [row for row in record["results"] if (record["kind"], row["dataset"], row["metric"]) not in again]
+        kept += [{**record, "results": rows}] if rows else []
+    return [*kept, *({key: value for key, value in record.items() if key != "detail"} for record in now)]
+
+
 def numbers(own: Sequence[Record], dense: Sequence[Record]) -> str:
     """The table of what was measured, the dense model's numbers beside it where there are any, and under it on what and how."""
     found = {(record["kind"], row["dataset"], row["metric"]): row for record in own for row in record["results"]}

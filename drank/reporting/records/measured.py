@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from drank.allocation.plan import Plan
 from drank.compression.making import making_of
 from drank.models.description import is_compressed, quantised_by
-from drank.models.documents import CARD, MAKING, PLAN
+from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
 from drank.models.tensors import StoredSize, size_of
 from drank.reporting.records import Record, Result, Size
 from drank.runtime.files import file_hash, read_json
@@ -46,7 +46,7 @@ def record_of(
         "method": read.settings if read else dict(dense or {}),
         "calibration": ({**_text_of(made), **read.calibration} or None) if read else None,
         "making": {key: value for key, value in made.items() if key not in ("method", "packages")} if made else None,
-        "inputs": {"model": file_hash(subject.directory, {MAKING, CARD}), **inputs},
+        "inputs": {"model": file_hash(subject.directory, {MAKING, CARD, NUMBERS}), **inputs},
     }
     if theirs is not None:
         provenance["checkpoint"] = theirs.description

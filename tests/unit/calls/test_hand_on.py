@@ -29,6 +29,14 @@ def test_what_was_measured_stands_in_the_card_and_in_what_is_shown(smaller):
     assert value in stated
     assert f"{value:.4g}" in str(drank.show(smaller))
     assert "verified: 1 weight file" in str(drank.show(smaller))
+    drank.evaluate(smaller, ["other words\n" * 300], length=64, windows=4)
+    front = yaml.safe_load((smaller / "README.md").read_text().split("---")[1])
+    named = [result["dataset"]["name"] for result in front["model-index"][0]["results"]]
+    assert named == ["text-1"], "the same name is measured again"
+    (smaller.parent / "more.txt").write_text(TEXT)
+    drank.evaluate(smaller, smaller.parent / "more.txt", length=64, windows=4)
+    card = (smaller / "README.md").read_text()
+    assert "| text-1 | perplexity |" in card and "| more | perplexity |" in card
 
 
 def test_an_export_is_the_same_function_without_drank(smaller, tmp_path):
