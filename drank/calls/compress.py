@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
 from drank.calls.given import given
-from drank.calls.places import refuse_place
+from drank.calls.places import place_of, refuse_place
 from drank.calls.request import compression, compute_of, refused
 from drank.calls.tasks import chain_of, compress_task, tasks_to_plan
 from drank.calls.texts import Text
@@ -70,7 +70,7 @@ def compress(
     Raises ValueError with everything that is wrong, FileExistsError, FileNotFoundError, TypeError for unknown options and ImportError for
     packages that are missing, all before the work starts; then what the steps raise.
     """
-    refuse_place(out, model, overwrite)
+    refuse_place(out, model, overwrite, work)
     with _workplace(out, work) as folder:
         place = Work(folder)
         with place.held():
@@ -81,9 +81,7 @@ def compress(
             if not chain.method.compresses:
                 raise refused([f"method {method} leaves the model as it is; name one that compresses"])
             tasks = [*tasks_to_plan(config, chain), compress_task(config, chain)]
-            made: PreTrainedModel = place.carry_out(config, tasks, {"compress": out or folder / chain.made})
-    if out is not None:
-        made.name_or_path = str(out)
+            made: PreTrainedModel = place.carry_out(config, tasks, {"compress": folder / chain.made if out is None else place_of(out)})
     return made
 
 
@@ -132,7 +130,7 @@ def _workplace(out: str | Path | None, work: str | Path | None) -> Iterator[Path
         with tempfile.TemporaryDirectory(prefix="drank-") as temporary:
             yield Path(temporary)
         return
-    place = Path(out).resolve()
+    place = place_of(out)
     folder = place.with_name(f"{place.name}.work")
     known = folder.exists()
     try:

@@ -1,6 +1,7 @@
 """One call compresses a model: what comes back, what is saved, what is kept and what is refused."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,28 @@ def test_a_text_that_is_none_is_told_by_its_name(model, tmp_path):
     with pytest.raises(ValueError, match=r"bin\.txt is no text in UTF-8 \(byte 3 of it is 0xff\)"):
         drank.compress(model, "svd-llm", 0.4, tmp_path / "bin.txt", tmp_path / "out", **FEW)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bin.txt"], "nothing worth keeping is kept"
+
+
+def test_a_place_may_be_a_link_and_holds_neither_the_model_nor_the_work(model, tmp_path):
+    real, link = tmp_path / "disk", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    (tmp_path / "dangling").symlink_to(tmp_path / "later")
+    for out, kept in ((link, real), (tmp_path / "dangling", tmp_path / "later")):
+        drank.compress(model, "svd", 0.4, out=out)
+        assert out.is_symlink() and (kept / "config.json").is_file()
+    for work_folder in (tmp_path / "same", tmp_path / "same" / "work"):
+        with pytest.raises(FileExistsError, match="the work is kept in it"):
+            drank.compress(model, "svd", 0.4, out=tmp_path / "same", work=work_folder)
+    shutil.copytree(model, real / "base")
+    with pytest.raises(FileExistsError, match="holds the model that is read"):
+        drank.compress(real / "base", "svd", 0.4, out=real, overwrite=True)
+    assert (real / "base" / "config.json").is_file()
+
+
+def test_a_place_is_where_the_call_was_made(model, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    made = drank.compress(model, "svd", 0.4, out=".")
+    assert made.name_or_path == str(tmp_path / "here")
+    assert (tmp_path / "here" / "config.json").is_file()
