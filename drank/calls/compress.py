@@ -18,6 +18,7 @@ from drank.calls.tasks import chain_of, compress_task, tasks_to_plan
 from drank.calls.texts import Text
 from drank.calls.work import Work
 from drank.runtime.files import write_text
+from drank.runtime.lock import FolderBusyError
 from drank.runtime.telling import telling
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 
 COSTLY = ("moments", "gradients", "spectra", "sensitivity", "steps")
 """What of an interrupted call is worth keeping."""
+
+OURS = "goes-with-the-call"
+"""The file that tells the folder of a call without `work`, which is removed, from every other folder."""
 
 
 def compress(
@@ -133,8 +137,16 @@ def _workplace(out: str | Path | None, work: str | Path | None) -> Iterator[Path
     place = place_of(out)
     folder = place.with_name(f"{place.name}.work")
     known = folder.exists()
+    if known and any(folder.iterdir()) and not (folder / OURS).is_file():
+        raise FileExistsError(
+            f"{folder} is where this call would work, and something else is in it; name another place by work=… (--work), where it is kept"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / OURS).touch()
     try:
         yield folder
+    except FolderBusyError:  # what lies there is the other call's
+        raise
     except BaseException:
         if any((folder / "results" / step).exists() for step in COSTLY):
             with telling("drank"):

@@ -176,3 +176,16 @@ def test_a_place_is_where_the_call_was_made(model, tmp_path, monkeypatch):
     made = drank.compress(model, "svd", 0.4, out=".")
     assert made.name_or_path == str(tmp_path / "here")
     assert (tmp_path / "here" / "config.json").is_file()
+
+
+def test_a_folder_that_somebody_else_made_is_not_taken_for_the_work(model, tmp_path):
+    theirs = tmp_path / "smaller.work"
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="something else is in it"):
+        drank.compress(model, "svd", 0.4, out=tmp_path / "smaller")
+    assert (theirs / "thesis.txt").read_text() == "mine"
+    drank.plan(model, "svd", 0.4, work=tmp_path / "other.work")
+    with pytest.raises(FileExistsError, match="something else is in it"):
+        drank.compress(model, "svd", 0.4, out=tmp_path / "other")
+    assert (tmp_path / "other.work" / "results" / "spectra").is_dir()
