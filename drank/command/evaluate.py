@@ -32,7 +32,9 @@ def evaluate(models: tuple[str, ...], text: tuple[str, ...], tasks: str | None, 
 
     names = [label(Path(model).name) or "model" for model in models]
     if out is not None and (twice := sorted({name for name in names if names.count(name) > 1})):
-        raise click.UsageError(f"the records of several models would lie in {Path(out) / twice[0]}; measure them one by one, each with its --out")
+        raise click.UsageError(
+            f"the records of several models would lie in {Path(out) / twice[0]}; measure them one by one, each with its --out"
+        )
     found = {}
     for model, name in zip(models, names, strict=True):
         place = out if out is None or len(models) == 1 else Path(out) / name

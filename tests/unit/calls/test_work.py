@@ -149,7 +149,9 @@ assert "HF_HUB_OFFLINE" not in os.environ
 
 
 def test_neither_a_step_nor_its_caller_sets_anything_for_the_other(tmp_path):
-    kept = {name: value for name, value in os.environ.items() if "OFFLINE" not in name and "PROGRESS" not in name and name != "TQDM_DISABLE"}
+    kept = {
+        name: value for name, value in os.environ.items() if "OFFLINE" not in name and "PROGRESS" not in name and name != "TQDM_DISABLE"
+    }
     subprocess.run([sys.executable, "-c", STATE], cwd=tmp_path, env=kept | {"PYTHONPATH": str(Path(work.__file__).parents[2])}, check=True)
 
 
