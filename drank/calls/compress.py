@@ -17,6 +17,7 @@ from drank.calls.request import compression, compute_of, refused
 from drank.calls.tasks import chain_of, compress_task, tasks_to_plan
 from drank.calls.texts import Text
 from drank.calls.work import Work
+from drank.models.carried import keep
 from drank.runtime.files import write_text
 from drank.runtime.lock import FolderBusyError
 from drank.runtime.telling import telling
@@ -86,6 +87,8 @@ def compress(
                 raise refused([f"method {method} leaves the model as it is; name one that compresses"])
             tasks = [*tasks_to_plan(config, chain), compress_task(config, chain)]
             made: PreTrainedModel = place.carry_out(config, tasks, {"compress": folder / chain.made if out is None else place_of(out)})
+            if out is None:
+                keep(made, folder / chain.made)
     return made
 
 

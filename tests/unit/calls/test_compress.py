@@ -123,7 +123,6 @@ def test_nothing_that_is_there_is_lost(model, tmp_path):
 
 
 def test_any_name_that_a_file_system_allows_will_do(model, text, tmp_path):
-    import shutil
 
     place = tmp_path / "mo del [x] %s ü{y}"
     shutil.copytree(model, place)
@@ -137,7 +136,6 @@ def test_any_name_that_a_file_system_allows_will_do(model, text, tmp_path):
 
 @pytest.mark.parametrize("method", ["svd", "svd-llm"])
 def test_a_model_without_a_tokenizer_is_told_before_the_work(model, text, method, tmp_path):
-    import shutil
 
     for name in ("config.json", "model.safetensors"):
         shutil.copy(model / name, tmp_path)
@@ -151,41 +149,3 @@ def test_a_text_that_is_none_is_told_by_its_name(model, tmp_path):
     with pytest.raises(ValueError, match=r"bin\.txt is no text in UTF-8 \(byte 3 of it is 0xff\)"):
         drank.compress(model, "svd-llm", 0.4, tmp_path / "bin.txt", tmp_path / "out", **FEW)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bin.txt"], "nothing worth keeping is kept"
-
-
-def test_a_place_may_be_a_link_and_holds_neither_the_model_nor_the_work(model, tmp_path):
-    real, link = tmp_path / "disk", tmp_path / "link"
-    real.mkdir()
-    link.symlink_to(real)
-    (tmp_path / "dangling").symlink_to(tmp_path / "later")
-    for out, kept in ((link, real), (tmp_path / "dangling", tmp_path / "later")):
-        drank.compress(model, "svd", 0.4, out=out)
-        assert out.is_symlink() and (kept / "config.json").is_file()
-    for work_folder in (tmp_path / "same", tmp_path / "same" / "work"):
-        with pytest.raises(FileExistsError, match="the work is kept in it"):
-            drank.compress(model, "svd", 0.4, out=tmp_path / "same", work=work_folder)
-    shutil.copytree(model, real / "base")
-    with pytest.raises(FileExistsError, match="holds the model that is read"):
-        drank.compress(real / "base", "svd", 0.4, out=real, overwrite=True)
-    assert (real / "base" / "config.json").is_file()
-
-
-def test_a_place_is_where_the_call_was_made(model, tmp_path, monkeypatch):
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    made = drank.compress(model, "svd", 0.4, out=".")
-    assert made.name_or_path == str(tmp_path / "here")
-    assert (tmp_path / "here" / "config.json").is_file()
-
-
-def test_a_folder_that_somebody_else_made_is_not_taken_for_the_work(model, tmp_path):
-    theirs = tmp_path / "smaller.work"
-    theirs.mkdir()
-    (theirs / "thesis.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="something else is in it"):
-        drank.compress(model, "svd", 0.4, out=tmp_path / "smaller")
-    assert (theirs / "thesis.txt").read_text() == "mine"
-    drank.plan(model, "svd", 0.4, work=tmp_path / "other.work")
-    with pytest.raises(FileExistsError, match="something else is in it"):
-        drank.compress(model, "svd", 0.4, out=tmp_path / "other")
-    assert (tmp_path / "other.work" / "results" / "spectra").is_dir()
