@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
 from drank.calls.given import given
-from drank.calls.places import refuse_place
+from drank.calls.places import place_of, refuse_place
 from drank.calls.request import compression, compute_of, refused
 from drank.calls.tasks import chain_of, compress_task, tasks_to_plan
 from drank.calls.texts import Text
 from drank.calls.work import Work
+from drank.models.carried import keep
 from drank.runtime.files import write_text
+from drank.runtime.lock import FolderBusyError
 from drank.runtime.telling import telling
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ log = logging.getLogger(__name__)
 
 COSTLY = ("moments", "gradients", "spectra", "sensitivity", "steps")
 """What of an interrupted call is worth keeping."""
+
+OURS = "goes-with-the-call"
+"""The file that tells the folder of a call without `work`, which is removed, from every other folder."""
 
 
 def compress(
@@ -70,7 +75,7 @@ def compress(
     Raises ValueError with everything that is wrong, FileExistsError, FileNotFoundError, TypeError for unknown options and ImportError for
     packages that are missing, all before the work starts; then what the steps raise.
     """
-    refuse_place(out, model, overwrite)
+    refuse_place(out, model, overwrite, work)
     with _workplace(out, work) as folder:
         place = Work(folder)
         with place.held():
@@ -81,9 +86,9 @@ def compress(
             if not chain.method.compresses:
                 raise refused([f"method {method} leaves the model as it is; name one that compresses"])
             tasks = [*tasks_to_plan(config, chain), compress_task(config, chain)]
-            made: PreTrainedModel = place.carry_out(config, tasks, {"compress": out or folder / chain.made})
-    if out is not None:
-        made.name_or_path = str(out)
+            made: PreTrainedModel = place.carry_out(config, tasks, {"compress": folder / chain.made if out is None else place_of(out)})
+            if out is None:
+                keep(made, folder / chain.made)
     return made
 
 
@@ -132,11 +137,19 @@ def _workplace(out: str | Path | None, work: str | Path | None) -> Iterator[Path
         with tempfile.TemporaryDirectory(prefix="drank-") as temporary:
             yield Path(temporary)
         return
-    place = Path(out).resolve()
+    place = place_of(out)
     folder = place.with_name(f"{place.name}.work")
     known = folder.exists()
+    if known and any(folder.iterdir()) and not (folder / OURS).is_file():
+        raise FileExistsError(
+            f"{folder} is where this call would work, and something else is in it; name another place by work=… (--work), where it is kept"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / OURS).touch()
     try:
         yield folder
+    except FolderBusyError:  # what lies there is the other call's
+        raise
     except BaseException:
         if any((folder / "results" / step).exists() for step in COSTLY):
             with telling("drank"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,10 +22,13 @@ from drank.models.card.writing import update_card
 from drank.models.documents import MAKING, PLAN
 from drank.models.sources import directory_of
 from drank.reporting.records import Record
+from drank.runtime.telling import telling
 from drank.testbed.tasks import TASKS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
 
 DOCS = {"embedded": "python-docs"}
 """The corpus out of whose held-out documents embedded tasks are made."""
@@ -100,8 +104,17 @@ def evaluate(
                 found["throughput"] = Record.read(path)
                 found["throughput"].write(records / "throughput.json")
             if card and isinstance(model, (str, Path)) and "path" in source and (Path(source["path"]) / MAKING).is_file():
-                update_card(source["path"], [record.to_dict() for record in found.values()], keep=True)
+                _note(source["path"], found)
             return found
+
+
+def _note(directory: str, found: Mapping[str, Record]) -> None:
+    """Write the numbers into the card; where that cannot be, say so, for they are there all the same."""
+    try:
+        update_card(directory, [record.to_dict() for record in found.values()], keep=True)
+    except (OSError, ValueError, KeyError) as error:
+        with telling("drank"):
+            log.warning("the numbers are not in the card of %s (%r); card=False (--no-card) leaves it as it is", directory, error)
 
 
 def _wanted(config: Mapping[str, Any], kind: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drank.calls.places import refuse_place
+from drank.calls.places import place_of, refuse_place
 from drank.models.inspection import Inspection, inspect
 from drank.models.merging import merge
 
@@ -24,7 +24,7 @@ def export(
     if to not in FORMS:
         raise ValueError(f"there is no form {to!r}; known: {', '.join(FORMS)}")
     refuse_place(out, directory, overwrite)
-    return FORMS[to](directory, out, max_shard_size)
+    return FORMS[to](directory, place_of(out), max_shard_size)
 
 
 def show(directory: str | Path, verify: bool = True) -> Inspection:

@@ -9,13 +9,28 @@ from drank.models.card.writing import stated_hashes
 from drank.models.documents import CARD
 
 
-def refuse_place(out: str | Path | None, model: Any, overwrite: bool) -> None:
-    """Raise FileExistsError for a place that holds something else than a model that drank made and that may be replaced."""
-    if out is None or not Path(out).exists():
+def place_of(out: str | Path) -> Path:
+    """Where a call writes to: what a link points to, for the folder itself is replaced by the new one."""
+    return Path(out).resolve()
+
+
+def refuse_place(out: str | Path | None, model: Any, overwrite: bool, work: str | Path | None = None) -> None:
+    """Raise FileExistsError for a place that holds something else than a model that drank made and that may be replaced.
+
+    Whatever lies there goes, so that neither the model that is read nor the folder of the work may be in it.
+    """
+    if out is None:
         return
-    place = Path(out)
-    if isinstance(model, (str, Path)) and Path(model).exists() and place.samefile(model):
+    place = place_of(out)
+    if work is not None and place_of(work).is_relative_to(place):
+        raise FileExistsError(f"{out} is to hold the model, and the work is kept in it ({work}); name another place for one of them")
+    if not place.exists():
+        return
+    read = place_of(Path(model).expanduser()) if isinstance(model, (str, Path)) else place.parent
+    if read == place and read.exists():
         raise FileExistsError(f"{place} is the very model that is read; name another place to write to")
+    if read.is_relative_to(place) and read.exists():
+        raise FileExistsError(f"{place} holds the model that is read, {read}; name another place to write to")
     if place.is_dir() and not any(place.iterdir()):
         return
     card = place / CARD

@@ -30,9 +30,14 @@ def evaluate(models: tuple[str, ...], text: tuple[str, ...], tasks: str | None, 
     from drank.calls.evaluate import evaluate as call
     from drank.calls.texts import label
 
+    names = [label(Path(model).name) or "model" for model in models]
+    if out is not None and (twice := sorted({name for name in names if names.count(name) > 1})):
+        raise click.UsageError(
+            f"the records of several models would lie in {Path(out) / twice[0]}; measure them one by one, each with its --out"
+        )
     found = {}
-    for model in models:
-        place = out if out is None or len(models) == 1 else Path(out) / (label(Path(model).name) or "model")
+    for model, name in zip(models, names, strict=True):
+        place = out if out is None or len(models) == 1 else Path(out) / name
         found[model] = call(model, list(text) or None, tasks.split(",") if tasks else (), out=place, **options)
     click.echo("\n".join(table_of(found)))
 

@@ -11,13 +11,13 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.models.card.markdown import changed_front_matter
 from drank.models.card.rendering import PLACE
 from drank.models.card.writing import card_of, renewed
+from drank.models.carried import Carried, carried_by
 from drank.models.description import CheckpointError, is_compressed
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN, are_left_out
 from drank.models.hashes import weight_hashes
@@ -29,12 +29,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
-
-TOKENIZER_FILES = (
-    *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model", "*.tiktoken"),
-    *("chat_template*", "LICENSE*", "LICENCE*"),
-)
-"""What else of the folder it came from belongs to a model; what the new folder has already stays."""
 
 _MARK = "_drank_carries_documents"
 
@@ -51,14 +45,6 @@ def install() -> None:
             setattr(PreTrainedModel, name, wrapped)
 
 
-@dataclass(frozen=True)
-class _Carried:
-    """What goes along with the weights: the texts of the folder that the model came from, and its other files by path."""
-
-    texts: dict[str, str] = field(default_factory=dict)
-    files: tuple[Path, ...] = ()
-
-
 def _saving(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def save_pretrained(self: PreTrainedModel, save_directory: Any, *args: Any, **kwargs: Any) -> Any:
@@ -69,7 +55,7 @@ def _saving(original: Callable[..., Any]) -> Callable[..., Any]:
             names = ("repo_id", "commit_message", "commit_description", "private", "token", "revision", "create_pr", "tags")
             options = {key: kwargs.pop(key) for key in names if key in kwargs}
         directory = Path(save_directory)
-        carried = _carried(self)  # read first: the folder may be the very one that the model came from
+        carried = carried_by(self)  # read first: the folder may be the very one that the model came from
         result = original(self, save_directory, *args, **kwargs)
         if _writes(self, args[0] if args else kwargs.get("is_main_process", True)) and all(map(Path.is_file, weight_files(directory))):
             try:
@@ -107,51 +93,14 @@ def _compressed(model: PreTrainedModel) -> bool:
     return is_compressed(getattr(model.config, "quantization_config", None)) and not getattr(model, "_hf_peft_config_loaded", False)
 
 
-def _carried(model: PreTrainedModel) -> _Carried:
-    """What lies beside the weights that a model was loaded from; nothing where these are not of a model compressed in the same way."""
-    directory = _origin(model)
-    if directory is None or not (directory / "config.json").is_file():
-        return _Carried()
-    described = read_json(directory / "config.json").get("quantization_config") or {}
-    files = [path for pattern in TOKENIZER_FILES for path in sorted(directory.glob(pattern)) if path.is_file()]
-    same = described.get("groups") == _description(model).get("groups")
-    told = [name for name in (CARD, PLAN, MAKING, NUMBERS) if same and (directory / name).is_file()]
-    texts = {name: (directory / name).read_text("utf-8") for name in told}
-    return _Carried(texts, tuple(files))
-
-
-def _description(model: PreTrainedModel) -> dict[str, Any]:
-    found: Any = model.config.quantization_config
-    return found if isinstance(found, dict) else found.to_dict()
-
-
-def _origin(model: PreTrainedModel) -> Path | None:
-    """The folder that a model was loaded from, of a hub model its snapshot with the documents fetched into it; None where it is gone."""
-    from huggingface_hub import snapshot_download, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    name = model.name_or_path
-    if not name or Path(name).is_dir():
-        return Path(name) if name else None
-    try:
-        cached = try_to_load_from_cache(name, "config.json", revision=getattr(model.config, "_commit_hash", None))
-    except HFValidationError:
-        return None
-    if not isinstance(cached, str):  # not loaded from the hub: a folder that is gone may have the name of somebody's model there
-        return None
-    snapshot, wanted = Path(cached).parent, [CARD, PLAN, MAKING, NUMBERS, *TOKENIZER_FILES]
-    try:
-        return Path(snapshot_download(name, revision=snapshot.name, allow_patterns=wanted, ignore_patterns=["*/*"]))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        log.warning("the hub does not give card, plan and tokenizer of %s (%s); only what is in the cache goes along", name, error)
-        return snapshot
-
-
-def _document(directory: Path, carried: _Carried) -> None:
+def _document(directory: Path, carried: Carried) -> None:
     """Write what goes along with the weights of a compressed model into the folder that has them."""
     for path in carried.files:
         if not (directory / path.name).exists():
             shutil.copy(path, directory / path.name)
+    for name, data in carried.kept.items():
+        if not (directory / name).exists():
+            (directory / name).write_bytes(data)
     for name in (PLAN, MAKING, NUMBERS):
         (directory / name).unlink(missing_ok=True)  # of another model that lay here before
         if name in carried.texts:

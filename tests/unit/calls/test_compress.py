@@ -1,6 +1,7 @@
 """One call compresses a model: what comes back, what is saved, what is kept and what is refused."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,6 @@ def test_nothing_that_is_there_is_lost(model, tmp_path):
 
 
 def test_any_name_that_a_file_system_allows_will_do(model, text, tmp_path):
-    import shutil
 
     place = tmp_path / "mo del [x] %s ü{y}"
     shutil.copytree(model, place)
@@ -136,7 +136,6 @@ def test_any_name_that_a_file_system_allows_will_do(model, text, tmp_path):
 
 @pytest.mark.parametrize("method", ["svd", "svd-llm"])
 def test_a_model_without_a_tokenizer_is_told_before_the_work(model, text, method, tmp_path):
-    import shutil
 
     for name in ("config.json", "model.safetensors"):
         shutil.copy(model / name, tmp_path)

@@ -65,3 +65,12 @@ def test_a_changed_file_is_found(smaller, tmp_path):
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
         drank.show(broken)
     assert drank.show(broken, verify=False).kind == "compressed"
+
+
+def test_numbers_come_back_where_the_card_cannot_be_written(smaller, monkeypatch, caplog):
+    def refused(directory, records):
+        raise PermissionError(13, "Permission denied", str(directory))
+
+    monkeypatch.setattr("drank.calls.evaluate.update_card", refused)
+    assert drank.evaluate(smaller, TEXT, length=64, windows=4)["perplexity"].results
+    assert "the numbers are not in the card" in caplog.text

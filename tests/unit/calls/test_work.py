@@ -2,6 +2,10 @@
 
 import logging
 import os
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -126,3 +130,47 @@ def test_two_calls_do_not_share_a_folder(tmp_path):
         pass
     with Work(tmp_path).held():
         pass
+
+
+STATE = """
+import os, torch
+from drank.calls import work
+from drank.runtime.device import go_offline
+torch.set_default_dtype(torch.float64)
+with torch.inference_mode(), work.Work(work.Path("w")).held():
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+    go_offline()
+    import datasets
+assert torch.get_default_dtype() == torch.float64
+assert not datasets.config.HF_HUB_OFFLINE and not datasets.are_progress_bars_disabled()
+assert "HF_HUB_OFFLINE" not in os.environ
+"""
+
+
+def test_neither_a_step_nor_its_caller_sets_anything_for_the_other(tmp_path):
+    kept = {
+        name: value for name, value in os.environ.items() if "OFFLINE" not in name and "PROGRESS" not in name and name != "TQDM_DISABLE"
+    }
+    subprocess.run([sys.executable, "-c", STATE], cwd=tmp_path, env=kept | {"PYTHONPATH": str(Path(work.__file__).parents[2])}, check=True)
+
+
+def test_calls_of_other_threads_wait(tmp_path):
+    inside, most = [], []
+
+    def call(number):
+        with Work(tmp_path / str(number)).held():
+            inside.append(number)
+            os.environ["HF_HUB_OFFLINE"] = "1"
+            time.sleep(0.05)
+            most.append(len(inside))
+            inside.remove(number)
+
+    before = os.environ.get("HF_HUB_OFFLINE")
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1]
+    assert os.environ.get("HF_HUB_OFFLINE") == before

@@ -120,3 +120,9 @@ def test_run_takes_a_configuration_by_its_path(tmp_path, monkeypatch):
     assert snakemake_arguments(["mine.yaml", "-n"])[-2:] == ["--configfile", str(tmp_path / "mine.yaml")]
     with pytest.raises(FileNotFoundError, match=r"no file mien\.yaml"):
         snakemake_arguments(["mien.yaml"])
+
+
+def test_records_of_models_of_one_name_do_not_replace_each_other(tmp_path):
+    told = CliRunner().invoke(drank, ["evaluate", "a/same", "b/same", "--out", str(tmp_path)])
+    assert told.exit_code == 2
+    assert f"the records of several models would lie in {tmp_path / 'same'}" in told.output

@@ -1,0 +1,85 @@
+"""What belongs to a compressed model beside its weights and goes along wherever it is saved: documents, tokenizer, licence."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
+from drank.runtime.files import read_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
+
+TOKENIZER_FILES = (
+    *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model", "*.tiktoken"),
+    *("chat_template*", "LICENSE*", "LICENCE*"),
+)
+"""What else of the folder it came from belongs to a model; what the new folder has already stays."""
+
+_KEPT = "_drank_kept"
+"""The attribute of a model whose folder is gone that holds what lay there."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What goes along with the weights: the texts of the folder that the model came from, and its other files by path."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+    kept: dict[str, bytes] = field(default_factory=dict)
+
+
+def keep(model: PreTrainedModel, directory: Path) -> None:
+    """Let a model carry what lies beside its weights in a folder that is about to go, for whoever saves it later."""
+    carried = _found(model, directory)
+    setattr(model, _KEPT, Carried(carried.texts, kept={path.name: path.read_bytes() for path in carried.files}))
+
+
+def carried_by(model: PreTrainedModel) -> Carried:
+    """What lies beside the weights that a model was loaded from; nothing where these are not of a model compressed in the same way."""
+    directory = _origin(model)
+    if directory is None or not (directory / "config.json").is_file():
+        kept: Carried = getattr(model, _KEPT, Carried())
+        return kept
+    return _found(model, directory)
+
+
+def _found(model: PreTrainedModel, directory: Path) -> Carried:
+    described = read_json(directory / "config.json").get("quantization_config") or {}
+    files = [path for pattern in TOKENIZER_FILES for path in sorted(directory.glob(pattern)) if path.is_file()]
+    same = described.get("groups") == _description(model).get("groups")
+    told = [name for name in (CARD, PLAN, MAKING, NUMBERS) if same and (directory / name).is_file()]
+    texts = {name: (directory / name).read_text("utf-8") for name in told}
+    return Carried(texts, tuple(files))
+
+
+def _description(model: PreTrainedModel) -> dict[str, Any]:
+    found: Any = model.config.quantization_config
+    return found if isinstance(found, dict) else found.to_dict()
+
+
+def _origin(model: PreTrainedModel) -> Path | None:
+    """The folder that a model was loaded from, of a hub model its snapshot with the documents fetched into it; None where it is gone."""
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    name = model.name_or_path
+    if not name or Path(name).is_dir():
+        return Path(name) if name else None
+    try:
+        cached = try_to_load_from_cache(name, "config.json", revision=getattr(model.config, "_commit_hash", None))
+    except HFValidationError:
+        return None
+    if not isinstance(cached, str):  # not loaded from the hub: a folder that is gone may have the name of somebody's model there
+        return None
+    snapshot, wanted = Path(cached).parent, [CARD, PLAN, MAKING, NUMBERS, *TOKENIZER_FILES]
+    try:
+        return Path(snapshot_download(name, revision=snapshot.name, allow_patterns=wanted, ignore_patterns=["*/*"]))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        log.warning("the hub does not give card, plan and tokenizer of %s (%s); only what is in the cache goes along", name, error)
+        return snapshot
