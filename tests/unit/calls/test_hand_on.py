@@ -68,7 +68,7 @@ def test_a_changed_file_is_found(smaller, tmp_path):
 
 
 def test_numbers_come_back_where_the_card_cannot_be_written(smaller, monkeypatch, caplog):
-    def refused(directory, records):
+    def refused(directory, records, keep):
         raise PermissionError(13, "Permission denied", str(directory))
 
     monkeypatch.setattr("drank.calls.evaluate.update_card", refused)
