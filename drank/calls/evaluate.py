@@ -126,7 +126,8 @@ def _corpora(texts: Sequence[Text], split: str | None, folder: Path) -> Iterator
     names: set[str] = set()
     for number, text in enumerate(texts, start=1):
         name = label_of(text, number)
-        name = name if name not in names else f"{name}-{number}"
+        while name in names:
+            name = f"{name}-{number}"
         names.add(name)
         yield name, corpus_of([text], split, "test", folder)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from drank.calls.evaluate import _corpora
 from drank.calls.texts import corpus_of, label_of, listed
 
 LONG = "word " * 100
@@ -75,3 +76,11 @@ def test_an_unknown_key_of_a_data_set_is_named(tmp_path):
 )
 def test_labels(text, expected):
     assert label_of(text, 3) == expected
+
+
+def test_texts_of_one_name_are_told_apart(tmp_path):
+    places = [tmp_path / "a" / "t.txt", tmp_path / "t-3.txt", tmp_path / "b" / "t.txt"]
+    for place in places:
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("text")
+    assert [name for name, _ in _corpora(places, None, tmp_path)] == ["t", "t-3", "t-3-3"]
