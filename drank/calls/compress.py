@@ -112,6 +112,8 @@ def plan(
 
     Arguments and errors are those of `compress`. With `work` the compression that follows goes on from here.
     """
+    if out is not None and Path(out).is_dir():
+        raise FileExistsError(f"{out} is a folder, and a plan is a file; name another place, such as {Path(out) / 'plan.json'}")
     with _workplace(None, work) as folder:
         place = Work(folder)
         with place.held():

@@ -9,19 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
+from drank.calls.fetching import fetch
 from drank.calls.given import given
-from drank.calls.request import LENGTH, asked_to_measure, compute_of, context, fetch
+from drank.calls.request import LENGTH, asked_to_measure, compute_of, context
 from drank.calls.tasks import Task, compute_params, source_task, text_tasks
 from drank.calls.texts import Text, corpus_of, label_of, listed
 from drank.calls.work import Work
+from drank.compression.making import making_of
 from drank.config.chain import tokens_at
 from drank.corpora.installed import package_versions
 from drank.evaluation.zeroshot import files_of
 from drank.methods import METHODS
 from drank.models.card.writing import update_card
+from drank.models.description import is_compressed
 from drank.models.documents import MAKING, PLAN
 from drank.models.sources import directory_of
 from drank.reporting.records import Record
+from drank.runtime.files import read_json
 from drank.runtime.telling import telling
 from drank.testbed.tasks import TASKS
 
@@ -76,6 +80,8 @@ def evaluate(
 
     Raises ValueError with everything that is wrong, or where nothing is asked for, before the work starts; then what the steps raise.
     """
+    if out is not None and Path(out).is_file():
+        raise FileExistsError(f"{out} is a file, and records are written to a folder; name another")
     with tempfile.TemporaryDirectory(prefix="drank-") as temporary:
         folder = Path(temporary)
         place = Work(folder)
@@ -87,8 +93,8 @@ def evaluate(
             entries = dict(_corpora(listed(text), split, folder))
             config["corpora"] = {label: entry for label, (entry, _) in entries.items()}
             most = min(LENGTH, context(source) or LENGTH)
-            own = {"batch": batch} if batch else {}
-            config["perplexity"] = {"corpora": list(entries), "length": length or most, "windows": windows, **own}
+            own = {} if batch is None else {"batch": batch}
+            config["perplexity"] = {"corpora": list(entries), "length": most if length is None else length, "windows": windows, **own}
             config["tasks"] = _specs(tasks)
             config["zeroshot"] = {"tasks": list(config["tasks"]), "limit": limit, **own}
             if throughput:
@@ -147,6 +153,19 @@ def _specs(tasks: str | Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _about(directory: Path) -> dict[str, str]:
+    """Model, method and ratio of a directory that drank compressed, from its plan or its making; empty for any other."""
+    if not is_compressed(read_json(directory / "config.json").get("quantization_config")):
+        return {}
+    if (directory / PLAN).is_file():
+        plan = Plan.read(directory / PLAN)
+        return {"model": plan.model, "method": plan.method, "ratio": f"{plan.ratio:g}"}
+    made = making_of(directory)
+    if made is None:
+        raise ValueError(f"{directory} is compressed by drank and has neither {PLAN} nor {MAKING} to say how; copy one of them there")
+    return {"model": made["model"], "method": made["label"], "ratio": f"{made['ratio']:g}"}
+
+
 def _tasks(config: Mapping[str, Any], name: str, directory: Path, splits: Mapping[str, str]) -> Iterator[Task]:
     specs, compute = config["tasks"], compute_params(config)
     embedded = [task for task, spec in specs.items() if "embedded" in spec]
@@ -157,11 +176,8 @@ def _tasks(config: Mapping[str, Any], name: str, directory: Path, splits: Mappin
         yield Task("corpus", docs, params={"source": DOCS}, names={"corpus": "python-docs"}, outside=package_versions())
         for task in embedded:
             yield Task("task", f"results/tasks/{task}.jsonl", {"corpus": docs}, {"name": specs[task]["embedded"]}, {"task": task})
-    made = (directory / PLAN).is_file()
-    about = Plan.read(directory / PLAN) if made else None
-    made_by = {"model": about.model, "method": about.method, "ratio": f"{about.ratio:g}"} if about else {}
-    names = made_by or {"model": name, "method": "dense", "ratio": "0"}
-    dense = None if about else METHODS["dense"].settings()
+    names = _about(directory) or {"model": name, "method": "dense", "ratio": "0"}
+    dense = METHODS["dense"].settings() if names["method"] == "dense" else None
     model = f"results/sources/{name}.json"
     if splits or specs:
         tokens = [tokens_at(name, {"corpus": corpus, "split": splits[corpus]}) for corpus in config["perplexity"]["corpora"]]

@@ -24,6 +24,8 @@ def given(
         return source_of(model, revision)
     if tokenizer is None:
         raise ValueError("a loaded model comes with its tokenizer: give it as tokenizer=…")
+    if getattr(model, "peft_config", None):
+        raise ValueError("this model carries adapters, which are no part of its matrices: give model.merge_and_unload()")
     place = folder / "given"
     with replacing(place) as temporary:
         model.save_pretrained(temporary)

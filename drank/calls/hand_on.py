@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from drank.calls.places import place_of, refuse_place
@@ -23,6 +24,8 @@ def export(
     """
     if to not in FORMS:
         raise ValueError(f"there is no form {to!r}; known: {', '.join(FORMS)}")
+    if not re.fullmatch(r"\d+(\.\d+)?([KMG]i?B)?", str(max_shard_size)):
+        raise ValueError(f"max_shard_size {max_shard_size!r} is no size; write it as 5GB or 500MB")
     refuse_place(out, directory, overwrite)
     return FORMS[to](directory, place_of(out), max_shard_size)
 

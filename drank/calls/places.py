@@ -11,7 +11,7 @@ from drank.models.documents import CARD
 
 def place_of(out: str | Path) -> Path:
     """Where a call writes to: what a link points to, for the folder itself is replaced by the new one."""
-    return Path(out).resolve()
+    return Path(out).expanduser().resolve()
 
 
 def refuse_place(out: str | Path | None, model: Any, overwrite: bool, work: str | Path | None = None) -> None:

@@ -9,10 +9,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from drank.calls.fetching import fetch
 from drank.calls.texts import Text, corpus_of, label, label_of, listed
 from drank.config import ConfigError, check, read_schema, with_defaults
 from drank.config.checks import problems_in
-from drank.config.prefetch import prefetch
 from drank.corpora.installed import package_versions
 from drank.methods import METHODS, Method
 from drank.models.families import context_of
@@ -21,7 +21,6 @@ from drank.runtime.files import read_json
 from drank.runtime.provenance import cores
 from drank.runtime.shipped import SCHEMA
 from drank.runtime.suggestions import near
-from drank.runtime.telling import telling
 from drank.testbed import MODELS
 
 NAMES = ("title", "paper", "control", "compresses", "budgeted", "checkpoint")
@@ -42,6 +41,8 @@ def source_of(model: str | Path, revision: str | None = None) -> tuple[str, dict
     """
     name = str(model)
     shipped = sorted(path.parent.name for path in MODELS.glob("*/config.json"))
+    if (Path(name).expanduser() / "adapter_config.json").is_file():
+        raise SourceError(f"{name} holds a PEFT adapter; merge it into its model (merge_and_unload), save that, and name it")
     if Path(name).expanduser().is_dir():
         path = Path(name).expanduser().resolve()
         return label(path.name) or "model", {"path": str(path)}
@@ -57,14 +58,7 @@ def source_of(model: str | Path, revision: str | None = None) -> tuple[str, dict
 
 def compute_of(device: str, dtype: str, threads: int | None) -> dict[str, Any]:
     """The section `compute`; all cores of this process where no number is given."""
-    return {"device": device, "dtype": dtype, "threads": threads or cores()}
-
-
-def fetch(config: Mapping[str, Any]) -> None:
-    """Fetch what a configuration, or a part of one, names on the hub; raises RuntimeError for what cannot be had."""
-    models = {name: {"methods": {}, **source} for name, source in config["models"].items()}
-    with telling("drank"):
-        prefetch({"methods": {}, "corpora": {}, "tasks": {}, "zeroshot": {"tasks": []}, **config, "models": models})
+    return {"device": str(device), "dtype": str(dtype).removeprefix("torch."), "threads": cores() if threads is None else threads}
 
 
 def asked(config: dict[str, Any]) -> dict[str, Any]:
@@ -171,12 +165,14 @@ def compression(
     if texts:
         entry, split = corpus_of(texts, split, "train", folder)
         given = {key: options[key] for key in ("windows", "batch", "curvature_windows") if options.get(key) is not None}
-        length = options.get("length") or min(LENGTH, context(source) or LENGTH)
+        length = options["length"] if options.get("length") is not None else min(LENGTH, context(source) or LENGTH)
         seed = {"seed": options["text_seed"]} if options.get("text_seed") is not None else {}
         corpus = label_of(texts[0], 1) if len(texts) == 1 else "text"
         config |= {"corpora": {corpus: entry}, "calibration": {"corpus": corpus, "split": split, "length": length, **given, **seed}}
     elif method in METHODS and _reads_text(method, chosen, ratio):
         raise ValueError(f"method {method} reads calibration text and none was given: text=['my.txt'] (--text my.txt on the command line)")
+    elif idle := [key for key in TEXT_OPTIONS if options.get(key) is not None]:
+        raise refused([f"{', '.join(idle)} say how much text is read, and none is given: text=… (--text)"])
     return asked(config)
 
 

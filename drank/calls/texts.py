@@ -42,7 +42,7 @@ def corpus_of(texts: Sequence[Text], split: str | None, default: str, folder: Pa
     if named:
         return _named(named[0], split, default)
     wanted = split or default
-    missing = [str(text) for text in texts if not _is_text(text) and not Path(str(text)).expanduser().is_file()]
+    missing = [str(text) for text in texts if not _is_text(text) and not _is_file(text)]
     if missing:
         hints = ", ".join(f"{name!r}{near(name, EMBEDDED)}" for name in missing)
         raise FileNotFoundError(
@@ -69,7 +69,14 @@ def label(name: str) -> str:
 
 
 def _is_text(text: Text) -> bool:
-    return isinstance(text, str) and ("\n" in text or len(text) > SHORTEST)
+    return isinstance(text, str) and ("\n" in text or len(text) > SHORTEST) and not _is_file(text)
+
+
+def _is_file(text: Text) -> bool:
+    try:
+        return Path(str(text)).expanduser().is_file()
+    except (OSError, ValueError):  # too long for a name, or with characters that none has
+        return False
 
 
 def _is_named(text: Text) -> bool:

@@ -28,4 +28,7 @@ def show(directory: str, verify: bool) -> None:
     """Say what DIRECTORY is, and whether its files are what its card states."""
     from drank.calls.hand_on import show as call
 
-    click.echo(str(call(directory, verify)))
+    found = call(directory, verify)
+    if found.kind == "nothing":
+        raise click.ClickException(str(found))
+    click.echo(str(found))

@@ -17,11 +17,15 @@ log = logging.getLogger(__name__)
 WANTED = [*(f"*{suffix}" for suffix in MODEL_SUFFIXES), *LICENCE_FILES]
 
 
+class FetchError(RuntimeError):
+    """What a configuration names on the hubs cannot be had."""
+
+
 def prefetch(config: Mapping[str, Any]) -> None:
-    """Fetch every hub model, data set and harness task of a configuration; raises RuntimeError listing all that could not be had."""
+    """Fetch every hub model, data set and harness task of a configuration; raises FetchError listing all that could not be had."""
     failures = [f"{what}: {type(error).__name__}: {error}" for what, error in _attempts(config) if error is not None]
     if failures:
-        raise RuntimeError(
+        raise FetchError(
             "could not fetch everything (is there a network? does the model ask for a licence and HF_TOKEN?):\n  - "
             + "\n  - ".join(failures)
         )

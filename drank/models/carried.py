@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,20 @@ class Carried:
     texts: dict[str, str] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
     kept: dict[str, bytes] = field(default_factory=dict)
+
+
+def written_by_drank(path: Path) -> bool:
+    """Whether a document in the folder of a model may be replaced: drank wrote it, or nothing lies there."""
+    if not path.is_file():
+        return not path.exists()
+    text = path.read_text("utf-8", "replace")
+    if path.name == CARD:
+        return "<!-- drank:" in text
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(found, list) if path.name == NUMBERS else isinstance(found, dict) and {"model", "ratio"} <= found.keys()
 
 
 def keep(model: PreTrainedModel, directory: Path) -> None:

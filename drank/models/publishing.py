@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from drank.models.card.markdown import changed_front_matter
 from drank.models.card.rendering import PLACE
 from drank.models.card.writing import card_of, renewed
-from drank.models.carried import Carried, carried_by
+from drank.models.carried import Carried, carried_by, written_by_drank
 from drank.models.description import CheckpointError, is_compressed
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN, are_left_out
 from drank.models.hashes import weight_hashes
@@ -51,6 +51,8 @@ def _saving(original: Callable[..., Any]) -> Callable[..., Any]:
         if not _compressed(self) or are_left_out():
             return original(self, save_directory, *args, **kwargs)
         push, options = kwargs.pop("push_to_hub", False), {}
+        if push and kwargs.get("variant"):
+            raise ValueError("a compressed model is pushed without `variant`: drank reads model.safetensors; save it, then push it")
         if push:  # our own, after the folder is whole
             names = ("repo_id", "commit_message", "commit_description", "private", "token", "revision", "create_pr", "tags")
             options = {key: kwargs.pop(key) for key in names if key in kwargs}
@@ -101,6 +103,9 @@ def _document(directory: Path, carried: Carried) -> None:
     for name, data in carried.kept.items():
         if not (directory / name).exists():
             (directory / name).write_bytes(data)
+    if foreign := [name for name in (CARD, PLAN, MAKING, NUMBERS) if not written_by_drank(directory / name)]:
+        log.warning("%s stays as it is: %s there is not drank's, so the model has no card of its own", directory, ", ".join(foreign))
+        return
     for name in (PLAN, MAKING, NUMBERS):
         (directory / name).unlink(missing_ok=True)  # of another model that lay here before
         if name in carried.texts:

@@ -173,4 +173,5 @@ def foreseen(error: BaseException, trace: TracebackType | None) -> bool:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     raised_in = Path(trace.tb_frame.f_code.co_filename) if trace is not None else Path()
-    return isinstance(error, (ValueError, OSError, ImportError)) and PACKAGE in raised_in.parents
+    known = isinstance(error, (ValueError, OSError, ImportError)) or type(error).__module__.startswith("drank.")
+    return known and PACKAGE in raised_in.parents

@@ -14,7 +14,7 @@ from drank.runtime.log import TIME, Short
 def telling(name: str, log_path: str | Path | None = None) -> Iterator[None]:
     """Lines of progress on stderr, each after `name`, and in a file where one is given, until the context ends.
 
-    Not on stderr where the program has handlers of its own.
+    Not on stderr where the program has handlers of its own; and where it has set the level of `drank`, that holds.
     """
     drank, level, handlers = logging.getLogger("drank"), logging.getLogger("drank").level, list[logging.Handler]()
     if not drank.hasHandlers():
@@ -26,7 +26,7 @@ def telling(name: str, log_path: str | Path | None = None) -> Iterator[None]:
         handlers[-1].setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {name.replace('%', '%%')}: %(message)s", TIME))
     for handler in handlers:
         drank.addHandler(handler)
-    drank.setLevel(logging.INFO)
+    drank.setLevel(level or logging.INFO)
     try:
         yield
     finally:

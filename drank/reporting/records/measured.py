@@ -34,16 +34,17 @@ def record_of(
     """The record of a measurement from its rows, the fields of `Result`.
 
     `label` gives model, method and ratio, `settings` are those of the measurement, `inputs` the SHA-256 of what was read besides the
-    model. The method with all its fields, the texts it read and how the model was made come from the model's folder; a folder without a
-    plan holds the dense model, whose method is `dense`. So does `dense` tell the method of somebody else's checkpoint, `theirs`, whatever
+    model. The method with all its fields, the texts it read and how the model was made come from the model's folder; the method of a
+    model that drank did not compress is `dense`. So does `dense` tell the method of somebody else's checkpoint, `theirs`, whatever
     lies in its folder. The model's hash leaves out its card, and when and where it was made.
     """
-    made, plan = making_of(subject.directory) if theirs is None else None, subject.directory / PLAN
-    read = Plan.read(plan) if theirs is None and plan.is_file() else None
+    ours = theirs is None and is_compressed(read_json(subject.directory / "config.json").get("quantization_config"))
+    made, plan = making_of(subject.directory) if ours else None, subject.directory / PLAN
+    read = Plan.read(plan) if ours and plan.is_file() else None
     provenance = {
         **origin(subject.device, subject.threads, subject.started),
         "settings": dict(settings),
-        "method": read.settings if read else dict(dense or {}),
+        "method": read.settings if read else dict(made["method"] if made else dense or {}),
         "calibration": ({**_text_of(made), **read.calibration} or None) if read else None,
         "making": {key: value for key, value in made.items() if key not in ("method", "packages")} if made else None,
         "inputs": {"model": file_hash(subject.directory, {MAKING, CARD, NUMBERS}), **inputs},

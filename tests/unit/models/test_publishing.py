@@ -78,7 +78,7 @@ def test_without_documents_the_card_says_what_the_weights_say(made, tmp_path):
     for name in (CARD, PLAN, MAKING):
         (made / name).unlink()
     (tmp_path / "again").mkdir()
-    (tmp_path / "again" / PLAN).write_text("of another model")
+    (tmp_path / "again" / PLAN).write_text('{"model": "another", "ratio": 0.1}')
     AutoModelForCausalLM.from_pretrained(made).save_pretrained(tmp_path / "again")
     text = (tmp_path / "again" / CARD).read_text()
     assert "was not noted down" in text and "| down | 2 matrices, 1 dense | 4 |" in text
