@@ -18,10 +18,18 @@ def given(
 ) -> tuple[str, dict[str, Any]]:
     """A name for the model and the entry under `models` that it means; one that is loaded is saved into `folder`, and stays as it is.
 
-    Raises SourceError for what is no model, ValueError for a loaded one without its tokenizer.
+    Raises SourceError for what is no model, ValueError for a loaded one without its tokenizer, and for what would not be read: the
+    `tokenizer` of one that lies on disk, the `revision` of one that is not on the hub.
     """
     if isinstance(model, (str, Path)):
-        return source_of(model, revision)
+        name, source = source_of(model, revision)
+        idle = {
+            "tokenizer is that of a loaded model": tokenizer,
+            "revision is that of a model on the hub": "hub" not in source and revision,
+        }
+        if wrong := [why for why, given in idle.items() if given]:
+            raise ValueError(f"{'; '.join(wrong)}, and {model} is none; leave it out")
+        return name, source
     if tokenizer is None:
         raise ValueError("a loaded model comes with its tokenizer: give it as tokenizer=…")
     if getattr(model, "peft_config", None):

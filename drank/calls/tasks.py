@@ -9,6 +9,7 @@ from typing import Any
 from drank.config import gradient_options, ratios_of
 from drank.config.chain import Chain, texts_of, tokens_at
 from drank.config.resolved import methods_for
+from drank.corpora import commit_of
 from drank.corpora.installed import package_versions
 
 RESUMED = ("calibrate", "gradients", "spectrum")
@@ -54,7 +55,7 @@ def text_tasks(config: Mapping[str, Any], model: str, texts: Mapping[tuple[str, 
     for corpus in dict.fromkeys(corpus for corpus, _ in texts):
         source = {key: value for key, value in config["corpora"][corpus].items() if key != "characters"}
         paths = [path for entry in source.get("files", {}).values() for path in ([entry] if isinstance(entry, str) else entry)]
-        outside = package_versions() if "embedded" in source else paths
+        outside = package_versions() if "embedded" in source else commit_of(source) if "hub" in source else paths
         yield Task("corpus", f"results/corpora/{corpus}.parquet", params={"source": source}, names={"corpus": corpus}, outside=outside)
     for corpus, split in texts:
         files = {"corpus": f"results/corpora/{corpus}.parquet", "source": f"results/sources/{model}.json"}

@@ -117,6 +117,8 @@ class Work:
     def _key(self, task: Task) -> str:
         """What decides the output of a task: its code, its parameters, and what decides the files that it reads."""
         parts = {"code": code_of(f"drank.steps.{task.rule}"), "params": task.params, "files": self._identities(task.files)}
+        if "compute" in task.params:
+            parts["gpu"] = _gpu()  # what `auto` means here
         outside = task.outside if isinstance(task.outside, Mapping) else [file_hash(path) for path in task.outside or ()]
         return hashlib.sha256(json.dumps([parts, outside], sort_keys=True, default=str).encode()).hexdigest()
 
@@ -130,6 +132,12 @@ class Work:
         """Where the key of a finished output stands: beside it, hidden."""
         path = self.folder / output
         return path.with_name(f".{path.name}.made")
+
+
+def _gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @contextmanager

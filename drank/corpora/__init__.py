@@ -130,6 +130,18 @@ def _place(source: Mapping[str, Any]) -> dict[str, Any]:
         ) from error
 
 
+def commit_of(source: Mapping[str, Any]) -> dict[str, str]:
+    """The commit of a hub data set that lies in the local hub cache, which tells whether its text has changed; empty where none does."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        found = snapshot_download(source["hub"], repo_type="dataset", revision=source.get("revision"), local_files_only=True)
+    except LocalEntryNotFoundError:
+        return {}
+    return {"commit": Path(found).name}
+
+
 def write(path: str | Path, source: Mapping[str, Any], documents: list[Document]) -> None:
     """Write a corpus to one Parquet file with columns split, name and text, and where it came from in the file's metadata.
 

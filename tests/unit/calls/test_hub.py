@@ -44,6 +44,22 @@ def test_a_model_and_a_data_set_of_the_hub(hub):
     assert found["perplexity"].results[0].dataset == "Text"
 
 
+def test_a_data_set_that_moved_on_is_read_again(hub):
+    text = hub / "hub/datasets--org--Text"
+    kept = {"work": hub / "kept", **FEW}
+    drank.compress("org/Tiny", "svd-llm", 0.4, "hub:org/Text,field=body", hub / "a", **kept)
+    moved = text / "snapshots" / ("d" * 40)
+    moved.mkdir()
+    for split in ("train", "test"):
+        rows = [json.dumps({"body": " ".join(reversed(WORDS[:7]))}) for _ in range(200)]
+        (moved / f"{split}.jsonl").write_text("\n".join(rows))
+    (text / "refs/main").write_text("d" * 40)
+    drank.compress("org/Tiny", "svd-llm", 0.4, "hub:org/Text,field=body", hub / "b", **kept)
+    drank.compress("org/Tiny", "svd-llm", 0.4, "hub:org/Text,field=body", hub / "c", **FEW)
+    weights = [(hub / name / "model.safetensors").read_bytes() for name in "abc"]
+    assert weights[0] != weights[1] == weights[2]
+
+
 def test_what_the_hub_does_not_have_is_named_before_the_work(hub):
     with pytest.raises(RuntimeError, match=r"could not fetch everything.*\n.*model Missing"):
         drank.compress("org/Missing", "svd", 0.4, out=hub / "out")

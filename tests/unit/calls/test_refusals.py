@@ -98,6 +98,8 @@ def test_adapters_are_told(model, tmp_path):
         ({"windows": 5}, "windows say how much text is read, and none is given"),
         ({"text": TEXT, "length": 0}, r"calibration\.length"),
         ({"threads": 0}, r"compute\.threads"),
+        ({"revision": "main"}, "revision is that of a model on the hub"),
+        ({"tokenizer": "x"}, "tokenizer is that of a loaded model"),
     ],
 )
 def test_no_option_is_dropped(model, arguments, words):
