@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
 from drank.compression.making import making_of
+from drank.models.carried import written_by_drank
 from drank.models.description import is_compressed, quantised_by
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
 from drank.models.tensors import StoredSize, size_of
@@ -38,9 +39,11 @@ def record_of(
     model that drank did not compress is `dense`. So does `dense` tell the method of somebody else's checkpoint, `theirs`, whatever
     lies in its folder. The model's hash leaves out its card, and when and where it was made.
     """
-    ours = theirs is None and is_compressed(read_json(subject.directory / "config.json").get("quantization_config"))
-    made, plan = making_of(subject.directory) if ours else None, subject.directory / PLAN
-    read = Plan.read(plan) if ours and plan.is_file() else None
+    plan = subject.directory / PLAN
+    planned = theirs is None and plan.is_file() and written_by_drank(plan)
+    compressed = is_compressed(read_json(subject.directory / "config.json").get("quantization_config"))
+    made = making_of(subject.directory) if planned or (theirs is None and compressed) else None
+    read = Plan.read(plan) if planned else None
     provenance = {
         **origin(subject.device, subject.threads, subject.started),
         "settings": dict(settings),
