@@ -26,17 +26,18 @@ _INDEXED = ("perplexity", "accuracy", "accuracy_norm")
 
 
 def split(records: Iterable[Record], making: Mapping[str, Any] | None) -> tuple[list[Record], list[Record]]:
-    """The records of the model that was made so, and those of the dense model it was made of; any other compressed model's are left out.
+    """The records of the model that was made so, and those of the dense model it was made of; those of all others are left out.
 
-    A folder that does not tell how it was made takes all compressed ones.
+    Names tell whose dense model it is, in the run that made the model. A folder that does not tell how it was made takes all.
     """
     own, dense = [], []
-    told = None if making is None else {"date": making["date"], "label": making["label"], "ratio": making["ratio"]}
+    told = {} if making is None else {key: making[key] for key in ("model", "date", "label", "ratio")}
     for record in records:
         how = record["provenance"].get("making")
         if how is None:
-            dense.append(record)
-        elif told is None or told == {key: how.get(key) for key in told}:
+            theirs = "checkpoint" in record["provenance"]
+            dense += [record] if not theirs and record["model"] == told.get("model", record["model"]) else []
+        elif told == {key: how.get(key) for key in told}:
             own.append(record)
     return own, dense
 

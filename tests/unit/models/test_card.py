@@ -10,6 +10,7 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from drank.models.card.markdown import changed_front_matter, replaced, section, section_in, table
+from drank.models.card.numbers import split
 from drank.models.card.writing import card_of, stated_hashes, update_card
 from drank.models.documents import CARD, MAKING, PLAN
 from drank.models.hashes import StoredFile, weight_hashes
@@ -158,3 +159,21 @@ def test_tables_keep_their_columns():
 
 def test_making_tells_the_base(made):
     assert json.loads((made / MAKING).read_text())["base"] == HUB
+
+
+def test_records_of_other_models_of_the_run_are_left_out():
+    """Two models of a run may be made in the same second by the same method at the same ratio, and each has a dense one of its own."""
+    made = {"date": "2026-11-26T10:00:00+00:00", "label": "svd", "ratio": 0.2}
+
+    def record(model, method, **provenance):
+        return {"model": model, "method": method, "provenance": provenance}
+
+    records = [
+        record("a", "svd", making={"model": "a", **made}),
+        record("b", "svd", making={"model": "b", **made}),
+        record("a", "dense", making=None),
+        record("b", "dense", making=None),
+        record("a", "theirs", making=None, checkpoint={"source": {"path": "x"}}),
+    ]
+    own, dense = split(records, {"model": "a", **made})
+    assert own == [records[0]] and dense == [records[2]]
