@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from drank.calls.request import compression, compute_of, refused
 from drank.calls.tasks import chain_of, compress_task, tasks_to_plan
 from drank.calls.texts import Text
 from drank.calls.work import Work
+from drank.config.chain import Chain
 from drank.models.carried import keep
 from drank.runtime.files import write_text
 from drank.runtime.lock import FolderBusyError
@@ -76,19 +77,12 @@ def compress(
     packages that are missing, all before the work starts; then what the steps raise.
     """
     refuse_place(out, model, overwrite, work)
-    with _workplace(out, work) as folder:
-        place = Work(folder)
-        with place.held():
-            name, source = given(model, tokenizer, revision, folder)
-            compute = compute_of(device, dtype, threads)
-            config = compression(name, source, method, ratio, text, folder, split, compute, options)
-            chain = chain_of(config)
-            if not chain.method.compresses:
-                raise refused([f"method {method} leaves the model as it is; name one that compresses"])
-            tasks = [*tasks_to_plan(config, chain), compress_task(config, chain)]
-            made: PreTrainedModel = place.carry_out(config, tasks, {"compress": folder / chain.made if out is None else place_of(out)})
-            if out is None:
-                keep(made, folder / chain.made)
+    asked = (model, method, ratio, text, split, tokenizer, revision, compute_of(device, dtype, threads), options)
+    with _workplace(out, work) as folder, _asked(folder, *asked) as (place, config, chain):
+        tasks = [*tasks_to_plan(config, chain), compress_task(config, chain)]
+        made: PreTrainedModel = place.carry_out(config, tasks, {"compress": folder / chain.made if out is None else place_of(out)})
+        if out is None:
+            keep(made, folder / chain.made)
     return made
 
 
@@ -114,19 +108,37 @@ def plan(
     """
     if out is not None and Path(out).is_dir():
         raise FileExistsError(f"{out} is a folder, and a plan is a file; name another place, such as {Path(out) / 'plan.json'}")
-    with _workplace(None, work) as folder:
-        place = Work(folder)
-        with place.held():
-            name, source = given(model, tokenizer, revision, folder)
-            config = compression(name, source, method, ratio, text, folder, split, compute_of(device, dtype, threads), options)
-            chain = chain_of(config)
-            if not chain.method.compresses:
-                raise refused([f"method {method} leaves the model as it is; name one that compresses"])
-            place.carry_out(config, list(tasks_to_plan(config, chain)))
-            found = Plan.read(folder / chain.plan)
+    asked = (model, method, ratio, text, split, tokenizer, revision, compute_of(device, dtype, threads), options)
+    with _workplace(None, work) as folder, _asked(folder, *asked) as (place, config, chain):
+        place.carry_out(config, list(tasks_to_plan(config, chain)))
+        found = Plan.read(folder / chain.plan)
     if out is not None:
         write_text(out, found.to_json())
     return found
+
+
+@contextmanager
+def _asked(
+    folder: Path,
+    model: str | Path | PreTrainedModel,
+    method: str,
+    ratio: float,
+    text: Text | Sequence[Text] | None,
+    split: str | None,
+    tokenizer: PreTrainedTokenizerBase | None,
+    revision: str | None,
+    compute: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> Iterator[tuple[Work, dict[str, Any], Chain]]:
+    """The folder at work for this call, the configuration that asks a run for the same, and the way to its model."""
+    place = Work(folder)
+    with place.held():
+        name, source = given(model, tokenizer, revision, folder)
+        config = compression(name, source, method, ratio, text, folder, split, compute, options)
+        chain = chain_of(config)
+        if not chain.method.compresses:
+            raise refused([f"method {method} leaves the model as it is; name one that compresses"])
+        yield place, config, chain
 
 
 @contextmanager

@@ -8,24 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.allocation.plan import Plan
 from drank.calls.fetching import fetch
 from drank.calls.given import given
 from drank.calls.request import LENGTH, asked_to_measure, compute_of, context
-from drank.calls.tasks import Task, compute_params, source_task, text_tasks
+from drank.calls.tasks import Task, tasks_to_measure
 from drank.calls.texts import Text, corpus_of, label_of, listed
 from drank.calls.work import Work
-from drank.compression.making import making_of
-from drank.config.chain import tokens_at
-from drank.corpora.installed import package_versions
-from drank.evaluation.zeroshot import files_of
-from drank.methods import METHODS
 from drank.models.card.writing import update_card
-from drank.models.description import is_compressed
-from drank.models.documents import MAKING, PLAN
+from drank.models.documents import MAKING
 from drank.models.sources import directory_of
 from drank.reporting.records import Record
-from drank.runtime.files import read_json
 from drank.runtime.telling import telling
 from drank.testbed.tasks import TASKS
 
@@ -33,9 +25,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
-
-DOCS = {"embedded": "python-docs"}
-"""The corpus out of whose held-out documents embedded tasks are made."""
 
 
 def evaluate(
@@ -89,26 +78,14 @@ def evaluate(
             name, source = given(model, tokenizer, revision, folder)
             if "hub" in source:
                 fetch({"models": {name: source}})
-            config: dict[str, Any] = {"models": {name: source}, "methods": {"dense": {}}, "compute": compute_of(device, dtype, threads)}
             entries = dict(_corpora(listed(text), split, folder))
-            config["corpora"] = {label: entry for label, (entry, _) in entries.items()}
-            most = min(LENGTH, context(source) or LENGTH)
-            own = {} if batch is None else {"batch": batch}
-            config["perplexity"] = {"corpora": list(entries), "length": most if length is None else length, "windows": windows, **own}
-            config["tasks"] = _specs(tasks)
-            config["zeroshot"] = {"tasks": list(config["tasks"]), "limit": limit, **own}
-            if throughput:
-                config["throughput"] = {} if throughput is True else dict(throughput)
-            config = asked_to_measure(config, name, {label: read for label, (_, read) in entries.items()})
-            records = Path(out) if out is not None else folder / "records"
-            places = {kind: records / f"{kind}.json" for kind in ("perplexity", "zeroshot")}
-            outputs: dict[str, Any] = {"evaluate": places, "throughput": folder / "timed"}
             splits = {label: read for label, (_, read) in entries.items()}
-            place.carry_out(config, list(_tasks(config, name, directory_of(source), splits)), outputs)
-            found = {kind: Record.read(path) for kind, path in places.items() if path.is_file() and _wanted(config, kind)}
-            for path in outputs["throughput"].glob("*.json") if throughput else ():
-                found["throughput"] = Record.read(path)
-                found["throughput"].write(records / "throughput.json")
+            config: dict[str, Any] = {"models": {name: source}, "methods": {"dense": {}}, "compute": compute_of(device, dtype, threads)}
+            config["corpora"] = {label: entry for label, (entry, _) in entries.items()}
+            config |= _measurements(source, list(entries), tasks, throughput, {"windows": windows, "length": length}, limit, batch)
+            config = asked_to_measure(config, name, splits)
+            records = Path(out) if out is not None else folder / "records"
+            found = _measured(place, config, list(tasks_to_measure(config, name, directory_of(source), splits)), records)
             if card and isinstance(model, (str, Path)) and "path" in source and (Path(source["path"]) / MAKING).is_file():
                 _note(source["path"], found)
             return found
@@ -123,8 +100,35 @@ def _note(directory: str, found: Mapping[str, Record]) -> None:
             log.warning("the numbers are not in the card of %s (%r); card=False (--no-card) leaves it as it is", directory, error)
 
 
-def _wanted(config: Mapping[str, Any], kind: str) -> bool:
-    return bool(config["perplexity"]["corpora"] if kind == "perplexity" else config["zeroshot"]["tasks"])
+def _measurements(
+    source: Mapping[str, Any],
+    corpora: Sequence[str],
+    tasks: str | Sequence[str] | Mapping[str, Any],
+    throughput: bool | Mapping[str, int],
+    cut: Mapping[str, int | None],
+    limit: int | None,
+    batch: int | None,
+) -> dict[str, Any]:
+    """The sections of a configuration that say what is measured, and the tasks; `cut` gives windows and their length."""
+    specs, own = _specs(tasks), {} if batch is None else {"batch": batch}
+    most = min(LENGTH, context(source) or LENGTH)
+    sections: dict[str, Any] = {"tasks": specs, "zeroshot": {"tasks": list(specs), "limit": limit, **own}}
+    sections["perplexity"] = {"corpora": list(corpora), **cut, "length": most if cut["length"] is None else cut["length"], **own}
+    if throughput:
+        sections["throughput"] = {} if throughput is True else dict(throughput)
+    return sections
+
+
+def _measured(place: Work, config: Mapping[str, Any], tasks: Sequence[Task], records: Path) -> dict[str, Record]:
+    """The records of what these tasks measure, which they leave in a folder."""
+    wanted = {"perplexity": config["perplexity"]["corpora"], "zeroshot": config["zeroshot"]["tasks"]}
+    files, timed = {kind: records / f"{kind}.json" for kind in wanted if wanted[kind]}, place.folder / "timed"
+    place.carry_out(config, tasks, {"evaluate": files, "throughput": timed})
+    found = {kind: Record.read(path) for kind, path in files.items()}
+    for path in timed.glob("*.json"):
+        found["throughput"] = Record.read(path)
+        found["throughput"].write(records / "throughput.json")
+    return found
 
 
 def _corpora(texts: Sequence[Text], split: str | None, folder: Path) -> Iterator[tuple[str, tuple[dict[str, Any], str]]]:
@@ -151,40 +155,3 @@ def _specs(tasks: str | Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
         else:
             found[task] = {"harness": task}
     return found
-
-
-def _about(directory: Path) -> dict[str, str]:
-    """Model, method and ratio of a directory that drank compressed, from its plan or its making; empty for any other."""
-    if not is_compressed(read_json(directory / "config.json").get("quantization_config")):
-        return {}
-    if (directory / PLAN).is_file():
-        plan = Plan.read(directory / PLAN)
-        return {"model": plan.model, "method": plan.method, "ratio": f"{plan.ratio:g}"}
-    made = making_of(directory)
-    if made is None:
-        raise ValueError(f"{directory} is compressed by drank and has neither {PLAN} nor {MAKING} to say how; copy one of them there")
-    return {"model": made["model"], "method": made["label"], "ratio": f"{made['ratio']:g}"}
-
-
-def _tasks(config: Mapping[str, Any], name: str, directory: Path, splits: Mapping[str, str]) -> Iterator[Task]:
-    specs, compute = config["tasks"], compute_params(config)
-    embedded = [task for task, spec in specs.items() if "embedded" in spec]
-    yield source_task(config, name)
-    yield from text_tasks(config, name, {(corpus, splits[corpus]): None for corpus in config["perplexity"]["corpora"]})
-    if embedded:
-        docs = "results/corpora/embedded-python-docs.parquet"
-        yield Task("corpus", docs, params={"source": DOCS}, names={"corpus": "python-docs"}, outside=package_versions())
-        for task in embedded:
-            yield Task("task", f"results/tasks/{task}.jsonl", {"corpus": docs}, {"name": specs[task]["embedded"]}, {"task": task})
-    names = _about(directory) or {"model": name, "method": "dense", "ratio": "0"}
-    dense = METHODS["dense"].settings() if names["method"] == "dense" else None
-    model = f"results/sources/{name}.json"
-    if splits or specs:
-        tokens = [tokens_at(name, {"corpus": corpus, "split": splits[corpus]}) for corpus in config["perplexity"]["corpora"]]
-        files = {"model": model, "tokens": tokens, "items": {task: f"results/tasks/{task}.jsonl" for task in embedded}}
-        params = {"names": names, "tasks": specs, "data": [path for spec in specs.values() for path in files_of(spec)], "dense": dense}
-        params |= {"perplexity": config["perplexity"], "zeroshot": config["zeroshot"], **compute}
-        yield Task("evaluate", "results/evaluation", files, params, names)
-    if "throughput" in config:
-        params = {"names": {key: names[key] for key in ("model", "ratio")}, "throughput": config["throughput"], "dense": dense, **compute}
-        yield Task("throughput", "results/throughput", {"models": {names["method"]: model}}, params, names)

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from drank.allocation.plan import Plan
+from drank.compression.making import making_of
 from drank.config import gradient_options, ratios_of
 from drank.config.chain import Chain, texts_of, tokens_at
 from drank.config.resolved import methods_for
 from drank.corpora import commit_of
 from drank.corpora.installed import package_versions
+from drank.evaluation.zeroshot import files_of
+from drank.methods import METHODS
+from drank.models.description import is_compressed
+from drank.models.documents import MAKING, PLAN
+from drank.runtime.files import read_json
+
+DOCS = {"embedded": "python-docs"}
+"""The corpus out of whose held-out documents embedded tasks are made."""
 
 RESUMED = ("calibrate", "gradients", "spectrum")
 """Steps that go on where an interrupted one stopped, for which they have to know the code."""
@@ -106,3 +117,41 @@ def compress_task(config: Mapping[str, Any], chain: Chain) -> Task:
     params |= {"calibration": chain.texts["calibration"]} if "tokens" in files else {}
     params |= {"training": chain.texts["finetune"]} if "finetune_tokens" in files else {}
     return Task("compress", chain.made, files, params, {"model": chain.model, "method": chain.label, "ratio": chain.ratio})
+
+
+def _about(directory: Path) -> dict[str, str]:
+    """Model, method and ratio of a directory that drank compressed, from its plan or its making; empty for any other."""
+    if not is_compressed(read_json(directory / "config.json").get("quantization_config")):
+        return {}
+    if (directory / PLAN).is_file():
+        plan = Plan.read(directory / PLAN)
+        return {"model": plan.model, "method": plan.method, "ratio": f"{plan.ratio:g}"}
+    made = making_of(directory)
+    if made is None:
+        raise ValueError(f"{directory} is compressed by drank and has neither {PLAN} nor {MAKING} to say how; copy one of them there")
+    return {"model": made["model"], "method": made["label"], "ratio": f"{made['ratio']:g}"}
+
+
+def tasks_to_measure(config: Mapping[str, Any], name: str, directory: Path, splits: Mapping[str, str]) -> Iterator[Task]:
+    """All steps from a model in a directory, and the text in these splits by corpus, to its records."""
+    specs, compute = config["tasks"], compute_params(config)
+    embedded = [task for task, spec in specs.items() if "embedded" in spec]
+    yield source_task(config, name)
+    yield from text_tasks(config, name, {(corpus, splits[corpus]): None for corpus in config["perplexity"]["corpora"]})
+    if embedded:
+        docs = "results/corpora/embedded-python-docs.parquet"
+        yield Task("corpus", docs, params={"source": DOCS}, names={"corpus": "python-docs"}, outside=package_versions())
+        for task in embedded:
+            yield Task("task", f"results/tasks/{task}.jsonl", {"corpus": docs}, {"name": specs[task]["embedded"]}, {"task": task})
+    names = _about(directory) or {"model": name, "method": "dense", "ratio": "0"}
+    dense = METHODS["dense"].settings() if names["method"] == "dense" else None
+    model = f"results/sources/{name}.json"
+    if splits or specs:
+        tokens = [tokens_at(name, {"corpus": corpus, "split": splits[corpus]}) for corpus in config["perplexity"]["corpora"]]
+        files = {"model": model, "tokens": tokens, "items": {task: f"results/tasks/{task}.jsonl" for task in embedded}}
+        params = {"names": names, "tasks": specs, "data": [path for spec in specs.values() for path in files_of(spec)], "dense": dense}
+        params |= {"perplexity": config["perplexity"], "zeroshot": config["zeroshot"], **compute}
+        yield Task("evaluate", "results/evaluation", files, params, names)
+    if "throughput" in config:
+        params = {"names": {key: names[key] for key in ("model", "ratio")}, "throughput": config["throughput"], "dense": dense, **compute}
+        yield Task("throughput", "results/throughput", {"models": {names["method"]: model}}, params, names)

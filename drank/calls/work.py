@@ -6,22 +6,19 @@ import hashlib
 import importlib
 import json
 import logging
-import os
-import sys
-import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from drank.calls.tasks import RESUMED, Task
+from drank.calls.undisturbed import undisturbed
 from drank.config.forecast import forecast
 from drank.runtime.codehash import code_of
 from drank.runtime.files import file_hash, write_text
 from drank.runtime.lock import hold
-from drank.runtime.log import QUIET, duration
+from drank.runtime.log import duration
 from drank.runtime.telling import telling
 from drank.runtime.terminal import Progress
 
@@ -29,11 +26,6 @@ log = logging.getLogger(__name__)
 
 ALWAYS = ("source",)
 """Steps that are done anew each time: what they find out is whether anything has changed."""
-
-_ALONE = threading.RLock()
-"""Held by the one call of this process that is at work."""
-
-_HUB = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
 def step_of(rule: str) -> Callable[..., Any]:
@@ -51,12 +43,9 @@ class Work:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keeps other calls out of the folder, and what steps set for the whole process (threads, hub, TF32) as it was.
-
-        Calls of other threads wait: both would set it, and transformers builds one model at a time.
-        """
+        """Keeps other calls out of the folder, and the process of the caller as it was (`undisturbed`)."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _ALONE, hold(self.folder / "drank.lock"), _undisturbed():
+        with undisturbed(), hold(self.folder / "drank.lock"):
             yield
 
     def carry_out(self, config: Mapping[str, Any], tasks: Sequence[Task], outputs: Mapping[str, Any] | None = None) -> Any:
@@ -138,53 +127,3 @@ def _gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """No bars and notices of libraries meanwhile, and the state of the process afterwards as it was.
-
-    Nor does the caller's state reach the steps: neither `no_grad` and `inference_mode` nor another dtype by default.
-    """
-    import torch
-    from transformers.utils import logging as bars
-
-    variables = {name: os.environ.get(name) for name in (*_HUB, *QUIET)}
-    for name, quiet in QUIET.items():
-        os.environ.setdefault(name, quiet)
-    threads, dtype, known = torch.get_num_threads(), torch.get_default_dtype(), "datasets" in sys.modules
-    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    drawn = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    torch.set_default_dtype(torch.float32)
-    try:
-        with warnings.catch_warnings(), torch.inference_mode(False), torch.enable_grad():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        if drawn:
-            bars.enable_progress_bar()
-        torch.set_num_threads(threads)
-        torch.set_default_dtype(dtype)
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
-        for name, value in variables.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        if not known and "datasets" in sys.modules:
-            _reread(variables)
-
-
-def _reread(variables: Mapping[str, str | None]) -> None:
-    """Let `datasets` go by the environment of the caller, not by that of the step which happened to import it first."""
-    import datasets
-    from huggingface_hub import constants
-
-    own = variables["HF_DATASETS_OFFLINE"]
-    datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE if own is None else own.upper() in constants.ENV_VARS_TRUE_VALUES
-    datasets.config.HF_DATASETS_OFFLINE = datasets.config.HF_HUB_OFFLINE
-    if variables["HF_DATASETS_DISABLE_PROGRESS_BARS"] is None:
-        bars: Any = sys.modules["datasets.utils.tqdm"]  # the package has the class under this name
-        bars.HF_DATASETS_DISABLE_PROGRESS_BARS = None
-        datasets.enable_progress_bars()

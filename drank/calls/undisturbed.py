@@ -1,0 +1,75 @@
+"""A process that somebody else's program goes on in: steps take it over for a while, and leave it as they found it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from drank.runtime.log import QUIET
+
+_ALONE = threading.RLock()
+"""Held by the one thread of this process that carries out steps."""
+
+_HUB = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """No bars and notices of libraries meanwhile, and the state of the process (threads, hub, TF32) afterwards as it was.
+
+    Nor does the caller's state reach the steps: neither `no_grad` and `inference_mode` nor another dtype by default. Other threads that
+    come here wait: they would set the same, and transformers builds one model at a time.
+    """
+    with _ALONE, _state_kept():
+        yield
+
+
+@contextmanager
+def _state_kept() -> Iterator[None]:
+    import torch
+    from transformers.utils import logging as bars
+
+    variables = {name: os.environ.get(name) for name in (*_HUB, *QUIET)}
+    for name, quiet in QUIET.items():
+        os.environ.setdefault(name, quiet)
+    threads, dtype, known = torch.get_num_threads(), torch.get_default_dtype(), "datasets" in sys.modules
+    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    drawn = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with warnings.catch_warnings(), torch.inference_mode(False), torch.enable_grad():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        if drawn:
+            bars.enable_progress_bar()
+        torch.set_num_threads(threads)
+        torch.set_default_dtype(dtype)
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
+        for name, value in variables.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        if not known and "datasets" in sys.modules:
+            _reread(variables)
+
+
+def _reread(variables: Mapping[str, str | None]) -> None:
+    """Let `datasets` go by the environment of the caller, not by that of the step which happened to import it first."""
+    import datasets
+    from huggingface_hub import constants
+
+    own = variables["HF_DATASETS_OFFLINE"]
+    datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE if own is None else own.upper() in constants.ENV_VARS_TRUE_VALUES
+    datasets.config.HF_DATASETS_OFFLINE = datasets.config.HF_HUB_OFFLINE
+    if variables["HF_DATASETS_DISABLE_PROGRESS_BARS"] is None:
+        bars: Any = sys.modules["datasets.utils.tqdm"]  # the package has the class under this name
+        bars.HF_DATASETS_DISABLE_PROGRESS_BARS = None
+        datasets.enable_progress_bars()
