@@ -9,9 +9,11 @@ import pytest
 
 import drank
 from drank.reporting.records import Record
+from drank.runtime.files import read_json
 from tests.workflow.runs import Run
 
 METHODS = {
+    "basis-sharing": {},
     "l-rank": {},
     "swift-svd": {},
     "asvd-search": {},
@@ -47,6 +49,8 @@ def test_a_call_makes_the_model_of_a_run(made: Run, method: str, work: Path, tmp
     theirs = made.folder / f"results/models/tiny/{method}/0.3"
     for name in ("model.safetensors", "config.json", "tokenizer.json"):
         assert (tmp_path / "out" / name).read_bytes() == (theirs / name).read_bytes(), name
+    for name, key in (("plan.json", "settings"), ("plan.json", "groups"), ("making.json", "method")):
+        assert read_json(tmp_path / "out" / name)[key] == read_json(theirs / name)[key], key
 
 
 @pytest.mark.parametrize(("method", "options"), [("svd-llm", {}), ("d-rank", {"refit_from": 0.2})])

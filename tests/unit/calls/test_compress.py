@@ -149,3 +149,17 @@ def test_a_text_that_is_none_is_told_by_its_name(model, tmp_path):
     with pytest.raises(ValueError, match=r"bin\.txt is no text in UTF-8 \(byte 3 of it is 0xff\)"):
         drank.compress(model, "svd-llm", 0.4, tmp_path / "bin.txt", tmp_path / "out", **FEW)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bin.txt"], "nothing worth keeping is kept"
+
+
+def test_how_much_is_read_and_which_is_what_was_asked_for(model, text):
+    """Unless it is said, windows are as long as the model reads at once, 64 tokens here, where that is less than 2048."""
+    asked = {"windows": 5, "length": 24, "batch": 3, "text_seed": 7}
+    told = drank.plan(model, "svd-llm", 0.4, text, threads=1, **asked).calibration
+    assert {key: told[key] for key in ("windows", "length", "batch", "seed")} == {"windows": 5, "length": 24, "batch": 3, "seed": 7}
+    told = drank.plan(model, "svd-llm", 0.4, text, threads=1, windows=4).calibration
+    assert {key: told[key] for key in ("windows", "length", "batch", "seed")} == {"windows": 4, "length": 64, "batch": 8, "seed": 13}
+    told = drank.plan(model, "l-rank", 0.4, text, threads=1, windows=5, length=24, curvature_windows=2).calibration
+    assert (told["windows"], told["gradient_windows"]) == (5, 2)
+    search = {"windows": 3, "seed": 21}
+    told = drank.plan(model, "swift-svd", 0.4, text, threads=1, windows=5, length=24, search=search).calibration["search"]
+    assert {key: told[key] for key in ("windows", "length", "seed")} == {"windows": 3, "length": 24, "seed": 21}
