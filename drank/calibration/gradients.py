@@ -11,18 +11,17 @@ output side by the second moment of g; ZS-SVD (arXiv:2602.02848) ranks component
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.calibration.backward import ProjectionSums, logits_of, loss_gradient, through_block
-from drank.calibration.layer_files import identity, layers_in, read_layer, write_layer
+from drank.calibration.layer_files import identity, layers_in, read_layer, write_facts, write_layer
 from drank.calibration.losses import LABELS, Objective, divergence, sampled_loss, text_loss
-from drank.calibration.streams import Arguments, StoredStates, Stream, arguments_of, embedded, states_at, step, store_states
+from drank.calibration.streams import Arguments, StoredStates, Stream, arguments_of, embedded, sizes_of, states_at, step, store_states
 from drank.models.families import family_of
 from drank.models.residency import resident
-from drank.runtime.files import resuming, write_json
+from drank.runtime.files import read_json, remove, resuming, write_json
 from drank.runtime.log import progress
 
 if TYPE_CHECKING:
@@ -68,14 +67,15 @@ def collect(
         left = len(arguments) - layers_in(partial)
         if left == len(arguments) and not gradients_at(work, left).exists():
             _store_states(model, windows, arguments, work, batch)
-            leaving = StoredStates(states_at(work, left), model.device)
+            leaving = StoredStates(states_at(work, left), model.device, sizes_of(windows, batch))
             differentiated = _loss_gradients(model, windows, leaving, objective, partial / "facts.json", facts)
             store_states(gradients_at(work, left), differentiated)
         for layer in progress(range(left - 1, -1, -1), "gradients, block"):
-            write_layer(partial, layer, _statistics(model, windows, layer, arguments[layer], work))
-            shutil.rmtree(states_at(work, layer))
-            shutil.rmtree(gradients_at(work, layer + 1))
-        shutil.rmtree(work)
+            write_layer(partial, layer, _statistics(model, windows, layer, arguments[layer], work, batch))
+            remove(states_at(work, layer))
+            remove(gradients_at(work, layer + 1))
+        remove(work)
+        write_facts(partial, read_json(partial / "facts.json"), windows.numel())
 
 
 def read_gradients(directory: str | Path, layer: int, name: str) -> Tensor:
@@ -94,7 +94,7 @@ def _store_states(model: PreTrainedModel, windows: Tensor, arguments: list[Argum
         store_states(states_at(work, 0), embedded(model, windows, batch))
     for layer in progress(range(len(arguments)), "gradients, forward, block"):
         if not states_at(work, layer + 1).exists():
-            stream = Stream(StoredStates(states_at(work, layer), model.device), arguments)
+            stream = Stream(StoredStates(states_at(work, layer), model.device, sizes_of(windows, batch)), arguments)
             with resident(model, layer) as block:
                 store_states(states_at(work, layer + 1), (leaving for _, leaving in step(block, layer, stream)))
 
@@ -128,24 +128,27 @@ def _loss_gradients(
     write_json(path, {**facts, "loss": math.fsum(losses) / windows[:, 1:].numel()})
 
 
-def _statistics(model: PreTrainedModel, windows: Tensor, layer: int, arguments: Arguments, work: Path) -> dict[str, Tensor]:
+def _statistics(model: PreTrainedModel, windows: Tensor, layer: int, arguments: Arguments, work: Path, batch: int) -> dict[str, Tensor]:
     """The statistics of one block; the gradients at the hidden states that enter it are written."""
     import torch
 
     family = family_of(model.config)
     at_once = 1 if family.mixture else len(windows)
-    entering, upstream = (StoredStates(at, model.device) for at in (states_at(work, layer), gradients_at(work, layer + 1)))
+    sizes, tokens = sizes_of(windows, batch), 0
+    entering, upstream = (StoredStates(at, model.device, sizes) for at in (states_at(work, layer), gradients_at(work, layer + 1)))
     with resident(model, layer) as block:
         sums = {p.role: ProjectionSums(block.get_submodule(p.path), model.device) for p in family.projections}
 
         def backward() -> Iterator[Tensor]:
+            nonlocal tokens
             for pair in zip(entering, upstream, strict=True):
+                tokens += pair[0].shape[:-1].numel()
                 parts = zip(*(states.split(at_once) for states in pair), strict=True)
                 yield torch.cat([through_block(block, layer, family, arguments, x, g, sums) for x, g in parts])
 
         store_states(gradients_at(work, layer), backward())
     predicted, in_window = windows[:, 1:].numel(), windows.shape[1] - 1
-    statistics: dict[str, Tensor] = {}
+    statistics = {"tokens": torch.tensor(tokens, dtype=torch.float64)}
     for role, found in sums.items():
         statistics[role] = (found.weight / predicted).to(torch.promote_types(model.dtype, torch.float32))
         statistics[f"{role}.outputs"] = found.outputs.gram() / predicted

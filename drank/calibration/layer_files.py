@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.runtime.files import replacing
+from drank.runtime.files import read_json, replacing, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +37,27 @@ def read_layer(directory: str | Path, layer: int, name: str) -> Tensor:
 
     with safe_open(layer_file(directory, layer), framework="pt") as file:
         return file.get_tensor(name)
+
+
+def write_facts(directory: str | Path, facts: dict[str, Any], tokens: int) -> None:
+    """Write `facts.json` of statistics whose layer files are all there, with the tokens that were asked for and those that were read.
+
+    Each layer file says under `tokens` how many it has seen. Raises ValueError naming the layers that saw fewer or more than `tokens`.
+    """
+    seen = {layer: int(read_layer(directory, layer, "tokens").item()) for layer in range(layers_in(directory))}
+    if wrong := {layer: count for layer, count in seen.items() if count != tokens}:
+        told = ", ".join(f"layer {layer} {count}" for layer, count in wrong.items())
+        raise ValueError(f"{directory}: statistics of {tokens} tokens were asked for, and read were in {told}; delete it and run again")
+    write_json(Path(directory) / "facts.json", {**facts, "tokens": tokens, "tokens_read": min(seen.values())})
+
+
+def read_facts(directory: str | Path) -> dict[str, Any]:
+    """What statistics say of their text, but for the number of its tokens; raises ValueError where they are not of all of them."""
+    facts: dict[str, Any] = read_json(Path(directory) / "facts.json")
+    asked, read = facts.pop("tokens", None), facts.pop("tokens_read", None)
+    if asked is None or asked != read:
+        raise ValueError(f"{directory} was made of {read} tokens of {asked}; delete it and run again")
+    return facts
 
 
 def identity(model: PreTrainedModel, windows: Tensor, batch: int, facts: dict[str, Any], key: Any) -> dict[str, Any]:

@@ -13,13 +13,12 @@ within 5e-11.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.calibration.layer_files import identity, layers_in, read_layer, write_layer
+from drank.calibration.layer_files import identity, layers_in, read_layer, write_facts, write_layer
 from drank.calibration.streams import (
     StoredStates,
     Stream,
@@ -28,6 +27,7 @@ from drank.calibration.streams import (
     open_stream,
     removed,
     run_block,
+    sizes_of,
     states_at,
     step,
     store_states,
@@ -35,7 +35,7 @@ from drank.calibration.streams import (
 )
 from drank.models.families import Family, family_of
 from drank.models.residency import resident
-from drank.runtime.files import resuming, write_json
+from drank.runtime.files import remove, resuming
 from drank.runtime.finite import NonFiniteError, finite
 from drank.runtime.log import progress
 
@@ -133,10 +133,10 @@ def calibrate(
 ) -> None:
     """Write the moments of every block over windows of token ids (windows, tokens) as a directory: one file per layer and `facts.json`.
 
-    `layer-XXX.safetensors` holds what `collecting` gives and `similarity`, the mean over tokens of the cosine between the hidden states
-    that enter and those that leave the block (ShortGPT, arXiv:2403.03853). A run that was interrupted goes on at the block it had
-    reached where `facts`, `key` (whatever else decides the result: code, device), windows and batch are the same. Raises NonFiniteError,
-    naming the layer, where an activation or a moment is not finite.
+    `layer-XXX.safetensors` holds what `collecting` gives, `similarity`, the mean over tokens of the cosine between the hidden states that
+    enter and those that leave the block (ShortGPT, arXiv:2403.03853), and `tokens`, their number. A run that was interrupted goes on at
+    the block it had reached where `facts`, `key` (whatever else decides the result: code, device), windows and batch are the same. Raises
+    NonFiniteError, naming the layer, where an activation or a moment is not finite, TakenOverError where another process goes on with it.
     """
     arguments = arguments_of(model, windows[:1])
     with resuming(directory, identity(model, windows, batch, facts, key)) as partial:
@@ -146,11 +146,11 @@ def calibrate(
         if done == 0 and not states_at(work, 0).exists():
             store_states(states_at(work, 0), embedded(model, windows, batch))
         for layer in progress(range(done, len(arguments)), "moments, block"):
-            stream = Stream(StoredStates(states_at(work, layer), model.device), arguments)
+            stream = Stream(StoredStates(states_at(work, layer), model.device, sizes_of(windows, batch)), arguments)
             write_layer(partial, layer, _statistics(model, layer, stream, states_at(work, layer + 1)))
-            shutil.rmtree(states_at(work, layer))
-        shutil.rmtree(work)
-        write_json(partial / "facts.json", facts)
+            remove(states_at(work, layer))
+        remove(work)
+        write_facts(partial, facts, windows.numel())
 
 
 def _statistics(model: PreTrainedModel, layer: int, stream: Stream, leaving: Path) -> dict[str, Tensor]:
@@ -167,7 +167,8 @@ def _statistics(model: PreTrainedModel, layer: int, stream: Stream, leaving: Pat
     with resident(model, layer) as block, collecting(block, family_of(model.config)) as statistics:
         store_states(leaving, compare(step(block, layer, stream)))
     check_finite(statistics, layer)
-    return {**statistics, "similarity": torch.cat(cosines).mean()}
+    similarities = torch.cat(cosines)
+    return {**statistics, "similarity": similarities.mean(), "tokens": torch.tensor(len(similarities), dtype=torch.float64)}
 
 
 def read_moments(directory: str | Path, layer: int, name: str) -> Tensor:

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+REMEDY = "another process may have worked in this folder: delete it and run again"
+
+
+class IncompleteStatesError(ValueError):
+    """Hidden states on disk of which some are missing."""
+
+
 class _BlockReached(Exception):
     """Ends a forward pass once what a block is given is known."""
 
@@ -44,17 +51,33 @@ class Stream:
 
 @dataclass(frozen=True)
 class StoredStates:
-    """Hidden states on disk, one file per batch: read anew, batch by batch, each time they are iterated over."""
+    """Hidden states on disk, one file per batch: read anew, batch by batch, each time they are iterated over.
+
+    `sizes` are the windows of each batch that there must be: what is not all there is never read as if it were.
+    """
 
     directory: Path
     device: torch.device
+    sizes: tuple[int, ...]
 
     def __iter__(self) -> Iterator[Tensor]:
-        """The batches in order, on the device."""
+        """The batches in order, on the device; raises IncompleteStatesError where one is missing, too many or of another size."""
         from safetensors.torch import load_file
 
-        for file in sorted(self.directory.iterdir()):
-            yield load_file(file, str(self.device))["states"]
+        names = [f"{batch:06d}.safetensors" for batch in range(len(self.sizes))]
+        found = sorted(file.name for file in self.directory.iterdir())
+        if found != names:
+            raise IncompleteStatesError(f"{self.directory} holds {len(found)} batches of hidden states of {len(names)}; {REMEDY}")
+        for name, size in zip(names, self.sizes, strict=True):
+            states = load_file(self.directory / name, str(self.device))["states"]
+            if len(states) != size:
+                raise IncompleteStatesError(f"{self.directory / name} holds {len(states)} windows of {size}; {REMEDY}")
+            yield states
+
+
+def sizes_of(windows: Tensor, batch: int) -> tuple[int, ...]:
+    """The windows of each batch when windows of token ids (windows, tokens) are taken `batch` at a time."""
+    return tuple(len(chunk) for chunk in windows.split(batch))
 
 
 def store_states(directory: Path, states: Iterable[Tensor]) -> None:

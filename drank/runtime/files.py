@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
+import socket
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
+
+_TOKEN = secrets.token_hex(4)  # process numbers are given out again
+
+OWNER = r"[A-Za-z0-9_-]+-\d+-[0-9a-f]{8}"
+"""What `owner` gives, as a regular expression; no dot in it, so that `.qwen2.5.….part` is not taken for one of `qwen2`."""
+
+
+class TakenOverError(RuntimeError):
+    """What this process was making has been taken over by another, which goes on with it or makes it anew."""
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path in the same folder that takes the place of `path` when the block ends without an error.
 
-    Works for files and for directories; what an interrupted process leaves behind has another name and is never read.
+    Works for files and for directories; what an interrupted process leaves behind has another name and is never read. The last process to
+    begin has its way: raises TakenOverError where another has begun to write the same path since.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in _beside(path, r"\d+\.part"):  # of a process that was killed
-        _remove(leftover)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _reach(path.parent)
+    _sweep(path)
+    temporary = path.with_name(f".{path.name}.{owner()}.part")
     try:
         yield temporary
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        _place(temporary, path)
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
 @contextmanager
@@ -39,34 +50,107 @@ def resuming(directory: str | Path, facts: Any) -> Iterator[Path]:
 
     A later run with equal `facts`, anything JSON can hold, gets the folder with all that an interrupted one had written there, of which
     only what was moved into it whole (`replacing`) can be trusted. Work for other facts is discarded.
+
+    The folder bears its owner's name. Whoever goes on with another's work, or discards it, renames it first: should that other still be
+    at it, on this host or another, it finds its folder gone at the next file it reads or writes, and ends with a TakenOverError.
     """
     directory = Path(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
+    _reach(directory.parent)
+    _sweep(directory)
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    partial = directory.with_name(f".{directory.name}.{key}.partial")
-    for stale in _beside(directory, r"[0-9a-f]{16}\.partial"):
-        if stale != partial:
-            _remove(stale)
+    partial = directory.with_name(f".{directory.name}.{key}.{owner()}.partial")
+    for found in _beside(directory, rf"[0-9a-f]{{16}}(\.{OWNER})?\.partial"):
+        same = found.name.startswith(f".{directory.name}.{key}.")
+        if found != partial and not (same and not partial.exists() and _renamed(found, partial)):
+            _discard(found, directory)
     partial.mkdir(exist_ok=True)
     for unfinished in partial.glob(".*"):  # hidden names are those of files that were still being written, by us or by safetensors
-        _remove(unfinished)
-    yield partial
-    if directory.is_dir():
-        shutil.rmtree(directory)
-    os.replace(partial, directory)
+        remove(unfinished)
+    try:
+        yield partial
+        _place(partial, directory)
+    except Exception as error:
+        if partial.is_dir():
+            raise
+        raise TakenOverError(f"{partial} is gone: another process goes on with {directory}") from error
+
+
+def owner() -> str:
+    """This process by a name that no other has, on any host: `node1-4711-9f86d081`."""
+    return f"{re.sub('[^A-Za-z0-9-]', '_', socket.gethostname())}-{os.getpid()}-{_TOKEN}"
 
 
 def _beside(path: Path, rest: str) -> list[Path]:
-    """What stands beside a path under its own name, hidden, with an ending that `rest` matches: `qwen2.5` is not `qwen2`."""
+    """What stands beside a path under its own name, hidden, with an ending that `rest` matches: `qwen2.5` is not `qwen2`. Newest first."""
     pattern = re.compile(rf"\.{re.escape(path.name)}\.{rest}")
-    return [found for found in path.parent.iterdir() if pattern.fullmatch(found.name)]
+    return sorted((found for found in path.parent.iterdir() if pattern.fullmatch(found.name)), key=_changed, reverse=True)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # its owner has finished it
+        return 0.0
+
+
+def _reach(folder: Path) -> None:
+    """Make a folder and those above it, but never one that another process has taken away to go on with."""
+    if folder.is_dir():
+        return
+    if lost := next((part for part in (folder, *folder.parents) if part.name.endswith(".partial")), None):
+        raise TakenOverError(f"{lost} is gone: another process goes on with what was made there")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _place(new: Path, path: Path) -> None:
+    """Move what is whole to its place, in one step but where a folder has to make way."""
+    while True:
+        try:
+            os.replace(new, path)
+        except FileNotFoundError as error:
+            raise TakenOverError(f"{new} is not there any more: another process writes {path} too, or nothing was written") from error
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR):
+                raise
+            _discard(path, path)
+        else:
+            return
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes that were killed left beside a path."""
+    for leftover in _beside(path, rf"({OWNER}(\.\d+)?|\d+)\.part"):
+        _discard(leftover, path)
+
+
+def _discard(path: Path, place: Path) -> None:
+    """Remove what somebody may still be writing or reading, in or beside its place: out of the way first, as a whole."""
+    names = (place.with_name(f".{place.name}.{owner()}.{number}.part") for number in count())
+    aside = next(name for name in names if not name.exists())
+    if _renamed(path, aside):
+        remove(aside)
+
+
+def _renamed(path: Path, to: Path) -> bool:
+    """Whether a path was there to be renamed."""
+    try:
+        path.rename(to)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, though somebody else may be removing parts of it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=_unless_gone)
     else:
         path.unlink(missing_ok=True)
+
+
+def _unless_gone(_function: Any, _path: str, error: Any) -> None:
+    if not isinstance(error[1], FileNotFoundError):
+        raise error[1]
 
 
 def share_mode(files: Iterable[Path], like: Path) -> None:

@@ -46,6 +46,7 @@ def start(log_path: str | Path, name: str | None = None) -> None:
     log_path = Path(log_path)
     name = name or step_name(log_path)
     log_path.parent.mkdir(parents=True, exist_ok=True)
+    log_path.unlink(missing_ok=True)  # and not emptied: a process that has been taken over may still write into it
     for variable, value in QUIET.items():
         os.environ.setdefault(variable, value)
     terminal = sys.stderr

@@ -9,6 +9,7 @@ from typing import Any
 
 from drank.allocation.allocate import allocate
 from drank.allocation.read_evidence import read_evidence
+from drank.calibration.layer_files import read_facts
 from drank.runtime.files import read_json, write_text
 
 
@@ -26,7 +27,7 @@ def run(
     plan = allocate(read_evidence(**evidence), float(names["ratio"]), {**settings, **chosen}, model=names["model"], method=names["method"])
     text: dict[str, Any] = {}  # what was read on the way here, that of the search apart
     for folder in (gradients, evidence.get("moments")):
-        text |= read_json(Path(folder) / "facts.json") if folder else {}
+        text |= read_facts(folder) if folder else {}
     text |= read_json(Path(evidence["spectra"]) / "summary.json")["calibration"]
     for searched in (evidence.get("sensitivity"), choice):
         text |= {"search": read_json(searched)["facts"]} if searched else {}

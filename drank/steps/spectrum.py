@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from drank.calibration.layer_files import read_facts
 from drank.models.sources import model_directory
 from drank.models.weights import Checkpoint
 from drank.runtime.device import prepare
-from drank.runtime.files import read_json
 from drank.spectra.spectrum import decompose_model
 
 
@@ -34,7 +34,7 @@ def run(
     device = prepare(compute, threads)
     recipe = {"weighting": weighting, "options": dict(options), "group": group}
     folders = [Path(folder) for folder in (gradients, moments) if folder]
-    read = {key: value for folder in folders for key, value in read_json(folder / "facts.json").items()}
+    read = {key: value for folder in folders for key, value in read_facts(folder).items()}
     # Partial work made of other statistics must not be gone on with.
     written = [(folder / "facts.json").stat().st_mtime_ns for folder in folders]
     decompose_model(

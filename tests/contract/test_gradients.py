@@ -65,7 +65,8 @@ def test_gradients_are_those_of_autograd_on_the_whole_model(family, batch, tiny_
     collect(model, windows, tmp_path / "gradients", {"seed": 5}, batch)
     assert [path.name for path in tmp_path.iterdir()] == ["gradients"]
     facts = read_json(tmp_path / "gradients/facts.json")
-    assert facts == {"seed": 5, "loss": pytest.approx(loss, rel=1e-12)}
+    tokens = windows.numel()
+    assert facts == {"seed": 5, "loss": pytest.approx(loss, rel=1e-12), "tokens": tokens, "tokens_read": tokens}
     for layer, projection, module in projections_of(model):
         key = layer, projection.role
         d1, d2 = module.weight.shape if projection.transposed else module.weight.mT.shape

@@ -39,7 +39,7 @@ def kill_after(monkeypatch, events: int) -> list[str]:
     import drank.runtime.files
 
     seen: list[str] = []
-    replace, remove, tidy = os.replace, shutil.rmtree, drank.runtime.files._remove
+    replace, remove, tidy = os.replace, shutil.rmtree, drank.runtime.files.remove
 
     def dies() -> bool:
         return len(seen) >= events
@@ -63,5 +63,5 @@ def kill_after(monkeypatch, events: int) -> list[str]:
 
     monkeypatch.setattr(os, "replace", counted_replace)
     monkeypatch.setattr(shutil, "rmtree", counted_rmtree)
-    monkeypatch.setattr(drank.runtime.files, "_remove", counted_tidy)
+    monkeypatch.setattr(drank.runtime.files, "remove", counted_tidy)
     return seen

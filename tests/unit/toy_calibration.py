@@ -62,7 +62,8 @@ class Calibration:
                 found |= {role: self.gradient(role, layer).astype("f"), f"{role}.outputs": flat.T @ flat / TOKENS}
                 found |= {f"{role}.rows": (by_window**2).sum(2).mean(0)}
             write_layer(self.gradients, layer, {name: torch.from_numpy(values) for name, values in found.items()})
-        (self.moments / "facts.json").write_text(json.dumps({"windows": WINDOWS, "length": TOKENS // WINDOWS}))
+        facts = {"windows": WINDOWS, "length": TOKENS // WINDOWS, "tokens": TOKENS, "tokens_read": TOKENS}
+        (self.moments / "facts.json").write_text(json.dumps(facts))
 
 
 def write_checkpoint(directory: Path, dtype: torch.dtype = torch.float32) -> Checkpoint:

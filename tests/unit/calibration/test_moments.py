@@ -107,7 +107,7 @@ def test_a_projection_that_reads_nothing_has_zeros(block):
 
 def test_calibration_writes_every_layer_and_its_facts(tmp_path):
     calibrate(small_llama(), windows(), tmp_path / "moments", {"windows": 5, "seed": 13}, key="code")
-    assert read_json(tmp_path / "moments/facts.json") == {"windows": 5, "seed": 13}
+    assert read_json(tmp_path / "moments/facts.json") == {"windows": 5, "seed": 13, "tokens": 30, "tokens_read": 30}
     assert len(list((tmp_path / "moments").iterdir())) == LAYERS + 1
     assert read_moments(tmp_path / "moments", 2, "hidden").shape == (12, 12)
     similarities = read_similarities(tmp_path / "moments")

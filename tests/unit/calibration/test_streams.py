@@ -8,7 +8,19 @@ import pytest
 import torch
 from torch import nn
 
-from drank.calibration.streams import Arguments, StoredStates, Stream, apply, arguments_of, embedded, forwards, run_block, store_states
+from drank.calibration.streams import (
+    Arguments,
+    IncompleteStatesError,
+    StoredStates,
+    Stream,
+    apply,
+    arguments_of,
+    embedded,
+    forwards,
+    run_block,
+    sizes_of,
+    store_states,
+)
 from drank.runtime.finite import NonFiniteError, finite
 from tests.unit.interrupted import LAYERS, small_llama, windows
 
@@ -17,10 +29,25 @@ from tests.unit.interrupted import LAYERS, small_llama, windows
 def test_states_come_back_from_disk_in_order_as_often_as_they_are_asked_for(dtype, tmp_path):
     batches = [torch.full((2, 3, 4), float(number), dtype=dtype) for number in range(11)]
     store_states(tmp_path / "states", (batch.mT.contiguous().mT for batch in batches))
-    stored = StoredStates(tmp_path / "states", torch.device("cpu"))
+    stored = StoredStates(tmp_path / "states", torch.device("cpu"), (2,) * 11)
     for _ in range(2):
         found = list(stored)
         assert len(found) == 11 and all(torch.equal(a, b) and a.dtype == dtype for a, b in zip(found, batches, strict=True))
+
+
+def test_states_that_are_not_all_there_are_refused(tmp_path):
+    """What a process that shared the folder removed, or added, was once left out of the moments without a word."""
+    store_states(tmp_path / "states", [torch.ones(2, 3, 4), torch.ones(2, 3, 4), torch.ones(1, 3, 4)])
+    device = torch.device("cpu")
+    assert sizes_of(torch.zeros(5, 3), 2) == (2, 2, 1)
+    for sizes in ((2, 2), (2, 2, 1, 2)):
+        with pytest.raises(IncompleteStatesError, match=rf"holds 3 batches of hidden states of {len(sizes)}; .* delete it and run again"):
+            list(StoredStates(tmp_path / "states", device, sizes))
+    with pytest.raises(IncompleteStatesError, match=r"000002\.safetensors holds 1 windows of 2"):
+        list(StoredStates(tmp_path / "states", device, (2, 2, 2)))
+    (tmp_path / "states/000001.safetensors").rename(tmp_path / "states/000003.safetensors")
+    with pytest.raises(IncompleteStatesError, match="holds 3 batches of hidden states of 3"):
+        list(StoredStates(tmp_path / "states", device, (2, 2, 1)))
 
 
 def test_states_that_could_not_all_be_made_leave_nothing(tmp_path):
