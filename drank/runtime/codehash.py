@@ -20,7 +20,8 @@ PROJECT = Path(__file__).parents[2]
 
 WITHOUT_EFFECT = frozenset(
     {
-        *("drank.runtime.log", "drank.runtime.codehash", "drank.runtime.lock", "drank.runtime.provenance"),
+        *("drank.runtime.log", "drank.runtime.codehash", "drank.runtime.lock", "drank.runtime.run", "drank.runtime.claiming"),
+        *("drank.runtime.belonging", "drank.runtime.provenance"),
         *("drank.models.registration", "drank.models.publishing", "drank.models.card.writing"),
     }
 )

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO, TypeVar
 
-from drank.runtime.lock import end_with_run
+from drank.runtime.belonging import end_with_run
 
 T = TypeVar("T")
 

@@ -5,17 +5,24 @@ from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 from snakemake.utils import update_config
 
+from drank.runtime.belonging import belong
 from drank.runtime.codehash import code_of, imports_of
+from drank.runtime.metadata import keep_notes
 from drank.corpora.installed import package_versions
 from drank.config import check, gradient_options, methods_for, ratios_of, read_schema, refusals_for, with_defaults
 from drank.config.chain import Chain, texts_of, tokens_at
 from drank.config.method_entries import method_of
 from drank.config.paths import rooted
 from drank.calibration.losses import LABELS
+from drank.models.documents import CARD, NUMBERS
 from drank.models.sources import local_files_of
 from drank.evaluation.zeroshot import files_of
 
 HERE = Path(workflow.basedir)
+
+keep_notes("results", aside=(CARD, NUMBERS))
+if not workflow.is_main_process:
+    belong(Path.cwd())
 
 # Read again, since what Snakemake has merged no longer tells at which folder a path starts.
 config = {}

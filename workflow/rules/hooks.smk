@@ -1,5 +1,5 @@
 from drank.config.forecast import forecast, wall
-from drank.runtime.lock import claim
+from drank.runtime.claiming import claim
 from drank.runtime.terminal import SILENT, Progress, quieten
 
 run = set()  # the rules that this run has work for
