@@ -67,10 +67,11 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def command(self, *arguments: str) -> list[str]:
-        """What to start to run a command on the login node, in the folder it is started in; the process is the command's own."""
+    def command(self, *arguments: str, folder: Path | None = None) -> list[str]:
+        """What to start to run a command on the login node in a folder, by default this one; the process is the command's own."""
         assert self.keeper is not None
-        return ["nsenter", f"--mount=/proc/{self.keeper.pid}/ns/mnt", "sh", "-c", 'cd "$0" && exec "$@"', str(Path.cwd()), *arguments]
+        enter = ["nsenter", f"--mount=/proc/{self.keeper.pid}/ns/mnt", "sh", "-c", 'cd "$0" && exec "$@"']
+        return [*enter, str(folder or Path.cwd()), *arguments]
 
     def ask(self, *arguments: str) -> str:
         """What a command on the login node prints, such as `squeue -h`; raises a CalledProcessError where it fails."""

@@ -1,0 +1,73 @@
+"""A run that is killed again and again, in every way a run is killed, until it has finished all the same."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.slurm.places import Place
+
+KILLS = ("SIGKILL", "SIGHUP", "SIGTERM", "SIGINT", "scancel")
+GROUP = {"SIGHUP", "SIGINT"}  # a terminal sends these to all that runs in it
+LONGEST = 30.0  # seconds between two kills
+GRACE = 300.0  # seconds in which a run must end that was asked to
+
+
+@dataclass
+class Torment:
+    """What was done to one run: the kills, and how many of them met a resumable step with a part of its work done."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    within: Counter[str] = field(default_factory=Counter)
+
+
+def torment(place: Place, folder: Path, kills: Iterable[str], draw: random.Random, *targets: str) -> Torment:
+    """Start a run in a folder and kill it as told, start it again at once, and so on until it is done or no kill is left.
+
+    Half of the kills wait for a resumable step to be at work, the others do not look. One that comes when the run is done is not counted.
+    Whatever is left to do in the end is done undisturbed; an AssertionError where that fails.
+    """
+    done, run = Torment(), place.start(folder, *targets)
+    for kill in kills:
+        if run.poll() not in (0, None):
+            run = place.start(folder, *targets)
+        wait(run, folder, draw)
+        if run.poll() == 0:
+            break
+        done.kills[kill] += 1
+        done.within[kill] += under_way(folder)
+        strike(place, run, kill)
+    if run.wait():
+        place.finish(folder, *targets)
+    return done
+
+
+def wait(run: subprocess.Popen[bytes], folder: Path, draw: random.Random) -> None:
+    """Wait for a random moment of a run, or its end."""
+    end = time.monotonic() + draw.uniform(3, LONGEST)
+    aimed = draw.random() < 0.5
+    while run.poll() is None and time.monotonic() < end:
+        if aimed and under_way(folder):
+            aimed, end = False, time.monotonic() + draw.uniform(0, 3)
+        time.sleep(0.05)
+
+
+def strike(place: Place, run: subprocess.Popen[bytes], kill: str) -> None:
+    """Kill a run in one way, and wait for its end where its main process is what was killed."""
+    if kill == "scancel":
+        place.cancel(run.pid)
+    else:
+        (os.killpg if kill in GROUP else os.kill)(run.pid, getattr(signal, kill))
+        run.wait(GRACE)
+
+
+def under_way(folder: Path) -> bool:
+    """Whether a resumable step has finished a part of its work but not all."""
+    return any(any(partial.glob("layer-*")) for partial in (folder / "results").glob("*/**/.*.partial"))
