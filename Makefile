@@ -6,6 +6,7 @@
 PYTHON ?= python3
 CORES ?= all
 TRANSFORMERS ?= 5.8.0
+KILLS ?= 20
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -16,7 +17,7 @@ SHELL := bash
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run env test lint unit docs wheel compat pdf testbed lock clean distclean help
+.PHONY: run env test lint unit test-slurm torture docs wheel compat pdf testbed lock clean distclean help
 
 run: $(READY)  ## the default pipeline (this is what `make` does); CORES=4 limits it
 	$(BIN)/snakemake --cores $(CORES)
@@ -32,6 +33,14 @@ lint: $(READY)  ## ruff and mypy
 
 unit: $(READY)  ## the tests; TESTS="tests/unit -k plan" chooses
 	$(BIN)/python -m pytest -n auto --dist loadfile --maxprocesses 8 $(TESTS)
+
+test-slurm: $(READY)  ## runs on a SLURM that the tests start (as root; what it needs is installed where apt can)
+	bash tests/slurm/install.sh
+	$(BIN)/python -m pytest tests/slurm
+
+torture: $(READY)  ## runs killed a hundred times, locally and on a SLURM: hours; KILLS=2 of each kind are enough for a try
+	bash tests/slurm/install.sh
+	$(BIN)/python -m tests.slurm.torture --kills $(KILLS)
 
 docs: $(READY)  ## the documentation as a site, in site/index.html; a dead link is an error
 	$(BIN)/python docs/_make/make_site.py
@@ -63,7 +72,7 @@ distclean: clean  ## remove the environment and all caches too
 	rm -rf $(VENV) .transformers site .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Installed in place, so that a changed lock costs what changed. Compiled to bytecode now, or every job of the pipeline would do it again.
 $(READY): $(LOCK)

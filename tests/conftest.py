@@ -16,12 +16,13 @@ from hypothesis import settings
 settings.register_profile("drank", deadline=None, derandomize=True, database=None)
 settings.load_profile("drank")
 
-pytest.register_assert_rewrite("tests.unit", "tests.contract", "tests.docs")  # assertions of shared helpers tell as much as those of tests
+# assertions of shared helpers tell as much as those of tests
+pytest.register_assert_rewrite("tests.unit", "tests.contract", "tests.docs", "tests.slurm")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of a folder with its name: `pytest -m "not workflow"` leaves out those that run Snakemake."""
     for item in items:
         folders = Path(item.path).relative_to(Path(__file__).parent).parts[:-1]
-        for kind in {"contract", "docs", "workflow"}.intersection(folders):
+        for kind in {"contract", "docs", "slurm", "workflow"}.intersection(folders):
             item.add_marker(kind)

@@ -56,9 +56,3 @@ def done_locally(folder: Path, *targets: str) -> Path:
     shutil.copytree(folder, folder.with_name("inputs"))
     Place().finish(folder, *targets)
     return folder
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process for the tests of a cluster: several at once would time each other."""
-    for item in items:
-        item.add_marker(pytest.mark.slow)
