@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from drank.runtime.files import read_json, write_json
+from drank.runtime.orphans import failing
 
 ENDS = 1 << 16
 """Bytes of a file's start and end that its fingerprint is made of, beside its size."""
@@ -43,8 +44,9 @@ class _Notes:
 
         @functools.wraps(finished)
         async def finished_with_note(persistence: Any, job: Any) -> None:
-            await finished(_as_main(persistence), job)
-            notes.lay_beside(persistence, job)
+            if not failing.get():
+                await finished(_as_main(persistence), job)
+                notes.lay_beside(persistence, job)
 
         @functools.wraps(incomplete)
         async def incomplete_without_note(persistence: Any, job: Any) -> list[Any]:

@@ -2,12 +2,14 @@ import re
 from pathlib import Path
 
 from snakemake.common.configfile import load_configfile
+from snakemake.jobs import Job
 from snakemake.logging import logger
 from snakemake.utils import update_config
 
 from drank.runtime.belonging import belong
 from drank.runtime.codehash import code_of, imports_of
 from drank.runtime.metadata import keep_notes
+from drank.runtime.orphans import spare_results
 from drank.corpora.installed import package_versions
 from drank.config import check, gradient_options, methods_for, ratios_of, read_schema, refusals_for, with_defaults
 from drank.config.chain import Chain, texts_of, tokens_at
@@ -23,6 +25,7 @@ HERE = Path(workflow.basedir)
 keep_notes("results", aside=(CARD, NUMBERS))
 if not workflow.is_main_process:
     belong(Path.cwd())
+    spare_results(Job)
 
 # Read again, since what Snakemake has merged no longer tells at which folder a path starts.
 config = {}
