@@ -70,4 +70,5 @@ def strike(place: Place, run: subprocess.Popen[bytes], kill: str) -> None:
 
 def under_way(folder: Path) -> bool:
     """Whether a resumable step has finished a part of its work but not all."""
-    return any(any(partial.glob("layer-*")) for partial in (folder / "results").glob("*/**/.*.partial"))
+    found = os.walk(folder / "results")  # which does not mind what is renamed meanwhile
+    return any(name.startswith("layer-") for root, _, files in found if root.endswith(".partial") for name in files)
