@@ -17,7 +17,7 @@ from tests.slurm.places import Place
 KILLS = ("SIGKILL", "SIGHUP", "SIGTERM", "SIGINT", "scancel")
 GROUP = {"SIGHUP", "SIGINT"}  # a terminal sends these to all that runs in it
 LONGEST = 30.0  # seconds between two kills
-GRACE = 300.0  # seconds in which a run must end that was asked to
+GRACE = 600.0  # seconds in which a run must end that was asked to, or has little left to do
 
 
 @dataclass
@@ -28,13 +28,14 @@ class Torment:
     within: Counter[str] = field(default_factory=Counter)
 
 
-def torment(place: Place, folder: Path, kills: Iterable[str], draw: random.Random, *targets: str) -> Torment:
+def torment(done: Torment, place: Place, folder: Path, kills: Iterable[str], draw: random.Random, *targets: str) -> None:
     """Start a run in a folder and kill it as told, start it again at once, and so on until it is done or no kill is left.
 
-    Half of the kills wait for a resumable step to be at work, the others do not look. One that comes when the run is done is not counted.
-    Whatever is left to do in the end is done undisturbed; an AssertionError where that fails.
+    Half of the kills wait for a resumable step to be at work, the others do not look. Those that were dealt are added to `done`: none
+    when the run is done already.
+    Whatever is left to do in the end is done undisturbed. An AssertionError where that fails, or where a kill does not end a run.
     """
-    done, run = Torment(), place.start(folder, *targets)
+    run = place.start(folder, *targets)
     for kill in kills:
         if run.poll() not in (0, None):
             run = place.start(folder, *targets)
@@ -43,10 +44,9 @@ def torment(place: Place, folder: Path, kills: Iterable[str], draw: random.Rando
             break
         done.kills[kill] += 1
         done.within[kill] += under_way(folder)
-        strike(place, run, kill)
-    if run.wait():
+        strike(place, run, folder, kill)
+    if ended(run, folder):
         place.finish(folder, *targets)
-    return done
 
 
 def wait(run: subprocess.Popen[bytes], folder: Path, draw: random.Random) -> None:
@@ -59,13 +59,23 @@ def wait(run: subprocess.Popen[bytes], folder: Path, draw: random.Random) -> Non
         time.sleep(0.05)
 
 
-def strike(place: Place, run: subprocess.Popen[bytes], kill: str) -> None:
+def strike(place: Place, run: subprocess.Popen[bytes], folder: Path, kill: str) -> None:
     """Kill a run in one way, and wait for its end where its main process is what was killed."""
     if kill == "scancel":
         place.cancel(run.pid)
     else:
         (os.killpg if kill in GROUP else os.kill)(run.pid, getattr(signal, kill))
-        run.wait(GRACE)
+        ended(run, folder)
+
+
+def ended(run: subprocess.Popen[bytes], folder: Path) -> int:
+    """The exit status of a run that is to end by itself; an AssertionError where it does not."""
+    try:
+        return run.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        raise AssertionError(f"the run in {folder} does not end") from None
 
 
 def under_way(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from tests.slurm.cluster import Cluster
 from tests.workflow.runs import PROJECT, environment
 
 QUICK = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1", "--default-resources", "runtime=30")
+PATIENCE = 1200.0  # seconds in which a run must be done
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,15 @@ class Place:
             )
 
     def finish(self, folder: Path, *arguments: str) -> None:
-        """Run to the end; an AssertionError with the end of what was printed where it fails."""
-        code = self.start(folder, *arguments).wait()
-        assert code == 0, (folder / "run.log").read_text("utf-8", "replace")[-6000:]
+        """Run to the end; an AssertionError with the end of what was printed where it fails, or has not ended after PATIENCE."""
+        run = self.start(folder, *arguments)
+        try:
+            code: int | str = run.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
+            code = f"no end after {PATIENCE:.0f} s"
+        assert code == 0, f"{code}\n{(folder / 'run.log').read_text('utf-8', 'replace')[-6000:]}"
 
     def steps(self, main: int) -> list[int]:
         """The process numbers of the local steps of a run: all that descends from its main process."""

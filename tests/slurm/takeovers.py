@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.slurm.kills import GRACE, under_way
+from tests.slurm.kills import GRACE, ended, under_way
 from tests.slurm.places import Place
 from tests.slurm.results import copied, differences, facts, leftovers
 
@@ -45,7 +45,7 @@ def takeover(place: Place, finished: Path, folder: Path, step: str, draw: random
     orphans = place.at_work(first.pid)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    code = place.start(folder, target).wait(GRACE)
+    code = ended(place.start(folder, target), folder)
     outlived = bool(place.remain(orphans))
     end = time.monotonic() + GRACE
     while place.remain(orphans):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.cluster import Cluster
-from tests.slurm.kills import KILLS, torment
+from tests.slurm.kills import KILLS, Torment, torment
 from tests.slurm.places import QUICK, Place
 from tests.slurm.results import TARGET, differences, facts, leftovers
 from tests.slurm.takeovers import STEPS, takeover
@@ -24,7 +24,8 @@ def test_killed_in_every_way_a_run_ends_with_the_same_numbers(place: Place, resu
     folder = tmp_path / "run"
     shutil.copytree(resumable.with_name("inputs"), folder)
     draw = random.Random(1)
-    done = torment(place, folder, draw.sample(KILLS, len(KILLS)), draw, TARGET)
+    done = Torment()
+    torment(done, place, folder, draw.sample(KILLS, len(KILLS)), draw, TARGET)
     assert done.kills.total() >= 3, f"the run was done after {done.kills}: kill it sooner"
     assert differences(facts(resumable), facts(folder)) == []
     assert not leftovers(folder)
