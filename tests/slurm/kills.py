@@ -16,7 +16,6 @@ from tests.slurm.places import Place
 
 KILLS = ("SIGKILL", "SIGHUP", "SIGTERM", "SIGINT", "scancel")
 GROUP = {"SIGHUP", "SIGINT"}  # a terminal sends these to all that runs in it
-LONGEST = 30.0  # seconds between two kills
 GRACE = 600.0  # seconds in which a run must end that was asked to, or has little left to do
 
 
@@ -24,6 +23,7 @@ GRACE = 600.0  # seconds in which a run must end that was asked to, or has littl
 class Torment:
     """What was done to one run: the kills, and how many of them met a resumable step with a part of its work done."""
 
+    longest: float = 40.0  # seconds between two kills
     kills: Counter[str] = field(default_factory=Counter)
     within: Counter[str] = field(default_factory=Counter)
 
@@ -39,7 +39,7 @@ def torment(done: Torment, place: Place, folder: Path, kills: Iterable[str], dra
     for kill in kills:
         if run.poll() not in (0, None):
             run = place.start(folder, *targets)
-        wait(run, folder, draw)
+        wait(run, folder, done.longest, draw)
         if run.poll() == 0:
             break
         done.kills[kill] += 1
@@ -49,9 +49,9 @@ def torment(done: Torment, place: Place, folder: Path, kills: Iterable[str], dra
         place.finish(folder, *targets)
 
 
-def wait(run: subprocess.Popen[bytes], folder: Path, draw: random.Random) -> None:
+def wait(run: subprocess.Popen[bytes], folder: Path, longest: float, draw: random.Random) -> None:
     """Wait for a random moment of a run, or its end."""
-    end = time.monotonic() + draw.uniform(3, LONGEST)
+    end = time.monotonic() + draw.uniform(3, longest)
     aimed = draw.random() < 0.5
     while run.poll() is None and time.monotonic() < end:
         if aimed and under_way(folder):

@@ -11,6 +11,7 @@ import random
 import shutil
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ def place_named(name: str, project: Path) -> Iterator[Place]:
             yield Place(cluster, (*QUICK, "--slurm-status-command", "squeue"), project)
 
 
-def killed(place: Place, reference: Path, work: Path, times: int, draw: random.Random) -> Iterator[tuple[str, ...]]:
+def killed(place: Place, reference: Path, work: Path, times: int, longest: float, draw: random.Random) -> Iterator[tuple[str, ...]]:
     """Kill runs until each kind of kill has been given its number of times; the rows of the table."""
     kills: Counter[str] = Counter()
     within: Counter[str] = Counter()
@@ -43,7 +44,7 @@ def killed(place: Place, reference: Path, work: Path, times: int, draw: random.R
         number += 1
         folder = work / f"{place.name}-{number}"
         shutil.copytree(reference.with_name("inputs"), folder)
-        done = Torment()
+        done = Torment(longest)
         try:
             torment(done, place, folder, draw.sample(left, len(left)), draw, TARGET)
             bad = [*differences(facts(reference), facts(folder)), *leftovers(folder)]
@@ -93,13 +94,16 @@ def main() -> int:
     reference = work / "undisturbed"
     write_resumable(reference)
     shutil.copytree(reference, reference.with_name("inputs"))
+    started = time.monotonic()
     Place(project=asked.project).finish(reference, TARGET)
+    longest = (time.monotonic() - started) / 2  # or a run gets nowhere on a busy machine
+    tell(f"undisturbed: {2 * longest:.0f} s")
     rows = []
     for name in asked.where:
         with place_named(name, asked.project) as place:
             draw = random.Random(f"{name} {asked.seed}")
             rows += taken_over(place, reference, work, asked.takeovers, draw)
-            rows += killed(place, reference, work, asked.kills, draw)
+            rows += killed(place, reference, work, asked.kills, longest, draw)
     tell("| where | what | times | in a resumable step's work | wrong |\n|---|---|---|---|---|")
     for row in rows:
         tell("| " + " | ".join(row) + " |")
