@@ -61,6 +61,7 @@ def relinearise(
     recipe: dict[str, Any] = {"weighting": weighting, "options": options, "group": group, "facts": facts, "device": device}
     with replacing(output) as whole:
         work, latest = whole / "work", Path(spectra)
+        work.mkdir(parents=True)
         for step in progress(range(1, steps), "re-linearising, step"):
             model = load_model(directory, dtype, device)
             plan = allocate(read_evidence(latest), ratio * step / steps, settings, model=str(directory), method=method)

@@ -21,19 +21,30 @@ class RunGoneError(RuntimeError):
     """A job whose run has ended or lost its folder."""
 
 
-def belong(folder: str | Path) -> None:
-    """Make sure that the run of this job has the folder still; raises RunGoneError, before the job has touched anything, where it has not.
+def belong(folder: str | Path = ".") -> None:
+    """Make sure, at its start, that the run of this job has the folder still; raises RunGoneError where it has not.
 
-    A job that waited in a queue may start long after its run was killed, and after another has done its work. Where the folder has no
-    file of any run, as on a node that does not share it, nothing is known.
+    A job that waited in a queue may start long after its run was killed, and after another has done its work. A scheduler that hands no
+    environment on does not say whose the job is; it is then of the run that has the folder.
     """
-    (found, touched), mine = seen(run_file(folder)), Run.read(os.environ.get(RUN, ""))
+    found, _ = seen(run_file(folder))
+    if RUN not in os.environ and found is not None:
+        os.environ[RUN] = str(found)
+    check_run(folder)
+
+
+def check_run(folder: str | Path = ".") -> None:
+    """Raise RunGoneError where the run of this process is gone or another has the folder.
+
+    Nothing is known, and nothing raised, without a run, and where the folder has no file of any, as on a node that does not share it.
+    """
+    mine = Run.read(os.environ.get(RUN, ""))
     if mine is None:
-        if found is not None:  # a scheduler that hands no environment on
-            os.environ[RUN] = str(found)
-    elif (touched and found != mine) or (mine.here and not mine.alive()):
+        return
+    found, touched = seen(run_file(folder))
+    if (touched and found != mine) or (mine.here and not mine.alive()):
         other = f"; {found.name} is at work here now" if found not in (None, mine) else ""
-        raise RunGoneError(f"the run that submitted this job, {mine.name}, is gone{other}: nothing was done")
+        raise RunGoneError(f"the run that started this job, {mine.name}, is gone{other}")
 
 
 def end_with_run(every: float = 0.5, folder: str | Path = ".") -> None:

@@ -30,6 +30,7 @@ def claim(folder: str | Path) -> None:
 
     Where the last run was on another host and left without a word, it is watched until it has been silent for long enough.
     """
+    os.environ.pop(RUN, None)  # of a run whose job starts this one
     state, run = Path(folder) / ".snakemake", Run.this()
     state.mkdir(exist_ok=True)
     file, lock = run_file(folder), locked(state / "drank.lock", Path(folder))

@@ -16,6 +16,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from drank.runtime.belonging import check_run
+
 _TOKEN = secrets.token_hex(4)  # process numbers are given out again
 
 OWNER = r"[A-Za-z0-9_-]+-\d+-[0-9a-f]{8}"
@@ -94,16 +96,18 @@ def _changed(path: Path) -> float:
 
 
 def _reach(folder: Path) -> None:
-    """Make a folder and those above it, but never one that another process has taken away to go on with."""
+    """Make a folder and those above it, but never one of work under way: another process has taken that away."""
     if folder.is_dir():
         return
-    if lost := next((part for part in (folder, *folder.parents) if part.name.endswith(".partial")), None):
-        raise TakenOverError(f"{lost} is gone: another process goes on with what was made there")
+    under_way = (part for part in (folder, *folder.parents) if re.fullmatch(r"\..+\.part(ial)?", part.name))
+    if lost := next((part for part in under_way if not part.is_dir()), None):
+        raise TakenOverError(f"{lost} is gone: another process has taken over what was made there")
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def _place(new: Path, path: Path) -> None:
-    """Move what is whole to its place, in one step but where a folder has to make way."""
+    """Move what is whole to its place, in one step but where a folder has to make way; a job whose run is gone moves nothing."""
+    check_run()
     while True:
         try:
             os.replace(new, path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
 from drank.runtime.belonging import belong
@@ -27,7 +26,7 @@ def spare_results(kind: Any) -> None:
 
     @functools.wraps(prepare)
     async def prepare_if_wanted(job: Any) -> None:
-        belong(Path.cwd())
+        belong()
         await prepare(job)
 
     @functools.wraps(postprocess)

@@ -32,6 +32,7 @@ def run(
     """
     foreign = theirs or {}
     with replacing(output) as folder:
+        folder.mkdir()
         for method, path in models.items():
             subject = MeasuredModel.of(path, compute, threads)
             rows, detail = measure(subject.model, **throughput, name=f"{method} at {names['ratio']}")

@@ -24,7 +24,7 @@ HERE = Path(workflow.basedir)
 
 keep_notes("results", aside=(CARD, NUMBERS))
 if not workflow.is_main_process:
-    belong(Path.cwd())
+    belong()
     spare_results(Job)
 
 # Read again, since what Snakemake has merged no longer tells at which folder a path starts.

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 import drank
-from drank.runtime.files import file_hash, read_json, replacing, resuming, write_json, write_text
+from drank.runtime import files
+from drank.runtime.belonging import RunGoneError
+from drank.runtime.files import TakenOverError, file_hash, read_json, replacing, resuming, write_json, write_text
+from drank.runtime.run import RUN, run_file
 
 ROOT = Path(drank.__file__).parents[1]
 
@@ -160,3 +163,34 @@ def test_what_is_left_out_of_a_hash_changes_nothing(tmp_path):
     before = file_hash(tmp_path)
     (tmp_path / "making.json").write_text("when and where")
     assert file_hash(tmp_path) != before == file_hash(tmp_path, {"making.json"})
+
+
+def test_work_that_was_taken_away_is_not_begun_anew_where_it_was(tmp_path):
+    """A folder written file by file would otherwise be put in place without what was written before."""
+    with pytest.raises(TakenOverError, match="another process writes"), replacing(tmp_path / "records") as slow:
+        slow.mkdir()
+        write_text(slow / "one", "1")
+        mine, files._TOKEN = files._TOKEN, "0" * 8
+        try:
+            with replacing(tmp_path / "records") as other:
+                other.mkdir()
+                write_text(other / "one", "1")
+                write_text(other / "two", "2")
+        finally:
+            files._TOKEN = mine
+        with pytest.raises(TakenOverError, match="has taken over what was made there"):
+            write_text(slow / "two", "2")
+    assert sorted(path.name for path in (tmp_path / "records").iterdir()) == ["one", "two"]
+    assert [path.name for path in tmp_path.iterdir()] == ["records"]
+
+
+def test_nothing_is_put_in_place_by_a_job_whose_run_is_gone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(RUN, "node1:7:1")
+    (tmp_path / ".snakemake").mkdir()
+    run_file(tmp_path).write_text("node1:7:1")
+    write_text("plan", "whole")
+    with pytest.raises(RunGoneError, match="node2:8 is at work here now"), replacing("plan") as temporary:
+        temporary.write_text("late")
+        run_file(tmp_path).write_text("node2:8:1")
+    assert (tmp_path / "plan").read_text() == "whole" and not list(tmp_path.glob(".plan*"))

@@ -31,7 +31,7 @@ def start(code: str, *arguments: str, **variables: str) -> subprocess.Popen:
 @pytest.fixture(autouse=True)
 def no_run(monkeypatch):
     """No run to belong to, and a beat that tests need not wait for."""
-    monkeypatch.setenv(RUN, "")
+    monkeypatch.delenv(RUN, raising=False)
     monkeypatch.setattr(claiming, "BEAT", 0.05)
     monkeypatch.setattr(claiming, "SILENCE", 2.0)
 
@@ -181,10 +181,10 @@ def test_a_job_does_not_begin_when_its_run_is_gone(tmp_path, monkeypatch):
     assert os.environ[RUN] == "node1:7:1", "what the scheduler did not hand on"
     belong(tmp_path)
     run_file(tmp_path).write_text("node2:8:1")
-    with pytest.raises(RunGoneError, match=r"node1:7, is gone; node2:8 is at work here now: nothing was done"):
+    with pytest.raises(RunGoneError, match=r"node1:7, is gone; node2:8 is at work here now$"):
         belong(tmp_path)
     run_file(tmp_path).write_text("ended")
-    with pytest.raises(RunGoneError, match=r"node1:7, is gone: nothing was done"):
+    with pytest.raises(RunGoneError, match=r"node1:7, is gone$"):
         belong(tmp_path)
     dead = str(Run(socket.gethostname(), os.getpid(), "1"))
     run_file(tmp_path).write_text(dead)
