@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.runtime.files import replacing
+from drank.runtime.shares import Share
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +40,10 @@ def read_layer(directory: str | Path, layer: int, name: str) -> Tensor:
         return file.get_tensor(name)
 
 
-def identity(model: PreTrainedModel, windows: Tensor, batch: int, facts: dict[str, Any], key: Any) -> dict[str, Any]:
+def identity(
+    model: PreTrainedModel, windows: Tensor, batch: int, facts: dict[str, Any], key: Any, share: Share | None = None
+) -> dict[str, Any]:
     """What the partial work of an interrupted run must agree in with a later run that goes on with it."""
     ids = hashlib.sha256(windows.cpu().contiguous().numpy().tobytes()).hexdigest()
-    return {"facts": facts, "key": key, "model": model.name_or_path, "dtype": str(model.dtype), "windows": ids, "batch": batch}
+    made = {"facts": facts, "key": key, "model": model.name_or_path, "dtype": str(model.dtype), "windows": ids, "batch": batch}
+    return made | ({"share": str(share)} if share else {})

@@ -117,7 +117,7 @@ def embedded(model: PreTrainedModel, windows: Tensor, batch: int) -> Iterator[Te
         found.append(hidden_states)
         raise _BlockReached
 
-    for chunk in windows.split(batch):
+    for chunk in windows.split(batch) if len(windows) else ():
         with forwards(blocks_of(model)[:1], stop), torch.no_grad(), suppress(_BlockReached):
             model(input_ids=chunk.to(model.device), use_cache=False)
         yield found.pop()
