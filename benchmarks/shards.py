@@ -1,0 +1,121 @@
+"""Times of a step in 1, 2 and 4 shards, and how far their sum is from one job's: `python -m benchmarks.shards [MODEL] [WINDOWS]`.
+
+The shares of a step are processes side by side on this machine, with one thread each, and the job that adds them comes after; each starts
+Python and loads the model anew, as a job on a cluster does. A machine with fewer cores than shards shows that the work is divided, not how
+much sooner it is done on as many nodes. MODEL is an
+embedded one (`docs-mha`) or a path, WINDOWS (64) of 256 tokens are read.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from drank.calibration.layer_files import layer_file, layers_in
+from drank.config.chain import tokens_at
+from drank.methods import METHODS
+from drank.runtime.files import read_json
+from drank.runtime.shares import Share
+from drank.steps import calibrate, corpus, evaluate, gradients, source, tokenize
+from drank.testbed import MODELS
+
+COUNTS = (1, 2, 4)
+COMPUTE: dict[str, Any] = {"compute": {"device": "cpu", "dtype": "float32"}, "threads": 1}
+STEPS = {"calibrate": calibrate.run, "gradients": gradients.run, "evaluate": evaluate.run}
+DOCS = "python-docs"
+
+
+def prepared(folder: Path, model: str, windows: int) -> dict[str, dict[str, Any]]:
+    """What each step reads, made in a folder: the model's source file, and the tokens of text to calibrate and to measure on."""
+    os.chdir(folder)
+    text = {"corpus": DOCS, "split": "train", "windows": windows, "length": 256, "seed": 13, "batch": 8}
+    source.run("source.json", source={"embedded": model} if (MODELS / model).is_dir() else {"path": model})
+    corpus.run("corpus.parquet", source={"embedded": DOCS})
+    tokens = {split: tokens_at("model", {"corpus": DOCS, "split": split}) for split in ("train", "test")}
+    for split, path in tokens.items():
+        tokenize.run(path, corpus="corpus.parquet", source="source.json", name=DOCS, split=split, characters=4_000_000)
+    common = {"source": "source.json", "tokens": tokens["train"], "code": "", **COMPUTE}
+    return {
+        "calibrate": {**common, "calibration": text},
+        "gradients": {**common, "calibration": {**text, "gradient_windows": windows}, "labels": "text"},
+        "evaluate": {
+            "names": {"model": "model", "method": "dense", "ratio": "0"},
+            "model": "source.json",
+            "tokens": [tokens["test"]],
+            "perplexity": {"length": 256, "windows": windows, "batch": 4},
+            "zeroshot": {},
+            "dense": METHODS["dense"].settings(),
+            **COMPUTE,
+        },
+    }
+
+
+def side_by_side(step: str, outputs: Sequence[Any], options: Sequence[dict[str, Any]]) -> list[float]:
+    """Seconds of jobs of one step, started together, each a process of its own, until the end of each."""
+    context, started, taken = multiprocessing.get_context("spawn"), time.perf_counter(), []
+    jobs = [context.Process(target=STEPS[step], args=(output,), kwargs=one) for output, one in zip(outputs, options, strict=True)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+        taken.append(time.perf_counter() - started)
+        if job.exitcode:
+            sys.exit(f"{step} failed")
+    return taken
+
+
+def divided(step: str, what: dict[str, Any], count: int, folder: Path) -> tuple[float, float, Path]:
+    """The seconds of all shares of a step, those of adding them, and where the result lies."""
+    result = folder / f"{step}-{count}"
+    place = (lambda path: {"perplexity": path}) if step == "evaluate" else (lambda path: path)
+    if count == 1:
+        return side_by_side(step, [place(result)], [what])[-1], 0.0, result
+    parts = [folder / f"{step}-{Share(number, count)}" for number in range(1, count + 1)]
+    outputs = [{"part": part} if step == "evaluate" else part for part in parts]
+    taken = max(side_by_side(step, outputs, [{**what, "share": str(Share(number, count))} for number in range(1, count + 1)]))
+    return taken, side_by_side(step, [place(result)], [{**what, "parts": list(map(str, parts))}])[-1], result
+
+
+def difference(found: Path, whole: Path) -> float:
+    """The largest between two results, relative to the largest number of what it stands in: a tensor, or the losses of a text."""
+    from safetensors.torch import load_file
+
+    if whole.is_file():
+        mine, theirs = (record["detail"][DOCS]["window_loss"] for record in map(read_json, (found, whole)))
+        return max(abs(a - b) for a, b in zip(mine, theirs, strict=True)) / max(map(abs, theirs))
+    worst = 0.0
+    for layer in range(layers_in(whole)):
+        mine, theirs = load_file(layer_file(found, layer)), load_file(layer_file(whole, layer))
+        for name, values in theirs.items():
+            worst = max(worst, ((mine[name].double() - values.double()).abs().max() / values.abs().max()).item())
+    return worst
+
+
+def main() -> None:
+    """Print a line for each step and number of shards."""
+    model, windows = [*sys.argv[1:], *("docs-mha", "64")[len(sys.argv) - 1 :]]
+    with tempfile.TemporaryDirectory(prefix="drank-shards-") as name:
+        folder = Path(name)
+        steps = prepared(folder, model if (MODELS / model).is_dir() else str(Path(model).resolve()), int(windows))
+        say(f"{model}, {windows} windows of 256 tokens, {len(os.sched_getaffinity(0))} cores, one thread a job")
+        for step, what in steps.items():
+            for count in COUNTS:
+                shares, adding, result = divided(step, what, count, folder)
+                off = difference(result, folder / f"{step}-1") if count > 1 else 0.0
+                say(f"{step}, {count} shards: {shares:.1f} s and {adding:.1f} s to add; largest difference from one job {off:.1e}")
+
+
+def say(line: str) -> None:
+    """Write a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
