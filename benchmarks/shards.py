@@ -1,9 +1,9 @@
 """Times of a step in 1, 2 and 4 shards, and how far their sum is from one job's: `python -m benchmarks.shards [MODEL] [WINDOWS]`.
 
 The shares of a step are processes side by side on this machine, with one thread each, and the job that adds them comes after; each starts
-Python and loads the model anew, as a job on a cluster does. A machine with fewer cores than shards shows that the work is divided, not how
-much sooner it is done on as many nodes. MODEL is an
-embedded one (`docs-mha`) or a path, WINDOWS (64) of 256 tokens are read.
+Python and loads the model anew, as a job on a cluster does. A machine with fewer cores than shards, or with other work, shows by the CPU
+seconds of the longest share that the work is divided; how much sooner it is done on as many nodes it cannot show. MODEL is an embedded
+one (`docs-mha`) or a path, WINDOWS (64) of 256 tokens are read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from drank.calibration.layer_files import layer_file, layers_in
 from drank.config.chain import tokens_at
@@ -56,30 +56,47 @@ def prepared(folder: Path, model: str, windows: int) -> dict[str, dict[str, Any]
     }
 
 
-def side_by_side(step: str, outputs: Sequence[Any], options: Sequence[dict[str, Any]]) -> list[float]:
-    """Seconds of jobs of one step, started together, each a process of its own, until the end of each."""
-    context, started, taken = multiprocessing.get_context("spawn"), time.perf_counter(), []
-    jobs = [context.Process(target=STEPS[step], args=(output,), kwargs=one) for output, one in zip(outputs, options, strict=True)]
-    for job in jobs:
-        job.start()
-    for job in jobs:
-        job.join()
-        taken.append(time.perf_counter() - started)
-        if job.exitcode:
-            sys.exit(f"{step} failed")
-    return taken
+class Taken(NamedTuple):
+    """What jobs that ran together took: seconds until the last was done, and the CPU seconds of the longest."""
+
+    clock: float
+    longest: float
+
+    def __str__(self) -> str:
+        """As a line has it."""
+        return f"{self.clock:.1f} s (CPU {self.longest:.1f})"
 
 
-def divided(step: str, what: dict[str, Any], count: int, folder: Path) -> tuple[float, float, Path]:
-    """The seconds of all shares of a step, those of adding them, and where the result lies."""
+def job(step: str, output: Any, options: dict[str, Any], taken: Any) -> None:
+    """Do one share of a step in this process and tell the CPU seconds that the process has taken."""
+    STEPS[step](output, **options)
+    taken.put(time.process_time())
+
+
+def side_by_side(step: str, outputs: Sequence[Any], options: Sequence[dict[str, Any]]) -> Taken:
+    """What jobs of one step took, started together, each a process of its own."""
+    context, started = multiprocessing.get_context("spawn"), time.perf_counter()
+    taken = context.Queue()
+    jobs = [context.Process(target=job, args=(step, output, one, taken)) for output, one in zip(outputs, options, strict=True)]
+    for process in jobs:
+        process.start()
+    for process in jobs:
+        process.join()
+    if any(process.exitcode for process in jobs):
+        sys.exit(f"{step} failed")
+    return Taken(time.perf_counter() - started, max(taken.get() for _ in jobs))
+
+
+def divided(step: str, what: dict[str, Any], count: int, folder: Path) -> tuple[list[Taken], Path]:
+    """What all shares of a step took, then where there are several what adding them took, and where the result lies."""
     result = folder / f"{step}-{count}"
     place = (lambda path: {"perplexity": path}) if step == "evaluate" else (lambda path: path)
     if count == 1:
-        return side_by_side(step, [place(result)], [what])[-1], 0.0, result
+        return [side_by_side(step, [place(result)], [what])], result
     parts = [folder / f"{step}-{Share(number, count)}" for number in range(1, count + 1)]
     outputs = [{"part": part} if step == "evaluate" else part for part in parts]
-    taken = max(side_by_side(step, outputs, [{**what, "share": str(Share(number, count))} for number in range(1, count + 1)]))
-    return taken, side_by_side(step, [place(result)], [{**what, "parts": list(map(str, parts))}])[-1], result
+    shares = side_by_side(step, outputs, [{**what, "share": str(Share(number, count))} for number in range(1, count + 1)])
+    return [shares, side_by_side(step, [place(result)], [{**what, "parts": list(map(str, parts))}])], result
 
 
 def difference(found: Path, whole: Path) -> float:
@@ -106,9 +123,9 @@ def main() -> None:
         say(f"{model}, {windows} windows of 256 tokens, {len(os.sched_getaffinity(0))} cores, one thread a job")
         for step, what in steps.items():
             for count in COUNTS:
-                shares, adding, result = divided(step, what, count, folder)
-                off = difference(result, folder / f"{step}-1") if count > 1 else 0.0
-                say(f"{step}, {count} shards: {shares:.1f} s and {adding:.1f} s to add; largest difference from one job {off:.1e}")
+                taken, result = divided(step, what, count, folder)
+                off = f"; largest difference from one job {difference(result, folder / f'{step}-1'):.1e}" if count > 1 else ""
+                say(f"{step}, {count} shards: {', to add them '.join(map(str, taken))}{off}")
 
 
 def say(line: str) -> None:

@@ -79,7 +79,7 @@ def collect(
 
             def tell(loss: float) -> None:
                 sums = {"loss": loss, "predicted": windows[own, 1:].numel()}
-                told = part_facts(share, facts, decides, sums) if share else facts_of(facts, sums)
+                told = part_facts(share, model, facts, decides, sums) if share else facts_of(facts, sums)
                 write_json(partial / "facts.json", told)
 
             leaving = StoredStates(states_at(work, left), model.device)

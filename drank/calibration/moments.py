@@ -119,7 +119,7 @@ def calibrate(
             write_layer(partial, layer, sums if share else moments_of(sums))
             shutil.rmtree(states_at(work, layer))
         shutil.rmtree(work)
-        write_json(partial / "facts.json", part_facts(share, facts, key) if share else facts)
+        write_json(partial / "facts.json", part_facts(share, model, facts, key) if share else facts)
 
 
 def _sums(model: PreTrainedModel, layer: int, stream: Stream, leaving: Path, before: int) -> dict[str, Tensor]:

@@ -17,13 +17,17 @@ from drank.runtime.shares import Share, check_complete
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedModel
 
 Tensors = dict[str, "Tensor"]
 
 
-def part_facts(share: Share, facts: Mapping[str, Any], key: Any, sums: Mapping[str, float] | None = None) -> dict[str, Any]:
+def part_facts(
+    share: Share, model: PreTrainedModel, facts: Mapping[str, Any], key: Any, sums: Mapping[str, float] | None = None
+) -> dict[str, Any]:
     """What a part says of itself: its share, what it has to agree in with the others, and numbers that add up."""
-    return {"share": str(share), "made": {"facts": facts, "key": key}, "sums": dict(sums or {})}
+    made = {"facts": facts, "key": key, "dtype": str(model.dtype), "device": model.device.type}
+    return {"share": str(share), "made": made, "sums": dict(sums or {})}
 
 
 def gather(
@@ -35,13 +39,17 @@ def gather(
     """Write what all parts together make, as a directory that one pass over all windows would have written.
 
     `finish` turns the sums of a layer into its statistics, `facts_of` the facts and the summed numbers of the parts into `facts.json`.
-    Raises ValueError where the parts are not all shares of one division, or not made of the same model, text, settings and code.
+    Raises ValueError where the parts are not all shares of one division, or not made of the same model, text, settings and code on the
+    same kind of device.
     """
     told = [read_json(Path(part) / "facts.json") for part in parts]
     check_complete([Share.named(one["share"]) for one in told], directory)
     layers = {layers_in(part) for part in parts}
     if any(one["made"] != told[0]["made"] for one in told) or len(layers) != 1:
-        raise ValueError(f"the parts of {directory} were not made of the same model, text, settings and code; delete them and run again")
+        raise ValueError(
+            f"the parts of {directory} were not made of the same model, text, settings and code on the same kind of device: "
+            f"{' / '.join(sorted({one['made']['device'] for one in told}))}; delete them and run again"
+        )
     sums = {name: sum(one["sums"][name] for one in told) for name in told[0]["sums"]}
     with replacing(directory) as whole:
         for layer in progress(range(layers.pop()), "adding parts, layer"):

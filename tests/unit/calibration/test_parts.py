@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from drank.calibration import gradients, moments, parts
 from drank.calibration.layer_files import layer_file
 from drank.calibration.sums import Sums
 from drank.compression.correction import leaving_states
-from drank.runtime.files import file_hash, read_json
+from drank.runtime.files import file_hash, read_json, write_json
 from drank.runtime.shares import Share
 from tests.unit.interrupted import LAYERS, Killed, kill_after, small_llama
 
@@ -128,9 +127,13 @@ def test_parts_that_do_not_belong_together_are_refused(tmp_path):
     for wrong, what in ((["1-of-2"], "shares 1-of-2"), (["1-of-2", "1-of-2"], "all of one division"), (["1-of-2", "other"], "same model")):
         with pytest.raises(ValueError, match=what):
             gathered("moments", [tmp_path / name for name in wrong], tmp_path / "gathered")
+    facts = read_json(tmp_path / "2-of-2/facts.json")
+    facts["made"]["device"] = "cuda"
+    write_json(tmp_path / "other/facts.json", facts)
+    with pytest.raises(ValueError, match="the same kind of device: cpu / cuda"):
+        gathered("moments", [tmp_path / "1-of-2", tmp_path / "other"], tmp_path / "gathered")
     short = tmp_path / "2-of-2" / f"layer-{LAYERS - 1:03d}.safetensors"
     short.unlink()
     with pytest.raises(ValueError, match="same model"):
         gathered("moments", [tmp_path / "1-of-2", tmp_path / "2-of-2"], tmp_path / "gathered")
     assert not (tmp_path / "gathered").exists()
-    assert json.loads((tmp_path / "other/facts.json").read_text())["made"]["facts"] == {"a": 2}
