@@ -7,6 +7,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/shards.smk"
 include: "workflow/rules/corpora.smk"
 include: "workflow/rules/calibrate.smk"
 include: "workflow/rules/checkpoint.smk"

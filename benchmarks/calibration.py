@@ -24,7 +24,7 @@ import safetensors.torch
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from drank.calibration import moments, streams
+from drank.calibration import streams, sums
 from drank.calibration.moments import calibrate
 from drank.models.residency import open_skeleton
 from drank.testbed import MODELS
@@ -62,8 +62,8 @@ def shares(what: str, model: Any, windows: torch.Tensor, batch: int) -> None:
     """Calibrate and print where the time went."""
     watched = {
         "block": (streams, "apply"),
-        "add": (moments.Sums, "add"),
-        "mirror": (moments.Sums, "gram"),
+        "add": (sums.Sums, "add"),
+        "mirror": (sums.Sums, "gram"),
         "write": (safetensors.torch, "save_file"),
         "read": (safetensors.torch, "load_file"),
     }

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from drank.calibration.losses import Objective, text_loss
-from drank.calibration.moments import Sums
 from drank.calibration.streams import Arguments, apply, forwards, removed, wide
+from drank.calibration.sums import Sums
 from drank.models.families import Family, blocks_of
 from drank.models.lowrank import LowRankLinear, matrix_of
 from drank.runtime.finite import NonFiniteError, finite
@@ -55,14 +55,14 @@ def loss_gradient(
 class ProjectionSums:
     """What accumulates for one projection: the gradient of its weight, the squares of each window's by row, and gᵀg; all float64."""
 
-    def __init__(self, module: nn.Module, device: torch.device) -> None:
-        """Zeros, which they stay for an expert that no token reaches."""
+    def __init__(self, module: nn.Module, device: torch.device, before: float = 0) -> None:
+        """Zeros, which they stay for an expert that no token reaches; `before` is what `Sums` are told."""
         import torch
 
         rows, columns = (module.in_features, module.out_features) if isinstance(module, LowRankLinear) else matrix_of(module).shape
         self.weight = torch.zeros(rows, columns, dtype=torch.float64, device=device)
         self.squares = torch.zeros(rows, dtype=torch.float64, device=device)
-        self.outputs = Sums(columns, device)
+        self.outputs = Sums(columns, device, before)
 
     def add(self, inputs: Tensor, gradients: Tensor) -> None:
         """Count windows in: what the projection read (windows, tokens, d1), and g at what it gave (windows, tokens, d2)."""

@@ -11,22 +11,28 @@ output side by the second moment of g; ZS-SVD (arXiv:2602.02848) ranks component
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.calibration.backward import ProjectionSums, logits_of, loss_gradient, through_block
-from drank.calibration.layer_files import identity, layers_in, read_layer, write_facts, write_layer
+from drank.calibration.layer_files import SEEN, identity, layers_in, read_layer, write_facts, write_layer
 from drank.calibration.losses import LABELS, Objective, divergence, sampled_loss, text_loss
+from drank.calibration.parts import part_facts
 from drank.calibration.streams import Arguments, StoredStates, Stream, arguments_of, embedded, sizes_of, states_at, step, store_states
+from drank.calibration.sums import tokens_before
 from drank.models.families import family_of
 from drank.models.residency import resident
 from drank.runtime.files import read_json, remove, resuming, write_json
 from drank.runtime.log import progress
+from drank.runtime.shares import WHOLE, Share
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
+
+WINDOWS, PREDICTED, KEPT = "sums.windows", "sums.predicted", "sums.kept"
+"""What stands beside the sums of a block: windows and predicted tokens that they are over, and a zero in the precision of gradients."""
 
 
 def collect(
@@ -38,7 +44,8 @@ def collect(
     key: Any = None,
     labels: str = "text",
     seed: int = 13,
-    reference: Sequence[Tensor] | None = None,
+    reference: Sequence[Tensor] | Mapping[int, Tensor] | None = None,
+    share: Share | None = None,
 ) -> None:
     """Write what the next-token loss over windows of token ids (windows, tokens) says of every projection, as a directory.
 
@@ -46,9 +53,9 @@ def collect(
     that leave the last block of another model, one tensor (tokens, d) for each window, the loss is KL(other ‖ model) instead; what
     follows the blocks must be the same in both.
 
-    `layer-XXX.safetensors` holds for each role ρ: `ρ`, the gradient of the mean loss per token with respect to W, (d1, d2), float32 or
-    in a float64 model float64; `ρ.outputs`, float64 (d2, d2), the mean over the N predicted tokens of gᵀg; `ρ.rows`, float64 (d1,), the
-    mean over windows of Σ_j (∂ℓ/∂W_ij)², ℓ the mean loss of one window. `facts.json` holds `facts` and `loss`, the loss per token.
+    `layer-XXX.safetensors` holds what `gradients_of` makes of the sums over all windows; `facts.json` holds `facts` and `loss`, the loss
+    per token. With a `share` they hold the sums over the windows of that share, for `parts.gather`; windows keep their numbers, and of
+    `reference` only those of the share are read.
 
     An interrupted run is gone on with as `moments.calibrate` does. Raises ValueError for windows that predict nothing and for other
     labels, NonFiniteError where hidden states, the loss or gradients are not finite.
@@ -60,22 +67,29 @@ def collect(
     objective = sampled_loss(seed) if labels == "sampled" else text_loss
     if reference is not None:
         objective = _divergence_from(model, reference)
-    arguments = arguments_of(model, windows[:1])
-    with resuming(directory, identity(model, windows, batch, facts, [key, labels, seed, reference is None])) as partial:
+    arguments, own = arguments_of(model, windows[:1]), (share or WHOLE).batches(len(windows), batch)
+    decides = [key, labels, seed, reference is None]
+    with resuming(directory, identity(model, windows, batch, facts, decides, share)) as partial:
         work = partial / "work"
         work.mkdir(exist_ok=True)
         left = len(arguments) - layers_in(partial)
         if left == len(arguments) and not gradients_at(work, left).exists():
-            _store_states(model, windows, arguments, work, batch)
-            leaving = StoredStates(states_at(work, left), model.device, sizes_of(windows, batch))
-            differentiated = _loss_gradients(model, windows, leaving, objective, partial / "facts.json", facts)
-            store_states(gradients_at(work, left), differentiated)
+            _store_states(model, windows[own], arguments, work, batch)
+
+            def tell(loss: float) -> None:
+                sums = {"loss": loss, "predicted": windows[own, 1:].numel()}
+                told = part_facts(share, model, facts, decides, sums) if share else facts_of(facts, sums)
+                write_json(partial / "facts.json", told)
+
+            leaving = StoredStates(states_at(work, left), model.device, sizes_of(windows[own], batch))
+            store_states(gradients_at(work, left), _loss_gradients(model, windows, own.start, leaving, objective, tell))
         for layer in progress(range(left - 1, -1, -1), "gradients, block"):
-            write_layer(partial, layer, _statistics(model, windows, layer, arguments[layer], work, batch))
+            found = _sums(model, windows[own], layer, arguments[layer], work, own.start * windows.shape[1], batch)
+            write_layer(partial, layer, found if share else gradients_of(found))
             remove(states_at(work, layer))
             remove(gradients_at(work, layer + 1))
         remove(work)
-        write_facts(partial, read_json(partial / "facts.json"), windows.numel())
+        write_facts(partial, read_json(partial / "facts.json"), windows[own].numel())
 
 
 def read_gradients(directory: str | Path, layer: int, name: str) -> Tensor:
@@ -99,7 +113,7 @@ def _store_states(model: PreTrainedModel, windows: Tensor, arguments: list[Argum
                 store_states(states_at(work, layer + 1), (leaving for _, leaving in step(block, layer, stream)))
 
 
-def _divergence_from(model: PreTrainedModel, reference: Sequence[Tensor]) -> Objective:
+def _divergence_from(model: PreTrainedModel, reference: Sequence[Tensor] | Mapping[int, Tensor]) -> Objective:
     """KL of what another model predicts from what this one does, by the hidden states that leave the last block of the other."""
     import torch
 
@@ -112,24 +126,35 @@ def _divergence_from(model: PreTrainedModel, reference: Sequence[Tensor]) -> Obj
 
 
 def _loss_gradients(
-    model: PreTrainedModel, windows: Tensor, leaving: StoredStates, objective: Objective, path: Path, facts: dict[str, Any]
+    model: PreTrainedModel, windows: Tensor, first: int, leaving: StoredStates, objective: Objective, tell: Callable[[float], None]
 ) -> Iterator[Tensor]:
-    """The gradients at the hidden states that leave the last block, batch by batch; after the last, `facts` and the loss are at `path`."""
+    """The gradients at the hidden states that leave the last block, batch by batch; after the last, `tell` gets the summed loss.
+
+    Of all windows, those from `first` on are read.
+    """
     import torch
 
     losses: list[float] = []
     for states in leaving:
         gradients = []
         for window in states.split(1):  # the logits of one window are large enough
-            loss, gradient = loss_gradient(model, window, windows[len(losses)], len(losses), objective)
+            number = first + len(losses)
+            loss, gradient = loss_gradient(model, window, windows[number], number, objective)
             losses.append(loss)
             gradients.append(gradient)
         yield torch.cat(gradients)
-    write_json(path, {**facts, "loss": math.fsum(losses) / windows[:, 1:].numel()})
+    tell(math.fsum(losses))
 
 
-def _statistics(model: PreTrainedModel, windows: Tensor, layer: int, arguments: Arguments, work: Path, batch: int) -> dict[str, Tensor]:
-    """The statistics of one block; the gradients at the hidden states that enter it are written."""
+def facts_of(facts: Mapping[str, Any], sums: Mapping[str, float]) -> dict[str, Any]:
+    """What stands beside the gradients: what their text was, and the loss per token."""
+    return {**facts, "loss": sums["loss"] / sums["predicted"]}
+
+
+def _sums(
+    model: PreTrainedModel, windows: Tensor, layer: int, arguments: Arguments, work: Path, before: int, batch: int
+) -> dict[str, Tensor]:
+    """The sums of one block over windows that `before` tokens precede; the gradients at the states that enter it are written."""
     import torch
 
     family = family_of(model.config)
@@ -137,7 +162,7 @@ def _statistics(model: PreTrainedModel, windows: Tensor, layer: int, arguments: 
     sizes, tokens = sizes_of(windows, batch), 0
     entering, upstream = (StoredStates(at, model.device, sizes) for at in (states_at(work, layer), gradients_at(work, layer + 1)))
     with resident(model, layer) as block:
-        sums = {p.role: ProjectionSums(block.get_submodule(p.path), model.device) for p in family.projections}
+        sums = {p.role: ProjectionSums(block.get_submodule(p.path), model.device, tokens_before(p, before)) for p in family.projections}
 
         def backward() -> Iterator[Tensor]:
             nonlocal tokens
@@ -147,10 +172,29 @@ def _statistics(model: PreTrainedModel, windows: Tensor, layer: int, arguments: 
                 yield torch.cat([through_block(block, layer, family, arguments, x, g, sums) for x, g in parts])
 
         store_states(gradients_at(work, layer), backward())
-    predicted, in_window = windows[:, 1:].numel(), windows.shape[1] - 1
-    statistics = {"tokens": torch.tensor(tokens, dtype=torch.float64)}
+    statistics = {SEEN: torch.tensor(tokens, dtype=torch.float64)}
     for role, found in sums.items():
-        statistics[role] = (found.weight / predicted).to(torch.promote_types(model.dtype, torch.float32))
-        statistics[f"{role}.outputs"] = found.outputs.gram() / predicted
-        statistics[f"{role}.rows"] = found.squares / (len(windows) * in_window**2)
-    return statistics
+        statistics |= {role: found.weight, f"{role}.outputs": found.outputs.gram(), f"{role}.rows": found.squares}
+    zero = torch.zeros((), dtype=torch.promote_types(model.dtype, torch.float32))
+    return statistics | {WINDOWS: zero.double() + len(windows), PREDICTED: zero.double() + windows[:, 1:].numel(), KEPT: zero}
+
+
+def gradients_of(sums: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What the sums of a block over all windows say of the mean loss, for each role ρ.
+
+    `ρ` is the gradient of the mean loss per token with respect to W, (d1, d2), float32 or in a float64 model float64; `ρ.outputs`, float64
+    (d2, d2), the mean over the N predicted tokens of gᵀg; `ρ.rows`, float64 (d1,), the mean over windows of Σ_j (∂ℓ/∂W_ij)², ℓ the mean
+    loss of one window.
+    """
+    windows, predicted = sums[WINDOWS].item(), sums[PREDICTED].item()
+    gradients: dict[str, Tensor] = {}
+    for name, values in sums.items():
+        if name.endswith(".rows"):
+            gradients[name] = values / (windows * (predicted / windows) ** 2)
+        elif name.endswith(".outputs"):
+            gradients[name] = values / predicted
+        elif name == SEEN:
+            gradients[name] = values
+        elif name not in (WINDOWS, PREDICTED, KEPT):
+            gradients[name] = (values / predicted).to(sums[KEPT].dtype)
+    return gradients

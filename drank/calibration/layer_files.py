@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.runtime.files import read_json, replacing, write_json
+from drank.runtime.shares import Share
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
+
+
+SEEN = "tokens"
+"""The name under which the file of a layer says how many tokens its statistics have seen."""
 
 
 def layer_file(directory: str | Path, layer: int) -> Path:
@@ -42,9 +47,9 @@ def read_layer(directory: str | Path, layer: int, name: str) -> Tensor:
 def write_facts(directory: str | Path, facts: dict[str, Any], tokens: int) -> None:
     """Write `facts.json` of statistics whose layer files are all there, with the tokens that were asked for and those that were read.
 
-    Each layer file says under `tokens` how many it has seen. Raises ValueError naming the layers that saw fewer or more than `tokens`.
+    Raises ValueError naming the layers that saw fewer or more than `tokens`.
     """
-    seen = {layer: int(read_layer(directory, layer, "tokens").item()) for layer in range(layers_in(directory))}
+    seen = {layer: int(read_layer(directory, layer, SEEN).item()) for layer in range(layers_in(directory))}
     if wrong := {layer: count for layer, count in seen.items() if count != tokens}:
         told = ", ".join(f"layer {layer} {count}" for layer, count in wrong.items())
         raise ValueError(f"{directory}: statistics of {tokens} tokens were asked for, and read were in {told}; delete it and run again")
@@ -60,7 +65,10 @@ def read_facts(directory: str | Path) -> dict[str, Any]:
     return facts
 
 
-def identity(model: PreTrainedModel, windows: Tensor, batch: int, facts: dict[str, Any], key: Any) -> dict[str, Any]:
+def identity(
+    model: PreTrainedModel, windows: Tensor, batch: int, facts: dict[str, Any], key: Any, share: Share | None = None
+) -> dict[str, Any]:
     """What the partial work of an interrupted run must agree in with a later run that goes on with it."""
     ids = hashlib.sha256(windows.cpu().contiguous().numpy().tobytes()).hexdigest()
-    return {"facts": facts, "key": key, "model": model.name_or_path, "dtype": str(model.dtype), "windows": ids, "batch": batch}
+    made = {"facts": facts, "key": key, "model": model.name_or_path, "dtype": str(model.dtype), "windows": ids, "batch": batch}
+    return made | ({"share": str(share)} if share else {})

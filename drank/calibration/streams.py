@@ -77,7 +77,7 @@ class StoredStates:
 
 def sizes_of(windows: Tensor, batch: int) -> tuple[int, ...]:
     """The windows of each batch when windows of token ids (windows, tokens) are taken `batch` at a time."""
-    return tuple(len(chunk) for chunk in windows.split(batch))
+    return tuple(len(chunk) for chunk in windows.split(batch) if len(chunk))
 
 
 def store_states(directory: Path, states: Iterable[Tensor]) -> None:
@@ -140,7 +140,7 @@ def embedded(model: PreTrainedModel, windows: Tensor, batch: int) -> Iterator[Te
         found.append(hidden_states)
         raise _BlockReached
 
-    for chunk in windows.split(batch):
+    for chunk in windows.split(batch) if len(windows) else ():
         with forwards(blocks_of(model)[:1], stop), torch.no_grad(), suppress(_BlockReached):
             model(input_ids=chunk.to(model.device), use_cache=False)
         yield found.pop()

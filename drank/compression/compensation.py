@@ -125,7 +125,7 @@ def apply_quietly(block: nn.Module, states: Tensor, arguments: Any) -> Tensor:
 
 def _routed(name: str, family: Family) -> bool:
     """Whether an input is that of an expert, which reads the tokens that are routed to it."""
-    return any("." in projection.role for projection in family.projections if projection.reads == name)
+    return any(projection.routed for projection in family.projections if projection.reads == name)
 
 
 def _refit(module: nn.Module, group: Group, spectra: str | Path, gram: Tensor, target: Tensor) -> None:

@@ -18,6 +18,7 @@ from drank.config.resolved import (
     ratios_of,
     refusals_for,
     search_options,
+    shards_of,
 )
 from drank.config.schema import fill, fitting_parts, schema_problems
 
@@ -32,6 +33,7 @@ __all__ = [
     "read_schema",
     "refusals_for",
     "search_options",
+    "shards_of",
     "with_defaults",
 ]
 

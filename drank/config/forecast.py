@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from drank.config.resolved import calibration_options, gradient_options, methods_for, search_options
+from drank.config.resolved import calibration_options, gradient_options, methods_for, search_options, shards_of
 from drank.methods import Method
 from drank.models.description import quantised_by
 from drank.models.sources import directory_of
@@ -20,6 +20,9 @@ from drank.runtime.files import read_json
 
 START, LIGHT = 5.0, 3.0
 """Seconds to start a job that loads a model, and one that does not."""
+
+PART = "_part"
+"""Ends the name of a rule whose jobs do a share each of what the rule of that name adds up."""
 
 KNOWN = {"train": 6000.0}
 """Seconds of rules whose work is always the same: an embedded model is trained in 97 minutes on one core."""
@@ -94,14 +97,16 @@ def _seconds(
     rate: float,
     start: tuple[float, float],
 ) -> float:
-    if rule not in WORK:
+    step = rule.removesuffix(PART)
+    shards = shards_of(config).get(step, 1)
+    if step not in WORK or (shards > 1 and step == rule):  # which then adds parts
         return KNOWN.get(rule, start[1])
     size, known = sizes[names["model"]], methods[names["model"]]
     method = known.get(names.get("method", ""))
     if method is not None and "ratio" in names:
         method = method.at(float(names["ratio"]))
         size = size.of_checkpoint(method.checkpoint) if method.checkpoint else size
-    return start[0] + WORK[rule](config, size, method, len(known), names.get("labels", "sampled")) / rate
+    return start[0] + WORK[step](config, size, method, len(known), names.get("labels", "sampled")) / shards / rate
 
 
 def _tokens(options: Mapping[str, Any], windows: str = "windows") -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from drank.calibration.losses import LABELS
 from drank.config.method_entries import method_of
 from drank.methods import METHODS, Method
 from drank.models.families import family_of, kind_of
@@ -68,6 +69,22 @@ def gradient_options(config: Mapping[str, Any], labels: str) -> dict[str, Any]:
         return {}
     few = config["calibration"]["curvature_windows"] or -(-calibration["windows"] // 2)
     return calibration | {"gradient_windows": few if labels == "sampled" else calibration["windows"]}
+
+
+def shards_of(config: Mapping[str, Any]) -> dict[str, int]:
+    """Into how many jobs a run divides each step that is a sum over windows or items, by the rule that adds them up.
+
+    They are `compute.shards`, and never more than there are batches of windows; how many windows or items a measurement reads is known
+    only when it reads them.
+    """
+    asked, text = config["compute"]["shards"], calibration_options(config)
+    read = [gradient_options(config, labels)["gradient_windows"] for labels in LABELS] if text else []
+
+    def batches(windows: int) -> int:
+        return -(-windows // text["batch"])
+
+    shares = {"calibrate": min(asked, batches(text["windows"])), "gradients": min(asked, *map(batches, read))} if text else {}
+    return {"calibrate": 1, "gradients": 1, "evaluate": asked, **shares}
 
 
 def search_options(config: Mapping[str, Any]) -> dict[str, Any]:

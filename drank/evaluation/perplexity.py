@@ -7,12 +7,15 @@ shorter than the others.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from drank.evaluation.bootstrap import perplexity_interval
 from drank.runtime.finite import NonFiniteError
 from drank.runtime.log import progress
+from drank.runtime.shares import WHOLE, Share
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +31,12 @@ class WindowLosses:
     loss: list[float]
     tokens: list[int]
 
+    @classmethod
+    def joined(cls, parts: Iterable[WindowLosses]) -> WindowLosses:
+        """The losses of the windows of all parts, one part after the other."""
+        loss, tokens = zip(*((part.loss, part.tokens) for part in parts), strict=True)
+        return cls(list(chain(*loss)), list(chain(*tokens)))
+
     @property
     def perplexity(self) -> float:
         """exp of the mean loss per token."""
@@ -39,22 +48,19 @@ class WindowLosses:
         return math.exp(math.fsum(loss / count for loss, count in zip(self.loss, self.tokens, strict=True)) / len(self.loss))
 
 
-def window_losses(model: PreTrainedModel, windows: list[Tensor], what: str, batch: int = 4) -> WindowLosses:
-    """The losses of windows of token ids; each predicts all of its tokens but the first.
+def window_losses(model: PreTrainedModel, windows: list[Tensor], what: str, batch: int = 4, share: Share = WHOLE) -> WindowLosses:
+    """The losses of windows of token ids, or of a share of them in whole batches; each window predicts all of its tokens but the first.
 
     Raises NonFiniteError naming the first window whose loss is not finite: no window is ever skipped.
     """
     import torch
 
-    batches: list[list[Tensor]] = []
-    for window in windows:
-        if batches and len(batches[-1]) < batch and len(batches[-1][0]) == len(window):
-            batches[-1].append(window)
-        else:
-            batches.append([window])
+    batches = _batches(windows, batch)
+    own = share.run(len(batches))
+    first, read = sum(map(len, batches[: own.start])), [window for chunk in batches[own] for window in chunk]
     losses: list[float] = []
     with torch.inference_mode():
-        for chunk in progress(batches, f"perplexity of {what}, batch"):
+        for chunk in progress(batches[own], f"perplexity of {what}, batch"):
             ids = torch.stack(chunk).to(model.device)
             logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
             nll = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
@@ -62,23 +68,36 @@ def window_losses(model: PreTrainedModel, windows: list[Tensor], what: str, batc
     bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
     if bad is not None:
         raise NonFiniteError(
-            f"the loss of window {bad} of {what} is {losses[bad]}: the model's logits overflow in {model.dtype}; "
+            f"the loss of window {first + bad} of {what} is {losses[bad]}: the model's logits overflow in {model.dtype}; "
             "evaluate in float32 (`compute: dtype: float32`)"
         )
-    return WindowLosses(losses, [len(window) - 1 for window in windows])
+    return WindowLosses(losses, [len(window) - 1 for window in read])
 
 
-def measure(
-    model: PreTrainedModel, texts: list[Tokens], length: int, count: int | None = None, batch: int = 4
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows and the detail of a perplexity record: both means on every text, the token mean with its bootstrap interval.
+def _batches(windows: list[Tensor], batch: int) -> list[list[Tensor]]:
+    """The windows in order, as many as are read at once, all of one length."""
+    batches: list[list[Tensor]] = []
+    for window in windows:
+        if batches and len(batches[-1]) < batch and len(batches[-1][0]) == len(window):
+            batches[-1].append(window)
+        else:
+            batches.append([window])
+    return batches
 
-    The first `count` windows of `length` tokens of each text are read, or all of them.
-    """
+
+def losses_of(
+    model: PreTrainedModel, texts: list[Tokens], length: int, count: int | None = None, batch: int = 4, share: Share = WHOLE
+) -> dict[str, WindowLosses]:
+    """By corpus the losses of the first `count` windows of `length` tokens of each text, or of all; of those, what is of the share."""
+    return {text.corpus: window_losses(model, text.consecutive(length, count), text.corpus, batch, share) for text in texts}
+
+
+def summarised(texts: list[Tokens], found: Mapping[str, WindowLosses]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows and the detail of a perplexity record: both means on every text, the token mean with its bootstrap interval."""
     rows: list[dict[str, Any]] = []
     detail = {}
     for text in texts:
-        losses = window_losses(model, text.consecutive(length, count), text.corpus, batch)
+        losses = found[text.corpus]
         value, low, high = perplexity_interval(losses.loss, losses.tokens)
         token_mean = {"metric": "perplexity", "value": value, "ci_low": low, "ci_high": high, "count": sum(losses.tokens)}
         window_mean = {"metric": "perplexity_window_mean", "value": losses.window_mean, "count": len(losses.loss)}

@@ -17,6 +17,9 @@ from drank.runtime.log import duration, step_name
 CHATTER = ("job_info", "job_started", "job_finished", "progress", "resources_info")
 """The events of Snakemake that are about one job, or about what is done next."""
 
+ASIDE = ("Select jobs to execute", "Removing temporary output")
+"""How lines of Snakemake begin that tell nothing of how far a run is, and belong to no such event."""
+
 SILENT = ("all",)
 """Rules that do nothing but collect others."""
 
@@ -63,7 +66,7 @@ class OneLine(logging.Filter):
             self._running[record.jobid] = (_name(record), time.monotonic())
         elif event == "job_finished":
             self._finish(record.job_id)
-        return event not in CHATTER and not record.getMessage().startswith("Select jobs to execute")
+        return event not in CHATTER and not record.getMessage().startswith(ASIDE)
 
     def _finish(self, job: int) -> None:
         name, started = self._running.pop(job, ("", 0.0))

@@ -1,17 +1,19 @@
-"""Differentiate the loss on calibration text with respect to every projection of a model."""
+"""Differentiate the loss on calibration text, or on a share of it, with respect to every projection of a model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from drank.calibration.gradients import collect
+from drank.calibration.gradients import collect, facts_of, gradients_of
+from drank.calibration.parts import gather
 from drank.corpora.windows import read_tokens
 from drank.models.residency import open_skeleton
 from drank.models.sources import model_directory
 from drank.runtime.device import prepare
 from drank.runtime.files import file_hash
+from drank.runtime.shares import Share
 
 
 def run(
@@ -24,12 +26,21 @@ def run(
     compute: Mapping[str, Any],
     threads: int,
     code: str,
+    share: str | None = None,
+    parts: Sequence[str] = (),
 ) -> None:
-    """Write the gradients for these labels as a folder; goes on where an interrupted call with the same arguments and `code` stopped."""
+    """Write the gradients for these labels as a folder; goes on where an interrupted call with the same arguments and `code` stopped.
+
+    With a `share`, such as 2-of-4, the sums over that share of the windows; out of the `parts` of all shares the gradients, without a
+    model.
+    """
+    if parts:
+        gather(parts, output, gradients_of, facts_of)
+        return
     device = prepare(compute, threads)
     text = read_tokens(tokens)
     windows = text.sample(calibration["length"], calibration["windows"], calibration["seed"])[: calibration["gradient_windows"]]
     model = open_skeleton(model_directory(source), compute["dtype"], device)
     facts = {**text.facts(calibration), "source_sha256": file_hash(source), "labels": labels}
-    key = {"code": code, "compute": compute}
-    collect(model, windows, output, facts, calibration["batch"], key, labels=labels, seed=calibration["seed"])
+    key, own = {"code": code, "compute": compute}, Share.named(share) if share else None
+    collect(model, windows, output, facts, calibration["batch"], key, labels=labels, seed=calibration["seed"], share=own)

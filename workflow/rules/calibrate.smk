@@ -25,17 +25,18 @@ rule calibrate:
     input:
         source="results/sources/{model}.json",
         tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["calibration"]),
+        parts=parts_of("calibrate", "results/moments/{model}"),
     output:
         directory("results/moments/{model}"),
     log:
         "results/logs/calibrate/{model}.log",
     benchmark:
-        "results/benchmarks/calibrate/{model}.tsv"
+        timing_of("calibrate", "{model}")
     conda:
         "../../envs/torch.yaml"
-    threads: config["compute"]["threads"]
+    threads: job_of("calibrate")["threads"]
     resources:
-        **MODEL_JOB,
+        **job_of("calibrate")["resources"],
     params:
         code=code("calibrate.py"),
         calibration=TEXTS["calibration"],
@@ -46,21 +47,42 @@ rule calibrate:
         "../scripts/calibrate.py"
 
 
+if SHARDS["calibrate"] > 1:
+
+    use rule calibrate as calibrate_part with:
+        input:
+            source="results/sources/{model}.json",
+            tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["calibration"]),
+            parts=[],
+        output:
+            temp(directory(parts_at("results/moments/{model}"))),
+        log:
+            "results/logs/calibrate/{model}/{scatteritem}.log",
+        benchmark:
+            "results/benchmarks/calibrate/{model}/{scatteritem}.tsv"
+        threads: config["compute"]["threads"]
+        resources:
+            **MODEL_JOB,
+        message:
+            "Calibrating {wildcards.model}: share {wildcards.scatteritem} of the moments"
+
+
 rule gradients:
     input:
         source="results/sources/{model}.json",
         tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["calibration"]),
+        parts=parts_of("gradients", "results/gradients/{model}/{labels}"),
     output:
         directory("results/gradients/{model}/{labels}"),
     log:
         "results/logs/gradients/{model}/{labels}.log",
     benchmark:
-        "results/benchmarks/gradients/{model}/{labels}.tsv"
+        timing_of("gradients", "{model}/{labels}")
     conda:
         "../../envs/torch.yaml"
-    threads: config["compute"]["threads"]
+    threads: job_of("gradients")["threads"]
     resources:
-        **MODEL_JOB,
+        **job_of("gradients")["resources"],
     params:
         code=code("gradients.py"),
         calibration=lambda wildcards: GRADIENTS[wildcards.labels],
@@ -69,3 +91,23 @@ rule gradients:
         "Backward pass over {wildcards.model}: gradients at the outputs of every projection ({wildcards.labels} labels)"
     script:
         "../scripts/gradients.py"
+
+
+if SHARDS["gradients"] > 1:
+
+    use rule gradients as gradients_part with:
+        input:
+            source="results/sources/{model}.json",
+            tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["calibration"]),
+            parts=[],
+        output:
+            temp(directory(parts_at("results/gradients/{model}/{labels}"))),
+        log:
+            "results/logs/gradients/{model}/{labels}/{scatteritem}.log",
+        benchmark:
+            "results/benchmarks/gradients/{model}/{labels}/{scatteritem}.tsv"
+        threads: config["compute"]["threads"]
+        resources:
+            **MODEL_JOB,
+        message:
+            "Backward pass over {wildcards.model}: share {wildcards.scatteritem} ({wildcards.labels} labels)"

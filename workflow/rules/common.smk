@@ -11,7 +11,7 @@ from drank.runtime.codehash import code_of, imports_of
 from drank.runtime.metadata import keep_notes
 from drank.runtime.orphans import spare_results
 from drank.corpora.installed import package_versions
-from drank.config import check, gradient_options, methods_for, ratios_of, read_schema, refusals_for, with_defaults
+from drank.config import check, gradient_options, methods_for, ratios_of, read_schema, refusals_for, shards_of, with_defaults
 from drank.config.chain import Chain, texts_of, tokens_at
 from drank.config.method_entries import method_of
 from drank.config.paths import rooted

@@ -1,24 +1,27 @@
+EVALUATED = {  # what is read of a model and for its measurements
+    "model": lambda wildcards: chain_of_job(wildcards).made,
+    "tokens": [f"results/tokens/{{model}}/{corpus}.{config['perplexity']['split']}.safetensors" for corpus in config["perplexity"]["corpora"]],
+    "task_items": [f"results/tasks/{task}.jsonl" for task in EMBEDDED_TASKS],
+    "data": [path for source in TASKS.values() for path in files_of(source)],
+}
+
+
 rule evaluate:
     input:
         unpack(lambda wildcards: chain_of_job(wildcards).beside),
-        model=lambda wildcards: chain_of_job(wildcards).made,
-        tokens=[
-            f"results/tokens/{{model}}/{corpus}.{config['perplexity']['split']}.safetensors"
-            for corpus in config["perplexity"]["corpora"]
-        ],
-        task_items=[f"results/tasks/{task}.jsonl" for task in EMBEDDED_TASKS],
-        data=[path for source in TASKS.values() for path in files_of(source)],
+        **EVALUATED,
+        parts=parts_of("evaluate", "results/evaluate/{model}/{method}/{ratio}"),
     output:
         **{kind: f"results/{kind}/{{model}}/{{method}}/{{ratio}}.json" for kind in EVALUATIONS},
     log:
         "results/logs/evaluate/{model}/{method}/{ratio}.log",
     benchmark:
-        "results/benchmarks/evaluate/{model}/{method}/{ratio}.tsv"
+        timing_of("evaluate", "{model}/{method}/{ratio}")
     conda:
         "../../envs/evaluate.yaml"
-    threads: config["compute"]["threads"]
+    threads: job_of("evaluate")["threads"]
     resources:
-        **MODEL_JOB,
+        **job_of("evaluate")["resources"],
     params:
         code=code("evaluate.py"),
         perplexity=config["perplexity"],
@@ -31,3 +34,23 @@ rule evaluate:
         "Evaluating {wildcards.model}, {wildcards.method} at ratio {wildcards.ratio}"
     script:
         "../scripts/evaluate.py"
+
+
+if SHARDS["evaluate"] > 1:
+
+    use rule evaluate as evaluate_part with:
+        input:
+            unpack(lambda wildcards: chain_of_job(wildcards).beside),
+            **EVALUATED,
+            parts=[],
+        output:
+            part=temp(parts_at("results/evaluate/{model}/{method}/{ratio}")),
+        log:
+            "results/logs/evaluate/{model}/{method}/{ratio}/{scatteritem}.log",
+        benchmark:
+            "results/benchmarks/evaluate/{model}/{method}/{ratio}/{scatteritem}.tsv"
+        threads: config["compute"]["threads"]
+        resources:
+            **MODEL_JOB,
+        message:
+            "Evaluating {wildcards.model}, {wildcards.method} at ratio {wildcards.ratio}: share {wildcards.scatteritem}"

@@ -8,4 +8,5 @@ from drank.steps.calibrate import run
 
 inputs, params = snakemake.input, snakemake.params
 what = {"source": inputs.source, "tokens": inputs.tokens, "calibration": params.calibration}
-run(snakemake.output[0], **what, compute=params.compute, threads=snakemake.threads, code=params.code)
+division = {"share": snakemake.wildcards.get("scatteritem"), "parts": inputs.parts}
+run(snakemake.output[0], **what, **division, compute=params.compute, threads=snakemake.threads, code=params.code)

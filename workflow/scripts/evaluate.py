@@ -9,7 +9,7 @@ from drank.steps.evaluate import run
 inputs, params = snakemake.input, snakemake.params
 run(
     dict(snakemake.output.items()),
-    names=dict(snakemake.wildcards.items()),
+    names={name: snakemake.wildcards[name] for name in ("model", "method", "ratio")},
     model=inputs.model,
     tokens=inputs.tokens,
     tasks=params.tasks,
@@ -21,4 +21,6 @@ run(
     beside=inputs.get("beside"),
     compute=params.compute,
     threads=snakemake.threads,
+    share=snakemake.wildcards.get("scatteritem"),
+    parts=inputs.parts,
 )

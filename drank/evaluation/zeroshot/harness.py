@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from unittest.mock import patch
 import yaml
 
 from drank.runtime.files import write_text
+from drank.runtime.shares import WHOLE, Share
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -48,8 +49,11 @@ def quiet() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-def language_model_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: int) -> HFLM:
-    """The model as the harness asks it, with progress in the log instead of bars, and with room for answers longer than its context."""
+def language_model_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: int, share: Share = WHOLE) -> HFLM:
+    """The model as the harness asks it, with progress in the log instead of bars, and with room for answers longer than its context.
+
+    To what is asked of items that are not of the share it answers with a blank, unread.
+    """
     from lm_eval.models.huggingface import HFLM
 
     class LoggedLM(HFLM):
@@ -72,10 +76,16 @@ def language_model_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
             return [(sum(score for score, _ in parts), all(greedy for _, greedy in parts)) for parts in scored]
 
         def loglikelihood(self, requests: Any, disable_tqdm: bool = True) -> Any:
-            return super().loglikelihood(requests, disable_tqdm=True)
+            return self._of_share(super().loglikelihood, requests, (0.0, False))
 
         def generate_until(self, requests: Any, disable_tqdm: bool = True) -> Any:
-            return super().generate_until(requests, disable_tqdm=True)
+            return self._of_share(super().generate_until, requests, "")
+
+        def _of_share(self, ask: Callable[..., Any], requests: Any, blank: Any) -> list[Any]:
+            own = [request for request in requests if share.takes(request.doc_id)]
+            self.cut = 0
+            found = iter(ask(own, disable_tqdm=True) if own else ())
+            return [next(found) if share.takes(request.doc_id) else blank for request in requests]
 
     return LoggedLM(pretrained=model, tokenizer=tokenizer, batch_size=batch)
 

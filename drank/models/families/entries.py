@@ -20,6 +20,11 @@ class Projection:
     reads: str
     transposed: bool = False
 
+    @property
+    def routed(self) -> bool:
+        """Whether it is an expert's, which reads the tokens that are routed there."""
+        return "." in self.role
+
 
 @dataclass(frozen=True)
 class Family:
@@ -44,7 +49,7 @@ class Family:
     @property
     def mixture(self) -> bool:
         """Whether each block is a mixture of experts, with projections of their own."""
-        return any("." in role for role in self.roles)
+        return any(projection.routed for projection in self.projections)
 
 
 _ATTENTION = (

@@ -14,15 +14,14 @@ from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
 from drank.models.tensors import StoredSize, size_of
 from drank.reporting.records import Record, Result, Size
 from drank.runtime.files import file_hash, read_json
-from drank.runtime.provenance import origin
 
 if TYPE_CHECKING:
-    from drank.evaluation.measured_model import MeasuredModel
+    from drank.evaluation.measured_model import Taken
     from drank.models.theirs import Theirs
 
 
 def record_of(
-    subject: MeasuredModel,
+    taken: Taken,
     kind: str,
     label: Mapping[str, str],
     rows: list[dict[str, Any]],
@@ -32,55 +31,56 @@ def record_of(
     dense: Mapping[str, Any] | None,
     theirs: Theirs | None = None,
 ) -> Record:
-    """The record of a measurement from its rows, the fields of `Result`.
+    """The record of a measurement from what it took and its rows, the fields of `Result`.
 
     `label` gives model, method and ratio, `settings` are those of the measurement, `inputs` the SHA-256 of what was read besides the
     model. The method with all its fields, the texts it read and how the model was made come from the model's folder; the method of a
     model that drank did not compress is `dense`. So does `dense` tell the method of somebody else's checkpoint, `theirs`, whatever
     lies in its folder. The model's hash leaves out its card, and when and where it was made.
     """
-    plan = subject.directory / PLAN
+    directory = Path(taken.directory)
+    plan = directory / PLAN
     planned = theirs is None and plan.is_file() and written_by_drank(plan)
-    compressed = is_compressed(read_json(subject.directory / "config.json").get("quantization_config"))
-    made = making_of(subject.directory) if planned or (theirs is None and compressed) else None
+    compressed = is_compressed(read_json(directory / "config.json").get("quantization_config"))
+    made = making_of(directory) if planned or (theirs is None and compressed) else None
     read = Plan.read(plan) if planned else None
     provenance = {
-        **origin(subject.device, subject.threads, subject.started),
+        **taken.origin,
         "settings": dict(settings),
         "method": read.settings if read else dict(made["method"] if made else dense or {}),
         "calibration": ({**_text_of(made), **read.calibration} or None) if read else None,
         "making": {key: value for key, value in made.items() if key not in ("method", "packages")} if made else None,
-        "inputs": {"model": file_hash(subject.directory, {MAKING, CARD, NUMBERS}), **inputs},
+        "inputs": {"model": file_hash(directory, {MAKING, CARD, NUMBERS}), **inputs},
     }
     if theirs is not None:
         provenance["checkpoint"] = theirs.description
-    size = _size(subject) if theirs is None else _their_size(subject, theirs.dense)
+    size = _size(directory, taken.itemsize) if theirs is None else _their_size(directory, taken.itemsize, theirs.dense)
     results = tuple(Result(**row) for row in rows)
     return Record(kind, label["model"], label["method"], float(label["ratio"]), size, results, detail, provenance)
 
 
-def _size(subject: MeasuredModel) -> Size:
+def _size(directory: Path, itemsize: int) -> Size:
     """What a model of the run takes to store, in the precision of the run."""
-    stored = size_of(subject.directory)
-    return Size(stored.parameters, _bytes(subject, stored), stored.ratio_stored, stored.ratio_model)
+    stored = size_of(directory)
+    return Size(stored.parameters, _bytes(directory, itemsize, stored), stored.ratio_stored, stored.ratio_model)
 
 
-def _their_size(subject: MeasuredModel, dense: Path) -> Size:
+def _their_size(directory: Path, itemsize: int, dense: Path) -> Size:
     """What somebody else's checkpoint takes, and the share of the dense model that it lacks: of its parameters.
 
     Packed numbers are not parameters, so that for a quantised checkpoint it is the share of its bytes, of both as stored. What it removed
     from the projections is known where drank made it, and of others not.
     """
-    config, stored, whole = read_json(subject.directory / "config.json"), size_of(subject.directory), size_of(dense)
+    config, stored, whole = read_json(directory / "config.json"), size_of(directory), size_of(dense)
     share = stored.bytes / whole.bytes if quantised_by(config) else stored.parameters / whole.parameters
     known = is_compressed(config.get("quantization_config"))
-    return Size(stored.parameters, _bytes(subject, stored), stored.ratio_stored if known else None, 1 - share)
+    return Size(stored.parameters, _bytes(directory, itemsize, stored), stored.ratio_stored if known else None, 1 - share)
 
 
-def _bytes(subject: MeasuredModel, stored: StoredSize) -> int:
+def _bytes(directory: Path, itemsize: int, stored: StoredSize) -> int:
     """The size of a model in the precision of the run, as all rows have it; of one whose weights are packed, what its files hold."""
-    packed = quantised_by(read_json(subject.directory / "config.json"))
-    return stored.bytes if packed else stored.parameters * subject.model.dtype.itemsize
+    packed = quantised_by(read_json(directory / "config.json"))
+    return stored.bytes if packed else stored.parameters * itemsize
 
 
 def _text_of(making: Mapping[str, Any] | None) -> dict[str, Any]:

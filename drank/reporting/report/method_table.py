@@ -64,11 +64,25 @@ def _over_ratios(words: Mapping[float, str]) -> str:
 def _seconds(record: Record, chains: Chains) -> str:
     """`20 %: 151 (calibrate 12, spectrum 5, compress 134)`, at least so many where a step's time is no longer there; empty without any."""
     chain = chains.get(record.model, {}).get(record.method, {}).get(f"{record.ratio:g}", {})
-    steps = {step: taken for step, file in chain.items() if (taken := seconds_in(file)) is not None}
+    steps = {step: taken for step, file in chain.items() if (taken := seconds_of(file)) is not None}
     if not steps:
         return ""
     total = f"{'≥ ' if len(steps) < len(chain) else ''}{sum(steps.values()):.0f}"
     return f"{percent(record.ratio)}: {total} ({', '.join(f'{step} {taken:.0f}' for step, taken in steps.items())})"
+
+
+def seconds_of(file: str | Path) -> float | None:
+    """The time that a step took whose one job has its benchmark in this file, or that all jobs took into which it was last divided, added.
+
+    Of a step in four shares `file` without its ending is a folder with `of-4.tsv`, of the job that added them up, and `1-of-4.tsv` and so
+    on. None where a time is no longer there.
+    """
+    whole = Path(file)
+    done = [*whole.parent.glob(whole.name), *whole.with_suffix("").glob("of-*.tsv")]
+    last = max(done, key=lambda path: path.stat().st_mtime_ns, default=whole)
+    shares = int(last.stem.removeprefix("of-")) if last.parent != whole.parent else 0
+    taken = [seconds_in(last), *(seconds_in(last.with_name(f"{share}-{last.name}")) for share in range(1, shares + 1))]
+    return None if None in taken else sum(seconds for seconds in taken if seconds is not None)
 
 
 def seconds_in(file: str | Path) -> float | None:

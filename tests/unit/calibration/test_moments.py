@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from drank.calibration.moments import NonFiniteError, Sums, calibrate, check_finite, collecting, read_moments, read_similarities
+from drank.calibration.moments import NonFiniteError, calibrate, check_finite, collecting, read_moments, read_similarities
+from drank.calibration.sums import Sums
 from drank.models.families import Family, Projection
 from drank.runtime.files import file_hash, read_json
 from tests.unit.interrupted import LAYERS, Killed, kill_after, small_llama, windows
@@ -44,7 +45,7 @@ def test_a_shared_input_is_counted_once_and_batches_add_up(block):
             block(chunk)
     x = inputs.double().reshape(35, 6)
     assert set(grams) == {f"{name}{part}" for name in "xy" for part in ("", ".absolute", ".tokens")}
-    torch.testing.assert_close(grams["x.absolute"], x.abs().mean(0))
+    torch.testing.assert_close(grams["x.absolute"], x.abs().sum(0))
     torch.testing.assert_close(grams["x"], x.T @ x, rtol=1e-6, atol=1e-6)
     with torch.no_grad():
         y = (block.q(inputs) + block.k(inputs)).double().reshape(35, 4)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from drank.config import read_schema, with_defaults
-from drank.config.forecast import LIGHT, START, WORK, Sizes, forecast, wall
+from drank.config import read_schema, shards_of, with_defaults
+from drank.config.forecast import LIGHT, PART, START, WORK, Sizes, forecast, wall
 from drank.models.sources import SourceError
 
 ROOT = Path(__file__).parents[3]
@@ -35,11 +35,19 @@ def test_sizes_are_those_of_the_model():
 def test_every_rule_that_loads_a_model_is_known():
     rules = {}
     for path in (ROOT / "workflow/rules").glob("*.smk"):
-        for block in re.split(r"^(?=rule |def |[A-Z])", path.read_text(), flags=re.MULTILINE):
-            if found := re.match(r"rule (\w+):", block):
-                rules[found[1]] = 'config["compute"]["threads"]' in block or "ALL_CORES" in block
+        for block in re.split(r"^(?=\s*(?:use )?rule |def |[A-Z])", path.read_text(), flags=re.MULTILINE):
+            if found := re.match(r"\s*(?:use rule \w+ as|rule) (\w+)(?: with)?:", block):
+                rules[found[1]] = any(asked in block for asked in ('config["compute"]["threads"]', "ALL_CORES", "job_of"))
     heavy = {rule for rule, many in rules.items() if many}
-    assert heavy == WORK.keys()
+    assert heavy == WORK.keys() | {f"{rule}{PART}" for rule in shards_of(config())}
+
+
+@pytest.mark.parametrize("rule", ["calibrate", "gradients", "evaluate"])
+def test_a_divided_step_is_shared_by_its_jobs_and_added_up_by_a_light_one(rule):
+    whole, divided = seconds(rule), config(compute={"shards": 4})
+    assert seconds(rule + PART, given=divided) - START == pytest.approx((whole - START) / 4)
+    assert seconds(rule, given=divided) == LIGHT
+    assert seconds("spectrum", given=divided) == seconds("spectrum")
 
 
 @pytest.mark.parametrize("rule", WORK)

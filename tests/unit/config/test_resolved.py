@@ -14,6 +14,7 @@ from drank.config import (
     methods_for,
     refusals_for,
     search_options,
+    shards_of,
     with_defaults,
 )
 from drank.methods import METHODS
@@ -75,3 +76,15 @@ def test_curvatures_are_taken_on_some_of_the_calibration_windows_and_labels_of_t
     check(config)
     assert gradient_options(config, "sampled") == calibration_options(config) | {"gradient_windows": read}
     assert gradient_options(config, "text") == calibration_options(config) | {"gradient_windows": windows}
+
+
+def test_a_step_is_divided_into_no_more_jobs_than_it_has_batches(valid):
+    def divided(shards, **calibration):
+        return shards_of(with_defaults(valid | {"compute": {"shards": shards}, "calibration": {"corpus": "mine", **calibration}}, SCHEMA))
+
+    assert shards_of(with_defaults(valid, SCHEMA)) == {"calibrate": 1, "gradients": 1, "evaluate": 1}
+    assert divided(4, windows=256, batch=8) == {"calibrate": 4, "gradients": 4, "evaluate": 4}
+    assert divided(4, windows=9, batch=4) == {"calibrate": 3, "gradients": 2, "evaluate": 4}, "sampled labels are drawn for half"
+    assert divided(4, windows=9, batch=4, curvature_windows=1) == {"calibrate": 3, "gradients": 1, "evaluate": 4}
+    nothing = {key: value for key, value in valid.items() if key != "calibration"} | {"compute": {"shards": 4}}
+    assert shards_of(with_defaults(nothing, SCHEMA)) == {"calibrate": 1, "gradients": 1, "evaluate": 4}

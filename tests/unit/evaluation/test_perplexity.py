@@ -10,7 +10,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from drank.calibration.moments import NonFiniteError
 from drank.corpora.windows import Tokens
-from drank.evaluation.perplexity import WindowLosses, measure, window_losses
+from drank.evaluation.perplexity import WindowLosses, window_losses
+from drank.runtime.shares import Share
+from tests.unit.evaluation.measuring import measure
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +132,21 @@ def test_measure_reads_the_first_windows_only(model, text):
     assert rows[0]["count"] == 30 and len(detail["toy"]["window_loss"]) == 2
     expected = window_losses(model, [text.ids[:16].long(), text.ids[16:32].long()], "toy").perplexity
     assert rows[0]["value"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 7])
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_shares_of_the_windows_lose_what_they_lose_in_one_job_to_the_last_bit(model, text, batch, count):
+    whole = window_losses(model, text.consecutive(16), "toy", batch)
+    parts = [window_losses(model, text.consecutive(16), "toy", batch, Share(number, count)) for number in range(1, count + 1)]
+    assert WindowLosses.joined(parts) == whole
+    assert [len(part.loss) for part in parts] != [5] + [0] * (count - 1), "the work is divided"
+
+
+def test_a_window_of_a_share_is_named_by_its_number_in_the_text(model, text):
+    broken = LlamaForCausalLM(model.config).eval()
+    broken.load_state_dict(model.state_dict())
+    rare = next(i for i in range(50) if i not in text.ids[:48] and i in text.ids[48:64])
+    broken.model.embed_tokens.weight.data[rare] = math.nan
+    with pytest.raises(NonFiniteError, match="the loss of window 3 of toy is nan"):
+        window_losses(broken, text.consecutive(16), "toy", 1, Share(2, 2))

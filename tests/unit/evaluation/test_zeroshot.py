@@ -13,9 +13,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drank.evaluation.zeroshot import evaluate_tasks
 from drank.evaluation.zeroshot.harness import pieces
 from drank.testbed.tasks import yaml_for
+from tests.unit.evaluation.measuring import evaluate_tasks
 
 
 def items(count):

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from drank.evaluation.zeroshot import check_tasks, evaluate_tasks
+from drank.evaluation.zeroshot import check_tasks
 from drank.evaluation.zeroshot.definitions import define, harness_tasks, read_definition
 from drank.testbed.tasks import yaml_for
+from tests.unit.evaluation.measuring import evaluate_tasks
 
 
 @pytest.mark.parametrize("split", ["test", "validation"])

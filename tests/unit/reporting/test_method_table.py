@@ -1,8 +1,10 @@
 """The report's table of methods: a row a method, what differs between ratios said for each, and the seconds of every step on the way."""
 
+import os
+
 import pytest
 
-from drank.reporting.report.method_table import methods, seconds_in
+from drank.reporting.report.method_table import methods, seconds_in, seconds_of
 from tests.unit.records_fixture import all_records
 
 
@@ -47,3 +49,18 @@ def test_a_timing_that_cannot_be_read_is_none(tmp_path, text):
     (tmp_path / "odd.tsv").write_text(text)
     assert seconds_in(tmp_path / "odd.tsv") is None
     assert seconds_in(tmp_path / "gone.tsv") is None
+
+
+def test_a_divided_step_took_what_all_its_jobs_took(tmp_path):
+    """Of the last division, or of the one job where that came after; what other divisions left behind does not count."""
+    taken = {"1-of-2": 50, "2-of-2": 60, "of-2": 7, "1-of-3": 1, "2-of-3": 2, "3-of-3": 4, "of-3": 8}
+    for age, (name, seconds) in enumerate(taken.items()):
+        path = tmp_path / "qwen2.5" / f"{name}.tsv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"s\n{seconds}\n")
+        os.utime(path, (1000 + age, 1000 + age))
+    assert seconds_of(tmp_path / "qwen2.5.tsv") == 1 + 2 + 4 + 8
+    (tmp_path / "qwen2.5/2-of-3.tsv").unlink()
+    assert seconds_of(tmp_path / "qwen2.5.tsv") is None, "less than all of it would pass for the time that it took"
+    (tmp_path / "qwen2.5.tsv").write_text("s\n100\n")
+    assert seconds_of(tmp_path / "qwen2.5.tsv") == 100

@@ -1,0 +1,69 @@
+"""Sums of products over tokens, in float64: XᵀX and Σ|x| of rows that come in batches.
+
+Of an input's first tokens, twice as many as it has features, the products are float64 too: XᵀX of few tokens lacks rank, and noise must
+not hide that. Of what follows, products of up to 256 tokens are summed in float32 before, or in float64 where the model is. Sums over a
+part of a text are told how many tokens stand before it, and so choose for each token as one pass over the whole text does. What an
+expert reads hangs on the router, and nobody can tell how many of its tokens come before a part: its products are float64 throughout.
+
+Against float64 throughout, with such sums from the first token on, on the embedded model in float32 with 8,192 tokens: every entry of
+XᵀX is within 2.4e-7 of the scale of its two features (rounding the activations themselves gives 0.5e-7), every λ within 1.5e-8 of their
+sum and 1.5e-5 of itself, the energy beyond half the full rank within 2.5e-7 of itself, and the weighted error of the factors of that rank
+within 5e-11.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from drank.calibration.streams import wide
+from drank.models.families import Projection
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TOKENS_A_PRODUCT = 256
+"""Rows whose products are summed in float32 before they join the float64 sum."""
+
+SCARCE = 2
+"""Tokens, as a multiple of an input's features, up to which products are float64."""
+
+PANEL = 256
+"""Columns of XᵀX computed at once: of each panel only the part on and above the diagonal."""
+
+
+class Sums:
+    """XᵀX and Σ|x| over the tokens (rows) that were added, both float64."""
+
+    def __init__(self, width: int, device: Any, before: float = 0) -> None:
+        """Zeros for rows of `width` features; `before` is how many tokens of the text stand before those that will be added."""
+        import torch
+
+        self._gram = torch.zeros(width, width, dtype=torch.float64, device=device)
+        self._scarce = SCARCE * width - before
+        self.absolute = torch.zeros(width, dtype=torch.float64, device=device)
+        self.tokens = 0
+
+    def add(self, rows: Tensor) -> None:
+        """Count rows (tokens, width) in."""
+        for chunk in wide(rows).split(TOKENS_A_PRODUCT):
+            if self.tokens < self._scarce:
+                chunk = chunk.double()
+            self.tokens += len(chunk)
+            self.absolute += chunk.abs().sum(0)
+            for start in range(0, rows.shape[1], PANEL):
+                self._gram[start : start + PANEL, start:] += chunk[:, start : start + PANEL].mT @ chunk[:, start:]
+
+    def gram(self) -> Tensor:
+        """XᵀX, (width, width), exactly symmetric; not a copy, so nothing can be added any more."""
+        for start in range(0, len(self._gram), PANEL):
+            stop = start + PANEL
+            corner = self._gram[start:stop, start:stop]
+            corner.copy_(corner.triu() + corner.triu(1).mT)
+            self._gram[stop:, start:stop] = self._gram[start:stop, stop:].mT
+        return self._gram
+
+
+def tokens_before(projection: Projection, before: int) -> float:
+    """What `Sums` are told of a projection's tokens where `before` tokens of the text stand before a part of it."""
+    return -math.inf if projection.routed else before

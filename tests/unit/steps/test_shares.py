@@ -1,0 +1,88 @@
+"""The record of a measurement in four jobs is that of one."""
+
+from __future__ import annotations
+
+import pytest
+
+from drank.corpora import write
+from drank.corpora.documents import Document
+from drank.corpora.windows import tokenize, write_tokens
+from drank.evaluation.measured_model import Taken
+from drank.methods import METHODS
+from drank.models.checkpoint import load_tokenizer
+from drank.models.sources import describe_source
+from drank.runtime.files import read_json, write_json
+from drank.steps import evaluate
+from tests.workflow.runs import write_inputs
+
+NAMES = {"model": "tiny", "method": "dense", "ratio": "0"}
+SHARES = [f"{number}-of-4" for number in range(1, 5)]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A folder with the records of one job, the parts of four, and what these have in common."""
+    folder = tmp_path_factory.mktemp("measured")
+    write_inputs(folder)
+    write_json(folder / "source.json", describe_source({"path": str(folder / "model")}))
+    write(
+        folder / "words.parquet", {"files": {"test": "test.txt"}}, [Document("test", "test.txt", (folder / "test.txt").read_text()[:1500])]
+    )
+    tokens = tokenize(load_tokenizer(folder / "model"), folder / "words.parquet", "words", "test")
+    write_tokens(folder / "words.safetensors", tokens)
+    assert len(tokens.consecutive(32)) == 11, "in batches of two: six, the last of one window"
+    what = {
+        "names": NAMES,
+        "model": str(folder / "source.json"),
+        "tokens": [str(folder / "words.safetensors")],
+        "tasks": {"words": {"yaml": str(folder / "task.yaml")}},
+        "data": [str(folder / "task.jsonl")],
+        "perplexity": {"length": 32, "windows": None, "batch": 2},
+        "zeroshot": {"batch": 4, "limit": None},
+        "dense": METHODS["dense"].settings(),
+        "compute": {"device": "cpu", "dtype": "float32"},
+        "threads": 1,
+    }
+    evaluate.run({kind: folder / f"one/{kind}.json" for kind in ("perplexity", "zeroshot")}, **what)
+    for share in SHARES:
+        evaluate.run({"part": folder / share}, **what, share=share)
+    return folder, what
+
+
+def test_four_jobs_leave_the_records_of_one(measured, monkeypatch):
+    """But for when it was, how long it took and how much memory: and they are put together without the model."""
+    folder, what = measured
+    monkeypatch.setattr(evaluate.MeasuredModel, "of", None)
+    evaluate.run({kind: folder / f"four/{kind}.json" for kind in ("perplexity", "zeroshot")}, **what, parts=[folder / s for s in SHARES])
+    for kind in ("perplexity", "zeroshot"):
+        one, four = (read_json(folder / jobs / f"{kind}.json") for jobs in ("one", "four"))
+        taken = [read_json(folder / share)[kind]["taken"]["origin"] for share in SHARES]
+        assert four["provenance"]["seconds"] == pytest.approx(sum(part["seconds"] for part in taken), abs=0.002)
+        assert four["provenance"]["peak_memory_bytes"] == max(part["peak_memory_bytes"] for part in taken)
+        for record in (one, four):
+            for key in ("date", "seconds", "peak_memory_bytes"):
+                del record["provenance"][key]
+        assert four == one
+
+
+def test_a_measurement_is_not_made_of_some_of_its_parts(measured, tmp_path):
+    folder, what = measured
+    with pytest.raises(ValueError, match="shares 1-of-4, 2-of-4, 4-of-4, and all of one division"):
+        evaluate.run({"perplexity": tmp_path / "p.json"}, **what, parts=[folder / SHARES[i] for i in (0, 1, 3)])
+
+
+def test_parts_of_other_machines_are_told_and_parts_that_compute_otherwise_refused(measured):
+    folder, _ = measured
+    one = Taken(**read_json(folder / SHARES[0])["perplexity"]["taken"])
+
+    def other(**changes):
+        return Taken(one.directory, one.itemsize, one.origin | changes)
+
+    machine = one.origin["machine"] | {"cpu": "another", "gpu": "a GPU"}
+    assert Taken.together([one, other(machine=machine), one]).origin["machine"] == one.origin["machine"] | {
+        "cpu": f"{one.origin['machine']['cpu']} + another",
+        "gpu": "a GPU",
+    }
+    for wrong in (other(device="cuda"), other(packages={"torch": "0.1"}), other(threads=7), Taken(one.directory, 2, one.origin)):
+        with pytest.raises(ValueError, match="differ in drank, packages, device, threads or precision"):
+            Taken.together([one, wrong])
