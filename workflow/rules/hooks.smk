@@ -1,4 +1,8 @@
 from drank.config.forecast import forecast, wall
+from drank.evaluation.throughput import check_cores
+from drank.runtime.asked import ShowAsked, most
+from drank.runtime.cluster_errors import tell_errors
+from drank.runtime.job_states import ask_who_knows
 from drank.runtime.lock import claim
 from drank.runtime.terminal import SILENT, Progress, quieten
 
@@ -12,6 +16,8 @@ def announce(workflow):
     run.update(rule for _, rule, _ in jobs)
     if not jobs:
         return
+    if "throughput" in run and not SUBMITTED:
+        check_cores(config["compute"]["threads"])
     at_once = min(slots(), len(jobs))
     try:
         expected = forecast(config, jobs)
@@ -22,6 +28,8 @@ def announce(workflow):
         logger.info(f"{len(jobs)} steps, {at_once} at once; how long they take cannot be told before the models are here")
     if not workflow.output_settings.verbose:
         quieten(logger, Progress(expected, total))
+    if SUBMITTED:
+        tell_errors(workflow.scheduler._executor, logger.error)
 
 
 def slots():
@@ -30,6 +38,17 @@ def slots():
     at_once = settings.nodes or max(1, ALL_CORES // compute["threads"])
     gpus = getattr(workflow.global_resources.get("gpu"), "value", None)
     return min(at_once, max(1, gpus // compute["gpus"])) if compute["gpus"] and isinstance(gpus, int) else at_once
+
+
+def asked():
+    """What the jobs that this run submits ask the cluster for, by rule."""
+    jobs = [*workflow.dag.needrun_jobs(), *workflow.dag.finished_jobs]  # a dry run has "finished" them when it shows them again
+    jobs = [job for job in jobs if job.group or job.rule.name not in workflow._localrules]
+    return most((job.rule.name, {**job.resources, "threads": job.threads}) for job in jobs)
+
+
+if SUBMITTED and workflow.is_main_process:
+    logger.addFilter(ShowAsked(asked))
 
 
 def conclude():
@@ -41,6 +60,7 @@ def conclude():
 
 onstart:
     claim(Path.cwd())
+    ask_who_knows(workflow.executor_settings, logger.warning)
     announce(workflow)
 
 
