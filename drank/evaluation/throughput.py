@@ -73,7 +73,7 @@ def check_cores(threads: int) -> None:
     """Raise ValueError where this process may use fewer cores than a timing has threads: they would wait for each other."""
     if threads > cores():
         raise ValueError(
-            f"throughput: timings run with {threads} threads (compute.threads), and this process may use {cores()} of the processor's cores; "
+            f"throughput: timings run with {threads} threads (compute.threads), and this process may use {cores()} cores; "
             "lower compute.threads, or run where there are as many"
         )
 

@@ -1,7 +1,8 @@
 """What a run says when one of its jobs fails on a cluster: what the scheduler said of it, what its steps said, and what to do.
 
 There a step prints into a file of the scheduler's, with Snakemake's own words around it twice. And of jobs that are submitted as a group
-Snakemake does not hand on what the scheduler said: a partition that does not exist, or a time that ran out, would go untold.
+Snakemake does not hand on what the scheduler said: a partition that does not exist, or a time that ran out, would go untold, and the
+executor for SLURM loses the job altogether where it cannot submit it, for a wrong account: the run would wait for ever.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from drank.runtime.log import step_name
@@ -62,10 +64,19 @@ def explain(job: Any, number: str | None, said: str, scheduler_log: str | None, 
 
 
 def tell_errors(executor: Any, say: Callable[[str], object]) -> None:
-    """Have one of Snakemake's executors of remote jobs say this, in the place of what Snakemake says, when a job of its fails."""
-    since = time.time()
+    """Have one of Snakemake's executors of remote jobs say this, in the place of what Snakemake says, when a job of its fails.
+
+    An exception with which it cannot submit a job counts as the job's failure.
+    """
+    since, submit = time.time(), executor.run_job
 
     def tell(info: Any, msg: str | None = None, aux_logs: list[str] | None = None, **_: Any) -> None:
         say(explain(info.job, info.external_jobid, msg or "", next(iter(aux_logs or []), None), since))
 
-    executor.print_job_error = tell
+    def run(job: Any) -> None:
+        try:
+            submit(job)
+        except Exception as error:  # noqa: BLE001 - it would end with the thread that submits, and nobody would know
+            executor.report_job_error(SimpleNamespace(job=job, external_jobid=None), msg=str(error.__context__ or error))
+
+    executor.print_job_error, executor.run_job = tell, run

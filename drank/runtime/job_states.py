@@ -26,8 +26,8 @@ def ask_who_knows(settings: Any, warn: Any) -> None:
     settings.status_command = "squeue" if remembers or not accounts else "sacct"
     if not (remembers or accounts):
         warn(
-            f"this cluster keeps no accounts, and its queue forgets jobs {said.get('MinJobAge')} after their end (MinJobAge): a run may wait "
-            f"for one that is over; stop it and start it again then, or have MinJobAge set to {REMEMBERED} or more"
+            f"this cluster keeps no accounts, and its queue forgets jobs {said.get('MinJobAge')} after their end, so that a run may wait "
+            f"for one that is over; stop it then and start it again, or have MinJobAge set to {REMEMBERED} or more"
         )
 
 

@@ -28,7 +28,9 @@ def run(
     """Write a folder with the record of each of the models, given by method; `names` gives their model and ratio.
 
     `dense` is what a record says of the method of a model that no plan made, `theirs` the same by method of somebody else's checkpoints,
-    and `beside` the source file of the dense model that those are compared with. Raises ValueError where there are fewer cores than threads.
+    and `beside` the source file of the dense model that those are compared with.
+
+    Raises ValueError where there are fewer cores than threads.
     """
     check_cores(threads)
     foreign = theirs or {}

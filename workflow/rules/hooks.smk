@@ -21,7 +21,7 @@ def announce(workflow):
     at_once = min(slots(), len(jobs))
     try:
         expected = forecast(config, jobs)
-        total = wall(expected, [number for number, rule, _ in jobs if rule == "throughput"], at_once)
+        total = wall(expected, [number for number, rule, _ in jobs if rule == "throughput" and not SUBMITTED], at_once)
         logger.info(f"{len(jobs)} steps, {at_once} at once: about {max(1, round(total / 60))} min")
     except (ValueError, KeyError, OSError):  # a model that is not here yet, or not whole; the step that reads it says so
         expected, total = {number: 1.0 for number, *_ in jobs}, 0.0
