@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.runtime.log import BRIEF
+from drank.runtime.provenance import cores
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +67,15 @@ def measure(
         "prefill": {"seconds": seconds["prefill"], **sizes},
         "decode": {"seconds": seconds["decode"], **sizes, "generate": generate},
     }
+
+
+def check_cores(threads: int) -> None:
+    """Raise ValueError where this process may use fewer cores than a timing has threads: they would wait for each other."""
+    if threads > cores():
+        raise ValueError(
+            f"throughput: timings run with {threads} threads (compute.threads), and this process may use {cores()} cores; "
+            "lower compute.threads, or run where there are as many"
+        )
 
 
 def peak_memory(device: torch.device) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 from drank.runtime.log import duration, step_name
 
-CHATTER = ("job_info", "job_started", "job_finished", "progress", "resources_info")
+CHATTER = ("job_info", "group_info", "job_started", "job_finished", "progress", "resources_info")
 """The events of Snakemake that are about one job, or about what is done next."""
 
 ASIDE = ("Select jobs to execute", "Removing temporary output")

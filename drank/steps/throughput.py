@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from drank.evaluation.measured_model import MeasuredModel
-from drank.evaluation.throughput import measure
+from drank.evaluation.throughput import check_cores, measure
 from drank.models.theirs import Theirs
 from drank.reporting.records.measured import record_of
 from drank.runtime.files import replacing
@@ -29,7 +29,10 @@ def run(
 
     `dense` is what a record says of the method of a model that no plan made, `theirs` the same by method of somebody else's checkpoints,
     and `beside` the source file of the dense model that those are compared with.
+
+    Raises ValueError where there are fewer cores than threads.
     """
+    check_cores(threads)
     foreign = theirs or {}
     with replacing(output) as folder:
         folder.mkdir()

@@ -54,7 +54,7 @@ class Run:
         output = self.snakemake("-n", *arguments)
         assert output.returncode == 0, output.stdout
         table = output.stdout.partition("Job stats:")[2].partition("total")[0]
-        return {rule: int(count) for rule, count in re.findall(r"^(\w+)\s+(\d+)\s*$", table, re.M) if rule != "all"}
+        return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)\b", table, re.M) if rule != "all"}
 
 
 def environment() -> dict[str, str]:

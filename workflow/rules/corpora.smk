@@ -11,7 +11,7 @@ rule corpus:
         "../../envs/base.yaml"
     threads: 1
     resources:
-        mem_mb=config["compute"]["memory_mb"],
+        **TEXT_JOB,
     params:
         code=code("corpus.py"),
         source=lambda wildcards: {key: value for key, value in CORPORA[wildcards.corpus].items() if key != "characters"},
@@ -36,7 +36,7 @@ rule task:
         "../../envs/base.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        **SMALL_JOB,
     params:
         code=code("task.py"),
         name=lambda wildcards: config["tasks"][wildcards.task]["embedded"],
@@ -60,7 +60,7 @@ rule tokenize:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=config["compute"]["memory_mb"],
+        **TEXT_JOB,
     params:
         code=code("tokenize.py"),
         characters=lambda wildcards: CORPORA[wildcards.corpus].get("characters"),

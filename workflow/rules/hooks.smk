@@ -1,5 +1,9 @@
 from drank.config.forecast import forecast, wall
+from drank.evaluation.throughput import check_cores
+from drank.runtime.asked import ShowAsked, most
 from drank.runtime.claiming import claim
+from drank.runtime.cluster_errors import tell_errors
+from drank.runtime.job_states import ask_who_knows
 from drank.runtime.terminal import SILENT, Progress, quieten
 
 run = set()  # the rules that this run has work for
@@ -12,16 +16,20 @@ def announce(workflow):
     run.update(rule for _, rule, _ in jobs)
     if not jobs:
         return
+    if "throughput" in run and not SUBMITTED:
+        check_cores(config["compute"]["threads"])
     at_once = min(slots(), len(jobs))
     try:
         expected = forecast(config, jobs)
-        total = wall(expected, [number for number, rule, _ in jobs if rule == "throughput"], at_once)
+        total = wall(expected, [number for number, rule, _ in jobs if rule == "throughput" and not SUBMITTED], at_once)
         logger.info(f"{len(jobs)} steps, {at_once} at once: about {max(1, round(total / 60))} min")
     except (ValueError, KeyError, OSError):  # a model that is not here yet, or not whole; the step that reads it says so
         expected, total = {number: 1.0 for number, *_ in jobs}, 0.0
         logger.info(f"{len(jobs)} steps, {at_once} at once; how long they take cannot be told before the models are here")
     if not workflow.output_settings.verbose:
         quieten(logger, Progress(expected, total))
+    if SUBMITTED:
+        tell_errors(workflow.scheduler._executor, logger.error)
 
 
 def slots():
@@ -30,6 +38,17 @@ def slots():
     at_once = settings.nodes or max(1, ALL_CORES // compute["threads"])
     gpus = getattr(workflow.global_resources.get("gpu"), "value", None)
     return min(at_once, max(1, gpus // compute["gpus"])) if compute["gpus"] and isinstance(gpus, int) else at_once
+
+
+def asked():
+    """What the jobs that this run submits ask the cluster for, by rule."""
+    jobs = [*workflow.dag.needrun_jobs(), *workflow.dag.finished_jobs]  # a dry run has "finished" them when it shows them again
+    jobs = [job for job in jobs if job.group or job.rule.name not in workflow._localrules]
+    return most((job.rule.name, {**job.resources, "threads": job.threads}) for job in jobs)
+
+
+if SUBMITTED and workflow.is_main_process:
+    logger.addFilter(ShowAsked(asked))
 
 
 def conclude():
@@ -41,6 +60,7 @@ def conclude():
 
 onstart:
     claim(Path.cwd())
+    ask_who_knows(workflow.executor_settings, logger.warning)
     announce(workflow)
 
 

@@ -21,7 +21,8 @@ rule train:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
+        mem_mb=growing(6000),
+        runtime=growing(240),
     params:
         code=code("train.py"),
         compute=COMPUTE,

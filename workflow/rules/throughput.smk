@@ -10,14 +10,15 @@ rule throughput:
         "results/benchmarks/throughput/{model}/{ratio}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: ALL_CORES  # nothing else may run beside a timing
+    threads: config["compute"]["threads"] if SUBMITTED else ALL_CORES  # nothing else may run beside a timing: here all cores are taken,
     resources:
         **MODEL_JOB,
+        slurm_extra="--exclusive",  # and of a cluster the whole node
     params:
         code=code("throughput.py"),
         throughput=config["throughput"],
         methods=lambda wildcards: methods_at(wildcards),
-        threads=ALL_CORES,  # timings with other threads are other numbers
+        threads=config["compute"]["threads"],  # timings with other threads are other numbers
         dense=lambda wildcards: DENSE if wildcards.ratio == "0" else None,  # what the record of a model without a plan says of its method
         theirs=lambda wildcards: theirs_at(wildcards),
         compute=COMPUTE,

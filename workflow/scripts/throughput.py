@@ -16,5 +16,5 @@ run(
     theirs=params.theirs,
     beside=next(iter(snakemake.input.beside), None),
     compute=params.compute,
-    threads=snakemake.threads,
+    threads=params.threads,
 )

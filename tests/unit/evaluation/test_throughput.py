@@ -123,3 +123,10 @@ def test_refuses_what_does_not_fit_the_context(model: LlamaForCausalLM) -> None:
 def test_names_all_wrong_sizes_at_once(model: LlamaForCausalLM) -> None:
     with pytest.raises(ValueError, match=r"prompt is 0, batch is 0, repeats is -1, warmup is -1"):
         measure(model, batch=0, prompt=0, generate=1, repeats=-1, warmup=-1)
+
+
+def test_a_timing_with_more_threads_than_it_has_cores_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throughput, "cores", lambda: 2)
+    throughput.check_cores(2)
+    with pytest.raises(ValueError, match=r"3 threads \(compute.threads\), and this process may use 2 cores; lower"):
+        throughput.check_cores(3)
