@@ -27,7 +27,8 @@ def job_of(step):
 
 def timing_of(step, path):
     """Where Snakemake notes the time of that job: of one that adds parts beside theirs."""
-    return f"results/benchmarks/{step}/{path}" + (f"/of-{SHARDS[step]}.tsv" if SHARDS[step] > 1 else ".tsv")
+    job = f"{path}/of-{SHARDS[step]}" if SHARDS[step] > 1 else path
+    return f"results/benchmarks/{step}/{job}.tsv"
 
 
 def compared(inputs):
