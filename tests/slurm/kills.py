@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def strike(place: Place, run: subprocess.Popen[bytes], folder: Path, kill: str) 
     if kill == "scancel":
         place.cancel(run.pid)
     else:
-        (os.killpg if kill in GROUP else os.kill)(run.pid, getattr(signal, kill))
+        with suppress(ProcessLookupError):  # it has just ended by itself
+            (os.killpg if kill in GROUP else os.kill)(run.pid, getattr(signal, kill))
         ended(run, folder)
 
 

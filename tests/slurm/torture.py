@@ -1,6 +1,6 @@
 """Kill runs at random and let orphans and newcomers meet, locally and on a SLURM, and print what became of the numbers.
 
-`python -m tests.slurm.torture [--kills 20] [--takeovers 10] [--where local slurm] [--seed 1]`: kills of each kind, and takeovers, in each
+`python -m tests.slurm.torture [--kills 20] [--takeovers 10] [--where local slurm] [--longest 20] [--seed 1]`: kills of each kind, and takeovers, in each
 place. An hour or two on two cores; exit status 1 where a number was wrong or anything was left behind.
 """
 
@@ -86,6 +86,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20, help="of each kind, in each place")
     parser.add_argument("--takeovers", type=int, default=10, help="in each place")
     parser.add_argument("--where", nargs="+", default=["local", "slurm"], choices=["local", "slurm"])
+    parser.add_argument("--longest", type=float, help="seconds between two kills; half of what a run takes")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--project", type=Path, default=PROJECT, help="another version of drank")
     asked = parser.parse_args()
@@ -96,8 +97,9 @@ def main() -> int:
     shutil.copytree(reference, reference.with_name("inputs"))
     started = time.monotonic()
     Place(project=asked.project).finish(reference, TARGET)
-    longest = (time.monotonic() - started) / 2  # or a run gets nowhere on a busy machine
-    tell(f"undisturbed: {2 * longest:.0f} s")
+    took = time.monotonic() - started
+    longest = asked.longest or took / 2  # or a run gets nowhere on a busy machine
+    tell(f"undisturbed: {took:.0f} s; at most {longest:.0f} s between two kills")
     rows = []
     for name in asked.where:
         with place_named(name, asked.project) as place:
