@@ -1,7 +1,7 @@
 """Kill runs at random and let orphans and newcomers meet, locally and on a SLURM, and print what became of the numbers.
 
-`python -m tests.slurm.torture [--kills 20] [--takeovers 10] [--where local slurm] [--longest 20] [--seed 1]`: kills of each kind, and takeovers, in each
-place. An hour or two on two cores; exit status 1 where a number was wrong or anything was left behind.
+`python -m tests.slurm.torture [--kills 20] [--takeovers 10] [--where local slurm] [--longest 20] [--seed 1]`: kills of each kind, and
+takeovers, in each place. An hour or two on two cores; exit status 1 where a number was wrong or anything was left behind.
 """
 
 from __future__ import annotations
