@@ -22,7 +22,7 @@ from tests.slurm.cluster import Cluster
 from tests.slurm.places import Place
 from tests.workflow.runs import PROJECT, write_inputs
 
-SUBMITTED = re.compile(r"SLURM jobid (\d+) \(log: .*/rule_(\w+)/([^/]*)/\d+\.log\)")
+SUBMITTED = re.compile(r"SLURM jobid (\d+) \(log: .*/(?:rule|group)_(\S+)/\d+\.log\)")
 
 
 def finish(place: Place, inputs: Path, folder: Path) -> float:
@@ -41,8 +41,8 @@ def steps(folder: Path) -> dict[str, float]:
 
 
 def jobs(cluster: Cluster, folder: Path) -> Iterator[tuple[str, float, float]]:
-    """Rule and wildcards of each job of a run, and the seconds it waited and ran, as SLURM noted them: whole ones."""
-    names = {number: f"{rule} {wildcards}" for number, rule, wildcards in SUBMITTED.findall((folder / "run.log").read_text())}
+    """Rule and wildcards, or group, of each job of a run, and the seconds it waited and ran, as SLURM noted them: whole ones."""
+    names = {number: name.replace("/", " ") for number, name in SUBMITTED.findall((folder / "run.log").read_text())}
     for line in (cluster.folder / "jobs.txt").read_text().splitlines():
         noted = dict(field.split("=", 1) for field in line.split() if "=" in field)
         submitted, begun, ended = (datetime.fromisoformat(noted[f"{moment}Time"]) for moment in ("Submit", "Start", "End"))

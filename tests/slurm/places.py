@@ -31,8 +31,9 @@ class Place:
 
     def command(self, folder: Path, *arguments: str) -> list[str]:
         """What to start for a run in a folder."""
-        # Whoever started the tests may have told them to ignore what a terminal sends.
-        snakemake = ["env", "--default-signal", sys.executable, "-m", "snakemake", "-s", str(self.project / "Snakefile")]
+        # A run ends with the tests, and heeds what a terminal sends even where they were told not to.
+        snakemake = ["setpriv", "--pdeathsig", "KILL", "env", "--default-signal"]
+        snakemake += [sys.executable, "-m", "snakemake", "-s", str(self.project / "Snakefile")]
         snakemake += [*arguments, "--configfile", "config.yaml", *self.options]
         if self.cluster is None:
             return [*snakemake, "--cores", "2"]
