@@ -24,13 +24,18 @@ ENDS = 1 << 16
 """Bytes of a file's start and end that its fingerprint is made of, beside its size."""
 
 
-def keep_notes(results: str | Path = "results", aside: Collection[str] = ()) -> None:
-    """From now on keep Snakemake's notes as this module says; `aside` are names of files in results that change after they are made."""
+def keep_notes(results: str | Path = "results", aside: Collection[str] = (), parts: str = "results/parts/") -> None:
+    """From now on keep Snakemake's notes as this module says.
+
+    `aside` are names of files in results that change after they are made. Inputs whose path begins with `parts` are not noted: they are the
+    parts of a step that was divided, and into how many changes no result.
+    """
     from snakemake.persistence.file import FilePersistence
 
     if not hasattr(FilePersistence, "drank_notes"):
         FilePersistence.drank_notes = _Notes(FilePersistence)
-    FilePersistence.drank_notes.place, FilePersistence.drank_notes.aside = Path(results), frozenset(aside)
+    notes = FilePersistence.drank_notes
+    notes.place, notes.aside, notes.parts = Path(results), frozenset(aside), parts
 
 
 class _Notes:
@@ -38,9 +43,10 @@ class _Notes:
 
     place: Path
     aside: frozenset[str]
+    parts: str
 
     def __init__(self, kind: Any) -> None:
-        notes, finished, incomplete, read = self, kind.finished, kind.incomplete, kind._read_record
+        notes, finished, incomplete, read, inputs = self, kind.finished, kind.incomplete, kind._read_record, kind._input
 
         @functools.wraps(finished)
         async def finished_with_note(persistence: Any, job: Any) -> None:
@@ -59,7 +65,12 @@ class _Notes:
         def read_or_restore(persistence: Any, key: str) -> Any:
             return read(persistence, key) or notes.restored(persistence, key)
 
-        kind.finished, kind.incomplete, kind._read_record = finished_with_note, incomplete_without_note, read_or_restore
+        @functools.wraps(inputs)
+        def inputs_without_parts(persistence: Any, job: Any) -> list[str]:
+            return [path for path in inputs(persistence, job) if not path.startswith(notes.parts)]
+
+        kind.finished, kind.incomplete = finished_with_note, incomplete_without_note
+        kind._read_record, kind._input = read_or_restore, inputs_without_parts
 
     def path(self, key: str) -> Path | None:
         """Where the note of a result lies; None for what is none."""
@@ -70,7 +81,8 @@ class _Notes:
 
     def lay_beside(self, persistence: Any, job: Any) -> None:
         """Write the notes of a job's results beside them."""
-        inputs = {str(file): found for file in job.input if (found := fingerprint(file, self.aside))}
+        whole = [str(file) for file in job.input if not str(file).startswith(self.parts)]
+        inputs = {file: found for file in whole if (found := fingerprint(file, self.aside))}
         for output in job.output:
             note, record = self.path(str(output)), persistence.metadata(output)
             if note is not None and record is not None:

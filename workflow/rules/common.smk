@@ -22,7 +22,8 @@ from drank.evaluation.zeroshot import files_of
 
 HERE = Path(workflow.basedir)
 
-keep_notes("results", aside=(CARD, NUMBERS))
+PARTS = "results/parts/"
+keep_notes("results", aside=(CARD, NUMBERS), parts=PARTS)
 if not workflow.is_main_process:
     belong()
     spare_results(Job)

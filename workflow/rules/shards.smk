@@ -1,6 +1,3 @@
-from snakemake.persistence import PersistenceBase
-
-PARTS = "results/parts/"
 SHARDS = shards_of(config)  # into how many jobs each step is divided
 GATHERING = {"threads": 1, "resources": MODEL_JOB | {"gpu": 0}}  # a job that adds parts reads them layer by layer and loads no model
 MEASURING = {"threads": config["compute"]["threads"], "resources": MODEL_JOB}
@@ -30,10 +27,3 @@ def timing_of(step, path):
     job = f"{path}/of-{SHARDS[step]}" if SHARDS[step] > 1 else path
     return f"results/benchmarks/{step}/{job}.tsv"
 
-
-def compared(inputs):
-    """The inputs of a job by which Snakemake tells whether they have changed, without parts: how many there were changes no result."""
-    return lambda persistence, job: [path for path in inputs(persistence, job) if not path.startswith(PARTS)]
-
-
-PersistenceBase._input = compared(PersistenceBase._input)  # there is no public way to leave an input out
