@@ -87,11 +87,13 @@ def test_a_timing_has_a_node_of_its_own_and_the_threads_of_every_model_job(done:
 
 def test_how_many_cores_a_run_has_makes_no_timing_anew(finished: Run) -> None:
     assert finished.planned("--cores", "1") == finished.planned("--cores", "3") == {}
+    file = finished.folder / "config.yaml"
+    before = file.read_text()
     finished.change(compute={"threads": 2})
     try:
         assert "throughput" in finished.planned()
     finally:
-        finished.change(compute={})
+        file.write_text(before)
 
 
 def test_a_plan_for_a_cluster_shows_memory_gpus_and_minutes(fresh: Run) -> None:
