@@ -9,7 +9,7 @@ scattergather:
 
 def parts_at(path):
     """Where the parts lie of what a step leaves at a path."""
-    return path.replace("results/", PARTS, 1) + "/{scatteritem}"
+    return f"{path.replace('results/', PARTS, 1)}/{{scatteritem}}"
 
 
 def parts_of(step, path):
