@@ -17,7 +17,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from drank.runtime.files import read_json, write_json
+from drank.runtime.files import file_hash, read_json, write_json
 from drank.runtime.orphans import failing
 
 ENDS = 1 << 16
@@ -51,7 +51,7 @@ class _Notes:
         @functools.wraps(finished)
         async def finished_with_note(persistence: Any, job: Any) -> None:
             if not failing.get():
-                await finished(_as_main(persistence), job)
+                await finished(persistence if persistence.dag.workflow.is_main_process else _as_main(persistence), job)
                 notes.lay_beside(persistence, job)
 
         @functools.wraps(incomplete)
@@ -73,20 +73,27 @@ class _Notes:
         kind._read_record, kind._input = read_or_restore, inputs_without_parts
 
     def path(self, key: str) -> Path | None:
-        """Where the note of a result lies; None for what is none."""
+        """Where the note of a result lies; None for what is none, or a part, which does not stay."""
         file = Path(key)
-        return (
-            self.place / ".notes" / file.relative_to(self.place).with_name(f"{file.name}.json") if file.is_relative_to(self.place) else None
-        )
+        if key.startswith(self.parts) or not file.is_relative_to(self.place):
+            return None
+        return self.place / ".notes" / file.relative_to(self.place).with_name(f"{file.name}.json")
+
+    def fingerprint(self, path: str) -> str | None:
+        """What tells a file or folder from another; of what a user gave all of it, of results, which may be huge, `fingerprint`."""
+        if Path(path).is_relative_to(self.place):
+            return fingerprint(path, self.aside)
+        return file_hash(path) if Path(path).exists() else None
 
     def lay_beside(self, persistence: Any, job: Any) -> None:
         """Write the notes of a job's results beside them."""
+        persistence._clear_cache()  # which holds what was there before the job was done
         whole = [str(file) for file in job.input if not str(file).startswith(self.parts)]
-        inputs = {file: found for file in whole if (found := fingerprint(file, self.aside))}
+        inputs = {file: found for file in whole if (found := self.fingerprint(file))}
         for output in job.output:
             note, record = self.path(str(output)), persistence.metadata(output)
             if note is not None and record is not None:
-                write_json(note, {"record": dict(record.items()), "output": fingerprint(output, self.aside), "inputs": inputs})
+                write_json(note, {"record": dict(record.items()), "output": self.fingerprint(str(output)), "inputs": inputs})
 
     def restored(self, persistence: Any, key: str) -> Any:
         """The note of a result from beside it, handed back to Snakemake; None where the result or what it was made of is another."""
@@ -96,9 +103,9 @@ class _Notes:
         if note is None or not note.is_file():
             return None
         known = read_json(note)
-        if known["output"] != fingerprint(key, self.aside):
+        if known["output"] != self.fingerprint(key):
             return None
-        if any(found not in (None, known["inputs"][file]) for file in known["inputs"] if (found := fingerprint(file, self.aside))):
+        if any(self.fingerprint(file) not in (None, found) for file, found in known["inputs"].items()):
             return None
         record = MetadataRecord.model_validate(known["record"])
         persistence._write_record(key, record)
