@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.calibration.backward import ProjectionSums, logits_of, loss_gradient, through_block
+from drank.calibration.backward import ProjectionSums, loss_gradient, objective_of, through_block
 from drank.calibration.layer_files import SEEN, identity, layers_in, read_layer, write_facts, write_layer
-from drank.calibration.losses import LABELS, Objective, divergence, sampled_loss, text_loss
+from drank.calibration.losses import Objective
 from drank.calibration.parts import part_facts
 from drank.calibration.streams import Arguments, StoredStates, Stream, arguments_of, embedded, sizes_of, states_at, step, store_states
 from drank.calibration.sums import tokens_before
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-WINDOWS, PREDICTED, KEPT = "sums.windows", "sums.predicted", "sums.kept"
-"""What stands beside the sums of a block: windows and predicted tokens that they are over, and a zero in the precision of gradients."""
+WINDOWS, KEPT = "sums.windows", "sums.kept"
+"""What stands beside the sums of a block: the number of windows that they are over, and a zero in the precision of gradients."""
 
 
 def collect(
@@ -62,11 +62,7 @@ def collect(
     """
     if windows.shape[1] < 2:
         raise ValueError("windows of one token predict nothing; set `length` to 2 or more")
-    if labels not in LABELS:
-        raise ValueError(f"labels {labels!r} are unknown; known: {', '.join(LABELS)}")
-    objective = sampled_loss(seed) if labels == "sampled" else text_loss
-    if reference is not None:
-        objective = _divergence_from(model, reference)
+    objective = objective_of(model, labels, seed, reference)
     arguments, own = arguments_of(model, windows[:1]), (share or WHOLE).batches(len(windows), batch)
     decides = [key, labels, seed, reference is None]
     with resuming(directory, identity(model, windows, batch, facts, decides, share)) as partial:
@@ -111,18 +107,6 @@ def _store_states(model: PreTrainedModel, windows: Tensor, arguments: list[Argum
             stream = Stream(StoredStates(states_at(work, layer), model.device, sizes_of(windows, batch)), arguments)
             with resident(model, layer) as block:
                 store_states(states_at(work, layer + 1), (leaving for _, leaving in step(block, layer, stream)))
-
-
-def _divergence_from(model: PreTrainedModel, reference: Sequence[Tensor] | Mapping[int, Tensor]) -> Objective:
-    """KL of what another model predicts from what this one does, by the hidden states that leave the last block of the other."""
-    import torch
-
-    def loss(window: int, logits: Tensor, ids: Tensor) -> Tensor:
-        with torch.no_grad():
-            wanted = logits_of(model, reference[window][None].to(logits.device), ids[None])[0]
-        return divergence(wanted, logits)
-
-    return loss
 
 
 def _loss_gradients(
@@ -176,7 +160,7 @@ def _sums(
     for role, found in sums.items():
         statistics |= {role: found.weight, f"{role}.outputs": found.outputs.gram(), f"{role}.rows": found.squares}
     zero = torch.zeros((), dtype=torch.promote_types(model.dtype, torch.float32))
-    return statistics | {WINDOWS: zero.double() + len(windows), PREDICTED: zero.double() + windows[:, 1:].numel(), KEPT: zero}
+    return statistics | {WINDOWS: zero.double() + len(windows), KEPT: zero}
 
 
 def gradients_of(sums: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -186,15 +170,14 @@ def gradients_of(sums: dict[str, Tensor]) -> dict[str, Tensor]:
     (d2, d2), the mean over the N predicted tokens of gᵀg; `ρ.rows`, float64 (d1,), the mean over windows of Σ_j (∂ℓ/∂W_ij)², ℓ the mean
     loss of one window.
     """
-    windows, predicted = sums[WINDOWS].item(), sums[PREDICTED].item()
-    gradients: dict[str, Tensor] = {}
+    windows = sums[WINDOWS].item()
+    predicted = sums[SEEN].item() - windows  # all but the first of each
+    gradients = {SEEN: sums[SEEN]}
     for name, values in sums.items():
         if name.endswith(".rows"):
             gradients[name] = values / (windows * (predicted / windows) ** 2)
         elif name.endswith(".outputs"):
             gradients[name] = values / predicted
-        elif name == SEEN:
-            gradients[name] = values
-        elif name not in (WINDOWS, PREDICTED, KEPT):
+        elif name not in (SEEN, WINDOWS, KEPT):
             gradients[name] = (values / predicted).to(sums[KEPT].dtype)
     return gradients
