@@ -1,50 +1,62 @@
-"""A hash of the code that a step runs, so that Snakemake reruns the step when drank changes and only then.
+"""A hash of the code that a step runs, so that Snakemake reruns the step when that code changes and only then.
 
-Snakemake watches a rule's script, not the modules that it imports. `code_of` reads those from the source with `ast`, never by importing
-them, and hashes the syntax trees: comments, docstrings, imports for type checkers and formatting change nothing. A module that is
-imported by a quoted or computed name (`importlib.import_module`) is not seen, and has to be named beside the one that does so.
+`code_of` starts at a script, or at what is named, and follows from definition to definition what each uses, over all files of the package.
+What nothing on that way uses is no part of it: another function of the same file, a docstring, a comment, a formatting. Nor is the place
+of a definition: a script or a function that moves keeps its hash.
+
+A name that is computed or quoted (`importlib.import_module`) is not seen, and has to be named beside the one that does so; nor would be a
+definition that a decorator enters into a table, which is why drank's tables name what they hold.
 """
 
 from __future__ import annotations
 
-import ast
 import difflib
-import functools
-import gc
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from drank.runtime.definitions import Definition, Module, module_path, read_module
+
 PROJECT = Path(__file__).parents[2]
 
 WITHOUT_EFFECT = frozenset(
     {
-        *("drank.runtime.log", "drank.runtime.codehash", "drank.runtime.lock", "drank.runtime.run", "drank.runtime.claiming"),
-        *("drank.runtime.belonging", "drank.runtime.provenance"),
+        *("drank.runtime.log", "drank.runtime.codehash", "drank.runtime.definitions", "drank.runtime.lock", "drank.runtime.run"),
+        *("drank.runtime.claiming", "drank.runtime.belonging", "drank.runtime.provenance"),
         *("drank.models.registration", "drank.models.publishing", "drank.models.card.writing"),
     }
 )
 """Modules that cannot change a result: what they log, hash, note down, register or tell on a card is no part of it."""
 
-
-class Source(NamedTuple):
-    """What is known of a source file: the hash of its code, and the dotted names it imports when loaded and inside its functions."""
-
-    digest: str
-    eager: frozenset[str]
-    lazy: frozenset[str]
+OF_ENTRIES = {"drank.models.families.entries.FAMILIES": "drank.models.families.entries.Family"}
+"""Tables of which a step uses one entry, and what the entries are. The table of families counts as no code: the entry of a step's model is
+a parameter of the step that finds the model."""
 
 
-def code_of(*names: str, project: Path = PROJECT) -> str:
-    """A hash of the named modules (`drank.methods`) with all that they import of drank, and of the named files (`drank/report.css`).
+class Node(NamedTuple):
+    """A definition in a module, by its name there; an empty name is what the module does when it is loaded."""
 
-    Raises ModuleNotFoundError or FileNotFoundError for a name that does not exist, ValueError for a module named by its file.
+    module: str
+    name: str
+
+
+class Reached(NamedTuple):
+    """What some code can run: definitions of the package, and the dotted names outside the package that it imports."""
+
+    nodes: dict[Node, str]
+    outside: frozenset[str]
+
+
+def code_of(*names: str | Path, project: Path = PROJECT) -> str:
+    """A hash of all code that scripts (paths), modules (`drank.methods`) or definitions (`drank.methods.METHODS`) run.
+
+    A name with a slash (`drank/report.css`) is a file of the project that is read beside it. Raises ModuleNotFoundError or
+    FileNotFoundError for a name that does not exist, ValueError for a module named by its file.
     """
-    digest = hashlib.sha256()
-    for module in closure(*(name for name in names if "/" not in name), project=project):
-        digest.update(f"{module} {_source(project, module).digest}\n".encode())
-    for name in sorted(name for name in names if "/" in name):
+    code = reached(*(name for name in names if isinstance(name, Path) or "/" not in name), project=project)
+    digest = hashlib.sha256("\n".join(sorted(code.nodes.values())).encode())
+    for name in sorted(name for name in names if isinstance(name, str) and "/" in name):
         if name.endswith(".py"):
             module = name.removesuffix(".py").replace("/", ".")
             raise ValueError(f"code_of: {name} is Python; name the module, {module}, so that what it imports counts too")
@@ -52,110 +64,135 @@ def code_of(*names: str, project: Path = PROJECT) -> str:
     return digest.hexdigest()[:16]
 
 
-def closure(*modules: str, project: Path = PROJECT) -> tuple[str, ...]:
-    """The named modules and every module of their packages that they import, also from inside a function, sorted.
-
-    Of the outermost package, and of a package reached only because a module in it was imported, no more than what it imports on loading
-    counts: their functions are not what was asked for. Modules in `WITHOUT_EFFECT` are left out. Raises ModuleNotFoundError.
-    """
-    reached: dict[str, bool] = {}  # module -> whether the imports inside its functions were followed
-    pending = [(module, True, "code_of") for module in modules]
-    while pending:
-        name, whole, importer = pending.pop()
-        package, *_ = parts = name.split(".")
-        whole = whole and name != package
-        if name in WITHOUT_EFFECT or (name in reached and reached[name] >= whole):
-            continue
-        if module_path(project, name) is None:
-            raise _unknown(project, name, importer)
-        reached[name] = whole
-        source = _source(project, name)
-        targets = source.eager | source.lazy if whole else source.eager
-        pending += ((_module_of(project, target), True, name) for target in targets if target.split(".")[0] == package)
-        pending += ((".".join(parts[:depth]), False, name) for depth in range(1, len(parts)))
-    return tuple(sorted(reached))
+def reached(*starts: str | Path, project: Path = PROJECT) -> Reached:
+    """What the named scripts, modules and definitions can run; raises ModuleNotFoundError for a name that is none."""
+    return _Search(project).all_from(starts)
 
 
-def imports_of(script: str | Path, package: str = "drank", project: Path = PROJECT) -> tuple[str, ...]:
-    """The modules of a package that a file outside it imports, at its top and in its functions, sorted."""
-    source = read_source(Path(script))
-    targets = [target for target in source.eager | source.lazy if target.split(".")[0] == package]
-    return tuple(sorted({_module_of(project, target) for target in targets}))
+class _Search:
+    """Goes from definition to definition through the packages of a project."""
 
+    def __init__(self, project: Path) -> None:
+        self.project = project
+        self.files: dict[str, Module | None] = {}
+        self.nodes: dict[Node, str] = {}
+        self.outside: set[str] = set()
+        self.pending: list[Node] = []
 
-def _module_of(project: Path, target: str) -> str:
-    """The module that an imported name is, or else the one that it is in."""
-    return target if module_path(project, target) else target.rpartition(".")[0]
+    def all_from(self, starts: tuple[str | Path, ...]) -> Reached:
+        """What these can run, with themselves."""
+        for start in starts:
+            if isinstance(start, Path):
+                self.files[str(start)] = read_module(start)
+                self._visit(*self._whole(str(start)))
+            else:
+                self._visit(*self._found(start))
+        while self.pending:
+            self._follow(self.pending.pop())
+        return Reached({node: line for node, line in self.nodes.items() if line}, frozenset(self.outside))
 
+    def _visit(self, *nodes: Node) -> None:
+        for node in nodes:
+            if node not in self.nodes and node.module not in WITHOUT_EFFECT:
+                self.nodes[node] = ""
+                self.pending.append(node)
 
-def module_path(project: Path, module: str) -> Path | None:
-    """The source file of a module, None if there is none."""
-    base = project.joinpath(*module.split("."))
-    return next((path for path in (base / "__init__.py", base.with_name(f"{base.name}.py")) if path.is_file()), None)
+    def _follow(self, node: Node) -> None:
+        """Visit all that a definition uses, and note it with the hashes of what stands behind each name in it."""
+        module, definition = self._known(node.module), self._piece(node)
+        loaded = list(definition.imports.values()) + ([] if node.name else list(module.imports.values()))
+        self._visit(*self._loading(node.module), *(one for target in loaded for one in self._loaded(target, node.module)))
+        behind = []
+        for use in sorted(definition.uses):
+            nodes, outside = self._behind(use, module, definition, node.module)
+            self._visit(*nodes)
+            told = [self._piece(one).digest for one in nodes]
+            behind += [f"{use}={','.join([*told, *outside])}"] if told or outside else []
+        if definition.digest:
+            self.nodes[node] = " ".join([definition.digest, *behind])
 
+    def _behind(self, use: str, module: Module, definition: Definition, importer: str) -> tuple[list[Node], list[str]]:
+        """The definitions behind a dotted name, or what it is outside the project; nothing for a builtin or a local variable."""
+        parts = use.split(".")
+        for imports in (definition.imports, module.imports):
+            for depth in range(len(parts), 0, -1):
+                if target := imports.get(".".join(parts[:depth])):
+                    rest = ".".join([target, *parts[depth:]])
+                    return (list(self._found(rest, importer)), []) if self._ours(target) else ([], [target])
+        return ([self._node(importer, parts[0])] if parts[0] in module.definitions else []), []
 
-def _unknown(project: Path, module: str, importer: str) -> ModuleNotFoundError:
-    files = (project / module.split(".")[0]).rglob("*.py")
-    known = [".".join(path.relative_to(project).with_suffix("").parts).removesuffix(".__init__") for path in files]
-    near = difflib.get_close_matches(module, known)
-    hint = f"; near: {', '.join(near)}" if near else ""
-    return ModuleNotFoundError(f"there is no module {module!r}, which {importer} names{hint}", name=module)
+    def _found(self, dotted: str, importer: str = "") -> Iterator[Node]:
+        """The definition that a dotted name of the project leads to, through what packages hand on; all of a module for its own name."""
+        parts = dotted.split(".")
+        for depth in range(len(parts), 0, -1):
+            name = ".".join(parts[:depth])
+            if name in WITHOUT_EFFECT:
+                return
+            if (module := self._module(name)) is None:
+                continue
+            if depth == len(parts):
+                yield from self._whole(name)
+            elif parts[depth] in module.definitions:
+                yield self._node(name, parts[depth])
+            elif target := module.imports.get(parts[depth]):
+                if self._ours(target):
+                    yield from self._found(".".join([target, *parts[depth + 1 :]]), name)
+            elif importer or "__getattr__" in module.definitions:  # a local variable called like a module, or a name made on demand
+                yield from self._whole(name)
+            else:
+                break
+            return
+        raise self._unknown(dotted, importer)
 
+    @staticmethod
+    def _node(module: str, name: str) -> Node:
+        entry = OF_ENTRIES.get(f"{module}.{name}")
+        return Node(*entry.rsplit(".", 1)) if entry else Node(module, name)
 
-def _source(project: Path, module: str) -> Source:
-    path = module_path(project, module)
-    assert path is not None  # `closure` has looked
-    return read_source(path, module if path.name == "__init__.py" else module.rpartition(".")[0])
+    def _loaded(self, target: str, importer: str) -> Iterator[Node]:
+        """What importing a dotted name runs: the top of its module and of the packages around it."""
+        if not self._ours(target):
+            self.outside.add(target)
+            return
+        parts = target.split(".")
+        found = next((".".join(parts[:n]) for n in range(len(parts), 0, -1) if self._module(".".join(parts[:n]))), None)
+        if found is None or len(parts) - found.count(".") > 2:
+            raise self._unknown(target, importer)
+        yield from self._loading(found)
 
+    def _loading(self, module: str) -> Iterator[Node]:
+        if "/" in module:
+            yield Node(module, "")
+            return
+        parts = module.split(".")
+        yield from (Node(".".join(parts[:depth]), "") for depth in range(1, len(parts) + 1))
 
-def read_source(path: Path, parent: str = "") -> Source:
-    """What is known of a Python file of the package `parent`; parsed once per process and state of the file."""
-    return _parsed(path, parent, path.stat().st_mtime_ns)
+    def _whole(self, name: str) -> Iterator[Node]:
+        yield from (Node(name, defined) for defined in ["", *self._known(name).definitions])
 
+    def _piece(self, node: Node) -> Definition:
+        module = self._known(node.module)
+        return module.definitions[node.name] if node.name else module.effects
 
-@functools.cache
-def _parsed(path: Path, parent: str, changed: int) -> Source:
-    collecting = gc.isenabled()
-    gc.disable()  # trees hold no cycles, and walking them in search of some takes longer than parsing
-    try:
-        tree = ast.parse(path.read_bytes(), str(path))
-        imports: dict[bool, set[str]] = {False: set(), True: set()}
-        for statement, inside in _effective(tree):
-            imports[inside].update(_targets(statement, parent))
-        digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-        return Source(digest, frozenset(imports[False]), frozenset(imports[True]))
-    finally:
-        if collecting:
-            gc.enable()
+    def _known(self, name: str) -> Module:
+        module = self._module(name)
+        assert module is not None  # it was found there
+        return module
 
+    def _ours(self, target: str) -> bool:
+        return self._module(target.split(".")[0]) is not None
 
-def _effective(node: ast.AST, inside: bool = False) -> Iterator[tuple[ast.stmt, bool]]:
-    """Every statement below a node and whether it is inside a function, after removing from the tree those without effect."""
-    inside = inside or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-    for field in ("body", "orelse", "handlers", "finalbody", "cases"):
-        children = getattr(node, field, None)
-        if isinstance(children, list):
-            children[:] = [child for child in children if not _without_effect(child)]
-            for child in children:
-                if isinstance(child, ast.If) and "TYPE_CHECKING" in (getattr(child.test, "id", ""), getattr(child.test, "attr", "")):
-                    child.body.clear()
-                if isinstance(child, ast.stmt):
-                    yield child, inside
-                yield from _effective(child, inside)
+    def _module(self, name: str) -> Module | None:
+        if name not in self.files:
+            path = module_path(self.project, name)
+            package = name if path is not None and path.name == "__init__.py" else name.rpartition(".")[0]
+            self.files[name] = read_module(path, package) if path is not None else None
+        return self.files[name]
 
-
-def _without_effect(node: ast.AST) -> bool:
-    """Whether a statement is a bare string, as docstrings are, or the version, which by itself changes no result."""
-    if isinstance(node, ast.Expr):
-        return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-    return isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == ["__version__"]
-
-
-def _targets(statement: ast.stmt, parent: str) -> Iterator[str]:
-    """The dotted names that a statement of a module in the package `parent` imports, absolute."""
-    if isinstance(statement, ast.Import):
-        yield from (alias.name for alias in statement.names)
-    elif isinstance(statement, ast.ImportFrom):
-        base = parent.rsplit(".", statement.level - 1)[0] if statement.level else ""
-        origin = ".".join(filter(None, (base, statement.module)))
-        yield from (f"{origin}.{alias.name}" for alias in statement.names)
+    def _unknown(self, name: str, importer: str) -> ModuleNotFoundError:
+        files = (self.project / name.split(".")[0]).rglob("*.py")
+        known = [".".join(path.relative_to(self.project).with_suffix("").parts).removesuffix(".__init__") for path in files]
+        near = difflib.get_close_matches(name, known)
+        hint = f"; near: {', '.join(near)}" if near else ""
+        told = f"there is no module or definition {name!r}, which {importer or 'code_of'} names{hint}"
+        return ModuleNotFoundError(told, name=name)

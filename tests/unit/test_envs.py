@@ -130,19 +130,9 @@ def rules():
 
 @pytest.mark.parametrize(("conda", "script"), list(rules()))
 def test_environment_of_a_rule_has_all_that_its_code_imports(conda, script):
-    """What is imported on loading anything that the script reaches, and in the functions of the modules that it or its step names."""
+    """What its code can import: that of drank and of others which its definitions, and the tops of all files that they load, name."""
     given = needed_by(pip_block(conda))
-    steps = [module for module in codehash.imports_of(script) if module.startswith("drank.steps.")]
-    direct = {*codehash.imports_of(script), *(name for step in steps for name in codehash.imports_of(codehash.module_path(ROOT, step)))}
-    sources = {module: codehash.read_source(codehash.module_path(ROOT, module)) for module in codehash.closure(*direct)}
-    imported = {script.name: codehash.read_source(script).eager}
-    imported |= {module: source.eager | (source.lazy if module in direct else set()) for module, source in sources.items()}
-    missing = [
-        f"{conda.name}: {module} imports {top}"
-        for module, names in imported.items()
-        for top, distributions in third_party(names).items()
-        if not distributions & given
-    ]
+    missing = [f"{conda.name}: {top}" for top, found in third_party(codehash.reached(script).outside).items() if not found & given]
     assert not missing
 
 

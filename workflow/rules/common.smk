@@ -7,7 +7,7 @@ from snakemake.logging import logger
 from snakemake.utils import update_config
 
 from drank.runtime.belonging import belong
-from drank.runtime.codehash import code_of, imports_of
+from drank.runtime.codehash import code_of
 from drank.runtime.metadata import keep_notes
 from drank.runtime.orphans import spare_results
 from drank.corpora.installed import package_versions
@@ -98,8 +98,8 @@ wildcard_constraints:
 
 
 def code(script, *files):
-    """A hash of the drank code that a script runs, and of other files of drank that it reads: Snakemake itself watches the script alone."""
-    return code_of(*imports_of(HERE / "workflow/scripts" / script), *files)
+    """A hash of what a script runs, its own code and drank's, and of other files of drank that it reads."""
+    return code_of(HERE / "workflow/scripts" / script, *files)
 
 
 def cells(model, *methods):

@@ -7,20 +7,24 @@ import sys
 
 import pytest
 
-from drank.runtime.codehash import PROJECT, closure, code_of, imports_of
+from drank.runtime.codehash import PROJECT, code_of, reached
 
 FILES = {
     "__init__.py": '"""A package."""\n__version__ = "1"\n\ndef front_door():\n    from pack import heavy\n    return heavy\n',
-    "leaf.py": "LIMIT = 3\n",
-    "middle.py": "from pack.leaf import LIMIT\n\ndef double():\n    return 2 * LIMIT\n",
+    "leaf.py": "LIMIT = 3\nUNUSED = 4\n",
+    "middle.py": "from pack.leaf import LIMIT\n\ndef double():\n    return 2 * LIMIT\n\ndef unused():\n    return 1\n",
     "late.py": "def work():\n    from . import leaf\n    return leaf.LIMIT\n",
-    "typed.py": "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from pack.leaf import LIMIT\n",
-    "heavy.py": "import pack.middle as m\n",
-    "folder/__init__.py": "def all_of_it():\n    from pack.folder.inner import VALUE\n    return VALUE\n",
-    "folder/inner.py": "from ..leaf import LIMIT as VALUE\n",
+    "typed.py": "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from pack.leaf import LIMIT\n\ndef f(x: LIMIT): ...\n",
+    "heavy.py": "import pack.middle as m\n\nclass Heavy:\n    size = m.double()\n",
+    "folder/__init__.py": "from pack.folder.inner import VALUE\n\ndef all_of_it():\n    return VALUE\n",
+    "folder/inner.py": "from ..leaf import LIMIT as VALUE\n\ndef own():\n    return VALUE\n",
     "folder/other.py": "VALUE = 4\n",
+    "handed.py": "from pack import folder\n\ndef through():\n    return folder.VALUE\n",
+    "effect.py": "TABLE = {}\nTABLE[1] = 2\n\ndef other():\n    return 3\n",
+    "loader.py": "from pack.effect import other\n\ndef run():\n    return other()\n",
+    "outer.py": "from math import sin as wave\n\ndef run(leaf):\n    return wave(leaf.value)\n",
 }
-MODULES = ("leaf", "middle", "late", "typed", "heavy", "folder", "folder.inner", "folder.other")
+MODULES = tuple(sorted(name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in FILES if name != "__init__.py"))
 
 
 @pytest.fixture
@@ -50,55 +54,75 @@ def changed(project, name, text):
     return {module for module in MODULES if before[module] != after[module]}
 
 
-def test_an_edited_leaf_changes_exactly_its_importers(project):
-    importers = {"leaf", "middle", "late", "heavy", "folder", "folder.inner"}
-    assert changed(project, "leaf.py", "LIMIT = 4\n") == importers
-
-
-def test_an_edited_module_in_the_middle_changes_those_above_it(project):
+def test_an_edited_definition_changes_exactly_those_that_use_it(project):
+    users = {"leaf", "middle", "late", "heavy", "folder", "folder.inner", "handed"}
+    assert changed(project, "leaf.py", FILES["leaf.py"].replace("3", "5")) == users
     assert changed(project, "middle.py", FILES["middle.py"].replace("2 *", "3 *")) == {"middle", "heavy"}
 
 
-def test_the_code_of_a_package_counts_for_the_modules_in_it(project):
-    text = FILES["folder/__init__.py"] + "SWITCH = True\n"
-    assert changed(project, "folder/__init__.py", text) == {"folder", "folder.inner", "folder.other"}
+def test_what_nobody_uses_changes_its_own_file_alone(project):
+    assert changed(project, "leaf.py", FILES["leaf.py"].replace("4", "5")) == {"leaf"}
+    assert changed(project, "middle.py", FILES["middle.py"].replace("return 1", "return 2")) == {"middle"}
+    assert changed(project, "__init__.py", FILES["__init__.py"].replace("return heavy", "return 1")) == set()
+    assert changed(project, "folder/__init__.py", FILES["folder/__init__.py"].replace("return VALUE", "return 1")) == {"folder"}
 
 
-def test_the_version_alone_changes_nothing(project):
+def test_what_a_module_does_when_it_is_loaded_counts_for_all_that_load_it(project):
+    assert changed(project, "effect.py", FILES["effect.py"].replace("[1] = 2", "[1] = 3")) == {"effect", "loader"}
+    assert changed(project, "__init__.py", FILES["__init__.py"] + "print(1)\n") == set(MODULES)
+    assert changed(project, "folder/__init__.py", FILES["folder/__init__.py"] + "print(1)\n") == {
+        *("folder", "folder.inner", "folder.other", "handed"),
+    }
+
+
+def test_the_version_and_imports_that_nothing_uses_change_nothing(project):
     assert changed(project, "__init__.py", FILES["__init__.py"].replace('"1"', '"2"')) == set()
-    assert changed(project, "__init__.py", FILES["__init__.py"] + "import os\n") == set(MODULES)
+    assert changed(project, "leaf.py", "import os\n" + FILES["leaf.py"]) == set()
+
+
+def test_another_name_behind_the_same_word_is_another_code(project):
+    assert changed(project, "outer.py", FILES["outer.py"].replace("sin", "cos")) == {"outer"}
+    body = "\n\ndef run():\n    return one(), two()\n"
+    edit(project, "heavy.py", f"from pack.middle import double as one\nfrom pack.late import work as two{body}")
+    assert changed(project, "heavy.py", f"from pack.late import work as one\nfrom pack.middle import double as two{body}") == {"heavy"}
+
+
+def test_a_definition_that_moves_keeps_its_hash(project):
+    edit(project, "handed.py", "from pack.middle import double\n\ndef through():\n    return double()\n")
+    script = project / "script.py"
+    script.write_text('"""Does it."""\nfrom pack.handed import through\n\nthrough()\n')
+    before = code_of(script, project=project)
+    (project / "pack" / "middle.py").rename(project / "pack" / "centre.py")
+    edit(project, "handed.py", "from pack.centre import double\n\ndef through():\n    return double()\n")
+    moved = project / "elsewhere" / "other.py"
+    moved.parent.mkdir()
+    moved.write_text('"""Does it, and says so."""\n# a comment\nfrom pack.handed import through\n\nthrough()\n')
+    assert code_of(moved, project=project) == before
+    moved.write_text("from pack.handed import through\n\nthrough(1)\n")
+    assert code_of(moved, project=project) != before
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "# why three\nLIMIT = 3  # because\n",
-        '"""A leaf."""\n\nLIMIT = (\n    3\n)\n"""What it may not pass."""\n',
-        "from typing import TYPE_CHECKING\n",
+        "# why three\nLIMIT = 3  # because\nUNUSED = 4\n",
+        '"""A leaf."""\n\nLIMIT = (\n    3\n)\n"""What it may not pass."""\nUNUSED = 4\n',
+        "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from pack.middle import double\n\nLIMIT = 3\nUNUSED = 4\n",
     ],
 )
-def test_words_and_format_change_nothing_and_code_does(project, text):
-    base = "from typing import TYPE_CHECKING\n\nLIMIT = 3\n" if "TYPE" in text else FILES["leaf.py"]
-    edit(project, "leaf.py", base)
-    if "TYPE" in text:
-        text = base + "if TYPE_CHECKING:\n    pass\n"
-        assert "leaf" in changed(project, "leaf.py", text)  # a new branch is code
-        text = base + "if TYPE_CHECKING:\n    from pack.middle import double\n"
+def test_words_and_format_change_nothing(project, text):
     assert changed(project, "leaf.py", text) == set()
 
 
-def test_docstrings_of_functions_and_classes_change_nothing(project):
-    edit(project, "leaf.py", "LIMIT = 3\n\nclass A:\n    def f(self):\n        return 1\n")
-    text = 'LIMIT = 3\n\nclass A:\n    """An A."""\n\n    def f(self):\n        """One."""\n        return 1\n'
+def test_docstrings_and_annotations_of_functions_change_nothing(project):
+    edit(project, "leaf.py", "LIMIT = 3\n\nclass A:\n    def f(self, x):\n        return 1\n")
+    text = 'LIMIT = 3\n\nclass A:\n    """An A."""\n\n    def f(self, x: int) -> int:\n        """One."""\n        return 1\n'
     assert changed(project, "leaf.py", text) == set()
 
 
-def test_closure_follows_functions_but_not_the_front_door_nor_imports_for_types(project):
-    assert closure("pack.late", project=project) == ("pack", "pack.late", "pack.leaf")
-    assert closure("pack.typed", project=project) == ("pack", "pack.typed")
-    assert closure("pack.folder", project=project) == ("pack", "pack.folder", "pack.folder.inner", "pack.leaf")
-    assert closure("pack.folder.other", project=project) == ("pack", "pack.folder", "pack.folder.other")
-    assert closure("pack.folder.other", "pack.folder", project=project)[-2:] == ("pack.folder.other", "pack.leaf")
+def test_a_local_variable_called_like_a_module_is_no_error(project):
+    edit(project, "handed.py", "from pack import leaf\n\ndef through(leaf):\n    return leaf.anything.at_all\n")
+    assert code_of("pack.handed", project=project)
 
 
 def test_data_files_count_when_named(project):
@@ -114,17 +138,13 @@ def test_data_files_count_when_named(project):
 
 
 def test_an_unknown_module_is_named_with_near_ones(project):
-    with pytest.raises(ModuleNotFoundError, match=r"no module 'pack\.laef'.*near: pack\.leaf"):
+    with pytest.raises(ModuleNotFoundError, match=r"no module or definition 'pack\.laef'.*near: pack\.leaf"):
         code_of("pack.laef", project=project)
-    edit(project, "middle.py", "from pack.gone import x\n")
-    with pytest.raises(ModuleNotFoundError, match=r"'pack\.gone', which pack\.middle names"):
+    with pytest.raises(ModuleNotFoundError, match=r"definition 'pack\.leaf\.GONE'"):
+        code_of("pack.leaf.GONE", project=project)
+    edit(project, "middle.py", "from pack.gone import x\n\ndef double():\n    return x\n")
+    with pytest.raises(ModuleNotFoundError, match=r"'pack\.gone\.x', which pack\.middle names"):
         code_of("pack.heavy", project=project)
-
-
-def test_imports_of_a_script_are_modules(project):
-    script = project / "script.py"
-    script.write_text("import json\nfrom pack.middle import double\nfrom pack import late\n\ndef f():\n    import pack.folder.inner\n")
-    assert imports_of(script, "pack", project) == ("pack.folder.inner", "pack.late", "pack.middle")
 
 
 def test_a_copy_elsewhere_hashes_alike(tmp_path):
@@ -143,23 +163,31 @@ def test_the_hash_is_the_same_in_another_process_and_imports_nothing():
     assert ran.stdout.strip() == code_of("drank.allocation.plan", "drank.calibration.moments")
 
 
+def reached_by(*scripts):
+    """The definitions of drank that scripts can run, by module."""
+    found = {}
+    for node in reached(*(PROJECT / f"workflow/scripts/{script}.py" for script in scripts)).nodes:
+        found.setdefault(node.module, set()).add(node.name)
+    return {module: names - {""} for module, names in found.items()}
+
+
 def test_measuring_does_not_hang_on_how_a_model_was_made():
     """An edit of calibration, allocation or compression must not measure the dense model again."""
     for script in ("evaluate", "throughput"):
-        reached = closure(*imports_of(PROJECT / f"workflow/scripts/{script}.py"))
+        found = {module for module, names in reached_by(script).items() if names}
         made = ("drank.calibration.", "drank.spectra.", "drank.allocation.allocate", "drank.allocation.filling", "drank.methods")
-        assert [module for module in reached if module.startswith(made)] == []
-        assert [module for module in reached if module.startswith("drank.compression.")] == ["drank.compression.making"]
+        assert [module for module in found if module.startswith(made)] == []
+        assert [module for module in found if module.startswith("drank.compression.")] == ["drank.compression.making"]
+
+
+def test_the_table_of_families_is_no_part_of_any_step():
+    scripts = [path.stem for path in (PROJECT / "workflow/scripts").glob("*.py")]
+    assert "FAMILIES" not in reached_by(*scripts)["drank.models.families.entries"]
 
 
 def test_tables_do_not_reach_what_computes_with_tensors():
-    reached = set(closure("drank.reporting.tables"))
-    assert {"drank.reporting.comparisons", "drank.reporting.records"} <= reached
-    assert not reached & {
-        "drank.calibration.moments",
-        "drank.spectra.spectrum",
-        "drank.models.lowrank",
-        "drank.models.checkpoint",
-        "drank.evaluation.perplexity",
-        "drank.testbed.training",
-    }
+    found = reached_by("tables", "summary")
+    assert {"drank.reporting.comparisons", "drank.reporting.records"} <= found.keys()
+    apart = ("drank.calibration.", "drank.spectra.", "drank.models.lowrank", "drank.evaluation.perplexity", "drank.testbed.training")
+    used = {module for module, names in found.items() if names} - {"drank.spectra.weightings"}  # in which the names of weightings are
+    assert not [module for module in used if module.startswith(apart)]
