@@ -35,18 +35,20 @@ def prepared(folder: Path, model: str, windows: int) -> dict[str, dict[str, Any]
     """What each step reads, made in a folder: the model's source file, and the tokens of text to calibrate and to measure on."""
     os.chdir(folder)
     text = {"corpus": DOCS, "split": "train", "windows": windows, "length": 256, "seed": 13, "batch": 8}
-    source.run("source.json", source={"embedded": model} if (MODELS / model).is_dir() else {"path": model})
+    places = {"model": {"embedded": model} if (MODELS / model).is_dir() else {"path": model}}
+    source.run("source.json", name="model", source=places["model"])
     corpus.run("corpus.parquet", source={"embedded": DOCS})
     tokens = {split: tokens_at("model", {"corpus": DOCS, "split": split}) for split in ("train", "test")}
     for split, path in tokens.items():
-        tokenize.run(path, corpus="corpus.parquet", source="source.json", name=DOCS, split=split, characters=4_000_000)
-    common = {"source": "source.json", "tokens": tokens["train"], "code": "", **COMPUTE}
+        tokenize.run(path, corpus="corpus.parquet", source="source.json", places=places, name=DOCS, split=split, characters=4_000_000)
+    common = {"source": "source.json", "places": places, "tokens": tokens["train"], "code": "", **COMPUTE}
     return {
         "calibrate": {**common, "calibration": text},
         "gradients": {**common, "calibration": {**text, "gradient_windows": windows}, "labels": "text"},
         "evaluate": {
             "names": {"model": "model", "method": "dense", "ratio": "0"},
             "model": "source.json",
+            "places": places,
             "tokens": [tokens["test"]],
             "perplexity": {"length": 256, "windows": windows, "batch": 4},
             "zeroshot": {},

@@ -12,7 +12,7 @@ from drank.compression.making import making_of
 from drank.config import gradient_options, ratios_of
 from drank.config.chain import Chain, texts_of, tokens_at
 from drank.config.resolved import methods_for
-from drank.corpora import commit_of
+from drank.corpora import commit_of, listed
 from drank.corpora.installed import package_versions
 from drank.evaluation.zeroshot import files_of
 from drank.methods import METHODS
@@ -25,6 +25,10 @@ DOCS = {"embedded": "python-docs"}
 
 RESUMED = ("calibrate", "gradients", "spectrum")
 """Steps that go on where an interrupted one stopped, for which they have to know the code."""
+
+
+PLACES = "places"
+"""The parameter that says where models lie, which decides no result: what they are is in what was found there."""
 
 
 @dataclass(frozen=True)
@@ -52,25 +56,30 @@ def chain_of(config: Mapping[str, Any]) -> Chain:
 def compute_params(config: Mapping[str, Any]) -> dict[str, Any]:
     """What every step that runs a model is told of the machine."""
     compute = config["compute"]
-    return {"compute": {key: compute[key] for key in ("device", "dtype")}, "threads": compute["threads"]}
+    return {"compute": {key: compute[key] for key in ("device", "dtype")}, "threads": compute["threads"], **places_param(config)}
+
+
+def places_param(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the models lie, for every step that reads one."""
+    return {PLACES: {name: {key: value for key, value in source.items() if key != "methods"} for name, source in config["models"].items()}}
 
 
 def source_task(config: Mapping[str, Any], model: str) -> Task:
     """Find the model and hash its files."""
-    source = {key: value for key, value in config["models"][model].items() if key != "methods"}
-    return Task("source", f"results/sources/{model}.json", params={"source": source}, names={"model": model})
+    params = {"name": model, "source": places_param(config)[PLACES][model]}
+    return Task("source", f"results/sources/{model}.json", params=params, names={"model": model})
 
 
 def text_tasks(config: Mapping[str, Any], model: str, texts: Mapping[tuple[str, str], None]) -> Iterator[Task]:
     """Read and tokenise these (corpus, split)."""
     for corpus in dict.fromkeys(corpus for corpus, _ in texts):
         source = {key: value for key, value in config["corpora"][corpus].items() if key != "characters"}
-        paths = [path for entry in source.get("files", {}).values() for path in ([entry] if isinstance(entry, str) else entry)]
+        paths = [path for entry in source.get("files", {}).values() for path in listed(entry)]
         outside = package_versions() if "embedded" in source else commit_of(source) if "hub" in source else paths
         yield Task("corpus", f"results/corpora/{corpus}.parquet", params={"source": source}, names={"corpus": corpus}, outside=outside)
     for corpus, split in texts:
         files = {"corpus": f"results/corpora/{corpus}.parquet", "source": f"results/sources/{model}.json"}
-        params = {"name": corpus, "split": split, "characters": config["corpora"][corpus].get("characters")}
+        params = {"name": corpus, "split": split, "characters": config["corpora"][corpus].get("characters"), **places_param(config)}
         output = tokens_at(model, {"corpus": corpus, "split": split})
         yield Task("tokenize", output, files, params, {"model": model, "corpus": corpus, "split": split})
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from drank.calls.tasks import RESUMED, Task
+from drank.calls.tasks import PLACES, RESUMED, Task
 from drank.calls.undisturbed import undisturbed
 from drank.config.forecast import forecast
 from drank.runtime.codehash import code_of
@@ -105,7 +105,8 @@ class Work:
 
     def _key(self, task: Task) -> str:
         """What decides the output of a task: its code, its parameters, and what decides the files that it reads."""
-        parts = {"code": code_of(f"drank.steps.{task.rule}"), "params": task.params, "files": self._identities(task.files)}
+        params = {name: value for name, value in task.params.items() if name != PLACES}
+        parts = {"code": code_of(f"drank.steps.{task.rule}"), "params": params, "files": self._identities(task.files)}
         if "compute" in task.params:
             parts["gpu"] = _gpu()  # what `auto` means here
         outside = task.outside if isinstance(task.outside, Mapping) else [file_hash(path) for path in task.outside or ()]

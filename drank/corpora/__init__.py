@@ -17,6 +17,7 @@ from typing import Any
 from drank.corpora.documents import Document
 from drank.corpora.embedded import EMBEDDED, JOIN
 from drank.corpora.installed import package_versions
+from drank.runtime.content import content_of
 from drank.runtime.files import replacing
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,26 @@ def read(source: Mapping[str, Any]) -> list[Document]:
     return [document for split in source["splits"] for document in _hub(split, source)]
 
 
+def identity_of(source: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a configured corpus another: its options, the content of local files in place of where they lie, and a hub's commit."""
+    known = {key: value for key, value in source.items() if key != "characters"}
+    if "files" in source:
+        known["files"] = {split: [[_kind(path), content_of(path)] for path in listed(paths)] for split, paths in source["files"].items()}
+    return known | (commit_of(source) if "hub" in source else {})
+
+
+def _without_place(source: Mapping[str, Any]) -> dict[str, Any]:
+    """The source as it is told: of a local file its last name."""
+    if "files" not in source:
+        return dict(source)
+    return {**source, "files": {split: [Path(path).name for path in listed(paths)] for split, paths in source["files"].items()}}
+
+
+def listed(paths: str | list[str]) -> list[str]:
+    """The files of a split, of which a configuration may name one alone."""
+    return [paths] if isinstance(paths, str) else paths
+
+
 def join_string(source: Mapping[str, Any]) -> str:
     """What stands between the documents of a corpus when its text is put together."""
     default = JOIN if source.get("embedded") == "python-docs" else DEFAULT_JOIN
@@ -51,8 +72,8 @@ def first_documents(documents: list[Document], characters: int) -> list[Document
 
 def _local(split: str, paths: str | list[str], source: Mapping[str, Any]) -> Iterator[Document]:
     field = source.get("field", "text")
-    for path in map(Path, [paths] if isinstance(paths, str) else paths):
-        kind = path.suffix.removeprefix(".")
+    for path in map(Path, listed(paths)):
+        kind = _kind(path)
         if kind == "parquet":
             rows: Iterator[Any] = _parquet_rows(path, field)
         elif kind in ("jsonl", "json"):
@@ -60,6 +81,10 @@ def _local(split: str, paths: str | list[str], source: Mapping[str, Any]) -> Ite
         else:
             rows = iter([_plain(path)])
         yield from (Document(split, path.name, text) for text in _texts(rows, path, field))
+
+
+def _kind(path: str | Path) -> str:
+    return Path(path).suffix.removeprefix(".")
 
 
 def _plain(path: Path) -> str:
@@ -154,7 +179,7 @@ def write(path: str | Path, source: Mapping[str, Any], documents: list[Document]
     empty = [split for split in splits if not any(document.text.strip() for document in documents if document.split == split)]
     if empty or not documents:
         raise ValueError(f"corpus {dict(source)}: no text in split {', '.join(empty) or '(none given)'}; check its files")
-    facts = {"source": dict(source), "join": join_string(source)}
+    facts = {"source": _without_place(source), "join": join_string(source)}
     if "embedded" in source:
         facts["versions"] = package_versions()
     table = pyarrow.table({column: [getattr(document, column) for document in documents] for column in Document._fields})

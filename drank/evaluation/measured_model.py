@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.models.checkpoint import load_model
-from drank.models.sources import model_directory
+from drank.models.sources import Places, model_directory
 from drank.runtime.device import prepare
 from drank.runtime.provenance import origin
 
@@ -28,11 +28,11 @@ class MeasuredModel:
     started: float
 
     @classmethod
-    def of(cls, path: str | Path, compute: Mapping[str, Any], threads: int) -> MeasuredModel:
-        """The model at a path, loaded in the precision and on the device of `compute`."""
+    def of(cls, path: str | Path, compute: Mapping[str, Any], threads: int, places: Places | None = None) -> MeasuredModel:
+        """The model at a path, a source file's at its place, loaded in the precision and on the device of `compute`."""
         started = time.perf_counter()
         device = prepare(compute, threads)
-        directory = model_directory(path)
+        directory = model_directory(path, places)
         return cls(directory, load_model(directory, compute["dtype"], device), device, threads, started)
 
     def taken(self) -> Taken:

@@ -8,16 +8,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from drank.models.families import family_of
 from drank.models.licence import licence_of
+from drank.runtime.content import content_of
 from drank.runtime.files import read_json
 from drank.testbed import MODELS
 
 MODEL_SUFFIXES = (".json", ".safetensors", ".model", ".txt", ".jinja")
 """Of the files that make a model: configuration, weights, tokenizer."""
+
+
+Places = Mapping[str, Mapping[str, Any]]
+"""The sources of a run's models by name, which say where each lies."""
 
 
 class SourceError(ValueError):
@@ -70,34 +77,65 @@ def local_files_of(source: Mapping[str, Any]) -> list[str]:
     return [] if "hub" in source else list(map(str, _files_of(directory_of(source))))
 
 
-def describe_source(source: Mapping[str, Any]) -> dict[str, Any]:
-    """What a configured model is: its source, for a hub model with the commit as revision, its licence, and the SHA-256 of its files."""
+def identity_of(source: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a configured model another, beside its files on this machine: a hub's commit, and what drank knows of its family."""
+    known: dict[str, Any] = {key: value for key, value in source.items() if key not in ("path", "methods")}
+    with suppress(SourceError, OSError, ValueError):
+        directory = directory_of(source)
+        known |= {"commit": directory.name} if "hub" in source else {}
+        known["family"] = _family_hash(directory)
+    return known
+
+
+def describe_source(source: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What a configured model is, called `name`: its source, its licence, its family and the SHA-256 of its files.
+
+    Of a path on this machine the source tells the last name alone, of a hub model the commit as revision.
+    """
     directory = directory_of(source)
-    fixed = {**source, "revision": directory.name} if "hub" in source else dict(source)
-    return {"source": fixed, "licence": licence_of(directory), "files": fingerprint(directory)}
+    fixed = {**source, "revision": directory.name} if "hub" in source else without_place(source)
+    told = {"name": name, "source": fixed, "licence": licence_of(directory), "files": fingerprint(directory)}
+    return told | {"family": _family_hash(directory)}
 
 
-def without_place(description: Mapping[str, Any]) -> dict[str, Any]:
-    """What `describe_source` says, fit to be published: of a path on this machine only the last name is left."""
-    source = dict(description["source"])
-    if "path" in source:
-        source["path"] = Path(source["path"]).resolve().name
-    return {**description, "source": source}
+def without_place(source: Mapping[str, Any]) -> dict[str, Any]:
+    """A source fit to be published, and equal where the same model lies elsewhere: of a path on this machine only the last name is left."""
+    return {key: Path(value).resolve().name if key == "path" else value for key, value in source.items()}
 
 
-def model_directory(path: str | Path) -> Path:
-    """The directory of a model: a compressed one itself, or the one that a source file (`results/sources/*.json`) describes."""
+def model_directory(path: str | Path, places: Places | None = None) -> Path:
+    """The directory of a model: a compressed one itself, or the one that a source file (`results/sources/*.json`) describes.
+
+    `places` are the sources of a configuration by name, which say where models lie now. Raises SourceError where one is not, or not any
+    more, what was described: all that was computed from it would be of another model.
+    """
     path = Path(path)
-    return directory_of(read_json(path)["source"]) if path.suffix == ".json" else path
+    if path.suffix != ".json":
+        return path
+    told = read_json(path)
+    place = (places or {})[told["name"]]
+    directory = directory_of({**place, "revision": told["source"]["revision"]} if "hub" in place else place)
+    files = told["files"].items()
+    if changed := [name for name, known in files if not (directory / name).is_file() or content_of(directory / name) != known]:
+        raise SourceError(
+            f"{directory}: {', '.join(changed)} changed since this run has read the model ({path}); run again, and what was computed from "
+            "the former files is computed anew"
+        )
+    return directory
 
 
 def fingerprint(directory: Path) -> dict[str, str]:
     """SHA-256 of every configuration, tokenizer and weight file of a model directory, by file name."""
-    hashes = {}
-    for path in _files_of(directory):
-        with path.open("rb") as file:
-            hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashes
+    return {path.name: content_of(path) for path in _files_of(directory)}
+
+
+def _family_hash(directory: Path) -> str | None:
+    """A hash of what drank knows of a model's family, None for one that it does not know, which can be measured all the same."""
+    with suppress(ValueError):
+        family = asdict(family_of(read_json(directory / "config.json")))
+        told = {key: sorted(value) if isinstance(value, frozenset) else value for key, value in family.items()}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    return None
 
 
 def _files_of(directory: Path) -> list[Path]:

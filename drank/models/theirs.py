@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from drank.models.description import CheckpointError
-from drank.models.sources import SourceError, directory_of, model_directory
+from drank.models.sources import Places, SourceError, directory_of, model_directory
 from drank.models.tensors import stored_tensors
 from drank.runtime.files import read_json
 
@@ -28,9 +28,9 @@ class Theirs:
     dense: Path
 
     @classmethod
-    def of(cls, found: str | Path, beside: str | Path) -> Theirs:
-        """From the two source files, of the checkpoint and of the dense model."""
-        return cls(read_json(found), model_directory(beside))
+    def of(cls, found: str | Path, beside: str | Path, places: Places) -> Theirs:
+        """From the two source files, of the checkpoint and of the dense model, and the places of the run's models by name."""
+        return cls(read_json(found), model_directory(beside, places))
 
 
 def place_of(checkpoint: Mapping[str, Any]) -> str:

@@ -1,27 +1,29 @@
-"""What Snakemake notes of each result, kept so that no result is ever taken for current without it.
+"""What Snakemake notes of each result, kept so that a result is taken for current by what it was made of, and by that alone.
 
-Snakemake decides what to make again by the parameters and inputs that it noted when a job was done, in `.snakemake/metadata`; of a result
-without a note it looks at the time alone. Notes are missing where the main process died before its jobs did, was killed while it wrote
-one, or where results were copied without that folder. So here the jobs write their notes themselves, each note is laid beside the results
-too, with fingerprints of what was read and made, and a result without a note that holds counts as unfinished.
+Snakemake decides what to make again by the parameters and inputs that it noted when a job was done, in `.snakemake/metadata`, and by the
+times of files. Times say nothing where files were copied, unpacked, checked out anew or put in place of others, and notes are missing where
+the main process died before its jobs did, was killed while it wrote one, or where results were copied without that folder. So here
+
+- inputs are compared by content, results by path too, and what a user gave by its name without the folder that it lies in; parameters
+  whatever the order of the keys in them;
+- a result that is gone, or is not what its job left, counts as unfinished, and so does one of which nothing is noted;
+- jobs write their notes themselves, and each note is laid beside the results too, with the content of what was read and made.
 """
 
 from __future__ import annotations
 
+import atexit
 import copy
 import functools
-import hashlib
 import json
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from drank.runtime.files import file_hash, read_json, write_json
+from drank.runtime.comparing import checksum_of, compare_by_content, given
+from drank.runtime.content import CONTENTS
+from drank.runtime.files import read_json, write_json
 from drank.runtime.orphans import failing
-
-ENDS = 1 << 16
-"""Bytes of a file's start and end that its fingerprint is made of, beside its size."""
 
 
 def keep_notes(results: str | Path = "results", aside: Collection[str] = (), parts: str = "results/parts/") -> None:
@@ -30,10 +32,14 @@ def keep_notes(results: str | Path = "results", aside: Collection[str] = (), par
     `aside` are names of files in results that change after they are made. Inputs whose path begins with `parts` are not noted: they are the
     parts of a step that was divided, and into how many changes no result.
     """
+    from snakemake.io import _IOFile
+    from snakemake.jobs import Job
     from snakemake.persistence.file import FilePersistence
 
     if not hasattr(FilePersistence, "drank_notes"):
         FilePersistence.drank_notes = _Notes(FilePersistence)
+        compare_by_content(_IOFile, Job, aside)
+        atexit.register(CONTENTS.write)
     notes = FilePersistence.drank_notes
     notes.place, notes.aside, notes.parts = Path(results), frozenset(aside), parts
 
@@ -46,7 +52,13 @@ class _Notes:
     parts: str
 
     def __init__(self, kind: Any) -> None:
-        notes, finished, incomplete, read, inputs = self, kind.finished, kind.incomplete, kind._read_record, kind._input
+        notes, started, finished, incomplete = self, kind.started, kind.finished, kind.incomplete
+        read, inputs, params, code, checksums = kind._read_record, kind._input, kind._params, kind._code, kind.input_checksums
+
+        @functools.wraps(started)
+        def started_on_what_is_there(persistence: Any, job: Any, *arguments: Any, **named: Any) -> None:
+            persistence._input(job)
+            started(persistence, job, *arguments, **named)
 
         @functools.wraps(finished)
         async def finished_with_note(persistence: Any, job: Any) -> None:
@@ -55,10 +67,10 @@ class _Notes:
                 notes.lay_beside(persistence, job)
 
         @functools.wraps(incomplete)
-        async def incomplete_without_note(persistence: Any, job: Any) -> list[Any]:
+        async def incomplete_or_another(persistence: Any, job: Any) -> list[Any]:
             found: list[Any] = await incomplete(persistence, job)
             if persistence.dag.workflow.is_main_process and persistence.dag.workflow.execution_settings.keep_metadata:
-                found += [file for file in job.output if file not in found and await file.exists() and not persistence.metadata(file)]
+                found += [file for file in job.output if file not in found and not await notes.holds(persistence, job, file)]
             return found
 
         @functools.wraps(read)
@@ -66,34 +78,61 @@ class _Notes:
             return read(persistence, key) or notes.restored(persistence, key)
 
         @functools.wraps(inputs)
-        def inputs_without_parts(persistence: Any, job: Any) -> list[str]:
-            return [path for path in inputs(persistence, job) if not path.startswith(notes.parts)]
+        def inputs_by_content(persistence: Any, job: Any) -> list[str]:
+            known = persistence.__dict__.setdefault("drank_inputs", {})
+            if job not in known:  # what was there before the job ran, should it change meanwhile
+                whole = (path for path in inputs(persistence, job) if not path.startswith(notes.parts))
+                known[job] = sorted(path if notes.is_result(path) else given(path) for path in whole)
+            return list(known[job])
 
-        kind.finished, kind.incomplete = finished_with_note, incomplete_without_note
-        kind._read_record, kind._input = read_or_restore, inputs_without_parts
+        @functools.wraps(params)
+        def params_in_order(persistence: Any, job: Any) -> list[str]:
+            return sorted(json.dumps(value, sort_keys=True, default=repr) for value in job.non_derived_params)
+
+        @functools.wraps(code)
+        def code_of_commands(_: Any, rule: Any) -> str | None:
+            return None if rule.shellcmd is None else str(rule.shellcmd)  # that of scripts is in their parameters, wherever they lie
+
+        @functools.wraps(checksums)
+        def checksums_of_results(persistence: Any, job: Any, path: Any) -> set[Any]:
+            if path.is_storage or notes.is_result(path):
+                return set(checksums(persistence, job, path))
+            return {checksum_of(path, notes.aside)}  # of what a user gave the list of inputs tells
+
+        kind.started, kind.finished, kind.incomplete = started_on_what_is_there, finished_with_note, incomplete_or_another
+        kind._read_record, kind._input, kind._params = read_or_restore, inputs_by_content, params_in_order
+        kind._code, kind.input_checksums = code_of_commands, checksums_of_results
+
+    def is_result(self, path: Any) -> bool:
+        """Whether a path is that of a step's result."""
+        return Path(path).is_relative_to(self.place)
 
     def path(self, key: str) -> Path | None:
         """Where the note of a result lies; None for what is none, or a part, which does not stay."""
-        file = Path(key)
-        if key.startswith(self.parts) or not file.is_relative_to(self.place):
+        if key.startswith(self.parts) or not self.is_result(key):
             return None
+        file = Path(key)
         return self.place / ".notes" / file.relative_to(self.place).with_name(f"{file.name}.json")
 
-    def fingerprint(self, path: str) -> str | None:
-        """What tells a file or folder from another; of what a user gave all of it, of results, which may be huge, `fingerprint`."""
-        if Path(path).is_relative_to(self.place):
-            return fingerprint(path, self.aside)
-        return file_hash(path) if Path(path).exists() else None
+    async def holds(self, persistence: Any, job: Any, file: Any) -> bool:
+        """Whether a result is what its job left: there, if it was ever made and was to stay, noted, and unchanged."""
+        record = persistence.metadata(file)
+        if not await file.exists():
+            return record is None or file in job.temp_output
+        if record is None:
+            return False
+        note = None if file.is_storage else self.path(str(file))
+        return note is None or not note.is_file() or read_json(note)["output"] == CONTENTS.of(file, self.aside)
 
     def lay_beside(self, persistence: Any, job: Any) -> None:
         """Write the notes of a job's results beside them."""
         persistence._clear_cache()  # which holds what was there before the job was done
-        whole = [str(file) for file in job.input if not str(file).startswith(self.parts)]
-        inputs = {file: found for file in whole if (found := self.fingerprint(file))}
+        whole = [str(file) for file in job.input if not file.is_storage and self.path(str(file))]
+        read = {file: CONTENTS.of(file, self.aside) for file in whole}
         for output in job.output:
-            note, record = self.path(str(output)), persistence.metadata(output)
+            note, record = None if output.is_storage else self.path(str(output)), persistence.metadata(output)
             if note is not None and record is not None:
-                write_json(note, {"record": dict(record.items()), "output": self.fingerprint(str(output)), "inputs": inputs})
+                write_json(note, {"record": dict(record.items()), "output": CONTENTS.of(output, self.aside), "inputs": read})
 
     def restored(self, persistence: Any, key: str) -> Any:
         """The note of a result from beside it, handed back to Snakemake; None where the result or what it was made of is another."""
@@ -103,28 +142,13 @@ class _Notes:
         if note is None or not note.is_file():
             return None
         known = read_json(note)
-        if known["output"] != self.fingerprint(key):
+        if known["output"] != CONTENTS.of(key, self.aside):
             return None
-        if any(self.fingerprint(file) not in (None, found) for file, found in known["inputs"].items()):
+        if any(CONTENTS.of(file, self.aside) not in (None, found) for file, found in known["inputs"].items()):
             return None
         record = MetadataRecord.model_validate(known["record"])
         persistence._write_record(key, record)
         return record
-
-
-def fingerprint(path: str | Path, aside: Collection[str] = ()) -> str | None:
-    """A hash of a file's size, start and end, or of those of all files of a folder by name, without those `aside`; None for nothing."""
-    path = Path(path)
-    if path.is_file():
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            start = file.read(ENDS)
-            file.seek(max(size - ENDS, 0))
-            return hashlib.sha256(b"%d %b %b" % (size, start, file.read(ENDS))).hexdigest()[:32]
-    if not path.is_dir():
-        return None
-    files = sorted(file for file in path.rglob("*") if file.is_file() and file.name not in aside)
-    return hashlib.sha256(json.dumps([[str(file.relative_to(path)), fingerprint(file)] for file in files]).encode()).hexdigest()[:32]
 
 
 class _With:

@@ -10,7 +10,7 @@ from drank.calibration import moments
 from drank.calibration.parts import gather
 from drank.corpora.windows import read_tokens
 from drank.models.residency import open_skeleton
-from drank.models.sources import model_directory
+from drank.models.sources import Places, model_directory
 from drank.runtime.device import prepare
 from drank.runtime.files import file_hash
 from drank.runtime.shares import Share
@@ -20,6 +20,7 @@ def run(
     output: str | Path,
     *,
     source: str,
+    places: Places,
     tokens: str,
     calibration: Mapping[str, Any],
     compute: Mapping[str, Any],
@@ -38,7 +39,7 @@ def run(
     device = prepare(compute, threads)
     text = read_tokens(tokens)
     windows = text.sample(calibration["length"], calibration["windows"], calibration["seed"])
-    model = open_skeleton(model_directory(source), compute["dtype"], device)
+    model = open_skeleton(model_directory(source, places), compute["dtype"], device)
     facts = {**text.facts(calibration), "source_sha256": file_hash(source)}
     key, own = {"code": code, "compute": compute}, Share.named(share) if share else None
     moments.calibrate(model, windows, output, facts, calibration["batch"], key, own)

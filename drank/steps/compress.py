@@ -17,7 +17,7 @@ from drank.corpora.windows import read_tokens
 from drank.models.checkpoint import load_model, load_tokenizer, save
 from drank.models.lowrank import convert
 from drank.models.residency import open_skeleton
-from drank.models.sources import model_directory
+from drank.models.sources import Places, model_directory
 from drank.models.weights import Checkpoint
 from drank.runtime.device import prepare
 from drank.runtime.files import read_json
@@ -30,6 +30,7 @@ def run(
     output: str | Path,
     *,
     source: str,
+    places: Places,
     plan: str,
     spectra: str,
     tokens: str | None = None,
@@ -45,7 +46,7 @@ def run(
     settings; each pair is None where the plan's method does no such thing.
     """
     device = prepare(compute, threads)
-    directory, dtype = model_directory(source), compute["dtype"]
+    directory, dtype = model_directory(source, places), compute["dtype"]
     ranks, checkpoint = Plan.read(plan), Checkpoint(directory)
     settings, making = ranks.settings, Making(ranks, device, threads, read_json(source))
     tokenizer, model = load_tokenizer(directory), load_model(directory, dtype, device)

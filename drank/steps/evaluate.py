@@ -13,7 +13,7 @@ from drank.evaluation.perplexity import WindowLosses, losses_of, summarised
 from drank.evaluation.zeroshot import answer_tasks
 from drank.evaluation.zeroshot.scoring import joined, scored
 from drank.models.checkpoint import load_tokenizer
-from drank.models.sources import model_directory
+from drank.models.sources import Places, model_directory
 from drank.models.theirs import Theirs
 from drank.reporting.records.measured import record_of
 from drank.runtime.files import file_hash, read_json, write_json
@@ -33,6 +33,7 @@ def run(
     zeroshot: Mapping[str, Any],
     dense: Mapping[str, Any] | None,
     beside: str | None = None,
+    places: Places,
     compute: Mapping[str, Any],
     threads: int,
     share: str | None = None,
@@ -47,15 +48,15 @@ def run(
     With a `share`, such as 2-of-4, what it finds is written to `part` in `outputs` instead; out of the `parts` of all shares the records
     are made without the model.
     """
-    theirs = Theirs.of(model, beside) if beside else None
+    theirs = Theirs.of(model, beside, places) if beside else None
     texts, built, asked = [read_tokens(path) for path in tokens], dict(items or {}), dict(tasks or {})
     settings = {"perplexity": dict(perplexity), "zeroshot": {**zeroshot, "tasks": asked}}
     if parts:
         found = _gathered(parts, model)
     else:
-        tokenizer = theirs.dense if theirs else model_directory(model)
+        tokenizer = theirs.dense if theirs else model_directory(model, places)
         found = _measured(
-            MeasuredModel.of(model, compute, threads), tokenizer, texts, built, settings, Share.named(share) if share else WHOLE
+            MeasuredModel.of(model, compute, threads, places), tokenizer, texts, built, settings, Share.named(share) if share else WHOLE
         )
     if share:
         write_json(outputs["part"], {"share": share, **found})

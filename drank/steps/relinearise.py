@@ -8,7 +8,7 @@ from typing import Any
 
 from drank.compression import relinearise as steps
 from drank.corpora.windows import read_tokens
-from drank.models.sources import model_directory
+from drank.models.sources import Places, model_directory
 from drank.runtime.device import prepare
 from drank.runtime.files import read_json
 
@@ -18,6 +18,7 @@ def run(
     *,
     names: Mapping[str, str],
     source: str,
+    places: Places,
     spectra: str,
     tokens: str,
     settings: Mapping[str, Any],
@@ -31,7 +32,7 @@ def run(
     windows = read_tokens(tokens).sample(calibration["length"], calibration["windows"], calibration["seed"])
     recipe: dict[str, Any] = {name: settings[name] for name in ("weighting", "labels", "group", "steps")} | {"options": dict(options)}
     steps.relinearise(
-        model_directory(source),
+        model_directory(source, places),
         output,
         spectra=spectra,
         method=names["method"],

@@ -11,7 +11,7 @@ from drank.allocation.selection import best_mix, plans_by_mix
 from drank.corpora.windows import read_tokens
 from drank.evaluation.plan_trials import try_plans
 from drank.models.checkpoint import load_model
-from drank.models.sources import model_directory
+from drank.models.sources import Places, model_directory
 from drank.models.weights import Checkpoint
 from drank.runtime.device import prepare
 from drank.runtime.files import write_json
@@ -22,6 +22,7 @@ def run(
     *,
     names: Mapping[str, str],
     source: str,
+    places: Places,
     tokens: str,
     evidence: Mapping[str, str],
     settings: Mapping[str, Any],
@@ -31,7 +32,7 @@ def run(
 ) -> None:
     """Write the chosen mix, the perplexity of each that was tried, and the text; `names` gives model, method and ratio."""
     device = prepare(compute, threads)
-    directory, text = model_directory(source), read_tokens(tokens)
+    directory, text = model_directory(source, places), read_tokens(tokens)
     windows = text.sample(search["length"], search["windows"], search["seed"])
     model = load_model(directory, compute["dtype"], device)
     plans = plans_by_mix(read_evidence(**evidence), float(names["ratio"]), settings, model=names["model"], method=names["method"])

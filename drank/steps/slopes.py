@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from drank.models.sources import model_directory
+from drank.models.sources import Places, model_directory
 from drank.models.weights import Checkpoint
 from drank.runtime.device import prepare
 from drank.spectra.slopes import slopes_of, write_slopes
 
 
-def run(output: str | Path, *, source: str, spectra: str, gradients: str, compute: Mapping[str, Any], threads: int) -> None:
+def run(output: str | Path, *, source: str, places: Places, spectra: str, gradients: str, compute: Mapping[str, Any], threads: int) -> None:
     """Write the slopes of all components of the spectra in a folder."""
     device = prepare(compute, threads)
-    write_slopes(output, slopes_of(Checkpoint(model_directory(source)), spectra, gradients, device))
+    write_slopes(output, slopes_of(Checkpoint(model_directory(source, places)), spectra, gradients, device))

@@ -11,7 +11,7 @@ from drank.runtime.device import go_offline
 from drank.runtime.files import write_json
 
 
-def run(output: str | Path, *, source: Mapping[str, Any]) -> None:
-    """Write the description of a configured model; raises SourceError where it is not on this machine."""
+def run(output: str | Path, *, name: str, source: Mapping[str, Any]) -> None:
+    """Write the description of a configured model, called `name`; raises SourceError where it is not on this machine."""
     go_offline()
-    write_json(output, describe_source(source))
+    write_json(output, describe_source(source, name))

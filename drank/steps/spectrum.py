@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from drank.calibration.layer_files import read_facts
-from drank.models.sources import model_directory
+from drank.models.sources import Places, model_directory
 from drank.models.weights import Checkpoint
 from drank.runtime.device import prepare
 from drank.spectra.spectrum import decompose_model
@@ -18,6 +18,7 @@ def run(
     *,
     names: Mapping[str, str],
     source: str,
+    places: Places,
     moments: str | None = None,
     gradients: str | None = None,
     weighting: str,
@@ -38,7 +39,7 @@ def run(
     # Partial work made of other statistics must not be gone on with.
     written = [(folder / "facts.json").stat().st_mtime_ns for folder in folders]
     decompose_model(
-        Checkpoint(model_directory(source)),
+        Checkpoint(model_directory(source, places)),
         output,
         moments=moments,
         gradients=gradients,

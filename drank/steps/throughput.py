@@ -8,6 +8,7 @@ from typing import Any
 
 from drank.evaluation.measured_model import MeasuredModel
 from drank.evaluation.throughput import check_cores, measure
+from drank.models.sources import Places
 from drank.models.theirs import Theirs
 from drank.reporting.records.measured import record_of
 from drank.runtime.files import replacing
@@ -21,6 +22,7 @@ def run(
     throughput: Mapping[str, Any],
     dense: Mapping[str, Any] | None,
     theirs: Mapping[str, Mapping[str, Any]] | None = None,
+    places: Places,
     beside: str | None = None,
     compute: Mapping[str, Any],
     threads: int,
@@ -37,10 +39,10 @@ def run(
     with replacing(output) as folder:
         folder.mkdir()
         for method, path in models.items():
-            subject = MeasuredModel.of(path, compute, threads)
+            subject = MeasuredModel.of(path, compute, threads, places)
             rows, detail = measure(subject.model, **throughput, name=f"{method} at {names['ratio']}")
             taken = subject.taken()
             label = {**names, "method": method}
-            theirs_of = Theirs.of(path, beside) if beside and method in foreign else None
+            theirs_of = Theirs.of(path, beside, places) if beside and method in foreign else None
             settings = foreign.get(method, dense)
             record_of(taken, "throughput", label, rows, detail, throughput, {}, settings, theirs_of).write(folder / f"{method}.json")

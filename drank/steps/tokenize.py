@@ -6,11 +6,11 @@ from pathlib import Path
 
 from drank.corpora.windows import tokenize, write_tokens
 from drank.models.checkpoint import load_tokenizer
-from drank.models.sources import model_directory
+from drank.models.sources import Places, model_directory
 from drank.runtime.device import go_offline
 
 
-def run(output: str | Path, *, corpus: str, source: str, name: str, split: str, characters: int | None = None) -> None:
+def run(output: str | Path, *, corpus: str, source: str, places: Places, name: str, split: str, characters: int | None = None) -> None:
     """Write the tokens of the split of a corpus file, called `name`, by the tokenizer of the model that a source file describes."""
     go_offline()
-    write_tokens(output, tokenize(load_tokenizer(model_directory(source)), corpus, name, split, characters))
+    write_tokens(output, tokenize(load_tokenizer(model_directory(source, places)), corpus, name, split, characters))

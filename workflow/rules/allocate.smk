@@ -16,6 +16,7 @@ rule sensitivity:
         **MODEL_JOB,
     params:
         code=code("sensitivity.py"),
+        places=places,
         search=TEXTS["search"],
         compute=COMPUTE,
     message:
@@ -42,6 +43,7 @@ rule selection:
         **MODEL_JOB,
     params:
         code=code("selection.py"),
+        places=places,
         settings=lambda wildcards: method_of_job(wildcards).ranking(),
         search=TEXTS["search"],
         compute=COMPUTE,

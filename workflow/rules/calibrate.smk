@@ -14,7 +14,8 @@ rule source:
         **SMALL_JOB,
     params:
         code=code("source.py"),
-        source=lambda wildcards: {key: value for key, value in config["models"][wildcards.model].items() if key != "methods"},
+        model=lambda wildcards: identity_of(PLACES[wildcards.model]),
+        place=lambda wildcards, input: PLACES[wildcards.model],
     message:
         "Finding and hashing model {wildcards.model}"
     script:
@@ -39,6 +40,7 @@ rule calibrate:
         **job_of("calibrate")["resources"],
     params:
         code=code("calibrate.py"),
+        places=places,
         calibration=TEXTS["calibration"],
         compute=COMPUTE,
     message:
@@ -85,6 +87,7 @@ rule gradients:
         **job_of("gradients")["resources"],
     params:
         code=code("gradients.py"),
+        places=places,
         calibration=lambda wildcards: GRADIENTS[wildcards.labels],
         compute=COMPUTE,
     message:

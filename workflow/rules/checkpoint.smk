@@ -1,6 +1,6 @@
 rule checkpoint:
     input:
-        lambda wildcards: local_files_of(method_of_job(wildcards).checkpoint),  # so that other weights under the same name are noticed
+        lambda wildcards: here(local_files_of(method_of_job(wildcards).checkpoint)),  # so that other weights under the same name are noticed
         beside="results/sources/{model}.json",
     output:
         "results/sources/{model}/{method}.json",
@@ -15,7 +15,8 @@ rule checkpoint:
         **SMALL_JOB,
     params:
         code=code("checkpoint.py"),
-        checkpoint=lambda wildcards: method_of_job(wildcards).checkpoint,
+        model=lambda wildcards: identity_of(method_of_job(wildcards).checkpoint),
+        where=lambda wildcards, input: {"name": f"{wildcards.model}/{wildcards.method}", "places": PLACES},
     message:
         "Finding and hashing {wildcards.method}, to be measured beside {wildcards.model}"
     script:

@@ -1,29 +1,36 @@
+import os
 import re
 from pathlib import Path
 
 from snakemake.common.configfile import load_configfile
 from snakemake.jobs import Job
 from snakemake.logging import logger
+from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.utils import update_config
 
 from drank.runtime.belonging import belong
 from drank.runtime.codehash import code_of
+from drank.runtime.content import KEPT
 from drank.runtime.metadata import keep_notes
 from drank.runtime.orphans import spare_results
+from drank.runtime.unchanged import leave_out_unchanged
+from drank.corpora import identity_of as identity_of_corpus, listed
 from drank.corpora.installed import package_versions
 from drank.config import check, gradient_options, methods_for, ratios_of, read_schema, refusals_for, shards_of, with_defaults
 from drank.config.chain import Chain, texts_of, tokens_at
 from drank.config.method_entries import method_of
-from drank.config.paths import rooted
+from drank.config.paths import rooted, without_paths
 from drank.calibration.losses import LABELS
 from drank.models.documents import CARD, NUMBERS
-from drank.models.sources import local_files_of
+from drank.models.sources import identity_of, local_files_of, without_place
 from drank.evaluation.zeroshot import files_of
 
 HERE = Path(workflow.basedir)
 
 PARTS = "results/parts/"
+os.environ[KEPT] = str(Path(".snakemake/drank.contents.json").resolve())
 keep_notes("results", aside=(CARD, NUMBERS), parts=PARTS)
+leave_out_unchanged(JobScheduler)
 if not workflow.is_main_process:
     belong()
     spare_results(Job)
@@ -44,11 +51,15 @@ if workflow.is_main_process:
 METHODS = {model: methods_for(config, model) for model in config["models"]}
 REFUSED = {model: refusals_for(config, model) for model in config["models"]}
 TEXTS, GRADIENTS = texts_of(config), {labels: gradient_options(config, labels) for labels in LABELS}
+PLACES = {model: {key: value for key, value in source.items() if key != "methods"} for model, source in config["models"].items()} | {
+    f"{model}/{label}": method.checkpoint for model, methods in METHODS.items() for label, method in methods.items() if method.checkpoint
+}
 DENSE = method_of("dense", {}).settings()
 DOCS = next((n for n, source in config["corpora"].items() if source.get("embedded") == "python-docs"), "embedded-python-docs")
 SUBMITTED = workflow.resource_settings.nodes is not None  # to a cluster's scheduler, job by job
 ALL_CORES = workflow.resource_settings.cores or config["compute"]["threads"]
 COMPUTE = {key: config["compute"][key] for key in ("device", "dtype")}  # what can change a result; the rest is for the scheduler
+SHOWN = without_paths({**config, "compute": COMPUTE})  # what of the configuration a report hangs on
 TASKS = {task: config["tasks"][task] for task in config["zeroshot"]["tasks"]}
 EMBEDDED_TASKS = [task for task, source in TASKS.items() if "embedded" in source]
 EVALUATIONS = [*(["perplexity"] if config["perplexity"]["corpora"] else []), *(["zeroshot"] if TASKS else [])]
@@ -144,21 +155,35 @@ def methods_at(wildcards):
     return [method for method, ratio in cells(wildcards.model) if ratio == wildcards.ratio]
 
 
+def settings_of(method):
+    """What a record tells of a method, the same wherever a checkpoint lies."""
+    return method.settings() | ({"checkpoint": without_place(method.checkpoint)} if method.checkpoint else {})
+
+
 def theirs_at(wildcards):
     """What records say of somebody else's checkpoints that are measured beside this model at this ratio, by method."""
     methods = {method: METHODS[wildcards.model][method] for method in methods_at(wildcards)}
-    return {label: method.settings() for label, method in methods.items() if method.checkpoint}
+    return {label: settings_of(method) for label, method in methods.items() if method.checkpoint}
+
+
+def places(wildcards, input):
+    """Where the models of the run lie; a function of the input, so that Snakemake does not compare it: a model that moves is the same."""
+    return PLACES
+
+
+def here(paths):
+    """What a user gave: on this machine, wherever a run keeps its results (`--default-storage-provider`)."""
+    return [local(path) for path in paths]
 
 
 def local_files(wildcards):
     """The files of a corpus that lie on this machine, so that an edited text is read again."""
-    paths = CORPORA[wildcards.corpus].get("files", {}).values()
-    return [path for entry in paths for path in ([entry] if isinstance(entry, str) else entry)]
+    return here(path for paths in CORPORA[wildcards.corpus].get("files", {}).values() for path in listed(paths))
 
 
 def model_files(wildcards):
     """The files of a model that lie on this machine, so that other weights under the same name are noticed."""
-    return local_files_of(config["models"][wildcards.model])
+    return here(local_files_of(config["models"][wildcards.model]))
 
 
 def spectrum_shown(model):

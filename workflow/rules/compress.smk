@@ -17,6 +17,7 @@ rule compress:
         **MODEL_JOB,
     params:
         code=code("compress.py"),
+        places=places,
         calibration=lambda wildcards: TEXTS["calibration"] if "tokens" in chain_of_job(wildcards).compress_texts() else None,
         training=lambda wildcards: TEXTS["finetune"] if "finetune_tokens" in chain_of_job(wildcards).compress_texts() else None,
         compute=COMPUTE,

@@ -14,7 +14,8 @@ rule corpus:
         **TEXT_JOB,
     params:
         code=code("corpus.py"),
-        source=lambda wildcards: {key: value for key, value in CORPORA[wildcards.corpus].items() if key != "characters"},
+        corpus=lambda wildcards: identity_of_corpus(CORPORA[wildcards.corpus]),
+        source=lambda wildcards, input: {key: value for key, value in CORPORA[wildcards.corpus].items() if key != "characters"},
         versions=lambda wildcards: package_versions() if "embedded" in CORPORA[wildcards.corpus] else None,
     message:
         "Reading corpus {wildcards.corpus}"
@@ -63,6 +64,7 @@ rule tokenize:
         **TEXT_JOB,
     params:
         code=code("tokenize.py"),
+        places=places,
         characters=lambda wildcards: CORPORA[wildcards.corpus].get("characters"),
     message:
         "Tokenising {wildcards.corpus} ({wildcards.split}) for {wildcards.model}"

@@ -2,7 +2,7 @@ EVALUATED = {  # what is read of a model and for its measurements
     "model": lambda wildcards: chain_of_job(wildcards).made,
     "tokens": [f"results/tokens/{{model}}/{corpus}.{config['perplexity']['split']}.safetensors" for corpus in config["perplexity"]["corpora"]],
     "task_items": [f"results/tasks/{task}.jsonl" for task in EMBEDDED_TASKS],
-    "data": [path for source in TASKS.values() for path in files_of(source)],
+    "data": here(path for source in TASKS.values() for path in files_of(source)),
 }
 
 
@@ -24,11 +24,12 @@ rule evaluate:
         **job_of("evaluate")["resources"],
     params:
         code=code("evaluate.py"),
+        places=places,
         perplexity=config["perplexity"],
         zeroshot=config["zeroshot"],
         tasks=TASKS,
         embedded=EMBEDDED_TASKS,
-        dense=lambda wildcards: None if method_of_job(wildcards).compresses else method_of_job(wildcards).settings(),  # what the record of a model without a plan says of its method
+        dense=lambda wildcards: None if method_of_job(wildcards).compresses else settings_of(method_of_job(wildcards)),  # what the record of a model without a plan says of its method
         compute=COMPUTE,
     message:
         "Evaluating {wildcards.model}, {wildcards.method} at ratio {wildcards.ratio}"

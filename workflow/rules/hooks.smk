@@ -54,8 +54,11 @@ if SUBMITTED and workflow.is_main_process:
 def conclude():
     """Say who won, which checks failed and where the report is, after a run that wrote one."""
     if "report" in run:
-        logger.info(Path("results/verdict.txt").read_text("utf-8").rstrip())
-        logger.info(f"report: {Path('results/report.html').resolve()}")
+        if workflow.storage_settings.default_storage_provider is None:
+            logger.info(Path("results/verdict.txt").read_text("utf-8").rstrip())
+            logger.info(f"report: {Path('results/report.html').resolve()}")
+        else:
+            logger.info(f"report: results/report.html in {workflow.storage_settings.default_storage_prefix or 'the default storage'}")
 
 
 onstart:

@@ -139,7 +139,8 @@ rule report:
         theirs=THEIRS,
         refused=REFUSED,
         chains=CHAINS,
-        config=config,
+        shown=SHOWN,
+        config=lambda wildcards, input: config,
     message:
         "Writing the report"
     script:

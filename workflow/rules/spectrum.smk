@@ -15,6 +15,7 @@ rule spectrum:
         **MODEL_JOB,
     params:
         code=code("spectrum.py"),
+        places=places,
         weighting=lambda wildcards: chain_to_spectrum(wildcards).method.weighting,
         options=lambda wildcards: chain_to_spectrum(wildcards).method.weighting_options,
         group=lambda wildcards: chain_to_spectrum(wildcards).method.group,
@@ -43,6 +44,7 @@ rule slopes:
         **MODEL_JOB,
     params:
         code=code("slopes.py"),
+        places=places,
         compute=COMPUTE,
     message:
         "First-order loss changes of {wildcards.model} ({wildcards.spectrum})"
@@ -68,6 +70,7 @@ rule relinearise:
         **MODEL_JOB,
     params:
         code=code("relinearise.py"),
+        places=places,
         settings=lambda wildcards: method_of_job(wildcards).ranking(),
         options=lambda wildcards: method_of_job(wildcards).weighting_options,
         calibration=lambda wildcards: GRADIENTS[method_of_job(wildcards).labels],

@@ -16,6 +16,7 @@ rule throughput:
         slurm_extra="--exclusive",  # and of a cluster the whole node
     params:
         code=code("throughput.py"),
+        places=places,
         throughput=config["throughput"],
         methods=lambda wildcards: methods_at(wildcards),
         threads=config["compute"]["threads"],  # timings with other threads are other numbers

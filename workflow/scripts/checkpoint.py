@@ -6,4 +6,4 @@ start(snakemake.log[0])
 
 from drank.steps.checkpoint import run
 
-run(snakemake.output[0], checkpoint=snakemake.params.checkpoint, beside=snakemake.input.beside)
+run(snakemake.output[0], **snakemake.params.where, beside=snakemake.input.beside)

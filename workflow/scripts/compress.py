@@ -10,6 +10,7 @@ inputs, params = snakemake.input, snakemake.params
 run(
     snakemake.output[0],
     source=inputs.source,
+    places=params.places,
     plan=inputs.plan,
     spectra=inputs.spectra,
     tokens=inputs.get("tokens"),

@@ -19,6 +19,7 @@ run(
     zeroshot=params.zeroshot,
     dense=params.dense,
     beside=inputs.get("beside"),
+    places=params.places,
     compute=params.compute,
     threads=snakemake.threads,
     share=snakemake.wildcards.get("scatteritem"),

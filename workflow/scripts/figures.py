@@ -14,7 +14,7 @@ data = {
     "spectra": [read_json(f"{path}/summary.json") for path in snakemake.input.spectra],
     "plans": [Plan.read(path) for path in snakemake.input.plans],
 }
+files = iter(snakemake.output)
 for name in snakemake.params.names:
     drawing = FIGURES[name]
-    stem = f"results/figures/{name}"
-    save(drawing(data[drawing.source]), f"{stem}.pdf", f"{stem}.png")
+    save(drawing(data[drawing.source]), next(files), next(files))

@@ -7,6 +7,7 @@ start(snakemake.log[0])
 from drank.steps.gradients import run
 
 inputs, params = snakemake.input, snakemake.params
-what = {"source": inputs.source, "tokens": inputs.tokens, "labels": snakemake.wildcards.labels, "calibration": params.calibration}
+what = {"source": inputs.source, "places": params.places, "tokens": inputs.tokens}
 division = {"share": snakemake.wildcards.get("scatteritem"), "parts": inputs.parts}
-run(snakemake.output[0], **what, **division, compute=params.compute, threads=snakemake.threads, code=params.code)
+text = {"labels": snakemake.wildcards.labels, "calibration": params.calibration}
+run(snakemake.output[0], **what, **text, **division, compute=params.compute, threads=snakemake.threads, code=params.code)

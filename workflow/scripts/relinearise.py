@@ -11,6 +11,7 @@ run(
     snakemake.output[0],
     names=dict(snakemake.wildcards.items()),
     source=inputs.source,
+    places=params.places,
     spectra=inputs.spectra,
     tokens=inputs.tokens,
     settings=params.settings,

@@ -12,6 +12,7 @@ run(
     snakemake.output[0],
     names=dict(snakemake.wildcards.items()),
     source=inputs.source,
+    places=params.places,
     tokens=inputs.tokens,
     evidence={name: path for name, path in inputs.items() if name in FILES},
     settings=params.settings,

@@ -7,5 +7,5 @@ start(snakemake.log[0])
 from drank.steps.slopes import run
 
 inputs = snakemake.input
-read = {"source": inputs.source, "spectra": inputs.spectra, "gradients": inputs.gradients}
+read = {"source": inputs.source, "places": snakemake.params.places, "spectra": inputs.spectra, "gradients": inputs.gradients}
 run(snakemake.output[0], **read, compute=snakemake.params.compute, threads=snakemake.threads)

@@ -6,4 +6,4 @@ start(snakemake.log[0])
 
 from drank.steps.source import run
 
-run(snakemake.output[0], source=snakemake.params.source)
+run(snakemake.output[0], name=snakemake.wildcards.model, source=snakemake.params.place)

@@ -7,7 +7,7 @@ start(snakemake.log[0])
 from drank.steps.spectrum import run
 
 inputs, params, names = snakemake.input, snakemake.params, snakemake.wildcards
-read = {"source": inputs.source, "moments": inputs.get("moments"), "gradients": inputs.get("gradients")}
+read = {"source": inputs.source, "places": params.places, "moments": inputs.get("moments"), "gradients": inputs.get("gradients")}
 recipe = {"weighting": params.weighting, "options": params.options, "group": params.group}
 about = {"model": names.model, "spectrum": names.spectrum}
 run(snakemake.output[0], names=about, **read, **recipe, compute=params.compute, threads=snakemake.threads, code=params.code)

@@ -9,7 +9,7 @@ from drank.reporting.summary import read_csv
 from drank.reporting.tables import TABLES, write
 
 summary = read_csv(snakemake.input[0])
+files = iter(snakemake.output)
 for name in snakemake.params.names:
     for model, reasons in snakemake.params.refused.items():
-        stem = f"results/tables/{name}-{model}"
-        write(TABLES[name](summary, model).noted(refusals(reasons)), f"{stem}.csv", f"{stem}.tex")
+        write(TABLES[name](summary, model).noted(refusals(reasons)), next(files), next(files))

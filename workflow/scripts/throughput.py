@@ -15,6 +15,7 @@ run(
     dense=params.dense,
     theirs=params.theirs,
     beside=next(iter(snakemake.input.beside), None),
+    places=params.places,
     compute=params.compute,
     threads=params.threads,
 )

@@ -8,4 +8,4 @@ from drank.steps.tokenize import run
 
 inputs, names = snakemake.input, snakemake.wildcards
 text = {"name": names.corpus, "split": names.split, "characters": snakemake.params.characters}
-run(snakemake.output[0], corpus=inputs.corpus, source=inputs.source, **text)
+run(snakemake.output[0], corpus=inputs.corpus, source=inputs.source, places=snakemake.params.places, **text)

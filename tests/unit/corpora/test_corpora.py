@@ -88,7 +88,7 @@ def test_a_written_corpus_comes_back_with_its_facts(files):
     documents = [Document("train", "a.txt", "text"), Document("test", "rows.jsonl", "ü\n"), Document("test", "rows.jsonl", "")]
     write(files / "out" / "c.parquet", source, documents)
     everything, facts = load(files / "out" / "c.parquet")
-    assert everything == documents and facts == {"source": source, "join": "|"}
+    assert everything == documents and facts == {"source": {**source, "files": {"train": ["a.txt"], "test": ["rows.jsonl"]}}, "join": "|"}
     assert load(files / "out" / "c.parquet", "test")[0] == documents[1:]
     assert all(isinstance(document, Document) for document in everything)
     with pytest.raises(ValueError, match=r"c\.parquet has no split 'validation', only test, train"):

@@ -24,12 +24,17 @@ COMPUTE = {"device": "cpu", "dtype": "float32"}
 @pytest.fixture
 def source(tmp_path):
     LlamaForCausalLM(LlamaConfig(vocab_size=11, **SHAPE)).to(torch.float16).save_pretrained(tmp_path / "model")
-    write_json(tmp_path / "source.json", describe_source({"path": str(tmp_path / "model")}))
+    write_json(tmp_path / "source.json", describe_source({"path": str(tmp_path / "model")}, "tiny"))
     return tmp_path / "source.json"
 
 
+def opened(source):
+    """The model that a source file describes."""
+    return MeasuredModel.of(source, COMPUTE, 1, {"tiny": {"path": str(source.parent / "model")}})
+
+
 def test_a_record_tells_what_was_measured_and_how(source):
-    subject = MeasuredModel.of(source, COMPUTE, threads=1)
+    subject = opened(source)
     row = {"dataset": "text", "metric": "accuracy", "value": 0.5, "count": 4}
     label = {"model": "tiny", "method": "dense", "ratio": "0"}
     record = record_of(subject.taken(), "zeroshot", label, [row], {}, {"limit": 4}, {"data": "0" * 64}, METHODS["dense"].settings())
@@ -60,7 +65,16 @@ def test_the_record_of_a_compressed_model_tells_how_it_was_made(source):
     (folder / CARD).write_text("tells dates and numbers, which are no part of the hash either")
     label = {"model": "tiny", "method": "mine", "ratio": "0.2"}
     row = {"dataset": "text", "metric": "accuracy", "value": 0.5, "count": 4}
-    record = record_of(MeasuredModel.of(source, COMPUTE, threads=1).taken(), "zeroshot", label, [row], {}, {}, {}, None)
+    record = record_of(
+        opened(source).taken(),
+        "zeroshot",
+        label,
+        [row],
+        {},
+        {},
+        {},
+        None,
+    )
     found = Record.from_dict(record.to_dict()).provenance
     assert found["method"] == method.settings(0.2) and found["method"].keys() == {field.name for field in fields(Method)}
     assert found["calibration"] == {**text, "search": search}, "the text of the refit where the spectra needed none"

@@ -95,8 +95,9 @@ def test_a_checkpoint_is_called_by_its_place():
 
 def test_what_a_run_found_is_read_from_the_source_files(dense, tmp_path):
     theirs = write(tmp_path / "theirs")
-    for name, source in (("dense", dense), ("theirs", theirs)):
-        write_json(tmp_path / f"{name}.json", describe_source(source))
-    found = Theirs.of(tmp_path / "theirs.json", tmp_path / "dense.json")
-    assert found.description["source"] == theirs and set(found.description["files"]) == {"config.json", "model.safetensors"}
+    places = {"dense": dense, "theirs": theirs}
+    for name, source in places.items():
+        write_json(tmp_path / f"{name}.json", describe_source(source, name))
+    found = Theirs.of(tmp_path / "theirs.json", tmp_path / "dense.json", places)
+    assert found.description["source"] == {"path": "theirs"} and set(found.description["files"]) == {"config.json", "model.safetensors"}
     assert str(found.dense) == dense["path"]

@@ -111,17 +111,17 @@ def parameters(model):
 
 def measured(folder, **changes):
     """The record of a float16 model of one layer, with changes in its config, beside a float32 one of two, and the parameters of both."""
-    models = {}
+    models, places = {}, {name: {"path": str(folder / name)} for name in ("dense", "theirs")}
     for name, layers, dtype in (("dense", 2, torch.float32), ("theirs", 1, torch.float16)):
         models[name] = LlamaForCausalLM(LlamaConfig(vocab_size=11, **{**SHAPE, "num_hidden_layers": layers})).to(dtype)
         models[name].save_pretrained(folder / name)
-        write_json(folder / f"{name}.json", describe_source({"path": str(folder / name)}))
-    subject = MeasuredModel.of(folder / "theirs.json", {"device": "cpu", "dtype": "float32"}, 1)
+        write_json(folder / f"{name}.json", describe_source({"path": str(folder / name)}, name))
+    subject = MeasuredModel.of(folder / "theirs.json", {"device": "cpu", "dtype": "float32"}, 1, places)
     config = json.loads((folder / "theirs/config.json").read_text())
     (folder / "theirs/config.json").write_text(json.dumps(config | changes))
     (folder / "theirs/plan.json").write_text("of another tool")
     label = {"model": "tiny", "method": "theirs", "ratio": "0"}
-    theirs = Theirs.of(folder / "theirs.json", folder / "dense.json")
+    theirs = Theirs.of(folder / "theirs.json", folder / "dense.json", places)
     row = {"dataset": "text", "metric": "accuracy", "value": 0.5}
     record = record_of(subject.taken(), "zeroshot", label, [row], {}, {}, {}, METHOD.settings(), theirs)
     return Record.from_dict(record.to_dict()), parameters(models["theirs"]), parameters(models["dense"])
@@ -131,7 +131,7 @@ def test_its_size_is_in_the_precision_of_the_run_and_its_ratio_by_parameters(tmp
     record, count, whole = measured(tmp_path)
     assert record.size == Size(count, 4 * count, None, 1 - count / whole)
     told = record.provenance
-    assert told["method"] == METHOD.settings() and told["checkpoint"]["source"] == {"path": str(tmp_path / "theirs")}
+    assert told["method"] == METHOD.settings() and told["checkpoint"]["source"] == {"path": "theirs"}
     assert set(told["checkpoint"]["files"]) == {"config.json", "generation_config.json", "model.safetensors"}
     assert told["making"] is told["calibration"] is None, "a plan in its folder is not ours to read"
 

@@ -23,9 +23,10 @@ def write(folder, entries):
 def test_a_checkpoint_is_described_as_a_source_or_refused(tmp_path):
     """A hub's checkpoint is seen here for the first time, so that the step refuses what the check of the configuration could not see."""
     dense, theirs, other = (write(tmp_path / name, entries) for name, entries in (("dense", 4), ("theirs", 4), ("other", 5)))
-    write_json(tmp_path / "dense.json", describe_source(dense))
-    find(tmp_path / "theirs.json", checkpoint=theirs, beside=tmp_path / "dense.json")
-    assert read_json(tmp_path / "theirs.json") == describe_source(theirs)
+    write_json(tmp_path / "dense.json", describe_source(dense, "tiny"))
+    places = {"tiny": dense, "tiny/theirs": theirs, "tiny/other": other}
+    find(tmp_path / "theirs.json", name="tiny/theirs", places=places, beside=tmp_path / "dense.json")
+    assert read_json(tmp_path / "theirs.json") == describe_source(theirs, "tiny/theirs")
     with pytest.raises(SourceError, match=r"checkpoint .*other: its vocabulary has 5 entries and the dense model's 4"):
-        find(tmp_path / "other.json", checkpoint=other, beside=tmp_path / "dense.json")
+        find(tmp_path / "other.json", name="tiny/other", places=places, beside=tmp_path / "dense.json")
     assert not (tmp_path / "other.json").exists()

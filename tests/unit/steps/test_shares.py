@@ -24,7 +24,7 @@ def measured(tmp_path_factory):
     """A folder with the records of one job, the parts of four, and what these have in common."""
     folder = tmp_path_factory.mktemp("measured")
     write_inputs(folder)
-    write_json(folder / "source.json", describe_source({"path": str(folder / "model")}))
+    write_json(folder / "source.json", describe_source({"path": str(folder / "model")}, "tiny"))
     write(
         folder / "words.parquet", {"files": {"test": "test.txt"}}, [Document("test", "test.txt", (folder / "test.txt").read_text()[:1500])]
     )
@@ -34,6 +34,7 @@ def measured(tmp_path_factory):
     what = {
         "names": NAMES,
         "model": str(folder / "source.json"),
+        "places": {"tiny": {"path": str(folder / "model")}},
         "tokens": [str(folder / "words.safetensors")],
         "tasks": {"words": {"yaml": str(folder / "task.yaml")}},
         "data": [str(folder / "task.jsonl")],

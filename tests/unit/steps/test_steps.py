@@ -34,6 +34,11 @@ def made(tmp_path_factory):
     return folder, corpus, plan
 
 
+def places(folder):
+    """Where the model lies."""
+    return {"tiny": {"path": str(folder / "tiny")}}
+
+
 def windows_of(tokens):
     """The first ids from each place that a generator of this seed draws."""
     ids = load_file(tokens)["ids"].long()
@@ -54,7 +59,7 @@ def entering(model, windows, path):
 def test_moments_are_those_of_every_token_of_every_window(made, tmp_path):
     folder, tokens, _ = made
     source = folder / "work/results/sources/tiny.json"
-    calibrate.run(tmp_path / "moments", source=source, tokens=tokens, calibration=TEXT, **COMPUTE, code="x")
+    calibrate.run(tmp_path / "moments", source=source, places=places(folder), tokens=tokens, calibration=TEXT, **COMPUTE, code="x")
     x = entering(load_model(folder / "tiny"), windows_of(tokens), "model.layers.1.mlp.down_proj")
     found = load_file(tmp_path / "moments/layer-001.safetensors")
     name = next(key for key, value in found.items() if value.shape == (24, 24))
@@ -66,7 +71,7 @@ def test_moments_are_those_of_every_token_of_every_window(made, tmp_path):
 def test_gradients_are_those_of_the_first_windows(made, tmp_path, count):
     folder, tokens, _ = made
     source, text = folder / "work/results/sources/tiny.json", {**TEXT, "gradient_windows": count}
-    gradients.run(tmp_path / "g", source=source, tokens=tokens, labels="text", calibration=text, **COMPUTE, code="x")
+    gradients.run(tmp_path / "g", source=source, places=places(folder), tokens=tokens, labels="text", calibration=text, **COMPUTE, code="x")
     model, ids = load_model(folder / "tiny"), windows_of(tokens)[:count]
     logits = model(ids).logits[:, :-1].flatten(0, 1)
     torch.nn.functional.cross_entropy(logits, ids[:, 1:].flatten()).backward()
@@ -105,7 +110,7 @@ def test_as_many_corrections_are_made_as_were_asked_for(made, tmp_path, steps, m
     (tmp_path / "plan.json").write_text(changed.to_json())
     (spectra,) = (folder / "work/results/spectra/tiny").glob("w*")
     files = {"source": folder / "work" / chain.source, "plan": tmp_path / "plan.json", "spectra": spectra, "tokens": tokens}
-    compress.run(tmp_path / "out", **files, calibration=TEXT, **COMPUTE)
+    compress.run(tmp_path / "out", **files, places=places(folder), calibration=TEXT, **COMPUTE)
     assert asked == [(steps, (6, 16), 4)]
 
 
@@ -114,7 +119,7 @@ def test_perplexity_is_that_of_the_first_windows_by_hand(made, tmp_path):
     options = {"length": 20, "windows": 3, "batch": 2}
     names = {"model": "tiny", "method": "dense", "ratio": "0"}
     outputs, dense = {"perplexity": tmp_path / "p.json"}, METHODS["dense"].settings()
-    measured = {"perplexity": options, "zeroshot": {}, "dense": dense}
+    measured = {"perplexity": options, "zeroshot": {}, "dense": dense, "places": places(folder)}
     evaluate.run(outputs, names=names, model=folder / "work/results/sources/tiny.json", tokens=[tokens], **measured, **COMPUTE)
     ids, model = read_tokens(tokens).ids[:60].long().view(3, 20), load_model(folder / "tiny")
     with torch.no_grad():
