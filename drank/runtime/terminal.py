@@ -17,7 +17,17 @@ from drank.runtime.log import duration, step_name
 CHATTER = ("job_info", "group_info", "job_started", "job_finished", "progress", "resources_info")
 """The events of Snakemake that are about one job, or about what is done next."""
 
-ASIDE = ("Select jobs to execute", "Removing temporary output")
+STORAGE = (
+    "Retrieving from storage",
+    "Finished retrieval",
+    "Storing in storage",
+    "Finished upload",
+    "Removing local copy",
+    "Skipped removing",
+)
+"""Those of a run whose results are in storage."""
+
+ASIDE = ("Select jobs to execute", "Removing temporary output", *STORAGE)
 """How lines of Snakemake begin that tell nothing of how far a run is, and belong to no such event."""
 
 SILENT = ("all",)
@@ -79,8 +89,8 @@ class OneLine(logging.Filter):
 
 
 def _name(record: Any) -> str:
-    """The words of a job's log file, as the job itself calls itself; without one the rule's name."""
-    return step_name(Path(record.log[0])) if record.log else str(record.rule_name)
+    """The words of a job's log file, as the job itself calls itself, whatever is said of its storage; without one the rule's name."""
+    return step_name(Path(record.log[0].partition(" (")[0])) if record.log else str(record.rule_name)
 
 
 def say(handler: Any, line: str) -> None:

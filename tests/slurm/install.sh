@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What the tests of a SLURM need, from Debian or Ubuntu, where root may install it. Where not, they are skipped and say why.
+# What the tests of a SLURM and of storage need, from Debian or Ubuntu, where root may install it. Where not, they are skipped and say why.
 set -euo pipefail
 
-packages=(munge slurmctld slurmd slurm-client slurmdbd mariadb-server)
+packages=(munge slurmctld slurmd slurm-client slurmdbd mariadb-server rsync)
 missing=()
 for package in "${packages[@]}"; do
   [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2> /dev/null)" = installed ] || missing+=("$package")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.slurm.places import Place
 from tests.slurm.results import differences, facts, leftovers
+from tests.workflow.runs import PROJECT, Run
 
 
 @pytest.mark.parametrize("cluster", ["plain", "accounted"])
@@ -20,4 +21,5 @@ def test_a_run_on_slurm_has_the_numbers_of_a_local_one(cluster: str, tiny: Path,
     assert differences(facts(tiny), facts(folder)) == []
     assert {path.name for path in (folder / "results/throughput").iterdir()} == {"tiny"}
     assert not leftovers(folder)
+    assert Run(folder, PROJECT).planned() == {}, "a local call after it has nothing to do"
     assert not place.at_work(0)
