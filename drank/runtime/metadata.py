@@ -69,7 +69,9 @@ class _Notes:
         @functools.wraps(incomplete)
         async def incomplete_or_another(persistence: Any, job: Any) -> list[Any]:
             found: list[Any] = await incomplete(persistence, job)
-            if persistence.dag.workflow.is_main_process and persistence.dag.workflow.execution_settings.keep_metadata:
+            workflow = persistence.dag.workflow
+            if workflow.is_main_process and workflow.execution_settings.keep_metadata:
+                workflow.dag_settings.force_incomplete = True  # made again, whatever profile says `rerun-incomplete` or does not
                 found += [file for file in job.output if file not in found and not await notes.holds(persistence, job, file)]
             return found
 
