@@ -52,6 +52,7 @@ def answers(
     import lm_eval
     import numpy
     import torch
+    from datasets.exceptions import DatasetsError
     from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
     from lm_eval.tasks import TaskManager
 
@@ -62,10 +63,10 @@ def answers(
     write_text(path, yaml.safe_dump(definition))
     try:
         loaded = TaskManager(include_defaults=False).load([str(path)])
-    except OSError as error:
-        raise OSError(
-            f"task {name}: its data cannot be had here ({error}); fetch it where there is a network, or name local files under `data`"
-        ) from error
+    except (OSError, ValueError, DatasetsError) as error:
+        files = (definition.get("dataset_kwargs") or {}).get("data_files")
+        what = f"correct what cannot be read in {files}" if files else "fetch it where there is a network, or name local files under `data`"
+        raise OSError(f"task {name}: its data cannot be had here ({error.__cause__ or error}); {what}") from error
     task = loaded["tasks"][name]
     task.set_config("num_fewshot", task.get_config("num_fewshot") or 0)
     task.set_fewshot_seed(seed=DEFAULT_OTHER_SEED)
