@@ -16,6 +16,7 @@ from drank.models.families import FAMILIES
 from drank.models.groups import Shape
 from drank.models.sources import SourceError, describe_source, directory_of, fingerprint, local_files_of, problems_of
 from drank.models.tensors import stored_tensors
+from drank.models.tokenizer_files import REMEDY
 from drank.models.weights import Checkpoint
 
 LLAMA = {"vocab_size": 30, "hidden_size": 16, "intermediate_size": 40, "num_hidden_layers": 5, "num_attention_heads": 4}
@@ -148,7 +149,7 @@ def test_hub_models_are_found_in_the_local_cache_at_their_revision(tmp_path, mon
 
 def test_problems_are_found_without_building_the_model(llama, tmp_path, monkeypatch):
     _, checkpoint = llama
-    assert problems_of({"path": str(checkpoint.directory)}) == []
+    assert problems_of({"path": str(checkpoint.directory)}) == [f"{checkpoint.directory} holds no tokenizer; {REMEDY}"]
     assert problems_of({"hub": "org/name"}) == []
     (missing,) = problems_of({"path": str(tmp_path / "none")})
     assert missing == f"{tmp_path / 'none'} holds no config.json, so it is no Hugging Face model directory"
@@ -157,7 +158,7 @@ def test_problems_are_found_without_building_the_model(llama, tmp_path, monkeypa
     (tmp_path / "models" / "docs-mha" / "config.json").write_text('{"model_type": "bloom"}')
     (unknown,) = problems_of({"embedded": "docs-mah"})
     assert unknown.endswith("embedded models: docs-mha")
-    family, pickled = problems_of({"embedded": "docs-mha"})
+    family, pickled, _ = problems_of({"embedded": "docs-mha"})
     assert "model_type 'bloom' is not a family drank knows" in family and "no .safetensors file" in pickled
 
 
