@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from drank.config.resolved import entries_for
+from drank.models.families import context_of
 from drank.models.sources import SourceError, directory_of
 from drank.models.theirs import faults_of, place_of
 from drank.runtime.files import read_json
@@ -30,8 +31,8 @@ def unreadable(label: str, options: Mapping[str, Any], written: Mapping[str, Any
 def _too_long(config: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> Iterator[str]:
     """What is measured on more tokens at once than the checkpoint's own context, as far as that is known."""
     try:
-        context = read_json(Path(directory_of(checkpoint)) / "config.json").get("max_position_embeddings")
-    except (SourceError, OSError, ValueError, AttributeError):
+        context = context_of(read_json(Path(directory_of(checkpoint)) / "config.json"))
+    except (SourceError, OSError, ValueError, TypeError, AttributeError):
         return
     timed = config.get("throughput")
     lengths = {"perplexity.length": config["perplexity"]["length"]} if config["perplexity"]["corpora"] else {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from drank.allocation.allocate import check_budget
@@ -12,6 +11,7 @@ from drank.config.checkpoints import checkpoint_problems, unreadable
 from drank.config.method_entries import method_of
 from drank.config.resolved import entries_for, finetune_options, ratios_of, refusals_for, search_options
 from drank.corpora.embedded import EMBEDDED
+from drank.corpora.text_files import problems_with
 from drank.evaluation.zeroshot import check_tasks
 from drank.methods import Method
 from drank.models.description import is_compressed
@@ -85,8 +85,9 @@ def _corpus_problems(config: Mapping[str, Any]) -> Iterator[str]:
     for name, source in config["corpora"].items():
         for split, paths in source.get("files", {}).items():
             for path in [paths] if isinstance(paths, str) else paths:
-                if not Path(path).is_file():
-                    yield f"corpora.{name}.files.{split}: {path} does not exist (relative paths start at the configuration file's folder)"
+                for problem in problems_with(path, source.get("field")):
+                    hint = " (relative paths start at the configuration file's folder)" if problem.endswith("does not exist") else ""
+                    yield f"corpora.{name}.files.{split}: {problem}{hint}"
 
 
 def _splits(source: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """Corpora: named texts in splits, read from wherever they lie and kept as one Parquet file of documents.
 
-A corpus is configured by exactly one source: `embedded` (text that the pinned packages bring), `files` (local text, JSON lines or
+A corpus is configured by exactly one source: `embedded` (text that the pinned packages bring), `files` (local text, JSON, tables or
 Parquet, a file or a list of files per split) or `hub` (a data set on a hub or in its local cache). The text of a split is its
 documents joined by `join`; its SHA-256 goes into every record that used it.
 """
@@ -17,7 +17,8 @@ from typing import Any
 from drank.corpora.documents import Document
 from drank.corpora.embedded import EMBEDDED, JOIN
 from drank.corpora.installed import package_versions
-from drank.runtime.content import content_of
+from drank.corpora.text_files import text_rows
+from drank.runtime.comparing import given
 from drank.runtime.files import replacing
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def identity_of(source: Mapping[str, Any]) -> dict[str, Any]:
     """What makes a configured corpus another: its options, the content of local files in place of where they lie, and a hub's commit."""
     known = {key: value for key, value in source.items() if key != "characters"}
     if "files" in source:
-        known["files"] = {split: [[_kind(path), content_of(path)] for path in listed(paths)] for split, paths in source["files"].items()}
+        known["files"] = {split: [given(path) for path in listed(paths)] for split, paths in source["files"].items()}
     return known | (commit_of(source) if "hub" in source else {})
 
 
@@ -71,57 +72,20 @@ def first_documents(documents: list[Document], characters: int) -> list[Document
 
 
 def _local(split: str, paths: str | list[str], source: Mapping[str, Any]) -> Iterator[Document]:
-    field = source.get("field", "text")
     for path in map(Path, listed(paths)):
-        kind = _kind(path)
-        if kind == "parquet":
-            rows: Iterator[Any] = _parquet_rows(path, field)
-        elif kind in ("jsonl", "json"):
-            rows = _json_rows(path, field)
-        else:
-            rows = iter([_plain(path)])
-        yield from (Document(split, path.name, text) for text in _texts(rows, path, field))
+        field = source.get("field", "text")
+        yield from (Document(split, path.name, text) for text in _texts(text_rows(path, field), field))
 
 
-def _kind(path: str | Path) -> str:
-    return Path(path).suffix.removeprefix(".")
-
-
-def _plain(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is no text in UTF-8 (byte {error.start} of it is {path.read_bytes()[error.start]:#x}); convert it"
-        ) from None
-
-
-def _texts(rows: Iterable[Any], where: str | Path, field: str) -> Iterator[str]:
-    for number, row in enumerate(rows, start=1):
+def _texts(rows: Iterable[tuple[str, Any]], field: str) -> Iterator[str]:
+    for where, row in rows:
         if not isinstance(row, str):
-            raise ValueError(f"{where}, row {number}: field {field!r} is {row!r:.60}, which is no text; set `field` of the corpus")
+            raise ValueError(f"{where}: field {field!r} is {row!r:.60}, which is no text; set `field` of the corpus")
+        try:
+            row.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{where}: character {error.start} is half a surrogate pair, which is no text; correct it") from None
         yield row
-
-
-def _json_rows(path: Path, field: str) -> Iterator[Any]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                yield json.loads(line)[field]
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{path}, line {number}: no JSON object with a field {field!r} ({error}); set `field` of the corpus"
-                ) from error
-
-
-def _parquet_rows(path: Path, field: str) -> Iterator[Any]:
-    import pyarrow.parquet
-
-    file = pyarrow.parquet.ParquetFile(path)
-    if field not in file.schema_arrow.names:
-        raise ValueError(f"{path}: no column {field!r}, only {', '.join(file.schema_arrow.names)}; set `field` of the corpus")
-    for batch in file.iter_batches(columns=[field]):
-        yield from batch.column(0).to_pylist()
 
 
 def _hub(split: str, source: Mapping[str, Any]) -> Iterator[Document]:
@@ -133,7 +97,8 @@ def _hub(split: str, source: Mapping[str, Any]) -> Iterator[Document]:
     field = source.get("field", "text")
     if field not in rows.column_names:
         raise ValueError(f"data set {source['hub']}: no column {field!r}, only {', '.join(rows.column_names)}; set `field` of the corpus")
-    yield from (Document(split, source["hub"], text) for text in _texts(rows[field], f"data set {source['hub']}", field))
+    placed = ((f"data set {source['hub']}, row {number}", row) for number, row in enumerate(rows[field], 1))
+    yield from (Document(split, source["hub"], text) for text in _texts(placed, field))
 
 
 def _place(source: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Text as windows of token ids: one tokenisation per model, corpus and split, cut the same way by everybody who reads it.
 
-A split's documents are joined and tokenised in one call with the tokenizer's own special tokens, so a tokenizer that opens with a
-beginning-of-sequence token puts exactly one, at the very start of the text.
+A split's documents are joined and tokenised in one call. A tokenizer that opens a text with a beginning-of-sequence token puts exactly
+one, at the very start; what it would put at the end is left out (`encoding`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.corpora import first_documents, load
 from drank.corpora.documents import text_hash
+from drank.corpora.encoding import TokenizerError, encode, past_embedding
 from drank.runtime.files import replacing
 
 if TYPE_CHECKING:
@@ -73,14 +74,21 @@ class Tokens:
         return self.ids[starts + torch.arange(length)].long()
 
 
-def tokenize(tokenizer: PreTrainedTokenizerBase, corpus: str | Path, name: str, split: str, characters: int | None = None) -> Tokens:
-    """The tokens of one split of a written corpus: of its first documents, until they hold `characters`, or of all of them."""
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, corpus: str | Path, name: str, split: str, characters: int | None = None, rows: int | None = None
+) -> Tokens:
+    """The tokens of one split of a written corpus: of its first documents, until they hold `characters`, or of all of them.
+
+    `rows` are those of the embedding that is to read them, where there is one. Raises TokenizerError, naming the token, for one past them.
+    """
     import torch
 
     documents, facts = load(corpus, split)
     documents = documents if characters is None else first_documents(documents, characters)
     text = facts["join"].join(document.text for document in documents)
-    ids = torch.tensor(tokenizer(text, verbose=False)["input_ids"], dtype=torch.int32)
+    ids = torch.tensor(encode(tokenizer, text), dtype=torch.int32)
+    if rows is not None and (wrong := past_embedding(tokenizer, ids.unique().tolist(), rows)):
+        raise TokenizerError(f"corpus {name}, split {split}: {wrong}")
     return Tokens(ids, name, split, text_hash(text), _ids_hash(ids))
 
 

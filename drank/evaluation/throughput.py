@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drank.models.families import context_of
 from drank.runtime.log import BRIEF
 from drank.runtime.provenance import cores
 
@@ -106,7 +107,7 @@ def _check(model: PreTrainedModel, *, prompt: int, generate: int, warmup: int, *
     wrong += [f"warmup is {warmup}"] if warmup < 0 else []
     if wrong:
         raise ValueError(f"throughput: {', '.join(wrong)}; sizes must be 1 or more, warmup 0 or more")
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    context = context_of(model.config.get_text_config())
     if context is not None and prompt + generate > context:
         raise ValueError(
             f"throughput: prompt {prompt} + generate {generate} = {prompt + generate} tokens do not fit this model's context of {context}; "

@@ -20,6 +20,7 @@ from drank.models.licence import LICENCE_FILES
 from drank.models.loaded import refuse_bad, unloadable
 from drank.models.quantizer import DrankConfig, DrankQuantizer, register
 from drank.models.tensors import stored_tensors
+from drank.models.tokenizer_files import REMEDY, other_ids, tokenizer_problems
 from drank.runtime.files import read_json, replacing, share_mode
 
 if TYPE_CHECKING:
@@ -103,14 +104,18 @@ def load_tokenizer(source: str | Path, *, revision: str | None = None, trust_rem
     from transformers import AutoTokenizer
 
     directory = locate(source, revision, trust_remote_code=trust_remote_code)
+    if wrong := [] if trust_remote_code else list(tokenizer_problems(directory)):
+        raise CheckpointError("\n".join(wrong))
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
-    except (ValueError, OSError, ImportError, TypeError, KeyError, AttributeError) as error:
+    except Exception as error:  # the parser of tokenizer.json raises no other kind
         found = ", ".join(sorted(path.name for path in directory.glob("*tok*"))) or "none"
         raise CheckpointError(
-            f"{directory} has no tokenizer that can be read (tokenizer files: {found}); put the tokenizer.json and tokenizer_config.json "
-            f"of its model there. Transformers says: {' '.join(str(error).split())[:300]}"
+            f"{directory} has no tokenizer that can be read (tokenizer files: {found}); {REMEDY}. "
+            f"Transformers says: {' '.join(str(error).split())[:300]}"
         ) from error
+    if differs := other_ids(directory, tokenizer):
+        raise CheckpointError(differs)
     return tokenizer
 
 

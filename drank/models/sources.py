@@ -15,6 +15,7 @@ from typing import Any
 
 from drank.models.families import family_of
 from drank.models.licence import licence_of
+from drank.models.tokenizer_files import tokenizer_problems
 from drank.runtime.content import content_of
 from drank.runtime.files import read_json
 from drank.testbed import MODELS
@@ -69,6 +70,7 @@ def problems_of(source: Mapping[str, Any]) -> list[str]:
         problems.append(f"{directory}: {error}")
     if not list(directory.glob("*.safetensors")):
         problems.append(f"{directory} holds no .safetensors file; save the model with `save_pretrained` (pickles are not read)")
+    problems += tokenizer_problems(directory)
     return problems
 
 

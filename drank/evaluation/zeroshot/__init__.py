@@ -41,11 +41,12 @@ def answer_tasks(
     problems += [f"task {name}: no items given" for name, spec in tasks.items() if "embedded" in spec and name not in (items or {})]
     if problems or not tasks:
         raise ValueError("\n".join(problems) or "no tasks to evaluate; name at least one under zeroshot.tasks")
-    from drank.evaluation.zeroshot.harness import answers, language_model_of, quiet
+    from drank.evaluation.zeroshot.harness import answers, quiet
+    from drank.evaluation.zeroshot.language_model import LanguageModel
 
     marks: dict[str, dict[str, Any]] = {}
     with quiet(), TemporaryDirectory(prefix="drank-zeroshot-") as scratch:
-        language_model = language_model_of(model, tokenizer, batch, share)
+        language_model = LanguageModel(model, tokenizer, batch, share)
         for name, spec in tasks.items():
             started = time.perf_counter()
             task, samples = answers(name, define(name, spec, items or {}, scratch), language_model, limit, Path(scratch))

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from drank.corpora.text_files import unreachable
 from drank.runtime.suggestions import near
 from drank.testbed.tasks import TASKS, yaml_for
 
@@ -21,7 +22,17 @@ Spec = Mapping[str, Any]
 METRICS = ("acc", "acc_norm", "exact_match")
 """The harness's metrics that are 0 or 1 for each item; a task's headline accuracy is the first of them that its YAML lists."""
 
-FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv"}
+FORMATS = {
+    ".parquet": "parquet",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".csv": "csv",
+    ".json.gz": "json",
+    ".jsonl.gz": "json",
+    ".ndjson.gz": "json",
+    ".csv.gz": "csv",
+}
 SPLITS = {"train": "training_split", "validation": "validation_split", "test": "test_split"}
 
 
@@ -111,8 +122,14 @@ def _local_files(definition: dict[str, Any]) -> list[str]:
 
 def _missing(files: list[str]) -> Iterator[str]:
     for file in files:
-        if "://" not in file and "*" not in file and not Path(file).is_file():
-            yield f"data file {file} does not exist"
+        if "://" not in file and "*" not in file and (wrong := unreachable(Path(file))):
+            yield f"data file {wrong}"
+
+
+def _format(file: str) -> str | None:
+    """What the harness calls the format of a data file, by its suffix; None where it is none of `FORMATS`."""
+    name = Path(file).name.lower()
+    return next((known for suffix, known in FORMATS.items() if name.endswith(suffix)), None)
 
 
 def _check_harness(spec: Spec) -> Iterator[str]:
@@ -125,7 +142,7 @@ def _check_harness(spec: Spec) -> Iterator[str]:
         return
     if not set(data) <= set(SPLITS) or not {"validation", "test"}.intersection(data):
         yield f"data names the splits {', '.join(data) or 'none'}; give test or validation, and train if you like"
-    formats = {FORMATS.get(Path(file).suffix) for file in data.values()}
+    formats = set(map(_format, data.values()))
     if None in formats or len(formats) > 1:
         yield f"data files must all be of one format out of {', '.join(FORMATS)}, not {', '.join(map(str, data.values()))}"
     yield from _missing(list(map(str, data.values())))
@@ -166,7 +183,7 @@ def _replace_data(base: dict[str, Any], data: Mapping[str, str] | None) -> dict[
         return {key: base[key] for key in ("dataset_path", "dataset_kwargs")} if _local_files(base) else {}
     shots = base.get("fewshot_config") or {}
     return {
-        "dataset_path": FORMATS[Path(next(iter(data.values()))).suffix],
+        "dataset_path": _format(next(iter(data.values()))),
         "dataset_name": None,
         "custom_dataset": None,
         "dataset_kwargs": {"data_files": {split: str(Path(file).resolve()) for split, file in data.items()}},

@@ -31,7 +31,10 @@ __all__ = [
 ]
 
 _DEPTH = ("num_hidden_layers", "n_layer")
-_CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
+_CONTEXT = (
+    *("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_seq_length", "max_sequence_length", "seq_length", "seq_len"),
+    "max_target_positions",
+)
 _EXPERT_COUNT = ("num_local_experts", "num_experts")
 _DIFFERS = (
     "its code differs from the family's entry in drank.models.families.FAMILIES; load the model by drank.models.checkpoint.load_model, "
@@ -78,9 +81,10 @@ def layers_of(config: Any) -> int:
 
 
 def context_of(config: Any) -> int | None:
-    """The most tokens that a model reads at once, from its configuration; None where the architecture sets no limit."""
-    value = _value(config, _CONTEXT)
-    return None if value is None else int(value)
+    """The most tokens that a model reads at once, from its configuration or its architecture; None where neither sets a limit."""
+    value = _value(_value(config, ("text_config",)) or config, _CONTEXT)
+    family = FAMILIES.get(str(_value(config, ("model_type",))))
+    return int(value) if value is not None else family.positions if family else None
 
 
 def _value(config: Any, keys: tuple[str, ...]) -> Any:

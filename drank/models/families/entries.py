@@ -32,7 +32,8 @@ class Family:
 
     `grouped` names the kinds whose layers may share a basis (D-Rank, section 4.1: Q, K, V, up and gate, fused or not; O and down stay
     alone). `renamed` gives, for a part of a dotted name that files have and the modules do not, the module's. `requires` holds values
-    of the configuration without which the blocks are not what the entry says.
+    of the configuration without which the blocks are not what the entry says. `positions` are the rows of a table of positions where the
+    configuration does not say how many: past it a model cannot read at all.
     """
 
     blocks: str
@@ -40,6 +41,7 @@ class Family:
     grouped: frozenset[str] = frozenset({"q", "k", "v", "qkv", "gate", "up", "gate_up"})
     renamed: Mapping[str, str] = field(default_factory=dict)
     requires: Mapping[str, Any] = field(default_factory=dict)
+    positions: int | None = None
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -85,6 +87,7 @@ FAMILIES: dict[str, Family] = {
             Projection("down", "mlp.c_proj", reads="hidden", transposed=True),
         ),
         requires={"add_cross_attention": False},
+        positions=1024,
     ),
     "gpt_neox": Family(
         blocks="gpt_neox.layers",
@@ -111,6 +114,7 @@ FAMILIES: dict[str, Family] = {
             Projection("up", "fc1", reads="mlp"),
             Projection("down", "fc2", reads="hidden"),
         ),
+        positions=2048,
     ),
     "phi3": Family(
         blocks="model.layers",

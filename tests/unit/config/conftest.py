@@ -23,6 +23,7 @@ def model(tmp_path) -> Path:
     )
     config = {"model_type": "llama", "num_hidden_layers": 4, "max_position_embeddings": 128}
     (directory / "config.json").write_text(json.dumps(config))
+    (directory / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {}}}))
     return directory
 
 

@@ -121,3 +121,14 @@ def test_lengths_are_compared_with_the_context_of_each_model(valid):
         "perplexity.length is 129, past the model's context of 128 tokens",
         "throughput.prompt + generate is 129, past the model's context of 128 tokens",
     ]
+
+
+def test_a_context_by_another_name_counts_for_models_and_for_checkpoints(valid, model, tmp_path):
+    settings = json.loads((model / "config.json").read_text())
+    settings["n_positions"] = settings.pop("max_position_embeddings")
+    (model / "config.json").write_text(json.dumps(settings))
+    valid["perplexity"]["length"] = 129
+    valid["methods"]["theirs"] = {"checkpoint": {"path": str(model)}}
+    found = problems(valid)
+    assert "models.tiny: perplexity.length is 129, past the model's context of 128 tokens" in found
+    assert any("method theirs" in line and "perplexity.length is 129, past its context of 128 tokens" in line for line in found)

@@ -59,7 +59,7 @@ def test_a_broken_line_is_named(files):
     with pytest.raises(ValueError, match=r"bad\.jsonl, line 2"):
         read({"files": {"test": str(files / "bad.jsonl")}})
     (files / "list.jsonl").write_text("[1, 2]\n")
-    with pytest.raises(ValueError, match=r"list\.jsonl, line 1"):
+    with pytest.raises(ValueError, match=r"list\.jsonl, entry 1"):
         read({"files": {"test": str(files / "list.jsonl")}})
 
 

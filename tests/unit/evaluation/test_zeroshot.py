@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drank.evaluation.zeroshot.harness import pieces
+from drank.evaluation.zeroshot.pairs import pieces
 from drank.testbed.tasks import yaml_for
 from tests.unit.evaluation.measuring import evaluate_tasks
 

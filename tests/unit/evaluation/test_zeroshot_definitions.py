@@ -34,8 +34,8 @@ def test_every_problem_is_found_at_once(model, tokenizer, tmp_path):
     (tmp_path / "list.yaml").write_text("- a\n")
     (tmp_path / "broken.yaml").write_text("a: [")
     (tmp_path / "lost.yaml").write_text(yaml.safe_dump(yaml_for("docs-summary", tmp_path / "lost.jsonl")))
-    (tmp_path / "a.parquet").touch()
-    (tmp_path / "a.txt").touch()
+    (tmp_path / "a.parquet").write_text("PAR1")
+    (tmp_path / "a.txt").write_text("text")
     here = str(tmp_path)
     tasks = {
         "good": {"harness": "arc_easy"},

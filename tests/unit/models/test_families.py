@@ -7,7 +7,17 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from drank.models.families import FAMILIES, UnknownFamilyError, blocks_of, family_of, kind_of, layers_of, module_path, projections_of
+from drank.models.families import (
+    FAMILIES,
+    UnknownFamilyError,
+    blocks_of,
+    context_of,
+    family_of,
+    kind_of,
+    layers_of,
+    module_path,
+    projections_of,
+)
 
 EXPERTS = {"num_local_experts": 3}
 
@@ -132,3 +142,20 @@ def test_code_that_differs_from_its_entry_is_refused(built):
 def test_projections_come_layer_by_layer(built):
     found = [(layer, projection.role) for layer, projection, module in projections_of(built("phi3", pad_token_id=0))]
     assert found == [(layer, role) for layer in (0, 1) for role in ("qkv", "o", "gate_up", "down")]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_context_is_read_by_the_name_that_each_family_has_for_it(name):
+    config = AutoConfig.for_model(name, max_position_embeddings=77)
+    assert context_of(config) == context_of(config.to_dict()) == 77
+
+
+@pytest.mark.parametrize("name", ["n_positions", "n_ctx", "max_seq_len", "max_sequence_length"])
+def test_other_names_of_the_context_and_nested_ones_are_known(name):
+    assert context_of({"model_type": "gpt2", name: 9}) == context_of({"model_type": "x", "text_config": {name: 9}}) == 9
+    assert context_of({"model_type": "llama"}) is None and context_of({}) is None
+
+
+@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.positions])
+def test_a_table_of_positions_has_its_rows_where_the_configuration_does_not_say_how_many(name):
+    assert context_of({"model_type": name}) == AutoConfig.for_model(name).max_position_embeddings

@@ -1,0 +1,59 @@
+"""Text as token ids, with the special tokens that a tokenizer puts before a text and none of those that it puts behind one.
+
+Some tokenizers end every text (`</s>`, `[SEP]`). Between a prompt and its answer, or where a window is cut, no text ends; what stands there
+would be predicted, and read, in place of words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_PROBE = "a text"
+
+
+class TokenizerError(ValueError):
+    """A tokenizer that does not fit its model, or whose special tokens stand elsewhere than around a text."""
+
+
+def bare(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """The ids of a text, of any length, without special tokens."""
+    ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    return ids
+
+
+def opening_of(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The ids of the special tokens that a tokenizer puts before every text, often that of BOS alone.
+
+    Raises TokenizerError where a text with special tokens does not hold the text without them.
+    """
+    whole: list[int] = tokenizer(_PROBE, verbose=False)["input_ids"]
+    inner = bare(tokenizer, _PROBE)
+    places = [start for start in range(len(whole) - len(inner) + 1) if whole[start : start + len(inner)] == inner]
+    if not inner or not places:
+        raise TokenizerError(
+            f"the tokenizer of {tokenizer.name_or_path} makes {whole} of {_PROBE!r}, and {inner} without special tokens, so which of them "
+            "stand before a text cannot be told; give the model a tokenizer whose special tokens stand around a text"
+        )
+    return whole[: places[0]]
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """The ids of a text after the special tokens that open one; raises TokenizerError as `opening_of` does."""
+    return [*opening_of(tokenizer), *bare(tokenizer, text)]
+
+
+def past_embedding(tokenizer: PreTrainedTokenizerBase, ids: Iterable[int], rows: int) -> str | None:
+    """What is wrong with ids that a model with so many rows of embedding has to read; None where it has a row for each."""
+    past = {number for number in ids if number >= rows}
+    if not past:
+        return None
+    number = min(past)
+    return (
+        f"token {tokenizer.convert_ids_to_tokens(number)!r} has the number {number}, and the model's embedding has {rows} rows, from 0 on "
+        f"(the tokenizer of {tokenizer.name_or_path} knows {len(tokenizer)} tokens; {len(past)} of those in this text have no row); "
+        "give the model the tokenizer that it was trained with, or resize its embedding"
+    )

@@ -1,0 +1,101 @@
+"""A model as lm-evaluation-harness asks it, with drank's own way from text to token ids, and progress in the log."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from lm_eval.models.huggingface import HFLM
+
+from drank.corpora.encoding import TokenizerError, bare, opening_of, past_embedding
+from drank.evaluation.zeroshot.pairs import equal_choices, faults, pair_of, pieces
+from drank.runtime.shares import WHOLE, Share
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 20.0
+
+
+class LanguageModel(HFLM):
+    """HFLM that encodes texts as `corpora.encoding` and pairs of prompt and answer as `pairs`, with room for answers past its context.
+
+    It logs how many sequences it has read, at most once in PROGRESS_SECONDS; `cut` counts prompts that lost their start. To what is asked
+    of items that are not of the share it answers with a blank, unread.
+    """
+
+    done, cut = 0, 0
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: int, share: Share = WHOLE) -> None:
+        """Raises TokenizerError where special tokens do not stand around a text."""
+        self.opening, self.rows = opening_of(tokenizer), len(model.get_input_embeddings().weight)
+        self.share, self.reported = share, time.monotonic()
+        super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch)
+        if self.tokenizer.pad_token_id >= self.rows:  # added for training in batches, or just now by the harness; it is never attended to
+            self.tokenizer.pad_token_id = 0
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, left_truncate_len: int | None = None, **_: Any) -> list[int]:
+        """The ids of a text, opened by special tokens unless it says the first of them itself, or shall have none."""
+        first = self.prefix_token_id
+        begun = add_special_tokens is False or (first is not None and string.startswith(self.tok_decode(first, skip_special_tokens=False)))
+        return [*([] if begun else self.opening), *self._bare(string)][-(left_truncate_len or 0) :]
+
+    def tok_batch_encode(self, strings: Any, padding_side: str = "left", left_truncate_len: int | None = None, **_: Any) -> Any:
+        """The ids of several prompts and their attention mask, (prompts, tokens) both; raises TokenizerError for ids without embedding."""
+        rows = [self.tok_encode(string, left_truncate_len=left_truncate_len) or [self.prefix_token_id] for string in strings]
+        if wrong := self._past({number for row in rows for number in row}):
+            raise TokenizerError(f"zero-shot: {wrong}")
+        padded = self.tokenizer.pad({"input_ids": rows}, padding_side=padding_side, return_tensors="pt")
+        return padded["input_ids"], padded["attention_mask"]
+
+    def loglikelihood(self, requests: Any, disable_tqdm: bool = True) -> Any:
+        """For each request the log-likelihood of its answer and whether it is the likeliest; raises ValueError for those without one."""
+        return self._of_share(self._scores, requests, (0.0, False))
+
+    def generate_until(self, requests: Any, disable_tqdm: bool = True) -> Any:
+        """What the model writes after each prompt; raises TokenizerError where no token ends a text."""
+        if self.eot_token_id is None:
+            raise TokenizerError(
+                f"task {requests[0].task_name} has the model write until EOS, and the tokenizer of {self.tokenizer.name_or_path} has none; "
+                "name it in its tokenizer_config.json (`eos_token`)"
+            )
+        return self._of_share(super().generate_until, requests, "")
+
+    def _scores(self, requests: Any, disable_tqdm: bool = True) -> Any:
+        texts = [request.args for request in requests]
+        pairs = [pair_of(prompt, answer, self.tok_encode, self._bare, self.prefix_token_id) for prompt, answer in texts]
+        if wrong := faults(requests, pairs, self._past):
+            raise ValueError("\n".join(wrong))
+        if twice := equal_choices(requests):
+            log.warning("%s: %d items have two equal answers, of which the first counts", requests[0].task_name, twice)
+        return self._loglikelihood_tokens([(key, *pair) for key, pair in zip(texts, pairs, strict=True)], disable_tqdm=disable_tqdm)
+
+    def _bare(self, text: str) -> list[int]:
+        return bare(self.tokenizer, text)
+
+    def _past(self, ids: Any) -> str | None:
+        return past_embedding(self.tokenizer, ids, self.rows)
+
+    def _model_call(self, inps: Any, *args: Any, **kwargs: Any) -> Any:
+        self.done += len(inps)
+        if time.monotonic() - self.reported > PROGRESS_SECONDS:
+            log.info("zero-shot: %d sequences read", self.done)
+            self.reported = time.monotonic()
+        return super()._model_call(inps, *args, **kwargs)
+
+    def _loglikelihood_tokens(self, requests: Any, disable_tqdm: bool = True, override_bs: int | None = None) -> Any:
+        self.cut = sum(len(context) + len(answer) > self.max_length + 1 for _, context, answer in requests)
+        split = [[(key, context + head, tail) for head, tail in pieces(answer, self.max_length)] for key, context, answer in requests]
+        found = iter(super()._loglikelihood_tokens([piece for parts in split for piece in parts], disable_tqdm, override_bs))
+        scored = ([next(found) for _ in parts] for parts in split)
+        return [(sum(score for score, _ in parts), all(greedy for _, greedy in parts)) for parts in scored]
+
+    def _of_share(self, ask: Callable[..., Any], requests: Any, blank: Any) -> list[Any]:
+        own = [request for request in requests if self.share.takes(request.doc_id)]
+        self.cut = 0
+        found = iter(ask(own, disable_tqdm=True) if own else ())
+        return [next(found) if self.share.takes(request.doc_id) else blank for request in requests]

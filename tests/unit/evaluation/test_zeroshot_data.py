@@ -1,0 +1,69 @@
+"""Local data of tasks: the same items in any format, and files that cannot be read named before and while they are read."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from drank.evaluation.zeroshot import check_tasks
+from tests.unit.evaluation.measuring import evaluate_tasks
+
+TEXTS = [["a", "Lösung", f"b{i}"] for i in range(6)]
+ROWS = [
+    {"id": str(i), "question": f"Wieviel ist {i}?", "choices": {"text": text, "label": list("ABC")}, "answerKey": "ABC"[i % 3]}
+    for i, text in enumerate(TEXTS)
+]
+LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
+SAME = {
+    "a.JSONL": LINES,
+    "a.ndjson": LINES,
+    "bom.json": b"\xef\xbb\xbf" + LINES,
+    "blank.jsonl": LINES.replace(b"\n", b"\r\n\r\n"),
+    "array.json": json.dumps(ROWS).encode(),
+    "a.jsonl.GZ": gzip.compress(LINES),
+}
+
+
+@pytest.fixture
+def asked(tmp_path, model, tokenizer):
+    def ask(path):
+        return evaluate_tasks(model, tokenizer, {"arc": {"harness": "arc_easy", "data": {"test": str(path)}}}, batch=4)
+
+    return ask
+
+
+def test_items_are_the_same_in_every_format(asked, tmp_path):
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), tmp_path / "arc.PARQUET")
+    expected = asked(tmp_path / "arc.PARQUET")
+    for name, data in SAME.items():
+        (tmp_path / name).write_bytes(data)
+        assert asked(tmp_path / name) == expected, name
+
+
+BAD = {"latin.json": LINES.decode().encode("latin-1"), "cut.json": LINES[:-9], "cut.parquet": b"PAR1"}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_data_that_cannot_be_read_name_task_and_file(asked, tmp_path, name):
+    (tmp_path / name).write_bytes(BAD[name])
+    with pytest.raises(OSError, match=rf"task arc: its data cannot be had here .*correct what cannot be read in .*{name}"):
+        asked(tmp_path / name)
+
+
+def test_files_that_are_none_are_told_at_the_check(tmp_path):
+    (tmp_path / "pointer.parquet").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    (tmp_path / "empty.json").touch()
+    (tmp_path / "folder.json").mkdir()
+    told = {
+        "pointer.parquet": "pointer.parquet is a pointer of Git LFS",
+        "empty.json": "empty.json is empty",
+        "folder.json": "folder.json is a folder",
+        "a.tsv": "data files must all be of one format out of .parquet, .json",
+        "a.parquet.gz": "data files must all be of one format",
+    }
+    for name, problem in told.items():
+        assert any(problem in line for line in check_tasks({"t": {"harness": "arc_easy", "data": {"test": str(tmp_path / name)}}})), name
