@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from drank.config import read_config
 from drank.runtime.shipped import WORKFLOW
 from drank.runtime.suggestions import near
 
@@ -34,12 +35,16 @@ def run(arguments: tuple[str, ...]) -> None:
 
 
 def snakemake_arguments(arguments: Sequence[str]) -> list[str]:
-    """The arguments for Snakemake out of those of `drank run`; raises FileNotFoundError for a configuration that is not there."""
+    """The arguments for Snakemake out of those of `drank run`.
+
+    Raises FileNotFoundError for a configuration that is not there, ConfigError for one that cannot be read.
+    """
     config: list[str] = []
     given = list(arguments)
     shipped = (WORKFLOW / "config" / f"{given[0]}.yaml").is_file() if given else False
     if given and not given[0].startswith("-") and (shipped or given[0].endswith((".yaml", ".yml"))):
         config, given = ["--configfile", str(_config(given[0]))], given[1:]
+        read_config(config[1])  # Snakemake names neither the file nor the line of what it cannot read
     chosen = {argument.partition("=")[0] for argument in given if argument.startswith("-")}
     spread = {"--cores", "-c", "--jobs", "-j", "--executor", "-e", "--workflow-profile", "--profile", "--unlock", "--version"}
     cores = [] if any(argument in spread or argument[:2] in ("-c", "-j") for argument in chosen) else ["--cores", "all"]

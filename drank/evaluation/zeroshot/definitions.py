@@ -6,12 +6,14 @@ import importlib.util
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from drank.runtime.mappings import given_twice
 from drank.runtime.suggestions import near
 from drank.testbed.tasks import TASKS, yaml_for
 
@@ -89,7 +91,7 @@ def _check_definition(path: Path) -> Iterator[str]:
     """What keeps a harness YAML from being evaluated, apart from its data."""
     try:
         definition = read_definition(path)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:  # the last of a file that includes itself
         yield f"cannot read {path}: {' '.join(str(error).split())}"
         return
     listed = [entry.get("metric") for entry in definition.get("metric_list") or [{"metric": "acc"}]]
@@ -132,7 +134,10 @@ def _check_harness(spec: Spec) -> Iterator[str]:
 
 
 def _check_yaml(spec: Spec) -> Iterator[str]:
-    return _check_definition(Path(spec["yaml"]))
+    path, found = Path(spec["yaml"]), list(_check_definition(Path(spec["yaml"])))
+    with suppress(OSError, ValueError, yaml.YAMLError, AttributeError, RecursionError):  # which the check of the definition has told
+        found += [line for file in _included(path) for line in given_twice(file)]
+    yield from found
 
 
 _CHECKS: dict[str, Callable[[Spec], Iterator[str]]] = {"embedded": _check_embedded, "harness": _check_harness, "yaml": _check_yaml}

@@ -81,6 +81,22 @@ def test_every_problem_is_found_at_once(model, tokenizer, tmp_path):
         evaluate_tasks(model, tokenizer, {})
 
 
+def test_a_key_given_twice_in_a_definition_or_what_it_includes_is_named(tmp_path):
+    base = {**yaml_for("docs-summary", tmp_path / "items.jsonl")}
+    (tmp_path / "items.jsonl").touch()
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(base) + "doc_to_choice: '{{choices}}'\n")
+    (tmp_path / "own.yaml").write_text("include: base.yaml\ntask: a\nprocess_docs: !function f.g\ntask: b\n")
+    own, included = check_tasks({"mine": {"yaml": str(tmp_path / "own.yaml")}})
+    assert own.startswith(f"task mine: {tmp_path / 'own.yaml'}, lines 2 and 4: key 'task' is given twice")
+    assert included.startswith(f"task mine: {tmp_path / 'base.yaml'}, lines ") and "'doc_to_choice' is given twice" in included
+
+
+def test_a_definition_that_includes_itself_is_refused(tmp_path):
+    (tmp_path / "own.yaml").write_text("include: own.yaml\ntask: a\n")
+    (problem,) = check_tasks({"mine": {"yaml": str(tmp_path / "own.yaml")}})
+    assert problem.startswith(f"task mine: cannot read {tmp_path / 'own.yaml'}: ")
+
+
 def test_checking_imports_no_heavy_library():
     code = """
 import sys
