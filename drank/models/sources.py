@@ -6,13 +6,12 @@ Weights are read from safetensors only; a checkpoint that exists only as a pickl
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from drank.models.families import family_of
 from drank.models.licence import licence_of
+from drank.models.soundness import adapted, unsound
 from drank.runtime.files import read_json
 from drank.testbed import MODELS
 
@@ -46,23 +45,22 @@ def directory_of(source: Mapping[str, Any]) -> Path:
 
 
 def problems_of(source: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a model that should lie on this machine's disk, empty where nothing is; hub models are not looked at."""
+    """What is wrong with a model on this machine's disk, empty where nothing is; of a hub model that is not fetched yet, nothing."""
+    try:
+        directory = directory_of(source)
+    except SourceError:
+        return []
+    except ValueError as error:  # no id that the hub could have
+        return [str(error)]
+    if (directory / "config.json").is_file():
+        return list(unsound(directory, partial="hub" in source))
     if "hub" in source:
         return []
-    directory = directory_of(source)
-    config = directory / "config.json"
-    if not config.is_file():
-        shipped = ", ".join(sorted(path.parent.name for path in MODELS.glob("*/config.json")))
-        there = f"; embedded models: {shipped}" if "embedded" in source else ""
-        return [f"{directory} holds no config.json, so it is no Hugging Face model directory{there}"]
-    problems = []
-    try:
-        family_of(json.loads(config.read_text("utf-8")))
-    except ValueError as error:
-        problems.append(f"{directory}: {error}")
-    if not list(directory.glob("*.safetensors")):
-        problems.append(f"{directory} holds no .safetensors file; save the model with `save_pretrained` (pickles are not read)")
-    return problems
+    if adapter := list(adapted(directory)):
+        return adapter
+    shipped = ", ".join(sorted(path.parent.name for path in MODELS.glob("*/config.json")))
+    there = f"; embedded models: {shipped}" if "embedded" in source else ""
+    return [f"{directory} holds no config.json, so it is no Hugging Face model directory{there}"]
 
 
 def local_files_of(source: Mapping[str, Any]) -> list[str]:

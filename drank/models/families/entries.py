@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -32,7 +32,8 @@ class Family:
 
     `grouped` names the kinds whose layers may share a basis (D-Rank, section 4.1: Q, K, V, up and gate, fused or not; O and down stay
     alone). `renamed` gives, for a part of a dotted name that files have and the modules do not, the module's. `requires` holds values
-    of the configuration without which the blocks are not what the entry says.
+    of the configuration without which the blocks are not what the entry says. `ties` tells whether the output layer is the embedding where
+    a configuration does not say.
     """
 
     blocks: str
@@ -40,6 +41,7 @@ class Family:
     grouped: frozenset[str] = frozenset({"q", "k", "v", "qkv", "gate", "up", "gate_up"})
     renamed: Mapping[str, str] = field(default_factory=dict)
     requires: Mapping[str, Any] = field(default_factory=dict)
+    ties: bool = False
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -74,8 +76,8 @@ _LLAMA = Family(
 )
 
 FAMILIES: dict[str, Family] = {
-    "gemma2": _LLAMA,
-    "gemma3_text": _LLAMA,
+    "gemma2": replace(_LLAMA, ties=True),
+    "gemma3_text": replace(_LLAMA, ties=True),
     "gpt2": Family(
         blocks="transformer.h",
         projections=(
@@ -85,6 +87,7 @@ FAMILIES: dict[str, Family] = {
             Projection("down", "mlp.c_proj", reads="hidden", transposed=True),
         ),
         requires={"add_cross_attention": False},
+        ties=True,
     ),
     "gpt_neox": Family(
         blocks="gpt_neox.layers",
@@ -111,6 +114,7 @@ FAMILIES: dict[str, Family] = {
             Projection("up", "fc1", reads="mlp"),
             Projection("down", "fc2", reads="hidden"),
         ),
+        ties=True,
     ),
     "phi3": Family(
         blocks="model.layers",
