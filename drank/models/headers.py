@@ -47,7 +47,7 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
         first = stream.read(9)
         length = int.from_bytes(first[:8], "little")
         if first[8:] != b"{" and (there := stand_in(file)):
-            raise CheckpointError(f"{file} {there}")
+            raise CheckpointError(f"{file} {there}; where a run made it, delete it and rerun `compress`")
         if length > LONGEST:
             raise CheckpointError(f"{file} is no safetensors file, it begins with {first!r}; {REMEDY}")
         stream.seek(8)
