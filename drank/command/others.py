@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from drank.config import read_config
+from drank.runtime.home import writable_caches
 from drank.runtime.shipped import WORKFLOW
 from drank.runtime.suggestions import near
 
@@ -31,7 +32,20 @@ def run(arguments: tuple[str, ...]) -> None:
     _require("snakemake", "drank run")
     from snakemake.cli import main
 
-    main(snakemake_arguments(arguments))
+    given = snakemake_arguments(arguments)
+    writable_caches(_folder(given))
+    main(given)
+
+
+def _folder(arguments: Sequence[str]) -> str:
+    """The folder that a run works in, by the arguments of Snakemake."""
+    found = "."
+    for argument, following in zip(arguments, [*arguments[1:], "."], strict=True):
+        if argument in ("--directory", "-d"):
+            found = following
+        elif argument.startswith("--directory="):
+            found = argument.partition("=")[2]
+    return found
 
 
 def snakemake_arguments(arguments: Sequence[str]) -> list[str]:
