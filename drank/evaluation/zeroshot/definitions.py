@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from drank.evaluation.zeroshot.plain_names import by_plain_names
 from drank.runtime.mappings import given_twice
 from drank.runtime.suggestions import near
 from drank.testbed.tasks import TASKS, yaml_for
@@ -73,6 +74,13 @@ def files_of(spec: Spec) -> list[str]:
         return list(map(str, spec.get("data", {}).values()))
     own = Path(spec["yaml"])
     return [*map(str, _included(own)), *_local_files(read_definition(own))]
+
+
+def needs_hub(spec: Spec) -> bool:
+    """Whether the data of a task come from a hub: neither built by drank nor local files of the config or of the user's definition."""
+    if "yaml" in spec:
+        return not _local_files(read_definition(Path(spec["yaml"])))
+    return "embedded" not in spec and "data" not in spec
 
 
 def _included(path: Path) -> Iterator[Path]:
@@ -161,7 +169,8 @@ def define(name: str, spec: Spec, items: Mapping[str, str | Path], scratch: str)
         base = Path(spec["yaml"]) if "yaml" in spec else harness_tasks()[spec["harness"]]
         definition = {"include": str(base.resolve())} | _replace_data(read_definition(base), spec.get("data"))
     if _local_files(definition):
-        definition["dataset_kwargs"]["cache_dir"] = scratch
+        files = by_plain_names(definition["dataset_kwargs"]["data_files"], Path(scratch) / f"{name}-data")
+        definition["dataset_kwargs"] = definition["dataset_kwargs"] | {"data_files": files, "cache_dir": scratch}
     return definition | {"task": name} | ({"num_fewshot": spec["fewshot"]} if "fewshot" in spec else {})
 
 
