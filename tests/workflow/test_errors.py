@@ -54,6 +54,20 @@ def test_numbers_are_read_however_they_are_written(inputs: Path, tmp_path: Path)
     assert jobs["allocate"] == 4 and jobs["tokenize"] == 2
 
 
+def test_braces_in_paths_are_refused_by_name(inputs: Path, tmp_path: Path) -> None:
+    """Snakemake takes them for wildcards, wherever they stand."""
+    run = Run(tmp_path / "run", PROJECT)
+    shutil.copytree(inputs, run.folder)
+    for name in ("model", "train.txt", "task.yaml"):
+        (run.folder / name).rename(run.folder / f"{{a}}{name}")
+    files = {"train": "{a}train.txt", "test": "test.txt"}
+    run.change(models={"tiny": {"path": "{a}model"}}, corpora={"words": {"files": files}}, tasks={"words": {"yaml": "{a}task.yaml"}})
+    done = run.snakemake("-n")
+    assert done.returncode != 0
+    for expected in ("models.tiny: '{a}model/config.json'", "corpora.words.files.train: '{a}train.txt'", "tasks.words: '{a}task.yaml'"):
+        assert f"{expected} has a brace in its path" in done.stdout
+
+
 def test_missing_hub_model_says_how_to_fetch_it(inputs: Path, tmp_path: Path) -> None:
     run = Run(tmp_path / "run", PROJECT)
     shutil.copytree(inputs, run.folder)

@@ -2,7 +2,7 @@ EVALUATED = {  # what is read of a model and for its measurements
     "model": lambda wildcards: chain_of_job(wildcards).made,
     "tokens": [f"results/tokens/{{model}}/{corpus}.{config['perplexity']['split']}.safetensors" for corpus in config["perplexity"]["corpora"]],
     "task_items": [f"results/tasks/{task}.jsonl" for task in EMBEDDED_TASKS],
-    "data": lambda wildcards: [path for source in TASKS.values() for path in files_of(source)],  # called, so that { is none of a wildcard
+    "data": [path for source in TASKS.values() for path in files_of(source)],
 }
 
 
