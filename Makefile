@@ -19,6 +19,13 @@ SHELL := bash
 .NOTPARALLEL:
 .PHONY: run env test lint unit test-slurm torture docs wheel compat pdf testbed lock clean distclean help
 
+# Snakemake stops with a traceback where it cannot keep its cache below the home; drank.runtime.home does this for `drank run`.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+ifneq (yes,$(shell mkdir -p "$(CACHE)" 2> /dev/null && test -w "$(CACHE)" && echo yes))
+export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
+export HF_HOME := $(or $(HF_HOME),$(wildcard $(CACHE)/huggingface),$(XDG_CACHE_HOME)/huggingface)
+endif
+
 run: $(READY)  ## the default pipeline (this is what `make` does); CORES=4 limits it
 	$(BIN)/snakemake --cores $(CORES)
 

@@ -18,6 +18,7 @@ from drank.models.card.writing import update_card
 from drank.models.documents import MAKING
 from drank.models.sources import directory_of
 from drank.reporting.records import Record
+from drank.runtime.home import expanded
 from drank.runtime.telling import telling
 from drank.testbed.tasks import TASKS
 
@@ -151,7 +152,7 @@ def _specs(tasks: str | Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
         if task in TASKS:
             found[task] = {"embedded": task}
         elif task.endswith((".yaml", ".yml")):
-            found[Path(task).stem] = {"yaml": str(Path(task).expanduser().resolve())}
+            found[Path(task).stem] = {"yaml": str(expanded(task).resolve())}
         else:
             found[task] = {"harness": task}
     return found

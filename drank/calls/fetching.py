@@ -23,4 +23,4 @@ def _explained(models: Mapping[str, Any]) -> Iterator[None]:
         yield
     except FetchError as error:
         names = ", ".join(source["hub"] for source in models.values() if "hub" in source)
-        raise FetchError(f"{error}" + (f"\nThere is no directory {names} here either" if names else "")) from error
+        raise FetchError(f"{error}" + (f"\nThere is no directory {names} here either" if names else ""), error.failures) from error

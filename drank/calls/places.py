@@ -7,11 +7,12 @@ from typing import Any
 
 from drank.models.card.writing import stated_hashes
 from drank.models.documents import CARD
+from drank.runtime.home import expanded
 
 
 def place_of(out: str | Path) -> Path:
     """Where a call writes to: what a link points to, for the folder itself is replaced by the new one."""
-    return Path(out).expanduser().resolve()
+    return expanded(out).resolve()
 
 
 def refuse_place(out: str | Path | None, model: Any, overwrite: bool, work: str | Path | None = None) -> None:
@@ -26,7 +27,7 @@ def refuse_place(out: str | Path | None, model: Any, overwrite: bool, work: str 
         raise FileExistsError(f"{out} is to hold the model, and the work is kept in it ({work}); name another place for one of them")
     if not place.exists():
         return
-    read = place_of(Path(model).expanduser()) if isinstance(model, (str, Path)) else place.parent
+    read = place_of(expanded(model)) if isinstance(model, (str, Path)) else place.parent
     if read == place and read.exists():
         raise FileExistsError(f"{place} is the very model that is read; name another place to write to")
     if read.is_relative_to(place) and read.exists():

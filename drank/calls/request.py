@@ -18,6 +18,7 @@ from drank.methods import METHODS, Method
 from drank.models.families import context_of
 from drank.models.sources import SourceError, directory_of, problems_of
 from drank.runtime.files import read_json
+from drank.runtime.home import expanded
 from drank.runtime.provenance import cores
 from drank.runtime.shipped import SCHEMA
 from drank.runtime.suggestions import near
@@ -41,10 +42,10 @@ def source_of(model: str | Path, revision: str | None = None) -> tuple[str, dict
     """
     name = str(model)
     shipped = sorted(path.parent.name for path in MODELS.glob("*/config.json"))
-    if (Path(name).expanduser() / "adapter_config.json").is_file():
+    if (expanded(name) / "adapter_config.json").is_file():
         raise SourceError(f"{name} holds a PEFT adapter; merge it into its model (merge_and_unload), save that, and name it")
-    if Path(name).expanduser().is_dir():
-        path = Path(name).expanduser().resolve()
+    if expanded(name).is_dir():
+        path = expanded(name).resolve()
         return label(path.name) or "model", {"path": str(path)}
     if name in shipped:
         return name, {"embedded": name}

@@ -10,6 +10,7 @@ from typing import Any
 
 from drank.corpora.embedded import EMBEDDED
 from drank.runtime.files import write_text
+from drank.runtime.home import expanded
 from drank.runtime.suggestions import near
 
 Text = str | Path | Mapping[str, Any]
@@ -74,7 +75,7 @@ def _is_text(text: Text) -> bool:
 
 def _is_file(text: Text) -> bool:
     try:
-        return Path(str(text)).expanduser().is_file()
+        return expanded(str(text)).is_file()
     except (OSError, ValueError):  # too long for a name, or with characters that none has
         return False
 
@@ -99,7 +100,7 @@ def _named(text: Text, split: str | None, default: str) -> tuple[dict[str, Any],
 def _file(text: Text, folder: Path) -> str:
     """The file that holds a text: its own, or one in the folder that is named by what it says."""
     if not _is_text(text):
-        return str(Path(str(text)).expanduser().resolve())
+        return str(expanded(str(text)).resolve())
     path = folder / f"text-{hashlib.sha256(str(text).encode('utf-8', 'surrogatepass')).hexdigest()[:16]}.txt"
     if not path.is_file():
         write_text(path, str(text))

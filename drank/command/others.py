@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from drank.config import read_config
+from drank.runtime.home import writable_caches
 from drank.runtime.shipped import WORKFLOW
 from drank.runtime.suggestions import near
 
@@ -30,16 +32,33 @@ def run(arguments: tuple[str, ...]) -> None:
     _require("snakemake", "drank run")
     from snakemake.cli import main
 
-    main(snakemake_arguments(arguments))
+    given = snakemake_arguments(arguments)
+    writable_caches(_folder(given))
+    main(given)
+
+
+def _folder(arguments: Sequence[str]) -> str:
+    """The folder that a run works in, by the arguments of Snakemake."""
+    found = "."
+    for argument, following in zip(arguments, [*arguments[1:], "."], strict=True):
+        if argument in ("--directory", "-d"):
+            found = following
+        elif argument.startswith("--directory="):
+            found = argument.partition("=")[2]
+    return found
 
 
 def snakemake_arguments(arguments: Sequence[str]) -> list[str]:
-    """The arguments for Snakemake out of those of `drank run`; raises FileNotFoundError for a configuration that is not there."""
+    """The arguments for Snakemake out of those of `drank run`.
+
+    Raises FileNotFoundError for a configuration that is not there, ConfigError for one that cannot be read.
+    """
     config: list[str] = []
     given = list(arguments)
     shipped = (WORKFLOW / "config" / f"{given[0]}.yaml").is_file() if given else False
     if given and not given[0].startswith("-") and (shipped or given[0].endswith((".yaml", ".yml"))):
         config, given = ["--configfile", str(_config(given[0]))], given[1:]
+        read_config(config[1])  # Snakemake names neither the file nor the line of what it cannot read
     chosen = {argument.partition("=")[0] for argument in given if argument.startswith("-")}
     spread = {"--cores", "-c", "--jobs", "-j", "--executor", "-e", "--workflow-profile", "--profile", "--unlock", "--version"}
     cores = [] if any(argument in spread or argument[:2] in ("-c", "-j") for argument in chosen) else ["--cores", "all"]

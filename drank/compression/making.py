@@ -12,6 +12,7 @@ from typing import Any
 from drank.allocation.plan import Plan
 from drank.models.card.writing import card_of
 from drank.models.documents import CARD, MAKING, PLAN
+from drank.models.sources import without_place
 from drank.runtime.files import read_json
 from drank.runtime.provenance import origin
 
@@ -22,7 +23,7 @@ class Making:
     def __init__(self, plan: Plan, device: str, threads: int, base: Mapping[str, Any] | None = None) -> None:
         """Starts now; `base` is what `describe_source` says of the dense model."""
         self._plan, self._device, self._threads = plan, device, threads
-        self._base = dict(base) if base else None
+        self._base = {**base, "source": without_place(base["source"])} if base else None
         self._started = time.perf_counter()
         self._stages: dict[str, float] = {}
         self._texts: dict[str, Any] = {}

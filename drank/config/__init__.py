@@ -20,7 +20,9 @@ from drank.config.resolved import (
     search_options,
     shards_of,
 )
-from drank.config.schema import fill, fitting_parts, schema_problems
+from drank.config.schema import fill, fitting_parts, meant, schema_problems
+from drank.config.wildcards import brace_problems
+from drank.runtime.mappings import MappingError, read_mapping
 
 __all__ = [
     "ConfigError",
@@ -30,6 +32,7 @@ __all__ = [
     "gradient_options",
     "methods_for",
     "ratios_of",
+    "read_config",
     "read_schema",
     "refusals_for",
     "search_options",
@@ -49,11 +52,11 @@ class ConfigError(ValueError):
 
 
 def with_defaults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with the defaults of its schema filled in; a section that is empty in the file is one that was left out.
+    """The configuration with its texts as what the schema takes for them and the defaults filled in; an empty section is one left out.
 
     Raises ConfigError with every offender against the schema, and with what `check` finds in the parts that fit it.
     """
-    filled = copy.deepcopy({key: value for key, value in config.items() if value is not None})
+    filled = copy.deepcopy({key: value for key, value in meant(config, schema, schema).items() if value is not None})
     fill(filled, schema, schema)
     problems = sorted(schema_problems(filled, schema))
     if problems:
@@ -62,13 +65,25 @@ def with_defaults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[
     return filled
 
 
+def read_config(path: str | Path) -> dict[str, Any]:
+    """What a configuration file says, its values as text; raises ConfigError with the lines of what cannot be read or is given twice."""
+    try:
+        return read_mapping(path)
+    except MappingError as error:
+        raise ConfigError(error.problems) from None
+
+
 def read_schema(path: str | Path) -> dict[str, Any]:
     """The JSON schema in a YAML file."""
     return yaml.safe_load(Path(path).read_text("utf-8"))
 
 
-def check(config: Mapping[str, Any]) -> None:
-    """Raise ConfigError with everything that would fail later: names, files, groups, budgets, tasks and window lengths."""
+def check(config: Mapping[str, Any], by_snakemake: bool = False) -> None:
+    """Raise ConfigError with everything that would fail later: names, files, groups, budgets, tasks and window lengths.
+
+    `by_snakemake` adds what only Snakemake cannot read, which calls can.
+    """
     problems = problems_in(config, config)
+    problems += brace_problems(config) if by_snakemake else []
     if problems:
         raise ConfigError(problems)

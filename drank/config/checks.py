@@ -14,11 +14,10 @@ from drank.corpora.embedded import EMBEDDED
 from drank.corpora.text_files import problems_with
 from drank.evaluation.zeroshot import check_tasks
 from drank.methods import Method
-from drank.models.description import is_compressed
 from drank.models.families import context_of, family_of, kind_of
+from drank.models.soundness import packed
 from drank.models.sources import SourceError, directory_of, problems_of
 from drank.models.weights import Checkpoint
-from drank.runtime.files import read_json
 from drank.runtime.suggestions import near
 
 TEXT = ("corpus", "split", "windows", "length", "seed", "batch")
@@ -129,13 +128,13 @@ def _model_problems(config: Mapping[str, Any], model: str, written: Mapping[str,
             yield str(error)
     faults = problems_of(source)
     yield from faults
-    if any(method.compresses for method in methods.values()) and (otherwise := list(_stored_otherwise(source))):
+    if any(method.compresses for method in methods.values()) and (otherwise := _stored_otherwise(source)):
         yield from otherwise
         return
     try:
         checkpoint = Checkpoint(directory_of(source))
         layers = checkpoint.layers
-    except (SourceError, OSError, KeyError, ValueError):
+    except (SourceError, OSError, KeyError, ValueError, TypeError):
         return  # a hub model not fetched yet, or a directory whose fault problems_of has told
     context = context_of(checkpoint.config)
     read = ["search", "finetune", *(["calibration"] if "calibration" in config else [])]
@@ -160,15 +159,11 @@ def _model_problems(config: Mapping[str, Any], model: str, written: Mapping[str,
             yield from _budget_problems(label, method, checkpoint, config["ratios"])
 
 
-def _stored_otherwise(source: Mapping[str, Any]) -> Iterator[str]:
-    """Why the weights of a model are not matrices that can be decomposed: they are compressed or quantised already."""
+def _stored_otherwise(source: Mapping[str, Any]) -> list[str]:
+    """Why the weights of a model are no matrices that can be decomposed; nothing where the model is not here, or not whole."""
     with suppress(SourceError, OSError, ValueError):
-        directory = directory_of(source)
-        quantization = read_json(directory / "config.json").get("quantization_config")
-        if quantization:
-            method = quantization.get("quant_method", "by an unknown method")
-            by = "compressed by drank" if is_compressed(quantization) else f"quantised ({method})"
-            yield f"{directory} is {by} already; name the dense model that it was made of"
+        return list(packed(directory_of(source)))
+    return []
 
 
 def _budget_problems(label: str, method: Method, checkpoint: Checkpoint, ratios: list[float]) -> Iterator[str]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from drank.runtime.home import expanded
+
 PLACES = (
     *(("models", "*", "path"), ("models", "*", "methods", "*", "checkpoint", "path"), ("methods", "*", "checkpoint", "path")),
     *(("corpora", "*", "files", "*"), ("tasks", "*", "yaml"), ("tasks", "*", "data", "*")),
@@ -22,7 +24,7 @@ def rooted(config: Mapping[str, Any], folder: str | Path, work: str | Path) -> d
     folder, work = Path(folder).resolve(), Path(work).resolve()
 
     def placed(value: str) -> str:
-        path = folder / Path(value).expanduser()
+        path = folder / expanded(value)
         return path.relative_to(work).as_posix() if path.is_relative_to(work) and not Path(value).is_absolute() else path.as_posix()
 
     return with_paths(config, placed)

@@ -1,14 +1,68 @@
-"""The schema of configurations: defaults filled in, and what breaks it in words that name the place."""
+"""The schema of configurations: what values mean, defaults filled in, and what breaks it in words that name the place."""
 
 from __future__ import annotations
 
 import copy
+import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jsonschema
 
 from drank.runtime.suggestions import near
+
+WORDS = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), False)}
+"""What a truth value may be written as."""
+
+NOTHING = ("", "~", "null")
+"""What no value may be written as."""
+
+_NUMBER = re.compile(r"[-+]?(0|[1-9](_?[0-9])*)(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9]+([eE][-+]?[0-9]+)?")
+
+
+def meant(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    """A part of a configuration with its texts as what the schema takes in their place: numbers, truth values, nothing.
+
+    What the schema takes as text stays text, `2`, `on` and `010` too, and what is none of these stays for `schema_problems`.
+    """
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+    if isinstance(value, Mapping):
+        known, other = schema.get("properties", {}), schema.get("additionalProperties")
+        parts = {key: known.get(key, other if isinstance(other, Mapping) else {}) for key in value}
+        return {str(key): meant(entry, parts[key], root) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [meant(entry, schema.get("items", {}), root) for entry in value]
+    kinds = _kinds(schema)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # which no part of the schema takes
+    if isinstance(value, float) and value.is_integer() and "integer" in kinds:
+        return int(value)
+    return _read(value, kinds) if isinstance(value, str) and kinds else value
+
+
+def _kinds(schema: Mapping[str, Any]) -> list[str]:
+    """The types that a part of the schema names."""
+    found = schema.get("type", [])
+    return [found] if isinstance(found, str) else list(found)
+
+
+def _read(text: str, kinds: list[str]) -> Any:
+    if text.lower() in NOTHING and ("null" in kinds or "string" not in kinds):
+        return None
+    if "string" in kinds:
+        return text
+    if "boolean" in kinds:
+        return WORDS.get(text.lower(), text)
+    if not {"integer", "number"}.intersection(kinds) or not _NUMBER.fullmatch(text):
+        return text
+    if text.lstrip("+-").replace("_", "").isdigit():
+        return int(text)
+    number = float(text)
+    if not math.isfinite(number):
+        return text
+    return int(number) if number.is_integer() and "integer" in kinds else number
 
 
 def fill(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
@@ -39,6 +93,9 @@ def schema_problems(config: dict[str, Any], schema: Mapping[str, Any]) -> Iterat
             yield f"{place}: needs exactly one of {', '.join(choices)}"
         elif place.startswith("ratios."):
             yield f"{place}: {error.instance!r} is no ratio: the share of parameters to remove, between 0 and 1, such as 0.2 (20 %)"
+        elif error.validator == "type" and isinstance(error.instance, str) and {"integer", "number"}.intersection(_kinds(error.schema)):
+            kind = "integer" if "integer" in _kinds(error.schema) else "number"
+            yield f"{place}: {error.instance!r} is no {kind}; write it in decimal digits without a leading zero, such as 8, 0.5 or 1e-4"
         else:
             yield f"{place}: {error.message}"
 

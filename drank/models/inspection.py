@@ -16,6 +16,7 @@ from drank.models.families import FAMILIES, UnknownFamilyError, family_of, kind_
 from drank.models.licence import front_matter, licence_of
 from drank.models.rank_summary import rank_summary
 from drank.models.tensors import size_of, stored_tensors
+from drank.models.tied import counted
 from drank.models.verification import verify
 from drank.runtime.files import read_json
 
@@ -98,7 +99,7 @@ def _compressed(directory: Path, quantization: Mapping[str, Any], hashes: bool) 
 
 def _dense(directory: Path, hashes: bool) -> Inspection:
     config = read_json(directory / "config.json")
-    model_type, tensors = str(config.get("model_type")), stored_tensors(directory)
+    model_type, tensors = str(config.get("model_type")), counted(stored_tensors(directory), config)
     facts = [("family", model_type)]
     try:
         family = family_of(config)

@@ -17,7 +17,8 @@ from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
 from drank.models.families import FAMILIES, kind_of, module_path
 from drank.models.groups import Group
 from drank.models.hashes import weight_hashes
-from drank.models.tensors import INDEX, WEIGHTS, StoredTensor, by_stored_name, stored_name, stored_tensors, weight_files
+from drank.models.headers import StoredTensor
+from drank.models.tensors import INDEX, WEIGHTS, by_stored_name, stored_name, stored_tensors, weight_files
 from drank.models.weights import read_tensors
 from drank.runtime.files import read_json, replacing, share_mode, write_json
 

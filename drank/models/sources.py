@@ -15,6 +15,7 @@ from typing import Any
 
 from drank.models.families import family_of
 from drank.models.licence import licence_of
+from drank.models.soundness import adapted, unsound
 from drank.models.tokenizer_files import tokenizer_problems
 from drank.runtime.content import content_of
 from drank.runtime.files import read_json
@@ -54,24 +55,23 @@ def directory_of(source: Mapping[str, Any]) -> Path:
 
 
 def problems_of(source: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a model that should lie on this machine's disk, empty where nothing is; hub models are not looked at."""
+    """What is wrong with a model on this machine's disk, empty where nothing is; of a hub model that is not fetched yet, nothing."""
+    try:
+        directory = directory_of(source)
+    except SourceError:
+        return []
+    except ValueError as error:  # no id that the hub could have
+        return [str(error)]
+    if (directory / "config.json").is_file():
+        found = list(unsound(directory, partial="hub" in source))
+        return found if "hub" in source else [*found, *tokenizer_problems(directory)]
     if "hub" in source:
         return []
-    directory = directory_of(source)
-    config = directory / "config.json"
-    if not config.is_file():
-        shipped = ", ".join(sorted(path.parent.name for path in MODELS.glob("*/config.json")))
-        there = f"; embedded models: {shipped}" if "embedded" in source else ""
-        return [f"{directory} holds no config.json, so it is no Hugging Face model directory{there}"]
-    problems = []
-    try:
-        family_of(json.loads(config.read_text("utf-8")))
-    except ValueError as error:
-        problems.append(f"{directory}: {error}")
-    if not list(directory.glob("*.safetensors")):
-        problems.append(f"{directory} holds no .safetensors file; save the model with `save_pretrained` (pickles are not read)")
-    problems += tokenizer_problems(directory)
-    return problems
+    if adapter := list(adapted(directory)):
+        return adapter
+    shipped = ", ".join(sorted(path.parent.name for path in MODELS.glob("*/config.json")))
+    there = f"; embedded models: {shipped}" if "embedded" in source else ""
+    return [f"{directory} holds no config.json, so it is no Hugging Face model directory{there}"]
 
 
 def local_files_of(source: Mapping[str, Any]) -> list[str]:

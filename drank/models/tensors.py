@@ -6,8 +6,6 @@ which several layers share, or an embedding tied to the output, counts once.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +13,14 @@ from pathlib import Path
 from drank.models.description import CheckpointError, described, is_compressed
 from drank.models.families import FAMILIES, module_path
 from drank.models.groups import Group
+from drank.models.headers import StoredTensor, read_header
+from drank.models.tied import counted
 from drank.runtime.files import read_json
 
-OBSOLETE = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
+OBSOLETE = (
+    *(".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias"),
+    *(".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached"),
+)
 """Masks and frequencies that old checkpoints store; models compute them, and have no parameters that end so."""
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -25,21 +28,6 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 _HEAD = "lm_head"
 """What a model for causal language modelling has beside its base model."""
-
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """A tensor as the header of its file describes it."""
-
-    name: str
-    file: Path
-    shape: tuple[int, ...]
-    bytes: int
-
-    @property
-    def elements(self) -> int:
-        """The number of its elements."""
-        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -63,16 +51,26 @@ def stored_tensors(directory: str | Path) -> dict[str, StoredTensor]:
     directory = Path(directory)
     files = weight_files(directory)
     if missing := [str(file) for file in files if not file.is_file()]:
-        raise CheckpointError(f"missing: {', '.join(missing)}; drank reads safetensors only: rerun `compress`, or fetch the model again")
-    return {name: tensor for file in files for name, tensor in _header(file).items() if not name.endswith(OBSOLETE)}
+        others = sorted(file.name for file in directory.glob("*.safetensors") if file not in files)
+        there = f" ({', '.join(others[:4])}{', …' if len(others) > 4 else ''} there is not what transformers loads)" if others else ""
+        raise CheckpointError(
+            f"missing: {', '.join(missing)}{there}; drank reads safetensors only: rerun `compress`, or fetch the model again"
+        )
+    return {name: tensor for file in files for name, tensor in read_header(file).items() if not name.endswith(OBSOLETE)}
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The files that should hold the weights of a model directory, one or those of its index, whether they are there or not."""
+    """The files that should hold the weights of a model directory, one or those of its index, whether they are there or not.
+
+    Raises CheckpointError for an index that cannot be read.
+    """
     single, index = directory / WEIGHTS, directory / INDEX
     if single.exists() or not index.exists():
         return [single]
-    return [directory / name for name in sorted(set(read_json(index)["weight_map"].values()))]
+    try:
+        return [directory / name for name in sorted(set(read_json(index)["weight_map"].values()))]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{index} does not say which files hold the weights: {error}; fetch it again") from error
 
 
 def stored_name(model_type: str, name: str) -> str:
@@ -100,8 +98,8 @@ def size_of(directory: str | Path) -> StoredSize:
     Parameters of projections are weights only, without biases. Raises CheckpointError where the files lack a tensor that the config
     promises.
     """
-    tensors = stored_tensors(directory)
     config = read_json(Path(directory) / "config.json")
+    tensors = counted(stored_tensors(directory), config)
     parameters = sum(tensor.elements for tensor in tensors.values())
     quantization = config.get("quantization_config") or {}
     groups = described(quantization) if is_compressed(quantization) else ()
@@ -129,27 +127,3 @@ def _weight_names(model_type: str, group: Group) -> list[str]:
     else:
         names = [f"{paths[0]}.basis.weight", *(f"{path}.coefficients.weight" for path in paths)]
     return [stored_name(model_type, name) for name in names]
-
-
-def _header(file: Path) -> dict[str, StoredTensor]:
-    """The tensors of one safetensors file: eight bytes of length, that much JSON, then as many bytes as the JSON's offsets span."""
-    remedy = "delete it and rerun `compress`, or fetch the model again"
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if size < 8 + length:
-            raise CheckpointError(f"{file} is truncated: it has {size} bytes and its header alone {8 + length}; {remedy}")
-        text = stream.read(length)
-    try:
-        entries = json.loads(text)
-        entries.pop("__metadata__", None)
-        spans = {name: entry["data_offsets"] for name, entry in entries.items()}
-        tensors = {
-            name: StoredTensor(name, file, tuple(entry["shape"]), spans[name][1] - spans[name][0]) for name, entry in entries.items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{file} has no safetensors header ({error!r}); {remedy}") from error
-    promised = 8 + length + max((end for _, end in spans.values()), default=0)
-    if size != promised:
-        raise CheckpointError(f"{file} is truncated or corrupt: it has {size} bytes and its header promises {promised}; {remedy}")
-    return tensors

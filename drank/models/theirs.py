@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drank.models.description import CheckpointError
+from drank.models.soundness import adapted, misread
 from drank.models.sources import Places, SourceError, directory_of, model_directory
-from drank.models.tensors import stored_tensors
 from drank.runtime.files import read_json
 
 REMEDY = "compare it with the model that it was made from, or give one with that model's tokenizer"
@@ -57,13 +56,11 @@ def faults_of(checkpoint: Mapping[str, Any], dense: Mapping[str, Any]) -> list[s
 
 
 def _faults(directory: Path, dense: Mapping[str, Any]) -> Iterator[str]:
-    if not list(directory.glob("*.safetensors")):
-        yield "it holds no .safetensors file; save the model with `save_pretrained` (pickles are not read)"
+    yield from adapted(directory)
+    if any(directory.glob("*.safetensors")):
+        yield from misread(directory)
     else:
-        try:
-            stored_tensors(directory)
-        except CheckpointError as error:
-            yield str(error)
+        yield "it holds no .safetensors file; save the model with `save_pretrained` (pickles are not read)"
     try:
         yield from _other_vocabulary(directory, directory_of(dense))
     except (SourceError, FileNotFoundError):

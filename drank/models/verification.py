@@ -11,7 +11,8 @@ from drank.models.description import CheckpointError, described, is_compressed
 from drank.models.documents import CARD
 from drank.models.families import FAMILIES, kind_of, module_path
 from drank.models.groups import Group
-from drank.models.tensors import StoredTensor, by_stored_name, stored_name, stored_tensors, weight_files
+from drank.models.headers import StoredTensor
+from drank.models.tensors import by_stored_name, stored_name, stored_tensors, weight_files
 from drank.runtime.files import file_hash, read_json
 
 

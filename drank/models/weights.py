@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from drank.models.families import Family, family_of, kind_of, layers_of, module_path
 from drank.models.groups import Shape
+from drank.models.headers import StoredTensor
 from drank.models.sources import SourceError
-from drank.models.tensors import StoredTensor, module_name, stored_tensors
+from drank.models.tensors import module_name, stored_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor

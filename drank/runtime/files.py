@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from drank.runtime.belonging import check_run
+from drank.runtime.stand_ins import stand_in
 
 _TOKEN = secrets.token_hex(4)  # process numbers are given out again
 
@@ -179,8 +180,10 @@ def read_json(path: str | Path) -> Any:
     """The value in a JSON file; a ValueError that names the file if it is not JSON."""
     try:
         return json.loads(Path(path).read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); delete it and run again") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} {stand_in(path) or f'is not valid JSON ({error}); fetch it again, or delete it and run again'}"
+        ) from error
 
 
 def file_hash(path: str | Path, without: Collection[str] = ()) -> str:

@@ -1,7 +1,8 @@
 """The log of one step: every line, warning and error of a workflow script, from before its first heavy import.
 
-The log file gets everything, with times and tracebacks. The terminal gets what somebody who waits wants to see: short lines of progress,
-and for an error that drank foresaw its message alone. Whatever a library prints goes to the log, so that its bars and notices bury nothing.
+The log file gets everything, with times, and tracebacks of all errors that are not of drank's own kinds. The terminal gets what somebody
+who waits wants to see: short lines of progress, and for an error that drank foresaw its message alone. Whatever a library prints goes to
+the log, so that its bars and notices bury nothing.
 """
 
 from __future__ import annotations
@@ -159,7 +160,10 @@ class _Report:
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Report an uncaught exception; the last line says which step failed and where its log is."""
-        logging.getLogger("failure").critical("%s failed", self._name, exc_info=(kind, error, trace))
+        if own(kind):
+            logging.getLogger("failure").critical("%s failed: %s", self._name, error)
+        else:
+            logging.getLogger("failure").critical("%s failed", self._name, exc_info=(kind, error, trace))
         if not (isinstance(error, KeyboardInterrupt) or foreseen(error, trace)):
             traceback.print_exception(kind, error, trace, file=self._terminal)
         elif str(error):
@@ -169,10 +173,15 @@ class _Report:
         self._terminal.flush()
 
 
+def own(kind: type[BaseException]) -> bool:
+    """Whether a kind of error is drank's own, so that its words say all that there is to say."""
+    return kind.__module__.startswith("drank.")
+
+
 def foreseen(error: BaseException, trace: TracebackType | None) -> bool:
     """Whether an error is one that drank itself raised to tell the user of bad input."""
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     raised_in = Path(trace.tb_frame.f_code.co_filename) if trace is not None else Path()
-    known = isinstance(error, (ValueError, OSError, ImportError)) or type(error).__module__.startswith("drank.")
+    known = isinstance(error, (ValueError, OSError, ImportError)) or own(type(error))
     return known and PACKAGE in raised_in.parents

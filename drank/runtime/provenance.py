@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import Any
 
 from drank import __version__
 from drank.runtime.device import gpu_name
+from drank.runtime.git_tree import git_state
 
 PACKAGES = (
     "accelerate",
@@ -37,7 +37,7 @@ def origin(device: str, threads: int, started: float) -> dict[str, Any]:
     """Where what is finished now comes from; `started` is the `time.perf_counter()` of the start.
 
     The date is that of the end, in UTC. Peak memory is that of the whole process so far, in bytes of host memory. `git` is None where
-    drank is not run from a git tree.
+    drank is not run from a git tree, as from an archive of one.
     """
     return {
         "drank": __version__,
@@ -73,28 +73,10 @@ def memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit and dirty flag of the git tree that tracks `folder`; None without git, without a commit or where it is not tracked."""
-    tracked = _git(folder, "ls-files", "--", ".")
-    commit = _git(folder, "rev-parse", "HEAD")
-    if not tracked or commit is None:
-        return None
-    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
-
-
 def peak_memory() -> int:
     """The most host memory this process has held at once, in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints, or None where it cannot answer."""
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _version(distribution: str) -> str | None:

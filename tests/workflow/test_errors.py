@@ -34,6 +34,40 @@ def test_schema_offenders_in_one_error(inputs: Path, tmp_path: Path) -> None:
         assert expected in done.stdout
 
 
+def test_a_key_given_twice_is_named_with_both_lines(inputs: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", PROJECT)
+    shutil.copytree(inputs, run.folder)
+    lines = (run.folder / "config.yaml").read_text().splitlines()
+    (run.folder / "config.yaml").write_text("\n".join([*lines, "ratios: [0.1]"]))
+    done = run.snakemake("-n")
+    assert done.returncode != 0
+    assert f"lines {lines.index('ratios:') + 1} and {len(lines) + 1}: key 'ratios' is given twice" in done.stdout
+
+
+def test_numbers_are_read_however_they_are_written(inputs: Path, tmp_path: Path) -> None:
+    """YAML 1.1 takes 1e-1 for text, and Snakemake all that stands in brackets after --config."""
+    run = Run(tmp_path / "run", PROJECT)
+    shutil.copytree(inputs, run.folder)
+    text = (run.folder / "config.yaml").read_text().replace("train: train.txt", "2: train.txt")
+    (run.folder / "config.yaml").write_text(text.replace("corpus: words", "corpus: words\n  split: 2"))
+    jobs = run.planned("--config", "finetune={learning_rate: 1e-4}", "ratios=[1e-1, 0.3]")
+    assert jobs["allocate"] == 4 and jobs["tokenize"] == 2
+
+
+def test_braces_in_paths_are_refused_by_name(inputs: Path, tmp_path: Path) -> None:
+    """Snakemake takes them for wildcards, wherever they stand."""
+    run = Run(tmp_path / "run", PROJECT)
+    shutil.copytree(inputs, run.folder)
+    for name in ("model", "train.txt", "task.yaml"):
+        (run.folder / name).rename(run.folder / f"{{a}}{name}")
+    files = {"train": "{a}train.txt", "test": "test.txt"}
+    run.change(models={"tiny": {"path": "{a}model"}}, corpora={"words": {"files": files}}, tasks={"words": {"yaml": "{a}task.yaml"}})
+    done = run.snakemake("-n")
+    assert done.returncode != 0
+    for expected in ("models.tiny: '{a}model/config.json'", "corpora.words.files.train: '{a}train.txt'", "tasks.words: '{a}task.yaml'"):
+        assert f"{expected} has a brace in its path" in done.stdout
+
+
 def test_missing_hub_model_says_how_to_fetch_it(inputs: Path, tmp_path: Path) -> None:
     run = Run(tmp_path / "run", PROJECT)
     shutil.copytree(inputs, run.folder)

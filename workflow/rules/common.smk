@@ -2,7 +2,6 @@ import os
 import re
 from pathlib import Path
 
-from snakemake.common.configfile import load_configfile
 from snakemake.jobs import Job
 from snakemake.logging import logger
 from snakemake.scheduling.job_scheduler import JobScheduler
@@ -16,7 +15,7 @@ from drank.runtime.orphans import spare_results
 from drank.runtime.unchanged import leave_out_unchanged
 from drank.corpora import identity_of as identity_of_corpus, listed
 from drank.corpora.installed import package_versions
-from drank.config import check, gradient_options, methods_for, ratios_of, read_schema, refusals_for, shards_of, with_defaults
+from drank.config import check, gradient_options, methods_for, ratios_of, read_config, read_schema, refusals_for, shards_of, with_defaults
 from drank.config.chain import Chain, texts_of, tokens_at
 from drank.config.method_entries import method_of
 from drank.config.paths import rooted, without_paths
@@ -35,14 +34,14 @@ if not workflow.is_main_process:
     belong()
     spare_results(Job)
 
-# Read again, since what Snakemake has merged no longer tells at which folder a path starts.
+# Read again, since what Snakemake has merged no longer tells at which folder a path starts, nor which key was given twice.
 config = {}
 for file in workflow.configfiles:
-    update_config(config, rooted(load_configfile(file), Path(file).parent, Path.cwd()))
+    update_config(config, rooted(read_config(file), Path(file).parent, Path.cwd()))
 update_config(config, rooted(workflow.config_settings.config, Path.cwd(), Path.cwd()))
 config = with_defaults(config, read_schema(HERE / "workflow/schemas/config.schema.yaml"))
 if workflow.is_main_process:
-    check(config)
+    check(config, by_snakemake=True)
     for model in config["models"]:
         for label, reason in refusals_for(config, model).items():
             logger.warning(f"{model}: {label} does not apply and is left out: {reason}")

@@ -4,6 +4,6 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from drank.config.prefetch import prefetch
+from drank.config.prefetch import prefetch_alone
 
-prefetch(snakemake.params.config)
+prefetch_alone(snakemake.params.config)

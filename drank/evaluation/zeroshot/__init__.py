@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from drank.evaluation.zeroshot.definitions import Spec, check_tasks, define, files_of
+from drank.evaluation.zeroshot.definitions import Spec, check_tasks, define, files_of, needs_hub
 from drank.evaluation.zeroshot.scoring import marks_of
 from drank.runtime.log import BRIEF
 from drank.runtime.shares import WHOLE, Share
@@ -17,7 +17,7 @@ from drank.runtime.shares import WHOLE, Share
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["answer_tasks", "check_tasks", "fetch_task", "files_of"]
+__all__ = ["answer_tasks", "check_tasks", "fetch_task", "files_of", "needs_hub"]
 
 log = logging.getLogger(__name__)
 

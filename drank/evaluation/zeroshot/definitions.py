@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import yaml
 
 from drank.corpora.text_files import unreachable
+from drank.evaluation.zeroshot.plain_names import by_plain_names
+from drank.runtime.mappings import given_twice
 from drank.runtime.suggestions import near
 from drank.testbed.tasks import TASKS, yaml_for
 
@@ -84,6 +87,13 @@ def files_of(spec: Spec) -> list[str]:
     return [*map(str, _included(own)), *_local_files(read_definition(own))]
 
 
+def needs_hub(spec: Spec) -> bool:
+    """Whether the data of a task come from a hub: neither built by drank nor local files of the config or of the user's definition."""
+    if "yaml" in spec:
+        return not _local_files(read_definition(Path(spec["yaml"])))
+    return "embedded" not in spec and "data" not in spec
+
+
 def _included(path: Path) -> Iterator[Path]:
     yield path
     includes = yaml.load(path.read_text("utf-8"), Loader=_Loader).get("include", [])
@@ -100,7 +110,7 @@ def _check_definition(path: Path) -> Iterator[str]:
     """What keeps a harness YAML from being evaluated, apart from its data."""
     try:
         definition = read_definition(path)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:  # the last of a file that includes itself
         yield f"cannot read {path}: {' '.join(str(error).split())}"
         return
     listed = [entry.get("metric") for entry in definition.get("metric_list") or [{"metric": "acc"}]]
@@ -149,7 +159,10 @@ def _check_harness(spec: Spec) -> Iterator[str]:
 
 
 def _check_yaml(spec: Spec) -> Iterator[str]:
-    return _check_definition(Path(spec["yaml"]))
+    path, found = Path(spec["yaml"]), list(_check_definition(Path(spec["yaml"])))
+    with suppress(OSError, ValueError, yaml.YAMLError, AttributeError, RecursionError):  # which the check of the definition has told
+        found += [line for file in _included(path) for line in given_twice(file)]
+    yield from found
 
 
 _CHECKS: dict[str, Callable[[Spec], Iterator[str]]] = {"embedded": _check_embedded, "harness": _check_harness, "yaml": _check_yaml}
@@ -173,7 +186,8 @@ def define(name: str, spec: Spec, items: Mapping[str, str | Path], scratch: str)
         base = Path(spec["yaml"]) if "yaml" in spec else harness_tasks()[spec["harness"]]
         definition = {"include": str(base.resolve())} | _replace_data(read_definition(base), spec.get("data"))
     if _local_files(definition):
-        definition["dataset_kwargs"]["cache_dir"] = scratch
+        files = by_plain_names(definition["dataset_kwargs"]["data_files"], Path(scratch) / f"{name}-data")
+        definition["dataset_kwargs"] = definition["dataset_kwargs"] | {"data_files": files, "cache_dir": scratch}
     return definition | {"task": name} | ({"num_fewshot": spec["fewshot"]} if "fewshot" in spec else {})
 
 

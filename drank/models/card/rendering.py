@@ -137,7 +137,8 @@ def _making(making: Mapping[str, Any] | None) -> str:
     packages = making.get("packages") or {}
     versions = [f"{name} {packages[name]}" for name in ("python", "torch", "transformers", "safetensors") if name in packages]
     git = making.get("git")
-    commit = f", commit `{git['commit'][:12]}`{' with changes' if git['dirty'] else ''}" if git else ""
+    changes = {True: " with changes", False: "", None: " (changes not known)"}
+    commit = f", commit `{git['commit'][:12]}`{changes[git['dirty']]}" if git else ""
     rows = [
         ["finished", making["date"]],
         ["took", duration(making["seconds"]) + "".join(f"; {name} {duration(seconds)}" for name, seconds in stages.items())],

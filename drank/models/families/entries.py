@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -34,6 +34,8 @@ class Family:
     alone). `renamed` gives, for a part of a dotted name that files have and the modules do not, the module's. `requires` holds values
     of the configuration without which the blocks are not what the entry says. `positions` are the rows of a table of positions where the
     configuration does not say how many: past it a model cannot read at all.
+    `ties` tells whether the output layer is the embedding where
+    a configuration does not say.
     """
 
     blocks: str
@@ -42,6 +44,7 @@ class Family:
     renamed: Mapping[str, str] = field(default_factory=dict)
     requires: Mapping[str, Any] = field(default_factory=dict)
     positions: int | None = None
+    ties: bool = False
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -76,8 +79,8 @@ _LLAMA = Family(
 )
 
 FAMILIES: dict[str, Family] = {
-    "gemma2": _LLAMA,
-    "gemma3_text": _LLAMA,
+    "gemma2": replace(_LLAMA, ties=True),
+    "gemma3_text": replace(_LLAMA, ties=True),
     "gpt2": Family(
         blocks="transformer.h",
         projections=(
@@ -88,6 +91,7 @@ FAMILIES: dict[str, Family] = {
         ),
         requires={"add_cross_attention": False},
         positions=1024,
+        ties=True,
     ),
     "gpt_neox": Family(
         blocks="gpt_neox.layers",
@@ -115,6 +119,7 @@ FAMILIES: dict[str, Family] = {
             Projection("down", "fc2", reads="hidden"),
         ),
         positions=2048,
+        ties=True,
     ),
     "phi3": Family(
         blocks="model.layers",

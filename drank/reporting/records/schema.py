@@ -48,7 +48,7 @@ SCHEMA: dict[str, Any] = _object(
     provenance=_object(
         optional=("checkpoint",),
         drank=_NAME,
-        git={"anyOf": [{"type": "null"}, _object(commit=_NAME, dirty={"type": "boolean"})]},
+        git={"anyOf": [{"type": "null"}, _object(commit=_NAME, dirty={"type": ["boolean", "null"]})]},
         packages={"type": "object", "additionalProperties": {"type": "string"}},
         platform=_NAME,
         machine=_object(cpu=_NAME, cores=_ONE, memory_bytes=_COUNT, gpu={"type": ["string", "null"]}),

@@ -53,8 +53,9 @@ def _differing(records: Sequence[Record]) -> Iterator[Fact]:
 
 
 def _commit(git: dict[str, Any] | None) -> str:
-    """A commit in short, with a word where the tree had changes."""
-    return "no git tree" if git is None else f"{git['commit'][:12]}{' with uncommitted changes' if git['dirty'] else ''}"
+    """A commit in short, with a word where the tree had changes, or git was not there to tell."""
+    changes = {True: " with uncommitted changes", False: "", None: " (git could not tell of changes)"}
+    return "no git tree" if git is None else f"{git['commit'][:12]}{changes[git['dirty']]}"
 
 
 def runs(records: Iterable[Record]) -> list[dict[str, str]]:

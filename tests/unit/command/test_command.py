@@ -10,6 +10,7 @@ from drank.calls.request import OPTIONS
 from drank.command import COMMANDS, drank
 from drank.command.options import HELP
 from drank.command.others import snakemake_arguments
+from drank.config import ConfigError
 from drank.runtime.shipped import WORKFLOW
 from tests.workflow.runs import WORDS, write_model
 
@@ -120,6 +121,9 @@ def test_run_takes_a_configuration_by_its_path(tmp_path, monkeypatch):
     assert snakemake_arguments(["mine.yaml", "-n"])[-2:] == ["--configfile", str(tmp_path / "mine.yaml")]
     with pytest.raises(FileNotFoundError, match=r"no file mien\.yaml"):
         snakemake_arguments(["mien.yaml"])
+    (tmp_path / "mine.yaml").write_text("models: {}\nmethods: [")
+    with pytest.raises(ConfigError, match=r"mine\.yaml, line 2: no valid YAML"):
+        snakemake_arguments(["mine.yaml"])
 
 
 def test_records_of_models_of_one_name_do_not_replace_each_other(tmp_path):

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 import yaml
 
-from drank.config import with_defaults
+from drank.config import read_config, with_defaults
 from tests.unit.configurations import ROOT, SCHEMA, problems
 
 
@@ -22,7 +22,15 @@ def test_an_entry_that_breaks_the_schema_may_still_be_referred_to(valid):
     ("change", "message"),
     [
         ({"ratios": [20]}, "ratios.0: 20 is no ratio: the share of parameters to remove, between 0 and 1, such as 0.2 (20 %)"),
-        ({"ratios": ["0.2"]}, "ratios.0: '0.2' is no ratio"),
+        ({"ratios": ["a fifth"]}, "ratios.0: 'a fifth' is no ratio"),
+        ({"ratios": [float("nan")]}, "ratios.0: 'nan' is no ratio"),
+        ({"finetune": {"alpha": float("inf")}}, "finetune.alpha: 'inf' is no number"),
+        ({"finetune": {"alpha": ".inf"}}, "finetune.alpha: '.inf' is no number"),
+        ({"finetune": {"alpha": "1e999"}}, "finetune.alpha: '1e999' is no number"),
+        ({"finetune": {"epochs": "010"}}, "finetune.epochs: '010' is no integer; write it in decimal digits without a leading zero"),
+        ({"finetune": {"epochs": "1:30"}}, "finetune.epochs: '1:30' is no integer"),
+        ({"finetune": {"epochs": "1.5"}}, "finetune.epochs: 1.5 is not of type 'integer'"),
+        ({"finetune": {"epochs": True}}, "finetune.epochs: True is not of type 'integer'"),
         ({"ratios": [0.2, 0.2]}, "ratios: [0.2, 0.2] has non-unique elements"),
         ({"ratios": []}, "ratios: empty, and svd-llm, d-rank, no-beta compress to a ratio"),
         ({"methods": {"d-rank": None}}, "methods.d-rank: None is not of type 'object'"),
@@ -44,7 +52,7 @@ def test_what_breaks_the_schema_is_named_with_its_place(valid, change, message):
     "broken",
     [
         {"ratios": [20]},
-        {"ratios": ["0.2"]},
+        {"ratios": ["a fifth"]},
         {"calibration": {"corpus": 3}},
         {"calibration": {}},
         {"calibration": {"corpus": "mine", "x": 1}},
@@ -52,6 +60,29 @@ def test_what_breaks_the_schema_is_named_with_its_place(valid, change, message):
 )
 def test_what_is_broken_is_not_said_to_be_left_out(valid, broken):
     assert not [line for line in problems(valid | broken) if "left out" in line or "empty" in line]
+
+
+def test_texts_are_what_the_schema_takes_in_their_place(valid):
+    """What YAML 1.1 and `--config` of Snakemake give as text, such as 1e-4 and all in brackets."""
+    valid["methods"]["d-rank"] = {"dense_past_break_even": "on", "refit_from": "null", "normalise": "False", "cap": "2"}
+    valid["corpora"]["mine"]["files"] = {"2": "a", "no": "b", "010": "c"}
+    valid["finetune"] = {"learning_rate": "1e-4", "windows": "1_000", "length": 1e3, "split": "2"}
+    found = with_defaults(valid | {"ratios": ["0.2", ".4"], "throughput": "", "zeroshot": ""}, SCHEMA)
+    assert found["ratios"] == [0.2, 0.4] and "throughput" not in found and found["zeroshot"]["tasks"] == []
+    assert found["methods"]["d-rank"] == {"dense_past_break_even": True, "refit_from": None, "normalise": False, "cap": 2}
+    assert {key: found["finetune"][key] for key in valid["finetune"]} == {
+        "learning_rate": 0.0001,
+        "windows": 1000,
+        "length": 1000,
+        "split": "2",
+    }
+    assert type(found["finetune"]["length"]) is int
+    assert list(found["corpora"]["mine"]["files"]) == ["2", "no", "010"]
+
+
+def test_keys_that_are_no_texts_are_named_as_they_read(valid):
+    valid["corpora"]["mine"]["files"] = {2: "a", True: "b"}
+    assert list(with_defaults(valid, SCHEMA)["corpora"]["mine"]["files"]) == ["2", "True"]
 
 
 def test_a_missing_section_is_one_problem(valid):
@@ -62,7 +93,7 @@ def test_a_missing_section_is_one_problem(valid):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
 def test_shipped_configurations_fit_the_schema(path):
-    with_defaults(yaml.safe_load(path.read_text("utf-8")), SCHEMA)
+    assert with_defaults(read_config(path), SCHEMA) == with_defaults(yaml.safe_load(path.read_text("utf-8")), SCHEMA)
 
 
 def test_the_schema_is_one_and_refuses_unknown_keys_everywhere():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from drank.evaluation.zeroshot import check_tasks
+from drank.evaluation.zeroshot import check_tasks, needs_hub
 from drank.evaluation.zeroshot.definitions import define, harness_tasks, read_definition
 from drank.testbed.tasks import yaml_for
 from tests.unit.evaluation.measuring import evaluate_tasks
@@ -81,11 +81,54 @@ def test_every_problem_is_found_at_once(model, tokenizer, tmp_path):
         evaluate_tasks(model, tokenizer, {})
 
 
+def test_a_key_given_twice_in_a_definition_or_what_it_includes_is_named(tmp_path):
+    base = {**yaml_for("docs-summary", tmp_path / "items.jsonl")}
+    (tmp_path / "items.jsonl").write_text("{}\n")
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(base) + "doc_to_choice: '{{choices}}'\n")
+    (tmp_path / "own.yaml").write_text("include: base.yaml\ntask: a\nprocess_docs: !function f.g\ntask: b\n")
+    own, included = check_tasks({"mine": {"yaml": str(tmp_path / "own.yaml")}})
+    assert own.startswith(f"task mine: {tmp_path / 'own.yaml'}, lines 2 and 4: key 'task' is given twice")
+    assert included.startswith(f"task mine: {tmp_path / 'base.yaml'}, lines ") and "'doc_to_choice' is given twice" in included
+
+
+def test_a_definition_that_includes_itself_is_refused(tmp_path):
+    (tmp_path / "own.yaml").write_text("include: own.yaml\ntask: a\n")
+    (problem,) = check_tasks({"mine": {"yaml": str(tmp_path / "own.yaml")}})
+    assert problem.startswith(f"task mine: cannot read {tmp_path / 'own.yaml'}: ")
+
+
 def test_checking_imports_no_heavy_library():
     code = """
 import sys
-from drank.evaluation.zeroshot import check_tasks
+from drank.evaluation.zeroshot import check_tasks, needs_hub
 assert check_tasks({"a": {"embedded": "docs-section"}, "b": {"harness": "piqa"}}) == []
 assert not {"torch", "transformers", "lm_eval", "datasets"}.intersection(sys.modules), "heavy import"
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+
+
+@pytest.mark.parametrize("name", ["a[b]", "{a}", "a*b", "a?", "a::b", "[!a]"])
+def test_data_are_read_whatever_their_path_means_to_others(name, tmp_path):
+    """`datasets` takes brackets, stars and the like for patterns, and two colons for an address."""
+    import datasets
+
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / f"{name}.jsonl").write_text('{"question": "right"}\n')
+    (folder / "ab.jsonl").write_text('{"question": "wrong"}\n')
+    (tmp_path / "scratch").mkdir()
+    spec = {"harness": "arc_easy", "data": {"test": str(folder / f"{name}.jsonl")}}
+    made = define("mine", spec, {}, str(tmp_path / "scratch"))
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({key: made[key] for key in ("dataset_path", "dataset_kwargs")}))
+    again = define("mine", {"yaml": str(tmp_path / "own.yaml")}, {}, str(tmp_path / "scratch"))
+    for definition in (made, again):
+        rows = datasets.load_dataset(definition["dataset_path"], **definition["dataset_kwargs"])
+        assert rows["test"]["question"] == ["right"]
+
+
+def test_only_data_of_a_hub_are_fetched(tmp_path):
+    (tmp_path / "own.yaml").write_text("dataset_path: json\ndataset_kwargs: {data_files: {test: items.jsonl}}\n")
+    (tmp_path / "hub.yaml").write_text("dataset_path: org/items\n")
+    wanted = [{"harness": "arc_easy"}, {"yaml": str(tmp_path / "hub.yaml")}]
+    local = [{"embedded": "docs-section"}, {"harness": "arc_easy", "data": {"test": "a"}}, {"yaml": str(tmp_path / "own.yaml")}]
+    assert [needs_hub(spec) for spec in (*wanted, *local)] == [True, True, False, False, False]

@@ -28,7 +28,7 @@ def test_the_readme_says_it_or_a_licence_file_or_nobody(files, licence, tmp_path
 
 
 def test_a_source_tells_its_licence():
-    assert describe_source({"embedded": "docs-mha"})["licence"] == licence_of(MODELS / "docs-mha") == "apache-2.0"
+    assert describe_source({"embedded": "docs-mha"}, "tiny")["licence"] == licence_of(MODELS / "docs-mha") == "apache-2.0"
 
 
 def test_what_states_the_licence_is_fetched_from_the_hub():

@@ -16,7 +16,8 @@ from safetensors.numpy import save_file
 
 from drank.models.description import CheckpointError, describe, described
 from drank.models.groups import Group, Shape
-from drank.models.tensors import StoredSize, StoredTensor, module_name, size_of, stored_name, stored_tensors
+from drank.models.headers import StoredTensor
+from drank.models.tensors import StoredSize, module_name, size_of, stored_name, stored_tensors
 
 GROUPS = (Group(Shape("q", (0, 1), 8, 4), 2.5, 3), Group(Shape("down", (1,), 6, 8), 2.0, 6, dense=True))
 
@@ -125,11 +126,13 @@ def test_malformed_description_is_refused(broken):
 @given(shapes=st.lists(st.lists(st.integers(0, 5), max_size=3), max_size=5))
 def test_headers_say_what_safetensors_wrote(shapes, tmp_path_factory):
     directory = tmp_path_factory.mktemp("model")
-    tensors = {f"t{index}": np.zeros(shape, np.float32) for index, shape in enumerate(shapes)}
+    tensors = {f"t{index}": np.full(shape, index, np.float32) for index, shape in enumerate(shapes)}
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
-    assert stored_tensors(directory) == {
-        name: StoredTensor(name, directory / "model.safetensors", value.shape, value.nbytes) for name, value in tensors.items()
+    data, found = (directory / "model.safetensors").read_bytes(), stored_tensors(directory)
+    assert {name: replace(tensor, start=0) for name, tensor in found.items()} == {
+        name: StoredTensor(name, directory / "model.safetensors", value.shape, value.nbytes, "F32", 0) for name, value in tensors.items()
     }
+    assert all(data[one.start : one.start + one.bytes] == tensors[name].tobytes() for name, one in found.items())
     assert sum(tensor.elements for tensor in stored_tensors(directory).values()) == sum(value.size for value in tensors.values())
 
 

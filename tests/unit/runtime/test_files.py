@@ -85,7 +85,7 @@ def test_json_refuses_what_is_not_a_number(tmp_path, number):
 
 def test_broken_json_names_the_file_and_the_remedy(tmp_path):
     (tmp_path / "broken.json").write_text('{"a": ')
-    with pytest.raises(ValueError, match=r"broken\.json is not valid JSON .*; delete it and run again"):
+    with pytest.raises(ValueError, match=r"broken\.json is not valid JSON .*; fetch it again, or delete it and run again"):
         read_json(tmp_path / "broken.json")
 
 

@@ -71,8 +71,14 @@ def test_an_error_that_drank_raises_is_shown_without_traceback(tmp_path):
     message, last = ran.stderr.splitlines()
     assert message.startswith("calibrate docs-mha: model_type 'lama' is not a family drank knows (did you mean llama")
     assert last == "calibrate docs-mha failed (UnknownFamilyError); its log is logs/calibrate/docs-mha.log"
-    assert "Traceback" in log
-    assert "CRITICAL calibrate docs-mha failed" in log
+    assert "Traceback" not in log  # which Snakemake shows after the terminal has had its line
+    assert "CRITICAL calibrate docs-mha failed: model_type 'lama' is not a family drank knows" in log
+
+
+def test_the_log_tells_where_drank_raised_an_error_of_pythons_own(tmp_path):
+    ran, log = run(tmp_path, "from drank.runtime.shares import Share\nShare.named('2/4')")
+    assert ran.stderr.splitlines()[0] == "calibrate docs-mha: '2/4' is no share; write the second of four as 2-of-4"
+    assert "Traceback" in log and "shares.py" in log
 
 
 @pytest.mark.parametrize("body", ["{}['x']", "import json; json.loads('?')", "raise ValueError('of the script')"])

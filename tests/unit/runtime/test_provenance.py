@@ -2,14 +2,13 @@
 
 import os
 import re
-import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import torch
 
-from drank.runtime.provenance import cores, cpu_name, git_state, memory, origin
+from drank.runtime.provenance import cores, cpu_name, memory, origin
 
 
 def test_an_origin_tells_code_machine_and_time():
@@ -33,30 +32,3 @@ def test_a_machine_is_described_by_what_the_system_says_of_it():
 def test_the_gpu_is_the_one_that_was_computed_on(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"A GPU behind {device}")
     assert origin("cuda:1", 1, 0.0)["machine"]["gpu"] == "A GPU behind cuda:1"
-
-
-def _git(folder, *arguments):
-    who = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t"}
-    command = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *arguments]
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **who})
-
-
-def test_git_state_tells_commit_and_changes(tmp_path):
-    package, foreign = tmp_path / "package", tmp_path / "foreign"
-    package.mkdir()
-    foreign.mkdir()
-    assert git_state(package) is None
-    _git(tmp_path, "init", "-q")
-    assert git_state(package) is None
-    (package / "code.py").write_text("one")
-    (tmp_path / ".gitignore").write_text("foreign\n")
-    _git(tmp_path, "add", ".")
-    _git(tmp_path, "commit", "-q", "-m", "first")
-    clean = git_state(package)
-    assert clean is not None
-    assert clean["dirty"] is False
-    assert len(clean["commit"]) == 40
-    (package / "code.py").write_text("two")
-    assert git_state(package) == {"commit": clean["commit"], "dirty": True}
-    (foreign / "code.py").write_text("installed into an environment inside somebody's repository")
-    assert git_state(foreign) is None

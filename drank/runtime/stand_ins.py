@@ -1,0 +1,31 @@
+"""What lies where a file should: pointers that git left, pages that a download saved, archives under another name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_FETCH = "fetch the file itself, by `drank run prefetch`, huggingface_hub or the hub's `resolve` address"
+_SAVE = "load the model in the program that wrote it and save it with `save_pretrained`"
+_POINTER = "pointer in place of the file: run `git {} in its repository, or " + _FETCH
+
+_STARTS = (
+    (rb"version https?://\S*git-lfs", "is a Git LFS " + _POINTER.format("lfs pull`")),
+    (rb"/annex/objects/|\S*\.git/annex/", "is a git-annex " + _POINTER.format("annex get`")),
+    (
+        rb"(?i)\s*<(!doctype|html|head|\?xml|error)",
+        f"is a web page in place of the file, as failed downloads leave it: {_FETCH}",
+    ),
+    (rb"PK\x03\x04|\x80[\x02-\x05]", f"is a pickle of torch or another archive, which drank does not read: {_SAVE}"),
+    (rb"GGUF", f"is a GGUF file, which drank does not read: {_SAVE}"),
+    (rb"\x1f\x8b|\x28\xb5\x2f\xfd|BZh|\xfd7zXZ", "is compressed by gzip, zstd, bzip2 or xz: unpack it"),
+    (rb"\Z", "is empty: fetch it again; a full disk or a stopped download leaves such a file"),
+)
+"""How files begin that lie in place of others, and what to say of them."""
+
+
+def stand_in(path: str | Path) -> str | None:
+    """What lies at a path in place of the file that should, and what to do; None where nothing known does."""
+    with Path(path).open("rb") as file:
+        start = file.read(200)
+    return next((told for pattern, told in _STARTS if re.match(pattern, start)), None)
