@@ -12,7 +12,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ def problems_with(path: str | Path, field: str | None = None) -> Iterator[str]:
         yield wrong
     elif suffix in UNREAD:
         yield f"{path}: drank reads no {suffix} files as text; {REMEDY}"
+    elif reader is not _parquet and path.suffix.lower() not in PACKED and (wrong := _of_other_bytes(path, _first_bytes(path))):
+        yield wrong
     elif reader is None and field is not None:
         yield f"{path} is plain text, which has no field {field!r}; leave `field` out, or give the file its format's suffix, such as .jsonl"
 
@@ -104,10 +106,28 @@ def _bytes(path: Path) -> bytes:
         raise ValueError(f"{path} cannot be unpacked: it is damaged or cut off ({error}); copy it again") from error
 
 
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(2)
+
+
+def _of_other_bytes(path: Path, data: bytes) -> str | None:
+    """What is wrong with text whose first bytes say that it is in another encoding."""
+    if data[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+        return None
+    return f"{path} is UTF-16 or UTF-32, by its byte-order mark; convert it, as by `iconv -f UTF-16 -t UTF-8`"
+
+
+def _check_column(path: Path, names: Sequence[str], field: str) -> None:
+    if names.count(field) != 1:
+        there = f"{names.count(field)} columns {field!r}" if field in names else f"no column {field!r}, only {', '.join(names)}"
+        raise ValueError(f"{path}: {there}; set `field` of the corpus")
+
+
 def _text(path: Path) -> str:
     data = _bytes(path)
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise ValueError(f"{path} is UTF-16 or UTF-32, by its byte-order mark; convert it, as by `iconv -f UTF-16 -t UTF-8`")
+    if wrong := _of_other_bytes(path, data):
+        raise ValueError(wrong)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -144,8 +164,8 @@ def _table(path: Path, field: str, delimiter: str) -> Rows:
     csv.field_size_limit(sys.maxsize)
     rows = csv.DictReader(io.StringIO(_text(path), newline=""), delimiter=delimiter, strict=True)
     try:
-        if field not in (names := rows.fieldnames or []):
-            raise ValueError(f"{path}: no column {field!r}, only {', '.join(names)}; set `field` of the corpus")
+        names = list(rows.fieldnames or ())
+        _check_column(path, names, field)
         for row in rows:
             if None in row:
                 raise ValueError(f"{path}, line {rows.line_num}: more fields than the {len(names)} of the first line; quote the text")
@@ -161,10 +181,8 @@ def _parquet(path: Path, field: str) -> Rows:
     packed = path.suffix.lower() in PACKED
     try:
         file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(_bytes(path)) if packed else path)
-        names = file.schema_arrow.names
-        columns = (batch.column(0).to_pylist() for batch in file.iter_batches(columns=[field])) if field in names else None
-        if columns is None:
-            raise ValueError(f"{path}: no column {field!r}, only {', '.join(names)}; set `field` of the corpus")
+        _check_column(path, file.schema_arrow.names, field)
+        columns = (batch.column(0).to_pylist() for batch in file.iter_batches(columns=[field]))
         yield from ((f"{path}, row {number}", value) for number, value in enumerate((value for column in columns for value in column), 1))
     except (OSError, pyarrow.ArrowException) as error:
         raise ValueError(f"{path} is no Parquet file, or a damaged one ({error}); copy it again") from error

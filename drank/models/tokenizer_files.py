@@ -43,7 +43,7 @@ def _broken(path: Path) -> str | None:
             return None
         if is_lfs_pointer(path):
             return f"{path} is a pointer of Git LFS and not the file itself; fetch it by `git lfs pull`"
-        read = json.loads(path.read_text("utf-8-sig")) if path.suffix == ".json" else {"model": {}}
+        read = json.loads(path.read_text("utf-8")) if path.suffix == ".json" else {"model": {}}
     except (OSError, ValueError, RecursionError) as error:
         return f"{path} cannot be read ({error}): it is damaged or cut off; fetch it again"
     if not isinstance(read, dict) or (path.name == WHOLE and not isinstance(read.get("model"), dict)):
@@ -61,7 +61,7 @@ def _unreadable_pieces(directory: Path) -> Iterator[str]:
         return
     if missing := [name for name in NEEDED if not _is_installed(name)]:
         yield f"{path} is read by {', '.join(missing)}, which is not installed; `pip install sentencepiece protobuf`, or {REMEDY}"
-    if not settings.is_file() or not json.loads(settings.read_text("utf-8-sig")).get("tokenizer_class"):
+    if not settings.is_file() or not json.loads(settings.read_text("utf-8")).get("tokenizer_class"):
         yield f"{path} has no tokenizer_config.json beside it that names its `tokenizer_class`, such as LlamaTokenizer; add it, or {REMEDY}"
 
 

@@ -63,10 +63,19 @@ def answers(
     write_text(path, yaml.safe_dump(definition))
     try:
         loaded = TaskManager(include_defaults=False).load([str(path)])
-    except (OSError, ValueError, DatasetsError) as error:
+    except Exception as error:  # of `datasets`, of the file formats, and of what the definition does to the first item
         files = (definition.get("dataset_kwargs") or {}).get("data_files")
-        what = f"correct what cannot be read in {files}" if files else "fetch it where there is a network, or name local files under `data`"
-        raise OSError(f"task {name}: its data cannot be had here ({error.__cause__ or error}); {what}") from error
+        if isinstance(error, (OSError, ValueError, DatasetsError)):
+            what = (
+                f"correct what cannot be read in {files}"
+                if files
+                else "fetch it where there is a network, or name local files under `data`"
+            )
+            raise OSError(f"task {name}: its data cannot be had here ({error.__cause__ or error}); {what}") from error
+        raise ValueError(
+            f"task {name}: its definition does not fit its data ({type(error).__name__}: {error}); correct the fields it names, "
+            f"or the data{f' in {files}' if files else ''}"
+        ) from error
     task = loaded["tasks"][name]
     task.set_config("num_fewshot", task.get_config("num_fewshot") or 0)
     task.set_fewshot_seed(seed=DEFAULT_OTHER_SEED)

@@ -129,6 +129,7 @@ BAD = {
     "other.csv": (b"n;body\n1;a\n", r"other\.csv: no column 'body', only n;body; set `field` of the corpus"),
     "wide.csv": (b"n,body\n1,a, and more\n", r"wide\.csv, line 2: more fields than the 2 of the first line; quote the text"),
     "short.csv": (b"n,body\n1,a\n2\n", r"short\.csv, line 3: field 'body' is None, which is no text"),
+    "twice.csv": (b"body,body\n1,a\n", r"twice\.csv: 2 columns 'body'; set `field` of the corpus"),
     "quote.csv": (b'n,body\n1,"a" b\n', r"quote\.csv, line 2: .*; correct the quotes there"),
     "a.xlsx": (b"PK\x03\x04", r"a\.xlsx: drank reads no \.xlsx files as text; convert it to UTF-8 text, \.jsonl"),
     "a.tar.gz": (gzip.compress(b"text"), r"a\.tar\.gz: drank reads no \.tar files"),
@@ -162,6 +163,8 @@ def test_files_that_cannot_be_read_are_told_without_reading_them(tmp_path, monke
     assert "pointer.parquet is a pointer of Git LFS and not the file itself; fetch it by `git lfs pull`" in told("pointer.parquet")
     assert "cannot be read (File name too long)" in told("x" * 300)
     assert told("plain.txt") == ""
+    (tmp_path / "utf16.csv").write_bytes(TEXT.encode("utf-16"))
+    assert "utf16.csv is UTF-16 or UTF-32, by its byte-order mark; convert it" in told("utf16.csv")
     assert "plain.txt is plain text, which has no field 'body'; leave `field` out" in told("plain.txt", "body")
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert "plain.txt may not be read by this user" in told("plain.txt")

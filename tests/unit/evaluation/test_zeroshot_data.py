@@ -67,3 +67,13 @@ def test_files_that_are_none_are_told_at_the_check(tmp_path):
     }
     for name, problem in told.items():
         assert any(problem in line for line in check_tasks({"t": {"harness": "arc_easy", "data": {"test": str(tmp_path / name)}}})), name
+
+
+def test_items_that_do_not_fit_the_definition_are_told(tmp_path, model, tokenizer):
+    from drank.testbed.tasks import yaml_for
+
+    items, own = tmp_path / "items.jsonl", tmp_path / "own.yaml"
+    items.write_text(json.dumps({"context": "a", "choices": ["b", "c"], "gold": 7, "source": "s"}) + "\n")
+    own.write_text(json.dumps(yaml_for("docs-summary", items) | {"task": "own"}))
+    with pytest.raises(ValueError, match=r"task own: its definition does not fit its data \(IndexError: .*\); correct.*items\.jsonl"):
+        evaluate_tasks(model, tokenizer, {"own": {"yaml": str(own)}})
