@@ -9,7 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from drank.evaluation.zeroshot.definitions import Spec, check_tasks, define, files_of, needs_hub
+from drank.evaluation.zeroshot.checks import check_tasks
+from drank.evaluation.zeroshot.definitions import Spec, define, files_of, needs_hub
 from drank.evaluation.zeroshot.scoring import marks_of
 from drank.runtime.log import BRIEF
 from drank.runtime.shares import WHOLE, Share

@@ -1,23 +1,19 @@
-"""What a task is: how a configuration names it, what the harness is told of it, and what can be wrong with it, all without lm_eval."""
+"""What a task is: how a configuration names it, and what the harness is told of it, all without lm_eval."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from drank.corpora.text_files import unreachable
 from drank.evaluation.zeroshot.plain_names import by_plain_names
-from drank.runtime.mappings import given_twice
-from drank.runtime.suggestions import near
-from drank.testbed.tasks import TASKS, yaml_for
+from drank.testbed.tasks import yaml_for
 
 Spec = Mapping[str, Any]
 """A task as the config names it: {embedded: NAME}, {harness: NAME, data: {SPLIT: FILE}} or {yaml: FILE}."""
@@ -84,44 +80,25 @@ def files_of(spec: Spec) -> list[str]:
     if "yaml" not in spec:
         return list(map(str, spec.get("data", {}).values()))
     own = Path(spec["yaml"])
-    return [*map(str, _included(own)), *_local_files(read_definition(own))]
+    return [*map(str, included(own)), *local_files(read_definition(own))]
 
 
 def needs_hub(spec: Spec) -> bool:
     """Whether the data of a task come from a hub: neither built by drank nor local files of the config or of the user's definition."""
     if "yaml" in spec:
-        return not _local_files(read_definition(Path(spec["yaml"])))
+        return not local_files(read_definition(Path(spec["yaml"])))
     return "embedded" not in spec and "data" not in spec
 
 
-def _included(path: Path) -> Iterator[Path]:
+def included(path: Path) -> Iterator[Path]:
+    """A definition with all that it includes."""
     yield path
     includes = yaml.load(path.read_text("utf-8"), Loader=_Loader).get("include", [])
     for include in [includes] if isinstance(includes, str) else includes:
-        yield from _included(path.parent / include)
+        yield from included(path.parent / include)
 
 
-def _check_embedded(spec: Spec) -> Iterator[str]:
-    if spec["embedded"] not in TASKS:
-        yield f"{spec['embedded']!r} is not an embedded task{near(spec['embedded'], TASKS)}; known: {', '.join(TASKS)}"
-
-
-def _check_definition(path: Path) -> Iterator[str]:
-    """What keeps a harness YAML from being evaluated, apart from its data."""
-    try:
-        definition = read_definition(path)
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:  # the last of a file that includes itself
-        yield f"cannot read {path}: {' '.join(str(error).split())}"
-        return
-    listed = [entry.get("metric") for entry in definition.get("metric_list") or [{"metric": "acc"}]]
-    if "group" in definition:
-        yield f"{path} is a group; name its tasks one by one"
-    elif not set(METRICS).intersection(listed):
-        yield f"{path} is scored by {', '.join(map(str, listed))}; drank evaluates {', '.join(METRICS)}"
-    yield from _missing(_local_files(definition))
-
-
-def _local_files(definition: dict[str, Any]) -> list[str]:
+def local_files(definition: dict[str, Any]) -> list[str]:
     """The data files of a definition that names local ones."""
     if definition.get("dataset_path") not in FORMATS.values():
         return []
@@ -130,52 +107,10 @@ def _local_files(definition: dict[str, Any]) -> list[str]:
     return [str(file) for group in groups for file in ([group] if isinstance(group, str) else group)]
 
 
-def _missing(files: list[str]) -> Iterator[str]:
-    for file in files:
-        if "://" not in file and "*" not in file and (wrong := unreachable(Path(file))):
-            yield f"data file {wrong}"
-
-
-def _format(file: str) -> str | None:
+def format_of(file: str) -> str | None:
     """What the harness calls the format of a data file, by its suffix; None where it is none of `FORMATS`."""
     name = Path(file).name.lower()
     return next((known for suffix, known in FORMATS.items() if name.endswith(suffix)), None)
-
-
-def _check_harness(spec: Spec) -> Iterator[str]:
-    name, data = spec["harness"], spec.get("data")
-    if name not in harness_tasks():
-        yield f"{name!r} is not a task of the installed lm-evaluation-harness{near(name, harness_tasks())}"
-    else:
-        yield from _check_definition(harness_tasks()[name])
-    if data is None:
-        return
-    if not set(data) <= set(SPLITS) or not {"validation", "test"}.intersection(data):
-        yield f"data names the splits {', '.join(data) or 'none'}; give test or validation, and train if you like"
-    formats = set(map(_format, data.values()))
-    if None in formats or len(formats) > 1:
-        yield f"data files must all be of one format out of {', '.join(FORMATS)}, not {', '.join(map(str, data.values()))}"
-    yield from _missing(list(map(str, data.values())))
-
-
-def _check_yaml(spec: Spec) -> Iterator[str]:
-    path, found = Path(spec["yaml"]), list(_check_definition(Path(spec["yaml"])))
-    with suppress(OSError, ValueError, yaml.YAMLError, AttributeError, RecursionError):  # which the check of the definition has told
-        found += [line for file in _included(path) for line in given_twice(file)]
-    yield from found
-
-
-_CHECKS: dict[str, Callable[[Spec], Iterator[str]]] = {"embedded": _check_embedded, "harness": _check_harness, "yaml": _check_yaml}
-
-
-def check_tasks(tasks: Mapping[str, Spec]) -> list[str]:
-    """All problems with the tasks of a config, one sentence each; empty where there are none. Imports neither torch nor the harness."""
-    problems = []
-    for name, spec in tasks.items():
-        kinds = [kind for kind in _CHECKS if kind in spec]
-        found = _CHECKS[kinds[0]](spec) if len(kinds) == 1 else [f"give exactly one of {', '.join(_CHECKS)}"]
-        problems += [f"task {name}: {problem}" for problem in found]
-    return problems
 
 
 def define(name: str, spec: Spec, items: Mapping[str, str | Path], scratch: str) -> dict[str, Any]:
@@ -185,7 +120,7 @@ def define(name: str, spec: Spec, items: Mapping[str, str | Path], scratch: str)
     else:
         base = Path(spec["yaml"]) if "yaml" in spec else harness_tasks()[spec["harness"]]
         definition = {"include": str(base.resolve())} | _replace_data(read_definition(base), spec.get("data"))
-    if _local_files(definition):
+    if local_files(definition):
         files = by_plain_names(definition["dataset_kwargs"]["data_files"], Path(scratch) / f"{name}-data")
         definition["dataset_kwargs"] = definition["dataset_kwargs"] | {"data_files": files, "cache_dir": scratch}
     return definition | {"task": name} | ({"num_fewshot": spec["fewshot"]} if "fewshot" in spec else {})
@@ -194,10 +129,10 @@ def define(name: str, spec: Spec, items: Mapping[str, str | Path], scratch: str)
 def _replace_data(base: dict[str, Any], data: Mapping[str, str] | None) -> dict[str, Any]:
     """What to lay over a definition so that it reads local files: those of `data`, or its own if it names some."""
     if data is None:
-        return {key: base[key] for key in ("dataset_path", "dataset_kwargs")} if _local_files(base) else {}
+        return {key: base[key] for key in ("dataset_path", "dataset_kwargs")} if local_files(base) else {}
     shots = base.get("fewshot_config") or {}
     return {
-        "dataset_path": _format(next(iter(data.values()))),
+        "dataset_path": format_of(next(iter(data.values()))),
         "dataset_name": None,
         "custom_dataset": None,
         "dataset_kwargs": {"data_files": {split: str(Path(file).resolve()) for split, file in data.items()}},

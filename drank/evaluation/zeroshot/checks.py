@@ -1,0 +1,87 @@
+"""What can be wrong with a task before anything runs, told without lm_eval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+
+from drank.corpora.text_files import unreachable
+from drank.evaluation.zeroshot.definitions import (
+    FORMATS,
+    METRICS,
+    SPLITS,
+    Spec,
+    format_of,
+    harness_tasks,
+    included,
+    local_files,
+    read_definition,
+)
+from drank.runtime.mappings import given_twice
+from drank.runtime.suggestions import near
+from drank.testbed.tasks import TASKS
+
+
+def _check_embedded(spec: Spec) -> Iterator[str]:
+    if spec["embedded"] not in TASKS:
+        yield f"{spec['embedded']!r} is not an embedded task{near(spec['embedded'], TASKS)}; known: {', '.join(TASKS)}"
+
+
+def _check_definition(path: Path) -> Iterator[str]:
+    """What keeps a harness YAML from being evaluated, apart from its data."""
+    try:
+        definition = read_definition(path)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:  # the last of a file that includes itself
+        yield f"cannot read {path}: {' '.join(str(error).split())}"
+        return
+    listed = [entry.get("metric") for entry in definition.get("metric_list") or [{"metric": "acc"}]]
+    if "group" in definition:
+        yield f"{path} is a group; name its tasks one by one"
+    elif not set(METRICS).intersection(listed):
+        yield f"{path} is scored by {', '.join(map(str, listed))}; drank evaluates {', '.join(METRICS)}"
+    yield from _missing(local_files(definition))
+
+
+def _missing(files: list[str]) -> Iterator[str]:
+    for file in files:
+        if "://" not in file and "*" not in file and (wrong := unreachable(Path(file))):
+            yield f"data file {wrong}"
+
+
+def _check_harness(spec: Spec) -> Iterator[str]:
+    name, data = spec["harness"], spec.get("data")
+    if name not in harness_tasks():
+        yield f"{name!r} is not a task of the installed lm-evaluation-harness{near(name, harness_tasks())}"
+    else:
+        yield from _check_definition(harness_tasks()[name])
+    if data is None:
+        return
+    if not set(data) <= set(SPLITS) or not {"validation", "test"}.intersection(data):
+        yield f"data names the splits {', '.join(data) or 'none'}; give test or validation, and train if you like"
+    formats = set(map(format_of, data.values()))
+    if None in formats or len(formats) > 1:
+        yield f"data files must all be of one format out of {', '.join(FORMATS)}, not {', '.join(map(str, data.values()))}"
+    yield from _missing(list(map(str, data.values())))
+
+
+def _check_yaml(spec: Spec) -> Iterator[str]:
+    path, found = Path(spec["yaml"]), list(_check_definition(Path(spec["yaml"])))
+    with suppress(OSError, ValueError, yaml.YAMLError, AttributeError, RecursionError):  # which the check of the definition has told
+        found += [line for file in included(path) for line in given_twice(file)]
+    yield from found
+
+
+_CHECKS: dict[str, Callable[[Spec], Iterator[str]]] = {"embedded": _check_embedded, "harness": _check_harness, "yaml": _check_yaml}
+
+
+def check_tasks(tasks: Mapping[str, Spec]) -> list[str]:
+    """All problems with the tasks of a config, one sentence each; empty where there are none. Imports neither torch nor the harness."""
+    problems = []
+    for name, spec in tasks.items():
+        kinds = [kind for kind in _CHECKS if kind in spec]
+        found = _CHECKS[kinds[0]](spec) if len(kinds) == 1 else [f"give exactly one of {', '.join(_CHECKS)}"]
+        problems += [f"task {name}: {problem}" for problem in found]
+    return problems
