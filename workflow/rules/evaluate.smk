@@ -1,3 +1,5 @@
+from drank.evaluation.pieces import MEASURED_BY
+
 EVALUATED = {  # what is read of a model and for its measurements
     "model": lambda wildcards: chain_of_job(wildcards).made,
     "tokens": [f"results/tokens/{{model}}/{corpus}.{config['perplexity']['split']}.safetensors" for corpus in config["perplexity"]["corpora"]],
@@ -30,6 +32,8 @@ rule evaluate:
         embedded=EMBEDDED_TASKS,
         dense=lambda wildcards: None if method_of_job(wildcards).compresses else method_of_job(wildcards).settings(),  # what the record of a model without a plan says of its method
         compute=COMPUTE,
+        kept="results/measured/{model}/{method}/{ratio}",  # no output: what is there stays when the job runs again
+        measured_by={kind: code_of(*modules) for kind, modules in MEASURED_BY.items()},
     message:
         "Evaluating {wildcards.model}, {wildcards.method} at ratio {wildcards.ratio}"
     script:

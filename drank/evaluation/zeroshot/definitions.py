@@ -66,11 +66,21 @@ def harness_tasks() -> dict[str, Path]:
 
 
 def files_of(spec: Spec) -> list[str]:
-    """The files on this machine that a task reads: a user's definition with what it includes, and local data, in order."""
+    """The files on this machine that a task reads: a user's definition, what it includes, its functions, and local data, in order."""
     if "yaml" not in spec:
         return list(map(str, spec.get("data", {}).values()))
     own = Path(spec["yaml"])
-    return [*map(str, _included(own)), *_local_files(read_definition(own))]
+    functions = [file for file in functions_of(own) if file.is_file()]
+    return [*map(str, _included(own)), *map(str, functions), *local_files(read_definition(own))]
+
+
+def functions_of(path: Path) -> list[Path]:
+    """Where the modules lie, if they lie beside a definition or what it includes, that their `!function MODULE.NAME` name."""
+    named = re.compile(r"!function\s+[\"']?([\w.]+)\.\w+")
+    found = (
+        file.parent / f"{module.replace('.', '/')}.py" for file in _included(path) for module in named.findall(file.read_text("utf-8"))
+    )
+    return list(dict.fromkeys(found))
 
 
 def _included(path: Path) -> Iterator[Path]:
@@ -97,10 +107,10 @@ def _check_definition(path: Path) -> Iterator[str]:
         yield f"{path} is a group; name its tasks one by one"
     elif not set(METRICS).intersection(listed):
         yield f"{path} is scored by {', '.join(map(str, listed))}; drank evaluates {', '.join(METRICS)}"
-    yield from _missing(_local_files(definition))
+    yield from _missing(local_files(definition))
 
 
-def _local_files(definition: dict[str, Any]) -> list[str]:
+def local_files(definition: dict[str, Any]) -> list[str]:
     """The data files of a definition that names local ones."""
     if definition.get("dataset_path") not in FORMATS.values():
         return []
@@ -155,7 +165,7 @@ def define(name: str, spec: Spec, items: Mapping[str, str | Path], scratch: str)
     else:
         base = Path(spec["yaml"]) if "yaml" in spec else harness_tasks()[spec["harness"]]
         definition = {"include": str(base.resolve())} | _replace_data(read_definition(base), spec.get("data"))
-    if _local_files(definition):
+    if local_files(definition):
         definition["dataset_kwargs"]["cache_dir"] = scratch
     return definition | {"task": name} | ({"num_fewshot": spec["fewshot"]} if "fewshot" in spec else {})
 
@@ -163,7 +173,7 @@ def define(name: str, spec: Spec, items: Mapping[str, str | Path], scratch: str)
 def _replace_data(base: dict[str, Any], data: Mapping[str, str] | None) -> dict[str, Any]:
     """What to lay over a definition so that it reads local files: those of `data`, or its own if it names some."""
     if data is None:
-        return {key: base[key] for key in ("dataset_path", "dataset_kwargs")} if _local_files(base) else {}
+        return {key: base[key] for key in ("dataset_path", "dataset_kwargs")} if local_files(base) else {}
     shots = base.get("fewshot_config") or {}
     return {
         "dataset_path": FORMATS[Path(next(iter(data.values()))).suffix],
