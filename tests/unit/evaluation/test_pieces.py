@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
-from drank.evaluation.pieces import Piece, Pieces, name_of
+from drank.evaluation.pieces import MEASURED_BY, Piece, Pieces, name_of
+from drank.runtime.codehash import PROJECT, code_of
 from drank.runtime.files import read_json, write_json
 from drank.runtime.shares import WHOLE, Share
 
@@ -97,3 +99,25 @@ def test_without_a_folder_nothing_is_kept():
     kept.keep(piece_of())
     kept.tidy(NOW)
     assert kept.find(KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("module", "kinds"),
+    [
+        ("evaluation/losses.py", {"perplexity"}),
+        ("evaluation/zeroshot/harness.py", {"zeroshot"}),
+        ("evaluation/zeroshot/marks.py", {"zeroshot"}),
+        ("models/checkpoint.py", {"perplexity", "zeroshot"}),
+        ("evaluation/bootstrap.py", set()),
+        ("evaluation/zeroshot/scoring.py", set()),
+        ("reporting/records/measured.py", set()),
+        ("steps/evaluate.py", set()),
+    ],
+)
+def test_an_edit_measures_again_what_its_code_measures(tmp_path, module, kinds):
+    shutil.copytree(PROJECT / "drank", tmp_path / "drank", ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    before = {kind: code_of(*modules, project=tmp_path) for kind, modules in MEASURED_BY.items()}
+    path = tmp_path / "drank" / module
+    path.write_text(path.read_text().replace("from __future__ import annotations\n", "from __future__ import annotations\n\n_EDITED = 1\n"))
+    after = {kind: code_of(*modules, project=tmp_path) for kind, modules in MEASURED_BY.items()}
+    assert {kind for kind in before if before[kind] != after[kind]} == kinds
