@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.evaluation.losses import losses_of
 from drank.evaluation.pieces import digest_of
-from drank.evaluation.zeroshot import answer_tasks
+from drank.evaluation.zeroshot import answer_tasks, check_tasks
 from drank.evaluation.zeroshot.contents import content_of
 from drank.models.checkpoint import load_tokenizer
 from drank.models.description import quantised_by
@@ -94,7 +94,12 @@ def wanted_texts(texts: Sequence[Tokens], options: Mapping[str, Any], decided: M
 def wanted_tasks(
     tasks: Mapping[str, Any], items: Mapping[str, str], options: Mapping[str, Any], tokenizer: Path, decided: Mapping[str, Any]
 ) -> list[Wanted]:
-    """The marks of each task, by the `batch` and `limit` of a section `zeroshot`; the tokenizer is that of the model in a folder."""
+    """The marks of each task, by the `batch` and `limit` of a section `zeroshot`; the tokenizer is that of the model in a folder.
+
+    Raises ValueError with all that `check_tasks` finds.
+    """
+    if problems := check_tasks(tasks):
+        raise ValueError("\n".join(problems))
     cut, loaded = {name: options[name] for name in ("batch", "limit")} if tasks else {}, cache(lambda: load_tokenizer(tokenizer))
 
     def piece(name: str, spec: Mapping[str, Any]) -> Wanted:

@@ -12,7 +12,7 @@ from drank.evaluation.losses import WindowLosses
 from drank.evaluation.measured_model import MeasuredModel, Taken
 from drank.evaluation.measuring import gathered, measured
 from drank.evaluation.perplexity import summarised
-from drank.evaluation.pieces import Piece, Pieces
+from drank.evaluation.pieces import MEASURED_BY, Piece, Pieces
 from drank.evaluation.wanted import decided, wanted_tasks, wanted_texts
 from drank.evaluation.zeroshot.scoring import scored
 from drank.models.sources import model_directory
@@ -59,7 +59,7 @@ def run(
     directory, pieces, texts = model_directory(model), Pieces(kept), [read_tokens(path) for path in tokens]
     theirs = Theirs.of(model, beside) if beside else None
     tokenizer, asked, built = theirs.dense if theirs else directory, dict(tasks or {}), dict(items or {})
-    now = decided(directory, tokenizer, measured_by or {})
+    now = decided(directory, tokenizer, measured_by or {}) if kept else {kind: {} for kind in MEASURED_BY}  # a model is read for its hash
     wanted = [
         *wanted_texts(texts, perplexity, now["perplexity"]),
         *wanted_tasks(asked, built, zeroshot, tokenizer, now["zeroshot"]),

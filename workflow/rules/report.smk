@@ -19,19 +19,6 @@ CHAINS = {
 }
 
 
-if RECORDS:
-
-    # A target for `--batch evaluations=1/3`, which deals out in order of their names what a rule reads: one record of each model is enough, for
-    # the job that writes it writes all of that model, and timings, which need all models of a ratio, come after perplexities.
-    rule evaluations:
-        localrule: True
-        input:
-            *results_of(min(EVALUATIONS)) if EVALUATIONS else [],
-            *timings() if TIMED else [],
-        message:
-            "Everything is measured"
-
-
 rule summary:
     input:
         RECORDS,

@@ -32,8 +32,8 @@ def folder(tmp_path_factory):
     for name, length in TEXTS.items():
         document = Document("test", "test.txt", (folder / "test.txt").read_text()[-length:])
         write(folder / f"{name}.parquet", {"files": {"test": "test.txt"}}, [document])
-        tokens = tokenize(load_tokenizer(folder / "model"), folder / f"{name}.parquet", name, "test")
-        write_tokens(folder / f"{name}.safetensors", tokens)
+        read = tokenize(load_tokenizer(folder / "model"), folder / f"{name}.parquet", name, "test")
+        write_tokens(folder / f"{name}.safetensors", read)
     return folder
 
 
@@ -50,19 +50,19 @@ def seen(monkeypatch):
 def evaluated(folder, place, texts=("words",), tasks=("words",), windows=None, limit=None, outputs=None, **options):
     """The records of these texts and tasks, by kind."""
     paths = {kind: place / f"{kind}.json" for kind, names in zip(KINDS, (texts, tasks), strict=True) if names}
-    source, code = str(folder / "source.json"), options.pop("code", CODE)
+    specs = {name: {"yaml": str(folder / "task.yaml"), **TASKS[name]} for name in tasks}
     what = {
         "names": {"model": "tiny", "method": "dense", "ratio": "0"},
-        "model": source,
+        "model": str(folder / "source.json"),
         "tokens": [str(folder / f"{name}.safetensors") for name in texts],
-        "tasks": {name: {"yaml": str(folder / "task.yaml"), **TASKS[name]} for name in tasks},
+        "tasks": options.pop("specs", specs),
         "data": [str(folder / "task.jsonl")],
         "perplexity": {"length": 32, "windows": windows, "batch": 2},
         "zeroshot": {"batch": 4, "limit": limit},
         "dense": METHODS["dense"].settings(),
         "compute": {"device": "cpu", "dtype": "float32"},
         "threads": 1,
-        "measured_by": code,
+        "measured_by": options.pop("code", CODE),
     }
     evaluate.run(outputs or paths, **what | options)
     return {kind: read_json(path) for kind, path in paths.items()} if outputs is None else {}
@@ -77,7 +77,6 @@ def numbers(records):
 
 
 def test_each_measured_alone_is_what_it_is_together(folder, tmp_path):
-    """To the last bit, whatever else the job measures, and before or after it."""
     both = evaluated(folder, tmp_path, TEXTS, TASKS)
     for place, texts, tasks in (("a", ["words"], []), ("b", ["more"], ["shots"]), ("c", [], ["words"]), ("d", ["more", "words"], [])):
         alone = evaluated(folder, tmp_path / place, texts, tasks)
@@ -124,15 +123,14 @@ def test_settings_set_back_are_not_measured_again(folder, tmp_path, seen):
 
 
 def test_other_weights_and_another_tokenizer_are_measured_again(folder, tmp_path, seen):
-    shutil.copytree(folder, tmp_path / "run")
-    run = tmp_path / "run"
+    run = shutil.copytree(folder, tmp_path / "run")
     write_json(run / "source.json", describe_source({"path": str(run / "model")}))
     evaluated(folder, tmp_path, kept=tmp_path / "kept")
     seen.clear()
     moved = evaluated(run, tmp_path, kept=tmp_path / "kept")
     assert seen == [] and moved, "a moved model with the same bytes is the same"
-    config = read_json(run / "model/generation_config.json")
-    write_json(run / "model/generation_config.json", config | {"eos_token_id": 1})
+    path = run / "model/generation_config.json"
+    write_json(path, read_json(path) | {"eos_token_id": 1})
     evaluated(run, tmp_path, kept=tmp_path / "kept")
     assert seen == ["text words", "task words"]
     assert len(list((tmp_path / "kept").iterdir())) == 2, "those of the other weights are gone"
@@ -145,8 +143,8 @@ def test_the_tokenizer_that_reads_tasks_counts_for_tasks_alone(folder, tmp_path,
     options = {"kept": tmp_path / "kept", "beside": str(tmp_path / "dense.json")}
     evaluated(folder, tmp_path, **options)
     seen.clear()
-    tokenizer = read_json(tmp_path / "dense/tokenizer_config.json")
-    write_json(tmp_path / "dense/tokenizer_config.json", tokenizer | {"model_max_length": 17})
+    path = tmp_path / "dense/tokenizer_config.json"
+    write_json(path, read_json(path) | {"model_max_length": 17})
     evaluated(folder, tmp_path, **options)
     assert seen == ["task words"]
 
@@ -159,25 +157,20 @@ def test_an_interrupted_measurement_goes_on(folder, tmp_path, seen, monkeypatch)
     monkeypatch.setattr(wanted, "answer_tasks", answers)
     evaluated(folder, tmp_path, TEXTS, kept=tmp_path / "kept")
     assert seen == ["text words", "text more", "task words"]
-
-
-def test_the_model_is_not_loaded_where_all_is_there(folder, tmp_path, monkeypatch):
-    found = evaluated(folder, tmp_path, kept=tmp_path / "kept")
     monkeypatch.setattr(evaluate.MeasuredModel, "of", None)
-    assert numbers(evaluated(folder, tmp_path, kept=tmp_path / "kept")) == numbers(found)
+    evaluated(folder, tmp_path, TEXTS, kept=tmp_path / "kept")  # where all is there the model is not loaded
 
 
 def test_a_damaged_piece_is_measured_again(folder, tmp_path, seen):
     found = evaluated(folder, tmp_path, kept=tmp_path / "kept")
     (path,) = (tmp_path / "kept").glob("perplexity-*")
-    path.write_text(path.read_text().replace('"window', '"').replace("1", "2", 1))
+    path.write_text(path.read_text().replace("1", "2", 1))
     seen.clear()
     assert numbers(evaluated(folder, tmp_path, kept=tmp_path / "kept")) == numbers(found)
     assert seen == ["text words"]
 
 
 def test_shares_measure_what_is_not_there_whole(folder, tmp_path, seen):
-    """Parts of another division, and of an interrupted one, are neither used nor left."""
     kept = tmp_path / "kept"
     evaluated(folder, tmp_path, kept=kept)
     evaluated(folder, tmp_path, TEXTS, TASKS, kept=kept, share="2-of-3", outputs={"part": tmp_path / "other"})
@@ -199,3 +192,9 @@ def test_data_that_cannot_be_told_are_measured_each_time(folder, tmp_path, seen,
     for _ in range(2):
         evaluated(folder, tmp_path, kept=tmp_path / "kept")
     assert seen == ["text words", "task words", "task words"]
+
+
+def test_a_task_that_is_none_is_told_before_anything_is_measured(folder, tmp_path, seen):
+    with pytest.raises(ValueError, match=r"task one: 'docs-nothing' is not an embedded task(.|\n)*task two: give exactly one of"):
+        evaluated(folder, tmp_path, specs={"one": {"embedded": "docs-nothing"}, "two": {}})
+    assert seen == []
