@@ -27,6 +27,13 @@ if TIMED:
 
 
 include: "workflow/rules/report.smk"
+
+
+if RECORDS:
+
+    include: "workflow/rules/evaluations.smk"
+
+
 include: "workflow/rules/prefetch.smk"
 include: "workflow/rules/testbed.smk"
 include: "workflow/rules/hooks.smk"

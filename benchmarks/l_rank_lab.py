@@ -15,7 +15,7 @@ from benchmarks.l_rank_calibration import Calibration
 from benchmarks.l_rank_materials import Materials, made, say
 from benchmarks.l_rank_rows import ROWS
 from drank.compression.correction import correct
-from drank.evaluation.perplexity import WindowLosses, window_losses
+from drank.evaluation.losses import WindowLosses, window_losses
 from drank.methods import Method
 from drank.runtime.files import read_json, write_json
 from drank.runtime.log import duration

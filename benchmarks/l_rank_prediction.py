@@ -30,7 +30,7 @@ from drank.calibration.losses import sampled_loss
 from drank.calibration.streams import removed
 from drank.compression.correction import divergence_of, leaving_states
 from drank.compression.factors import factors_of
-from drank.evaluation.perplexity import window_losses
+from drank.evaluation.losses import window_losses
 from drank.methods import Method
 from drank.models.families import projections_of
 from drank.models.lowrank import convert

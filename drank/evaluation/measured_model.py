@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class MeasuredModel:
-    """A model under measurement, where it lies and what it runs on; `started` is the `time.perf_counter()` before it was loaded."""
+    """A model under measurement, where it lies and what it runs on; `started` is the `time.perf_counter()` of when its time began."""
 
     directory: Path
     model: PreTrainedModel
@@ -36,39 +36,33 @@ class MeasuredModel:
         return cls(directory, load_model(directory, compute["dtype"], device), device, threads, started)
 
     def taken(self) -> Taken:
-        """What measuring has taken so far."""
-        return Taken(str(self.directory), self.model.dtype.itemsize, origin(self.device, self.threads, self.started))
+        """What measuring has taken since this was asked last, the first time with the loading of the model."""
+        taken = Taken(self.model.dtype.itemsize, origin(self.device, self.threads, self.started))
+        self.started = time.perf_counter()
+        return taken
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What a measurement took: where the model lies, the bytes of a parameter as it ran, and `provenance.origin` of the measuring."""
+    """What measuring took: the bytes of a parameter as the model ran, and `provenance.origin` of the measuring."""
 
-    directory: str
     itemsize: int
     origin: dict[str, Any]
 
     @classmethod
     def together(cls, parts: Sequence[Taken]) -> Taken:
-        """What shares of a measurement took: their seconds added, the highest memory, the last date, and every machine.
-
-        Raises ValueError where they were not made with the same packages, device, threads and precision.
-        """
-        first, told = parts[0], [part.origin for part in parts]
-        same = ("drank", "packages", "device", "threads")
-        if {(part.directory, part.itemsize) for part in parts} != {(first.directory, first.itemsize)} or any(
-            one[key] != told[0][key] for one in told for key in same
-        ):
-            raise ValueError(
-                f"the parts of a measurement of {first.directory} differ in {', '.join(same)} or precision; make the nodes of the run "
-                "alike (or say `compute: device`), delete the parts and run again"
-            )
+        """What parts that computed alike took: seconds added, the highest memory, every machine, and all else as of the last."""
+        told = sorted((part.origin for part in parts), key=lambda origin: origin["date"])
         machines = [one["machine"] for one in told]
         names = {key: list(dict.fromkeys(machine[key] for machine in machines if machine[key])) for key in ("cpu", "gpu")}
         together = {
-            "machine": machines[0] | {key: " + ".join(found) or None for key, found in names.items()},
-            "date": max(one["date"] for one in told),
+            "machine": machines[-1] | {key: " + ".join(found) or None for key, found in names.items()},
             "seconds": round(sum(one["seconds"] for one in told), 3),
             "peak_memory_bytes": max(one["peak_memory_bytes"] for one in told),
         }
-        return cls(first.directory, first.itemsize, told[0] | together)
+        return cls(parts[0].itemsize, told[-1] | together)
+
+    def beside(self, whole: Taken) -> dict[str, Any]:
+        """When, how long and with how much memory this was measured, and in what else it differs from what it is a part of."""
+        always = ("date", "seconds", "peak_memory_bytes")
+        return {key: value for key, value in self.origin.items() if key in always or value != whole.origin[key]}

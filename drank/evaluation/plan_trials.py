@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from drank.allocation.plan import Plan
 from drank.compression.factors import factors_of
-from drank.evaluation.perplexity import window_losses
+from drank.evaluation.losses import window_losses
 from drank.models.groups import Group
 from drank.models.lowrank import convert
 from drank.models.weights import Checkpoint

@@ -40,9 +40,8 @@ def origin(device: str, threads: int, started: float) -> dict[str, Any]:
     drank is not run from a git tree, as from an archive of one.
     """
     return {
-        "drank": __version__,
-        "git": git_state(Path(__file__).parent),
-        "packages": {"python": platform.python_version(), **{name: found for name in PACKAGES if (found := _version(name))}},
+        **code_state(),
+        "packages": {"python": platform.python_version(), **{name: found for name in PACKAGES if (found := version_of(name))}},
         "platform": platform.platform(),
         "machine": {"cpu": cpu_name(), "cores": cores(), "memory_bytes": memory(), "gpu": gpu_name(device)},
         "device": device,
@@ -51,6 +50,11 @@ def origin(device: str, threads: int, started: float) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - started, 3),
         "peak_memory_bytes": peak_memory(),
     }
+
+
+def code_state() -> dict[str, Any]:
+    """The version of drank and the state of its git tree."""
+    return {"drank": __version__, "git": git_state(Path(__file__).parent)}
 
 
 def cpu_name() -> str:
@@ -79,7 +83,7 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _version(distribution: str) -> str | None:
+def version_of(distribution: str) -> str | None:
     """The installed version of a distribution, None if it is not installed."""
     try:
         return version(distribution)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from drank.corpora.windows import Tokens, read_tokens
+from drank.evaluation.losses import WindowLosses
 from drank.evaluation.measured_model import MeasuredModel, Taken
-from drank.evaluation.perplexity import WindowLosses, losses_of, summarised
-from drank.evaluation.zeroshot import answer_tasks
-from drank.evaluation.zeroshot.scoring import joined, scored
-from drank.models.checkpoint import load_tokenizer
+from drank.evaluation.measuring import gathered, measured
+from drank.evaluation.perplexity import summarised
+from drank.evaluation.pieces import MEASURED_BY, Piece, Pieces
+from drank.evaluation.wanted import decided, wanted_tasks, wanted_texts
+from drank.evaluation.zeroshot.scoring import scored
 from drank.models.sources import Places, model_directory
 from drank.models.theirs import Theirs
 from drank.reporting.records.measured import record_of
+from drank.runtime.device import prepare
 from drank.runtime.files import file_hash, read_json, write_json
-from drank.runtime.shares import WHOLE, Share, check_complete
+from drank.runtime.provenance import code_state
+from drank.runtime.shares import WHOLE, Share
 
 
 def run(
@@ -38,6 +42,8 @@ def run(
     threads: int,
     share: str | None = None,
     parts: Sequence[str] = (),
+    kept: str | Path | None = None,
+    measured_by: Mapping[str, str] | None = None,
 ) -> None:
     """Write the records `perplexity`, where there are tokens, and `zeroshot`, where there are tasks, each to its place in `outputs`.
 
@@ -45,62 +51,54 @@ def run(
     what a record says of the method of a model that no plan made. For somebody else's checkpoint `beside` is the source file of the dense
     model: its tokenizer reads the tasks, as it has read the texts.
 
+    In the folder `kept` are the pieces that were measured before, one for each text and task; what is not there is measured and put there.
+    `measured_by` are the hashes of the code that measures, by kind.
+
     With a `share`, such as 2-of-4, what it finds is written to `part` in `outputs` instead; out of the `parts` of all shares the records
     are made without the model.
     """
+    directory, pieces, texts = model_directory(model, places), Pieces(kept), [read_tokens(path) for path in tokens]
     theirs = Theirs.of(model, beside, places) if beside else None
-    texts, built, asked = [read_tokens(path) for path in tokens], dict(items or {}), dict(tasks or {})
-    settings = {"perplexity": dict(perplexity), "zeroshot": {**zeroshot, "tasks": asked}}
+    tokenizer, asked, built = theirs.dense if theirs else directory, dict(tasks or {}), dict(items or {})
+    now = decided(directory, tokenizer, measured_by or {}) if kept else {kind: {} for kind in MEASURED_BY}  # a model is read for its hash
+    wanted = [
+        *wanted_texts(texts, perplexity, now["perplexity"]),
+        *wanted_tasks(asked, built, zeroshot, tokenizer, now["zeroshot"]),
+    ]
     if parts:
-        found = _gathered(parts, model)
+        found = gathered(wanted, [_part(path) for path in parts], pieces, f"the measurement of {model}")
     else:
-        tokenizer = theirs.dense if theirs else model_directory(model, places)
-        found = _measured(
-            MeasuredModel.of(model, compute, threads, places), tokenizer, texts, built, settings, Share.named(share) if share else WHOLE
-        )
+        computing = {"device": prepare(compute, threads), "dtype": compute["dtype"], "threads": threads}
+        own = Share.named(share) if share else WHOLE
+        found = measured(wanted, computing, pieces, lambda: MeasuredModel.of(model, compute, threads, places), own)
     if share:
-        write_json(outputs["part"], {"share": share, **found})
+        write_json(outputs["part"], {"share": share, "pieces": [piece.to_dict() for piece in found]})
         return
+    settings = {"perplexity": dict(perplexity), "zeroshot": {**zeroshot, "tasks": asked}}
     inputs = {
         "perplexity": {f"text {text.corpus}": text.text_sha256 for text in texts},
         "zeroshot": {f"data {path}": file_hash(path) for path in [*built.values(), *data]} if asked else {},
     }
-    for kind, measured in found.items():
-        rows, detail = summarised(texts, _losses(measured["found"])) if kind == "perplexity" else scored(measured["found"])
-        taken = Taken(**measured["taken"])
-        record_of(taken, kind, names, rows, detail, settings[kind], inputs[kind], dense, theirs).write(outputs[kind])
+    for kind in dict.fromkeys(one.kind for one in wanted):
+        ours = {one.dataset: piece for one, piece in zip(wanted, found, strict=True) if one.kind == kind}
+        rows, detail = _numbers(kind, texts, {name: piece.found for name, piece in ours.items()})
+        took = {name: Taken(**piece.took) for name, piece in ours.items()}
+        together = Taken.together(list(took.values()))
+        taken = replace(together, origin=together.origin | code_state())  # the record is made now
+        apart = {name: one.beside(taken) for name, one in took.items()}
+        record = record_of(directory, taken, kind, names, rows, detail, settings[kind], inputs[kind], dense, theirs, apart)
+        record.write(outputs[kind])
+    pieces.tidy(now)
 
 
-def _measured(
-    subject: MeasuredModel, tokenizer: Path, texts: list[Tokens], built: Mapping[str, str], settings: Mapping[str, Any], share: Share
-) -> dict[str, Any]:
-    """What measuring finds, by kind, as JSON holds it: window losses by corpus, marks by task, and with each what it took."""
-    found: dict[str, Any] = {}
-    if texts:
-        text = settings["perplexity"]
-        losses = losses_of(subject.model, texts, text["length"], text["windows"], text["batch"], share)
-        found["perplexity"] = {"found": {corpus: asdict(one) for corpus, one in losses.items()}, "taken": asdict(subject.taken())}
-    if tasks := settings["zeroshot"]["tasks"]:
-        options = {key: settings["zeroshot"][key] for key in ("batch", "limit")}
-        marks = answer_tasks(subject.model, load_tokenizer(tokenizer), tasks, items=built, **options, share=share)
-        found["zeroshot"] = {"found": marks, "taken": asdict(subject.taken())}
-    return found
+def _part(path: str | Path) -> tuple[Share, list[Piece]]:
+    """A share and what its job found."""
+    told = read_json(path)
+    return Share.named(told["share"]), [Piece.from_dict(piece) for piece in told["pieces"]]
 
 
-def _gathered(parts: Sequence[str], model: str) -> dict[str, Any]:
-    """What all shares have found together, as `_measured` finds it of the whole; raises ValueError where parts are missing."""
-    told = [read_json(part) for part in parts]
-    check_complete([Share.named(one.pop("share")) for one in told], f"the measurement of {model}")
-    gathered = {}
-    for kind in told[0]:
-        found = [one[kind]["found"] for one in told]
-        taken = Taken.together([Taken(**one[kind]["taken"]) for one in told])
-        if kind == "perplexity":
-            losses = [_losses(one) for one in found]
-            whole = {corpus: asdict(WindowLosses.joined([one[corpus] for one in losses])) for corpus in losses[0]}
-        gathered[kind] = {"found": whole if kind == "perplexity" else joined(found), "taken": asdict(taken)}
-    return gathered
-
-
-def _losses(found: Mapping[str, Any]) -> dict[str, WindowLosses]:
-    return {corpus: WindowLosses(**one) for corpus, one in found.items()}
+def _numbers(kind: str, texts: Sequence[Tokens], found: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows and the detail of a record out of what was found on each text or task."""
+    if kind == "zeroshot":
+        return scored(found)
+    return summarised(texts, {corpus: WindowLosses(**losses) for corpus, losses in found.items()})

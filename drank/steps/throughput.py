@@ -41,8 +41,8 @@ def run(
         for method, path in models.items():
             subject = MeasuredModel.of(path, compute, threads, places)
             rows, detail = measure(subject.model, **throughput, name=f"{method} at {names['ratio']}")
-            taken = subject.taken()
             label = {**names, "method": method}
             theirs_of = Theirs.of(path, beside, places) if beside and method in foreign else None
             settings = foreign.get(method, dense)
-            record_of(taken, "throughput", label, rows, detail, throughput, {}, settings, theirs_of).write(folder / f"{method}.json")
+            record = record_of(subject.directory, subject.taken(), "throughput", label, rows, detail, throughput, {}, settings, theirs_of)
+            record.write(folder / f"{method}.json")

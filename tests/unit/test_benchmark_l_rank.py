@@ -12,7 +12,7 @@ from benchmarks.l_rank_rows import ABLATION, FIRST, FULL, OVER_CORPORA, OVER_WIN
 from benchmarks.l_rank_tables import Found, Line, gap_table
 from drank.calibration.losses import sampled_loss
 from drank.config.method_entries import EVERY_KIND
-from drank.evaluation.perplexity import WindowLosses
+from drank.evaluation.losses import WindowLosses
 from drank.methods import METHODS
 from drank.models.families import projections_of
 from drank.models.lowrank import matrix_of

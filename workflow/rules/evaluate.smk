@@ -1,3 +1,13 @@
+from drank.evaluation.pieces import MEASURED_BY
+from drank.evaluation.zeroshot.contents import content_of
+
+
+def pieces_of_job(wildcards, input):
+    """Where a job keeps what it measured: in no output, so that it is there when the job runs again; nowhere if results are in storage."""
+    stored = workflow.storage_settings.default_storage_provider is not None
+    return None if stored else f"results/measured/{wildcards.model}/{wildcards.method}/{wildcards.ratio}"
+
+
 EVALUATED = {  # what is read of a model and for its measurements
     "model": lambda wildcards: chain_of_job(wildcards).made,
     "tokens": [f"results/tokens/{{model}}/{corpus}.{config['perplexity']['split']}.safetensors" for corpus in config["perplexity"]["corpora"]],
@@ -27,10 +37,13 @@ rule evaluate:
         places=places,
         perplexity=config["perplexity"],
         zeroshot=config["zeroshot"],
-        tasks=TASKS,
+        contents={task: source if "embedded" in source else content_of(source) or source for task, source in TASKS.items()},
+        tasks=lambda wildcards, input: TASKS,
         embedded=EMBEDDED_TASKS,
         dense=lambda wildcards: None if method_of_job(wildcards).compresses else settings_of(method_of_job(wildcards)),  # what the record of a model without a plan says of its method
         compute=COMPUTE,
+        kept=pieces_of_job,
+        measured_by={kind: code_of(*modules) for kind, modules in MEASURED_BY.items()},
     message:
         "Evaluating {wildcards.model}, {wildcards.method} at ratio {wildcards.ratio}"
     script:

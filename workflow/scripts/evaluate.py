@@ -24,4 +24,6 @@ run(
     threads=snakemake.threads,
     share=snakemake.wildcards.get("scatteritem"),
     parts=inputs.parts,
+    kept=params.kept,
+    measured_by=params.measured_by,
 )

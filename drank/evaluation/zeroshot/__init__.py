@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.evaluation.zeroshot.checks import check_tasks
 from drank.evaluation.zeroshot.definitions import Spec, define, files_of, needs_hub
-from drank.evaluation.zeroshot.scoring import marks_of
+from drank.evaluation.zeroshot.marks import marks_of
 from drank.runtime.log import BRIEF
 from drank.runtime.shares import WHOLE, Share
 
@@ -33,7 +33,7 @@ def answer_tasks(
     limit: int | None = None,
     share: Share = WHOLE,
 ) -> dict[str, dict[str, Any]]:
-    """By task the marks of its items (`scoring`), of which shares take turns: every item is asked as it is when all are asked.
+    """By task the marks of its items (`marks`), of which shares take turns: every item is asked as it is when all are asked.
 
     Runs where the model is. `items` gives the JSONL of each embedded task. Raises ValueError with all that `check_tasks` finds, and for
     log-likelihoods that are not finite.

@@ -76,11 +76,19 @@ def harness_tasks() -> dict[str, Path]:
 
 
 def files_of(spec: Spec) -> list[str]:
-    """The files on this machine that a task reads: a user's definition with what it includes, and local data, in order."""
+    """The files on this machine that a task reads: a user's definition, what it includes, its functions, and local data, in order."""
     if "yaml" not in spec:
         return list(map(str, spec.get("data", {}).values()))
     own = Path(spec["yaml"])
-    return [*map(str, included(own)), *local_files(read_definition(own))]
+    functions = [file for file in functions_of(own) if file.is_file()]
+    return [*map(str, included(own)), *map(str, functions), *local_files(read_definition(own))]
+
+
+def functions_of(path: Path) -> list[Path]:
+    """Where the modules lie, if they lie beside a definition or what it includes, that their `!function MODULE.NAME` name."""
+    named = re.compile(r"!function\s+[\"']?([\w.]+)\.\w+")
+    found = (file.parent / f"{module.replace('.', '/')}.py" for file in included(path) for module in named.findall(file.read_text("utf-8")))
+    return list(dict.fromkeys(found))
 
 
 def needs_hub(spec: Spec) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def record_of(
+    directory: Path,
     taken: Taken,
     kind: str,
     label: Mapping[str, str],
@@ -30,15 +31,16 @@ def record_of(
     inputs: Mapping[str, str],
     dense: Mapping[str, Any] | None,
     theirs: Theirs | None = None,
+    measured: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Record:
-    """The record of a measurement from what it took and its rows, the fields of `Result`.
+    """The record of a measurement of the model in a directory from what it took and its rows, the fields of `Result`.
 
     `label` gives model, method and ratio, `settings` are those of the measurement, `inputs` the SHA-256 of what was read besides the
     model. The method with all its fields, the texts it read and how the model was made come from the model's folder; the method of a
     model that drank did not compress is `dense`. So does `dense` tell the method of somebody else's checkpoint, `theirs`, whatever
-    lies in its folder. The model's hash leaves out its card, and when and where it was made.
+    lies in its folder. Where data sets were measured one by one, `measured` says of each when, and what that took. The model's hash
+    leaves out its card, and when and where it was made.
     """
-    directory = Path(taken.directory)
     plan = directory / PLAN
     planned = theirs is None and plan.is_file() and written_by_drank(plan)
     compressed = is_compressed(read_json(directory / "config.json").get("quantization_config"))
@@ -52,6 +54,8 @@ def record_of(
         "making": {key: value for key, value in made.items() if key not in ("method", "packages")} if made else None,
         "inputs": {"model": file_hash(directory, {MAKING, CARD, NUMBERS}), **inputs},
     }
+    if measured:
+        provenance["measured"] = {name: dict(told) for name, told in measured.items()}
     if theirs is not None:
         provenance["checkpoint"] = theirs.description
     size = _size(directory, taken.itemsize) if theirs is None else _their_size(directory, taken.itemsize, theirs.dense)

@@ -46,7 +46,7 @@ SCHEMA: dict[str, Any] = _object(
     },
     detail={"type": "object"},
     provenance=_object(
-        optional=("checkpoint",),
+        optional=("checkpoint", "measured"),
         drank=_NAME,
         git={"anyOf": [{"type": "null"}, _object(commit=_NAME, dirty={"type": ["boolean", "null"]})]},
         packages={"type": "object", "additionalProperties": {"type": "string"}},
@@ -60,6 +60,7 @@ SCHEMA: dict[str, Any] = _object(
         calibration={"type": ["object", "null"]},
         making={"type": ["object", "null"]},
         inputs={"type": "object", "additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+        measured={"type": "object", "additionalProperties": {"type": "object", "required": ["date", "seconds", "peak_memory_bytes"]}},
         checkpoint={"type": "object", "properties": {"source": {"type": "object"}}, "required": ["source", "files"]},
         seconds={"type": "number", "minimum": 0},
         peak_memory_bytes=_COUNT,

@@ -22,7 +22,7 @@ class Fact(NamedTuple):
 
 def facts(records: Sequence[Record]) -> list[Fact]:
     """What the records were made with, one line for each fact, each with all values that occur."""
-    sources = [record.provenance for record in records]
+    sources = [source for record in records for source in _sources(record)]
     lines = [
         ("drank", [source["drank"] for source in sources]),
         ("git", [_commit(source["git"]) for source in sources]),
@@ -41,7 +41,7 @@ def _differing(records: Sequence[Record]) -> Iterator[Fact]:
     """In what records may differ and no fault be in it: their dates, what methods read, and the threads of measurements of other kinds."""
     if not records:
         return
-    dates = sorted(record.provenance["date"] for record in records)
+    dates = sorted(source["date"] for record in records for source in _sources(record))
     yield Fact("measured", [" to ".join(unique([dates[0], dates[-1]]))], False)
     if read := unique(text for record in records if (text := texts(record.provenance))):
         yield Fact("texts", read, False)
@@ -50,6 +50,13 @@ def _differing(records: Sequence[Record]) -> Iterator[Fact]:
         threads.setdefault(record.kind, []).append(str(record.provenance["threads"]))
     told = [f"{' or '.join(unique(found))} ({kind})" for kind, found in threads.items()]
     yield Fact("threads", told, any(len(set(found)) > 1 for found in threads.values()))
+
+
+def _sources(record: Record) -> Iterator[dict[str, Any]]:
+    """What a record was made with, and each of its data sets, measured perhaps long before; by other commits too, of the same code."""
+    yield record.provenance
+    for told in record.provenance.get("measured", {}).values():
+        yield record.provenance | {key: value for key, value in told.items() if key not in ("drank", "git")}
 
 
 def _commit(git: dict[str, Any] | None) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from drank.evaluation.perplexity import losses_of, summarised
+from drank.evaluation.losses import losses_of
+from drank.evaluation.perplexity import summarised
 from drank.evaluation.zeroshot import answer_tasks
 from drank.evaluation.zeroshot.scoring import scored
 
@@ -16,4 +17,4 @@ def evaluate_tasks(*args: Any, **options: Any) -> tuple[list[dict[str, Any]], di
 
 def measure(model: Any, texts: list[Any], *options: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows and the detail of the texts."""
-    return summarised(texts, losses_of(model, texts, *options))
+    return summarised(texts, {text.corpus: losses_of(model, text, *options) for text in texts})

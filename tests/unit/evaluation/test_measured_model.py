@@ -37,7 +37,9 @@ def test_a_record_tells_what_was_measured_and_how(source):
     subject = opened(source)
     row = {"dataset": "text", "metric": "accuracy", "value": 0.5, "count": 4}
     label = {"model": "tiny", "method": "dense", "ratio": "0"}
-    record = record_of(subject.taken(), "zeroshot", label, [row], {}, {"limit": 4}, {"data": "0" * 64}, METHODS["dense"].settings())
+    record = record_of(
+        subject.directory, subject.taken(), "zeroshot", label, [row], {}, {"limit": 4}, {"data": "0" * 64}, METHODS["dense"].settings()
+    )
     assert subject.model.dtype == torch.float32
     assert record.size.bytes == 4 * record.size.parameters, "sizes are those of the precision of the run"
     assert record.size.parameters == sum(p.numel() for p in subject.model.parameters())
@@ -65,16 +67,7 @@ def test_the_record_of_a_compressed_model_tells_how_it_was_made(source):
     (folder / CARD).write_text("tells dates and numbers, which are no part of the hash either")
     label = {"model": "tiny", "method": "mine", "ratio": "0.2"}
     row = {"dataset": "text", "metric": "accuracy", "value": 0.5, "count": 4}
-    record = record_of(
-        opened(source).taken(),
-        "zeroshot",
-        label,
-        [row],
-        {},
-        {},
-        {},
-        None,
-    )
+    record = record_of(folder, opened(source).taken(), "zeroshot", label, [row], {}, {}, {}, None)
     found = Record.from_dict(record.to_dict()).provenance
     assert found["method"] == method.settings(0.2) and found["method"].keys() == {field.name for field in fields(Method)}
     assert found["calibration"] == {**text, "search": search}, "the text of the refit where the spectra needed none"

@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from drank.calibration.moments import NonFiniteError
 from drank.corpora.windows import Tokens
-from drank.evaluation.perplexity import WindowLosses, window_losses
+from drank.evaluation.losses import WindowLosses, window_losses
 from drank.runtime.shares import Share
 from tests.unit.evaluation.measuring import measure
 

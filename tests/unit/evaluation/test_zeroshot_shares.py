@@ -7,7 +7,8 @@ import json
 import pytest
 
 from drank.evaluation.zeroshot import answer_tasks
-from drank.evaluation.zeroshot.scoring import joined, scored
+from drank.evaluation.zeroshot.marks import joined
+from drank.evaluation.zeroshot.scoring import scored
 from drank.runtime.shares import Share
 from drank.testbed.tasks import yaml_for
 
@@ -37,7 +38,7 @@ def test_shares_answer_what_one_job_answers(model, tokenizer, tasks, count):
     whole = answer_tasks(model, tokenizer, specs, items=items, batch=3)
     parts = [answer_tasks(model, tokenizer, specs, items=items, batch=3, share=Share(number, count)) for number in range(1, count + 1)]
     assert [len(part["long"]["items"]) for part in parts] == [len(range(number, 7, count)) for number in range(count)]
-    together = joined([json.loads(json.dumps(part)) for part in parts])
+    together = {name: joined([json.loads(json.dumps(part[name])) for part in parts]) for name in specs}
     assert scored(together) == scored(whole)
     assert together["long"]["cut"] == whole["long"]["cut"] == 12, "the prompts of four items are cut, three times each"
 

@@ -41,5 +41,15 @@ def test_another_machine_is_a_difference_worth_a_mark():
     assert not fact(records, "processor").mixed and fact(records, "memory").values == ["16.0 GiB"]
 
 
+def test_data_sets_measured_at_another_time_count_too():
+    records = all_records(models=("m",), ratios=(0.2,))
+    machine, git = {**records[0].provenance["machine"], "cpu": "Another CPU"}, {"commit": "b" * 40, "dirty": False}
+    measured = {"text": {"date": "2025-03-04T05:06:07+00:00", "seconds": 1.0, "peak_memory_bytes": 1, "machine": machine, "git": git}}
+    found = [changed(records[0], measured=measured), *records[1:]]
+    assert fact(found, "measured").values == ["2025-03-04T05:06:07+00:00 to 2026-01-02T03:04:05+00:00"]
+    assert fact(found, "processor").mixed and "Another CPU, 2 cores" in fact(found, "processor").values
+    assert not fact(found, "git").mixed, "the code that measures was the same"
+
+
 def test_no_records_no_facts():
     assert facts([]) == []

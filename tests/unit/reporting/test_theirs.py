@@ -123,7 +123,7 @@ def measured(folder, **changes):
     label = {"model": "tiny", "method": "theirs", "ratio": "0"}
     theirs = Theirs.of(folder / "theirs.json", folder / "dense.json", places)
     row = {"dataset": "text", "metric": "accuracy", "value": 0.5}
-    record = record_of(subject.taken(), "zeroshot", label, [row], {}, {}, {}, METHOD.settings(), theirs)
+    record = record_of(subject.directory, subject.taken(), "zeroshot", label, [row], {}, {}, {}, METHOD.settings(), theirs)
     return Record.from_dict(record.to_dict()), parameters(models["theirs"]), parameters(models["dense"])
 
 

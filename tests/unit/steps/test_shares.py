@@ -7,7 +7,6 @@ import pytest
 from drank.corpora import write
 from drank.corpora.documents import Document
 from drank.corpora.windows import tokenize, write_tokens
-from drank.evaluation.measured_model import Taken
 from drank.methods import METHODS
 from drank.models.checkpoint import load_tokenizer
 from drank.models.sources import describe_source
@@ -57,11 +56,12 @@ def test_four_jobs_leave_the_records_of_one(measured, monkeypatch):
     evaluate.run({kind: folder / f"four/{kind}.json" for kind in ("perplexity", "zeroshot")}, **what, parts=[folder / s for s in SHARES])
     for kind in ("perplexity", "zeroshot"):
         one, four = (read_json(folder / jobs / f"{kind}.json") for jobs in ("one", "four"))
-        taken = [read_json(folder / share)[kind]["taken"]["origin"] for share in SHARES]
+        pieces = [piece for share in SHARES for piece in read_json(folder / share)["pieces"] if piece["key"]["kind"] == kind]
+        taken = [piece["took"]["origin"] for piece in pieces]
         assert four["provenance"]["seconds"] == pytest.approx(sum(part["seconds"] for part in taken), abs=0.002)
         assert four["provenance"]["peak_memory_bytes"] == max(part["peak_memory_bytes"] for part in taken)
         for record in (one, four):
-            for key in ("date", "seconds", "peak_memory_bytes"):
+            for key in ("date", "seconds", "peak_memory_bytes", "measured"):
                 del record["provenance"][key]
         assert four == one
 
@@ -72,18 +72,41 @@ def test_a_measurement_is_not_made_of_some_of_its_parts(measured, tmp_path):
         evaluate.run({"perplexity": tmp_path / "p.json"}, **what, parts=[folder / SHARES[i] for i in (0, 1, 3)])
 
 
-def test_parts_of_other_machines_are_told_and_parts_that_compute_otherwise_refused(measured):
-    folder, _ = measured
-    one = Taken(**read_json(folder / SHARES[0])["perplexity"]["taken"])
+def parts_with(folder, place, **changes):
+    """The parts of four jobs, of which one was measured on a machine that told otherwise."""
+    place.mkdir()
+    told = [read_json(folder / share) for share in SHARES]
+    for piece in told[1]["pieces"]:
+        piece["took"]["origin"] |= changes.get("origin", {})
+        piece["key"]["computing"] |= changes.get("computing", {})
+        piece["key"] |= changes.get("key", {})
+    for share, one in zip(SHARES, told, strict=True):
+        write_json(place / share, one)
+    return [place / share for share in SHARES]
 
-    def other(**changes):
-        return Taken(one.directory, one.itemsize, one.origin | changes)
 
-    machine = one.origin["machine"] | {"cpu": "another", "gpu": "a GPU"}
-    assert Taken.together([one, other(machine=machine), one]).origin["machine"] == one.origin["machine"] | {
-        "cpu": f"{one.origin['machine']['cpu']} + another",
-        "gpu": "a GPU",
-    }
-    for wrong in (other(device="cuda"), other(packages={"torch": "0.1"}), other(threads=7), Taken(one.directory, 2, one.origin)):
-        with pytest.raises(ValueError, match="differ in drank, packages, device, threads or precision"):
-            Taken.together([one, wrong])
+def test_parts_of_other_machines_are_told(measured, tmp_path):
+    folder, what = measured
+    machine = read_json(folder / SHARES[0])["pieces"][0]["took"]["origin"]["machine"]
+    parts = parts_with(folder, tmp_path / "parts", origin={"machine": machine | {"cpu": "another", "gpu": "a GPU"}})
+    evaluate.run({kind: tmp_path / f"{kind}.json" for kind in ("perplexity", "zeroshot")}, **what, parts=parts)
+    for kind in ("perplexity", "zeroshot"):
+        told = read_json(tmp_path / f"{kind}.json")["provenance"]["machine"]
+        assert set(told["cpu"].split(" + ")) == {machine["cpu"], "another"} and told["gpu"] == "a GPU"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"computing": {"device": "cuda"}},
+        {"computing": {"threads": 7}},
+        {"computing": {"dtype": "bfloat16"}},
+        {"key": {"packages": {"torch": "0.1"}}},
+        {"key": {"code": "another"}},
+        {"key": {"read": {"tokens_sha256": "another"}}},
+    ],
+)
+def test_parts_that_compute_otherwise_or_something_else_are_refused(measured, tmp_path, changes):
+    folder, what = measured
+    with pytest.raises(ValueError, match="differ in device, threads, precision or packages, or were measured with other settings"):
+        evaluate.run({"perplexity": tmp_path / "p.json"}, **what, parts=parts_with(folder, tmp_path / "parts", **changes))

@@ -1,0 +1,113 @@
+"""What a measurement is of, piece by piece, each under a key of all that decides it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drank.evaluation.losses import losses_of
+from drank.evaluation.pieces import digest_of
+from drank.evaluation.zeroshot import answer_tasks, check_tasks
+from drank.evaluation.zeroshot.contents import content_of
+from drank.models.checkpoint import load_tokenizer
+from drank.models.description import quantised_by
+from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
+from drank.models.loaded import PACKAGES
+from drank.models.sources import MODEL_SUFFIXES
+from drank.runtime.content import content_of as read_once
+from drank.runtime.files import read_json
+from drank.runtime.provenance import version_of
+from drank.runtime.shares import Share
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from drank.corpora.windows import Tokens
+
+COMPUTES = {
+    "perplexity": ("torch", "transformers", "accelerate"),
+    "zeroshot": ("torch", "transformers", "accelerate", "lm_eval", "datasets", "tokenizers", "numpy"),
+}
+"""By kind the packages whose versions do."""
+
+TOLD = (CARD, MAKING, NUMBERS, PLAN)
+"""Files beside the weights of a model that tell of it and are not loaded."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A piece that a record needs, of which kind and on which text or task, and how a share of it is measured.
+
+    `key` is all that decides it but how this machine computes; `certain` is False where not all of that is known: then it is not kept.
+    """
+
+    kind: str
+    dataset: str
+    key: Mapping[str, Any]
+    measure: Callable[[PreTrainedModel, Share], dict[str, Any]]
+    certain: bool = True
+
+    def under(self, computing: Mapping[str, Any]) -> dict[str, Any]:
+        """The whole key, with how a machine computes, as JSON gives it back."""
+        key: dict[str, Any] = json.loads(json.dumps({"kind": self.kind, **self.key, "computing": computing}, default=str))
+        return key
+
+
+def decided(model: Path, tokenizer: Path, code: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """By kind what decides a measurement and is no choice of the configuration's: the hash of its code, the model, versions of packages.
+
+    `tokenizer` is the folder of the model whose tokenizer reads tasks; texts are read as token ids.
+    """
+    weights, quantiser = model_content(model), quantised_by(read_json(model / "config.json"))
+    read = {"perplexity": weights, "zeroshot": digest_of([weights, model_content(tokenizer, weights=False)])}
+    return {kind: {"code": code.get(kind), "model": read[kind], "packages": _packages(kind, quantiser)} for kind in read}
+
+
+def model_content(directory: Path, weights: bool = True) -> str:
+    """A hash of the files that loading a model reads, or of those without its `weights`, among which are all of its tokenizer."""
+    files = sorted(path for path in directory.iterdir() if path.suffix in MODEL_SUFFIXES and path.name not in TOLD and path.is_file())
+    return digest_of({path.name: read_once(path) for path in files if weights or path.suffix != ".safetensors"})
+
+
+def _packages(kind: str, quantiser: str | None) -> dict[str, str]:
+    """The versions of what computes, as far as it is installed; of a quantised model also that of its quantiser."""
+    names = [*COMPUTES[kind], *([PACKAGES.get(quantiser, quantiser)] if quantiser else [])]
+    return {name: found for name in names if (found := version_of(name))}
+
+
+def wanted_texts(texts: Sequence[Tokens], options: Mapping[str, Any], decided: Mapping[str, Any]) -> list[Wanted]:
+    """The losses of each text, by the `length`, `windows` and `batch` of a section `perplexity`."""
+    cut = {name: options[name] for name in ("length", "windows", "batch")} if texts else {}
+
+    def piece(text: Tokens) -> Wanted:
+        def measure(model: PreTrainedModel, share: Share) -> dict[str, Any]:
+            return asdict(losses_of(model, text, cut["length"], cut["windows"], cut["batch"], share))
+
+        return Wanted("perplexity", text.corpus, {**decided, "read": {"tokens_sha256": text.ids_sha256, **cut}}, measure)
+
+    return [piece(text) for text in texts]
+
+
+def wanted_tasks(
+    tasks: Mapping[str, Any], items: Mapping[str, str], options: Mapping[str, Any], tokenizer: Path, decided: Mapping[str, Any]
+) -> list[Wanted]:
+    """The marks of each task, by the `batch` and `limit` of a section `zeroshot`; the tokenizer is that of the model in a folder.
+
+    Raises ValueError with all that `check_tasks` finds.
+    """
+    if problems := check_tasks(tasks):
+        raise ValueError("\n".join(problems))
+    cut, loaded = {name: options[name] for name in ("batch", "limit")} if tasks else {}, cache(lambda: load_tokenizer(tokenizer))
+
+    def piece(name: str, spec: Mapping[str, Any]) -> Wanted:
+        def measure(model: PreTrainedModel, share: Share) -> dict[str, Any]:
+            return answer_tasks(model, loaded(), {name: spec}, items=items, **cut, share=share)[name]
+
+        content = content_of(spec, items.get(name))
+        return Wanted("zeroshot", name, {**decided, "read": {"task": content or name, **cut}}, measure, certain=content is not None)
+
+    return [piece(name, spec) for name, spec in tasks.items()]

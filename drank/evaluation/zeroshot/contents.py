@@ -1,0 +1,55 @@
+"""What a task is by its content: all that decides what it asks, wherever its files lie and whatever the configuration calls it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from drank.corpora import commit_of
+from drank.evaluation.zeroshot.definitions import Spec, functions_of, harness_tasks, local_files, read_definition
+from drank.runtime.files import file_hash
+from drank.testbed.tasks import yaml_for
+
+
+def content_of(spec: Spec, items: str | Path | None = None) -> dict[str, Any] | None:
+    """The content of a task as JSON holds it, with a hash in place of each file; `items` is the file of an embedded one.
+
+    None where that cannot be told: its data are no files of this machine and no commit in the hub's cache, or it calls code of others.
+    """
+    if "embedded" in spec:
+        assert items is not None
+        return {"definition": _without_places(yaml_for(spec["embedded"], "")), "data": {"test": _hashed(items)}}
+    base = Path(spec["yaml"]) if "yaml" in spec else harness_tasks()[spec["harness"]]
+    definition, functions = read_definition(base), functions_of(base)
+    if not all(file.is_file() for file in functions):
+        return None
+    data = {"instead": _hashed(spec["data"])} if spec.get("data") else _data_of(definition)
+    told = {"definition": _without_places(definition), "functions": [file_hash(file) for file in functions], "data": data}
+    return None if data is None else told | {"fewshot": spec.get("fewshot")}
+
+
+def _without_places(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """A definition without its name and without the paths of its data, which are told by their content."""
+    told = {key: value for key, value in definition.items() if key != "task"}
+    if local_files(dict(definition)):
+        told["dataset_kwargs"] = {key: value for key, value in told["dataset_kwargs"].items() if key != "data_files"}
+    return told
+
+
+def _data_of(definition: dict[str, Any]) -> Any:
+    """The content of the data that a definition names itself; None where it cannot be told."""
+    if files := local_files(definition):
+        return _hashed(definition["dataset_kwargs"]["data_files"]) if all(Path(file).is_file() for file in files) else None
+    name, options = str(definition.get("dataset_path")), definition.get("dataset_kwargs") or {}
+    if definition.get("custom_dataset") or Path(name).exists() or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+        return None
+    return commit_of({"hub": name, "revision": options.get("revision")}) or None
+
+
+def _hashed(files: Any) -> Any:
+    """Data files, one, a list or a mapping of either, by their format and hash."""
+    if isinstance(files, Mapping):
+        return {split: _hashed(file) for split, file in files.items()}
+    return [_hashed(file) for file in files] if isinstance(files, list) else [Path(files).suffix, file_hash(files)]

@@ -1,0 +1,11 @@
+# One result for each job that measures. `--batch evaluations=1/3` deals out in order of their names what a rule reads, and timings, which
+# need all models of a ratio, come after perplexities.
+MEASURING_JOBS = [*(results_of(EVALUATIONS[0]) if EVALUATIONS else []), *(timings() if TIMED else [])]
+
+
+rule evaluations:
+    localrule: True
+    input:
+        lambda wildcards: MEASURING_JOBS if workflow.dag_settings.batch else RECORDS,
+    message:
+        "Everything is measured"
