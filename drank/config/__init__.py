@@ -21,7 +21,7 @@ from drank.config.resolved import (
     shards_of,
 )
 from drank.config.schema import fill, fitting_parts, meant, schema_problems
-from drank.config.wildcards import brace_problems
+from drank.config.spelling import spelling_problems
 from drank.runtime.mappings import MappingError, read_mapping
 
 __all__ = [
@@ -78,12 +78,12 @@ def read_schema(path: str | Path) -> dict[str, Any]:
     return yaml.safe_load(Path(path).read_text("utf-8"))
 
 
-def check(config: Mapping[str, Any], by_snakemake: bool = False) -> None:
+def check(config: Mapping[str, Any], folder: Path | None = None) -> None:
     """Raise ConfigError with everything that would fail later: names, files, groups, budgets, tasks and window lengths.
 
-    `by_snakemake` adds what only Snakemake cannot read, which calls can.
+    With the `folder` of a run also what only Snakemake cannot read, which calls can.
     """
     problems = problems_in(config, config)
-    problems += brace_problems(config) if by_snakemake else []
+    problems += spelling_problems(config, folder) if folder is not None else []
     if problems:
         raise ConfigError(problems)

@@ -35,6 +35,8 @@ def test_an_entry_that_breaks_the_schema_may_still_be_referred_to(valid):
         ({"ratios": []}, "ratios: empty, and svd-llm, d-rank, no-beta compress to a ratio"),
         ({"methods": {"d-rank": None}}, "methods.d-rank: None is not of type 'object'"),
         ({"methods": {"a b": {"base": "svd"}}}, "methods: 'a b' does not match"),
+        ({"methods": {"svd\n": {"base": "svd"}}}, "methods: 'svd\\n' does not match"),
+        ({"methods": {"s" * 101: {"base": "svd"}}}, f"methods: {'s' * 101!r} is too long"),
         ({"calibration": None}, "calibration: left out, and full-rank, svd-llm, d-rank, no-beta read it"),
         ({"calibration": {}}, "calibration: 'corpus' is a required property"),
         ({"perplexity": {"corpora": ["mine"], "length": 1}}, "perplexity.length: 1 is less than the minimum of 2"),
