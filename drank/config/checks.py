@@ -132,10 +132,9 @@ def _model_problems(config: Mapping[str, Any], model: str, written: Mapping[str,
         return
     try:
         checkpoint = Checkpoint(directory_of(source))
-        layers = checkpoint.layers
+        layers, context = checkpoint.layers, context_of(checkpoint.config)
     except (SourceError, OSError, KeyError, ValueError, TypeError):
         return  # a hub model not fetched yet, or a directory whose fault problems_of has told
-    context = context_of(checkpoint.config)
     read = ["search", "finetune", *(["calibration"] if "calibration" in config else [])]
     read += ["perplexity"] if config["perplexity"]["corpora"] else []
     parts = {part: config[part]["length"] for part in read}
