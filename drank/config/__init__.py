@@ -61,7 +61,11 @@ def with_defaults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[
     problems = sorted(schema_problems(filled, schema))
     if problems:
         rest = fitting_parts(filled, schema)
-        raise ConfigError(problems if rest is None else [*problems, *problems_in(rest, filled)])
+        if rest is None:
+            raise ConfigError(problems)
+        kinds = {key: type(value) for key, value in rest.items()}  # a section of another kind has no entries to refer to
+        written = {key: value if isinstance(value, kinds.get(key, object)) else rest[key] for key, value in filled.items()}
+        raise ConfigError([*problems, *problems_in(rest, written)])
     return filled
 
 

@@ -91,7 +91,7 @@ def _corpus_problems(config: Mapping[str, Any]) -> Iterator[str]:
 def _splits(source: Mapping[str, Any]) -> list[str]:
     if "embedded" in source:
         return ["train", "validation", "test"] if source["embedded"] == next(iter(EMBEDDED)) else ["test"]
-    return list(source.get("files") or source["splits"])
+    return list(source["files"] if "files" in source else source["splits"])
 
 
 def _reference_problems(config: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator[str]:

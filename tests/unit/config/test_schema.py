@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from contextlib import suppress
+
 import jsonschema
 import pytest
 import yaml
 
-from drank.config import read_config, with_defaults
+from drank.config import ConfigError, check, read_config, with_defaults
 from tests.unit.configurations import ROOT, SCHEMA, problems
 
 
@@ -102,6 +105,28 @@ def test_the_schema_is_one_and_refuses_unknown_keys_everywhere():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     loose = [place for place, part in _objects(SCHEMA) if part.get("additionalProperties", True) is True and "data_files" not in place]
     assert loose == []
+
+
+ODD = [None, "", "~", "2", "on", [], {}, ["a"], {"x": 1}, {2: 1}, True, 1.5, -1, float("nan"), "a\nb", [[]]]
+
+
+def _places(part, place=()):
+    """The place of everything in a configuration."""
+    for key, value in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
+        yield (*place, key)
+        yield from _places(value, (*place, key))
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_whatever_stands_in_any_place_is_taken_or_refused_in_words(valid, odd):
+    for *parents, last in list(_places(valid)):
+        config = copy.deepcopy(valid)
+        node = config
+        for key in parents:
+            node = node[key]
+        node[last] = odd
+        with suppress(ConfigError):
+            check(with_defaults(config, SCHEMA))
 
 
 def _objects(part, place="top"):
