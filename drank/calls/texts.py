@@ -65,8 +65,8 @@ def label_of(text: Text, number: int) -> str:
 
 
 def label(name: str) -> str:
-    """A name as a configuration allows it: letters, digits, dots, dashes and underscores; empty where nothing is left."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("._-")
+    """A name as a configuration allows it: 100 letters, digits, dots, dashes and underscores; empty where nothing is left."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("._-")[:100]
 
 
 def _is_text(text: Text) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 import click
-import yaml
 
 from drank.calls.request import OPTIONS
 from drank.methods import METHODS, Method
@@ -124,6 +123,6 @@ WORK = [click.option("--work", help="A folder that keeps what was calibrated and
 def options_of(given: dict[str, Any]) -> dict[str, Any]:
     """The keywords of a call out of what was given on the command line."""
     for section in ("search", "finetune"):
-        given[section] = {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in given[section])}
+        given[section] = {key: value for key, _, value in (pair.partition("=") for pair in given[section])}
     left = {key: value for key, value in given.items() if value is not UNSET and (value is not None or key in NONE_IS_ONE)}
     return {key: value for key, value in left.items() if value != {}}

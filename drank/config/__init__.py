@@ -21,7 +21,7 @@ from drank.config.resolved import (
     shards_of,
 )
 from drank.config.schema import fill, fitting_parts, meant, schema_problems
-from drank.config.wildcards import brace_problems
+from drank.config.spelling import spelling_problems
 from drank.runtime.mappings import MappingError, read_mapping
 
 __all__ = [
@@ -61,7 +61,11 @@ def with_defaults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[
     problems = sorted(schema_problems(filled, schema))
     if problems:
         rest = fitting_parts(filled, schema)
-        raise ConfigError(problems if rest is None else [*problems, *problems_in(rest, filled)])
+        if rest is None:
+            raise ConfigError(problems)
+        kinds = {key: type(value) for key, value in rest.items()}  # a section of another kind has no entries to refer to
+        written = {key: value if isinstance(value, kinds.get(key, object)) else rest[key] for key, value in filled.items()}
+        raise ConfigError([*problems, *problems_in(rest, written)])
     return filled
 
 
@@ -78,12 +82,12 @@ def read_schema(path: str | Path) -> dict[str, Any]:
     return yaml.safe_load(Path(path).read_text("utf-8"))
 
 
-def check(config: Mapping[str, Any], by_snakemake: bool = False) -> None:
+def check(config: Mapping[str, Any], folder: Path | None = None) -> None:
     """Raise ConfigError with everything that would fail later: names, files, groups, budgets, tasks and window lengths.
 
-    `by_snakemake` adds what only Snakemake cannot read, which calls can.
+    With the `folder` of a run also what only Snakemake cannot read, which calls can.
     """
     problems = problems_in(config, config)
-    problems += brace_problems(config) if by_snakemake else []
+    problems += spelling_problems(config, folder) if folder is not None else []
     if problems:
         raise ConfigError(problems)

@@ -92,7 +92,7 @@ def _corpus_problems(config: Mapping[str, Any]) -> Iterator[str]:
 def _splits(source: Mapping[str, Any]) -> list[str]:
     if "embedded" in source:
         return ["train", "validation", "test"] if source["embedded"] == next(iter(EMBEDDED)) else ["test"]
-    return list(source.get("files") or source["splits"])
+    return list(source["files"] if "files" in source else source["splits"])
 
 
 def _reference_problems(config: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator[str]:
@@ -133,10 +133,9 @@ def _model_problems(config: Mapping[str, Any], model: str, written: Mapping[str,
         return
     try:
         checkpoint = Checkpoint(directory_of(source))
-        layers = checkpoint.layers
+        layers, context = checkpoint.layers, context_of(checkpoint.config)
     except (SourceError, OSError, KeyError, ValueError, TypeError):
         return  # a hub model not fetched yet, or a directory whose fault problems_of has told
-    context = context_of(checkpoint.config)
     read = ["search", "finetune", *(["calibration"] if "calibration" in config else [])]
     read += ["perplexity"] if config["perplexity"]["corpora"] else []
     parts = {part: config[part]["length"] for part in read}

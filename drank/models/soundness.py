@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from drank.models.description import CheckpointError, is_compressed
-from drank.models.families import family_of
+from drank.models.families import context_of, family_of, layers_of
 from drank.models.tensors import INDEX, WEIGHTS, stored_tensors, weight_files
 from drank.runtime.files import read_json
 
@@ -30,15 +30,29 @@ def unsound(directory: Path, partial: bool = False) -> Iterator[str]:
     """A line for everything that forbids reading a model directory with a config.json; `partial` allows weights that are not there yet."""
     yield from adapted(directory)
     try:
-        family_of(config_of(directory))
+        config = config_of(directory)
+        family_of(config)
     except (ValueError, TypeError) as error:
         yield f"{directory}: {error}"
+    else:
+        yield from _unreadable(directory, config)
     if partial and not all(file.is_file() for file in _expected(directory)):
         return
     if not any(directory.glob("*.safetensors")):
         yield f"{directory} holds no .safetensors file; save the model with `save_pretrained` (pickles are not read)"
         return
     yield from misread(directory)
+
+
+def _unreadable(directory: Path, config: dict[str, Any]) -> Iterator[str]:
+    """What a config.json of a known family says in a form that nobody reads."""
+    for what, read in (("depth", layers_of), ("context", context_of)):
+        try:
+            read(config)
+        except (ValueError, TypeError) as error:
+            yield f"{directory / 'config.json'} does not tell the model's {what} ({error}); fetch it again"
+    if not isinstance(config.get("quantization_config") or {}, dict):
+        yield f"{directory / 'config.json'} has a quantization_config that is no mapping; fetch it again, or leave it out"
 
 
 def misread(directory: Path) -> Iterator[str]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.workflow.runs import PROJECT, Run
 
@@ -66,6 +70,15 @@ def test_braces_in_paths_are_refused_by_name(inputs: Path, tmp_path: Path) -> No
     assert done.returncode != 0
     for expected in ("models.tiny: '{a}model/config.json'", "corpora.words.files.train: '{a}train.txt'", "tasks.words: '{a}task.yaml'"):
         assert f"{expected} has a brace in its path" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_folder_whose_name_is_no_unicode_is_refused(inputs: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / os.fsdecode(b"r\xfcn"), PROJECT)
+    shutil.copytree(inputs, run.folder)
+    done = run.snakemake("-n")
+    assert done.returncode != 0
+    assert "r\\udcfcn' has bytes in its path that are no UTF-8" in done.stdout
 
 
 def test_missing_hub_model_says_how_to_fetch_it(inputs: Path, tmp_path: Path) -> None:

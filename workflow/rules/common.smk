@@ -41,7 +41,7 @@ for file in workflow.configfiles:
 update_config(config, rooted(workflow.config_settings.config, Path.cwd(), Path.cwd()))
 config = with_defaults(config, read_schema(HERE / "workflow/schemas/config.schema.yaml"))
 if workflow.is_main_process:
-    check(config, by_snakemake=True)
+    check(config, Path.cwd())
     for model in config["models"]:
         for label, reason in refusals_for(config, model).items():
             logger.warning(f"{model}: {label} does not apply and is left out: {reason}")

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from drank.calls.request import OPTIONS
 from drank.command import COMMANDS, drank
-from drank.command.options import HELP
+from drank.command.options import HELP, options_of
 from drank.command.others import snakemake_arguments
 from drank.config import ConfigError
 from drank.runtime.shipped import WORKFLOW
@@ -113,6 +113,12 @@ def test_what_is_near_is_told():
 )
 def test_run_hands_on_to_snakemake(given, expected):
     assert snakemake_arguments(given) == ["--snakefile", str(WORKFLOW / "Snakefile"), *expected]
+
+
+def test_what_is_given_for_a_text_is_read_by_the_schema():
+    """By YAML 1.1 a split called 2 were a number, and 1e-4 none."""
+    given = {"search": ("split=2", "windows=8"), "finetune": ("learning_rate=1e-4",)}
+    assert options_of(given) == {"search": {"split": "2", "windows": "8"}, "finetune": {"learning_rate": "1e-4"}}
 
 
 def test_run_takes_a_configuration_by_its_path(tmp_path, monkeypatch):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from contextlib import suppress
+
 import jsonschema
 import pytest
 import yaml
 
-from drank.config import read_config, with_defaults
+from drank.config import ConfigError, check, read_config, with_defaults
 from tests.unit.configurations import ROOT, SCHEMA, problems
 
 
@@ -35,6 +38,8 @@ def test_an_entry_that_breaks_the_schema_may_still_be_referred_to(valid):
         ({"ratios": []}, "ratios: empty, and svd-llm, d-rank, no-beta compress to a ratio"),
         ({"methods": {"d-rank": None}}, "methods.d-rank: None is not of type 'object'"),
         ({"methods": {"a b": {"base": "svd"}}}, "methods: 'a b' does not match"),
+        ({"methods": {"svd\n": {"base": "svd"}}}, "methods: 'svd\\n' does not match"),
+        ({"methods": {"s" * 101: {"base": "svd"}}}, f"methods: {'s' * 101!r} is too long"),
         ({"calibration": None}, "calibration: left out, and full-rank, svd-llm, d-rank, no-beta read it"),
         ({"calibration": {}}, "calibration: 'corpus' is a required property"),
         ({"perplexity": {"corpora": ["mine"], "length": 1}}, "perplexity.length: 1 is less than the minimum of 2"),
@@ -100,6 +105,28 @@ def test_the_schema_is_one_and_refuses_unknown_keys_everywhere():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     loose = [place for place, part in _objects(SCHEMA) if part.get("additionalProperties", True) is True and "data_files" not in place]
     assert loose == []
+
+
+ODD = [None, "", "~", "2", "on", [], {}, ["a"], {"x": 1}, {2: 1}, True, 1.5, -1, float("nan"), "a\nb", [[]]]
+
+
+def _places(part, place=()):
+    """The place of everything in a configuration."""
+    for key, value in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
+        yield (*place, key)
+        yield from _places(value, (*place, key))
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_whatever_stands_in_any_place_is_taken_or_refused_in_words(valid, odd):
+    for *parents, last in list(_places(valid)):
+        config = copy.deepcopy(valid)
+        node = config
+        for key in parents:
+            node = node[key]
+        node[last] = odd
+        with suppress(ConfigError):
+            check(with_defaults(config, SCHEMA))
 
 
 def _objects(part, place="top"):

@@ -111,6 +111,20 @@ def test_what_lies_in_place_of_a_description_is_named(model, text, told):
     assert f"config.json {told}" in problem(model)
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"num_hidden_layers": "many"}, "does not tell the model's depth (invalid literal"),
+        ({"num_hidden_layers": None}, "does not tell the model's depth (the configuration has no num_hidden_layers"),
+        ({"max_position_embeddings": [64]}, "does not tell the model's context"),
+        ({"quantization_config": "gptq"}, "has a quantization_config that is no mapping"),
+    ],
+)
+def test_a_description_in_a_form_that_nobody_reads_is_refused(model, said, told):
+    (model / "config.json").write_text(json.dumps({"model_type": "llama", "num_hidden_layers": 1, **said}))
+    assert f"config.json {told}" in problem(model)
+
+
 @pytest.mark.parametrize("text", [POINTER, "{}", "[]", '{"weight_map": ["a"]}', '{"weight_map": {"a": 3}}', "{"])
 def test_an_index_that_names_no_files_is_refused(model, text):
     (model / "model.safetensors").rename(model / "model-00001-of-00001.safetensors")
