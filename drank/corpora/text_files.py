@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from drank.runtime.pointers import is_lfs_pointer
+from drank.runtime.stand_ins import pointer
 
 Rows = Iterator[tuple[str, Any]]
 """Where each document stands, for messages, and its text, or what stands there instead."""
@@ -64,7 +64,7 @@ def unreachable(path: Path) -> str | None:
             return f"{path} may not be read by this user; change its permissions"
         if not path.stat().st_size:
             return f"{path} is empty; put into it what it should hold, or leave it out"
-        return f"{path} is a pointer of Git LFS and not the file itself; fetch it by `git lfs pull`" if is_lfs_pointer(path) else None
+        return f"{path} {told}" if (told := pointer(path)) else None
     except OSError as error:
         return f"{path} cannot be read ({error.strerror}); correct the path or its permissions"
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.runtime.pointers import is_lfs_pointer
+from drank.runtime.stand_ins import pointer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,8 +41,8 @@ def _broken(path: Path) -> str | None:
     try:
         if not path.exists():
             return None
-        if is_lfs_pointer(path):
-            return f"{path} is a pointer of Git LFS and not the file itself; fetch it by `git lfs pull`"
+        if told := pointer(path):
+            return f"{path} {told}"
         read = json.loads(path.read_text("utf-8")) if path.suffix == ".json" else {"model": {}}
     except (OSError, ValueError, RecursionError) as error:
         return f"{path} cannot be read ({error}): it is damaged or cut off; fetch it again"

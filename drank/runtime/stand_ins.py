@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 _FETCH = "fetch the file itself, by `drank run prefetch`, huggingface_hub or the hub's `resolve` address"
@@ -26,6 +27,15 @@ _STARTS = (
 
 def stand_in(path: str | Path) -> str | None:
     """What lies at a path in place of the file that should, and what to do; None where nothing known does."""
+    return _told(path, _STARTS)
+
+
+def pointer(path: str | Path) -> str | None:
+    """The same of pointers alone: a text may begin in any other way."""
+    return _told(path, _STARTS[:2])
+
+
+def _told(path: str | Path, starts: Sequence[tuple[bytes, str]]) -> str | None:
     with Path(path).open("rb") as file:
         start = file.read(200)
-    return next((told for pattern, told in _STARTS if re.match(pattern, start)), None)
+    return next((told for pattern, told in starts if re.match(pattern, start)), None)

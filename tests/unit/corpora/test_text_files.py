@@ -160,7 +160,7 @@ def test_files_that_cannot_be_read_are_told_without_reading_them(tmp_path, monke
     assert told("none.txt").endswith("none.txt does not exist")
     assert "empty.txt is empty" in told("empty.txt")
     assert "pipe is no regular file" in told("pipe")
-    assert "pointer.parquet is a pointer of Git LFS and not the file itself; fetch it by `git lfs pull`" in told("pointer.parquet")
+    assert "pointer.parquet is a Git LFS pointer in place of the file: run `git lfs pull`" in told("pointer.parquet")
     assert "cannot be read (File name too long)" in told("x" * 300)
     assert told("plain.txt") == ""
     (tmp_path / "utf16.csv").write_bytes(TEXT.encode("utf-16"))

@@ -10,7 +10,6 @@ import pytest
 from safetensors.numpy import save_file
 
 from drank.config.checks import _stored_otherwise
-from drank.models import sources
 from drank.models.sources import problems_of
 from drank.models.theirs import faults_of
 
@@ -20,15 +19,13 @@ NAME = "model.layers.0.self_attn.q_proj"
 
 @pytest.fixture(autouse=True)
 def no_word_of_tokenizers(monkeypatch):
-    """These models have none; what is wrong with a tokenizer is told by tests of its own."""
-    monkeypatch.setattr(sources, "tokenizer_problems", lambda directory: [])
+    monkeypatch.setattr("drank.models.sources.tokenizer_problems", lambda directory: [])  # which these models have not
 
 
 @pytest.fixture
 def model(tmp_path):
     """The directory of a Llama of one matrix."""
-    directory = tmp_path / "model"
-    directory.mkdir()
+    (directory := tmp_path / "model").mkdir()
     save_file({f"{NAME}.weight": np.zeros((4, 4), np.float32)}, directory / "model.safetensors")
     (directory / "config.json").write_text(json.dumps({"model_type": "llama", "num_hidden_layers": 1}))
     return directory

@@ -52,7 +52,7 @@ def test_no_tokenizer_is_told_with_the_remedy(directory):
 @pytest.mark.parametrize("name", FILES)
 def test_a_pointer_is_told_by_name(directory, name):
     (directory / name).write_text(POINTER)
-    assert told(directory) == f"{directory / name} is a pointer of Git LFS and not the file itself; fetch it by `git lfs pull`"
+    assert told(directory).startswith(f"{directory / name} is a Git LFS pointer in place of the file: run `git lfs pull`")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -126,7 +126,7 @@ def test_pieces_that_cannot_be_read_say_so(directory, pieces, monkeypatch):
     (directory / "tokenizer.model").write_text("IQ== 0\nIg== 1\n")
     assert "tokenizer.model is no SentencePiece model (one for tiktoken, maybe), and there is no tokenizer.json" in told(directory)
     (directory / "tokenizer.model").write_text(POINTER)
-    assert "tokenizer.model is a pointer of Git LFS" in told(directory)
+    assert "tokenizer.model is a Git LFS pointer" in told(directory)
     pieces()
     monkeypatch.setattr(tokenizer_files, "NEEDED", ("sentencepiece", "no_such_package.part"))
     assert "tokenizer.model is read by no_such_package.part, which is not installed; `pip install" in told(directory)
