@@ -23,12 +23,15 @@ CODE = {"perplexity": "p", "zeroshot": "z"}
 TEXTS, TASKS = {"words": 1500, "more": 900}, {"words": {}, "shots": {"fewshot": 2}}
 
 
+def described(folder, name="source", model="model"):
+    write_json(folder / f"{name}.json", describe_source({"path": str(folder / model)}, name))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A model, two texts and two tasks."""
     folder = tmp_path_factory.mktemp("kept")
     write_inputs(folder)
-    write_json(folder / "source.json", describe_source({"path": str(folder / "model")}))
+    described(folder)
     for name, length in TEXTS.items():
         document = Document("test", "test.txt", (folder / "test.txt").read_text()[-length:])
         write(folder / f"{name}.parquet", {"files": {"test": "test.txt"}}, [document])
@@ -39,7 +42,6 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def seen(monkeypatch):
-    """What is measured, in order."""
     seen = []
     losses, answers = wanted.losses_of, wanted.answer_tasks
     monkeypatch.setattr(wanted, "losses_of", lambda *args: seen.append(f"text {args[1].corpus}") or losses(*args))
@@ -48,12 +50,12 @@ def seen(monkeypatch):
 
 
 def evaluated(folder, place, texts=("words",), tasks=("words",), windows=None, limit=None, outputs=None, **options):
-    """The records of these texts and tasks, by kind."""
     paths = {kind: place / f"{kind}.json" for kind, names in zip(KINDS, (texts, tasks), strict=True) if names}
     specs = {name: {"yaml": str(folder / "task.yaml"), **TASKS[name]} for name in tasks}
     what = {
         "names": {"model": "tiny", "method": "dense", "ratio": "0"},
         "model": str(folder / "source.json"),
+        "places": {"source": {"path": str(folder / "model")}, "dense": {"path": str(place / "dense")}},
         "tokens": [str(folder / f"{name}.safetensors") for name in texts],
         "tasks": options.pop("specs", specs),
         "data": [str(folder / "task.jsonl")],
@@ -69,7 +71,6 @@ def evaluated(folder, place, texts=("words",), tasks=("words",), windows=None, l
 
 
 def numbers(records):
-    """Records but for when they were made and what that took."""
     for record in records.values():
         for key in ("date", "seconds", "peak_memory_bytes", "measured"):
             del record["provenance"][key]
@@ -124,27 +125,28 @@ def test_settings_set_back_are_not_measured_again(folder, tmp_path, seen):
 
 def test_other_weights_and_another_tokenizer_are_measured_again(folder, tmp_path, seen):
     run = shutil.copytree(folder, tmp_path / "run")
-    write_json(run / "source.json", describe_source({"path": str(run / "model")}))
+    described(run)
     evaluated(folder, tmp_path, kept=tmp_path / "kept")
     seen.clear()
     moved = evaluated(run, tmp_path, kept=tmp_path / "kept")
     assert seen == [] and moved, "a moved model with the same bytes is the same"
     path = run / "model/generation_config.json"
     write_json(path, read_json(path) | {"eos_token_id": 1})
+    described(run)
     evaluated(run, tmp_path, kept=tmp_path / "kept")
     assert seen == ["text words", "task words"]
     assert len(list((tmp_path / "kept").iterdir())) == 2, "those of the other weights are gone"
 
 
 def test_the_tokenizer_that_reads_tasks_counts_for_tasks_alone(folder, tmp_path, seen):
-    """Somebody else's checkpoint is read by the dense model's."""
     shutil.copytree(folder / "model", tmp_path / "dense")
-    write_json(tmp_path / "dense.json", describe_source({"path": str(tmp_path / "dense")}))
+    described(tmp_path, "dense", "dense")
     options = {"kept": tmp_path / "kept", "beside": str(tmp_path / "dense.json")}
     evaluated(folder, tmp_path, **options)
     seen.clear()
     path = tmp_path / "dense/tokenizer_config.json"
     write_json(path, read_json(path) | {"model_max_length": 17})
+    described(tmp_path, "dense", "dense")
     evaluated(folder, tmp_path, **options)
     assert seen == ["task words"]
 
@@ -175,16 +177,14 @@ def test_shares_measure_what_is_not_there_whole(folder, tmp_path, seen):
     evaluated(folder, tmp_path, kept=kept)
     evaluated(folder, tmp_path, TEXTS, TASKS, kept=kept, share="2-of-3", outputs={"part": tmp_path / "other"})
     seen.clear()
-    for _ in range(2):
-        for share in SHARES:
-            evaluated(folder, tmp_path, TEXTS, TASKS, kept=kept, share=share, outputs={"part": tmp_path / share})
+    for share in SHARES * 2:
+        evaluated(folder, tmp_path, TEXTS, TASKS, kept=kept, share=share, outputs={"part": tmp_path / share})
     assert seen == ["text more", "task shots"] * 2
     found = evaluated(folder, tmp_path, TEXTS, TASKS, kept=kept, parts=[tmp_path / share for share in SHARES])
     assert numbers(found) == numbers(evaluated(folder, tmp_path / "fresh", TEXTS, TASKS))
     assert len(list(kept.iterdir())) == 4 and not list(kept.glob("*-of-*"))
     seen.clear()
-    evaluated(folder, tmp_path, TEXTS, TASKS, kept=kept)
-    assert seen == []
+    assert evaluated(folder, tmp_path, TEXTS, TASKS, kept=kept) and seen == []
 
 
 def test_data_that_cannot_be_told_are_measured_each_time(folder, tmp_path, seen, monkeypatch):
