@@ -14,7 +14,7 @@ from drank.calls.request import LENGTH, asked_to_measure, compute_of, context
 from drank.calls.tasks import Task, tasks_to_measure
 from drank.calls.texts import Text, corpus_of, label_of, listed
 from drank.calls.work import Work
-from drank.models.card.writing import update_card
+from drank.models.card.updating import update_card
 from drank.models.documents import MAKING
 from drank.models.sources import directory_of
 from drank.reporting.records import Record

@@ -161,14 +161,14 @@ class _Search:
         yield from self._loading(found)
 
     def _loading(self, module: str) -> Iterator[Node]:
-        if "/" in module:
-            yield Node(module, "")
-            return
-        parts = module.split(".")
+        parts = [module] if "/" in module else module.split(".")
         yield from (Node(".".join(parts[:depth]), "") for depth in range(1, len(parts) + 1))
 
     def _whole(self, name: str) -> Iterator[Node]:
-        yield from (Node(name, defined) for defined in ["", *self._known(name).definitions])
+        module = self._known(name)
+        yield from (Node(name, defined) for defined in ["", *module.definitions])
+        for target in module.imports.values():  # what it hands on
+            yield from self._found(target, name) if self._ours(target) and self._module(target) is None else ()
 
     def _piece(self, node: Node) -> Definition:
         module = self._known(node.module)

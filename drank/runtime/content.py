@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 KEPT = "DRANK_CONTENTS"
@@ -22,9 +23,6 @@ SETTLED = 2.0
 WORTH_KEEPING = 1 << 24
 """Bytes read after which what is known is written down at once, so that jobs which start meanwhile need not read them again."""
 
-BLOCK, BLOCKS = 1 << 20, 64
-"""Of a result that is larger than all these blocks together, so many bytes in so many places are read, first and last among them."""
-
 
 class Contents:
     """What is known of files; `known` gives for a path the state it was in, and the hash."""
@@ -34,18 +32,19 @@ class Contents:
         self.file: str | None = None
         self.unwritten = 0
 
-    def of_file(self, path: str | Path, sampled: bool = False) -> str:
-        """The SHA-256 of a file; of a large one, where `sampled`, of its size and of blocks all over it."""
+    def of_file(self, path: str | Path) -> str:
+        """The SHA-256 of a file."""
         self._load()
         path = Path(path)
         status = path.stat()
-        sampled = sampled and status.st_size > BLOCK * BLOCKS
-        name = f"{path.absolute()}{'?' if sampled else ''}"
+        name = str(path.absolute())
         state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+        if status.st_size > WORTH_KEEPING and self.file and self.known.get(name, [])[:4] != state:
+            self.known |= _read(self.file)  # another job may have read it meanwhile
         known = self.known.get(name)
         if known and known[:4] == state:
             return str(known[4])
-        found = _sampled(path, status.st_size) if sampled else _whole(path)
+        found = _whole(path)
         if time.time() - max(status.st_mtime, status.st_ctime) > SETTLED:
             self.known[name] = [*state, found]
             self.unwritten += status.st_size
@@ -58,9 +57,9 @@ class Contents:
         path = Path(path)
         try:
             if not path.is_dir():
-                return self.of_file(path, sampled=True)
+                return self.of_file(path)
             files = sorted(file for file in path.rglob("*") if file.is_file() and not _aside(file.name, without))
-            told = [[file.relative_to(path).as_posix(), self.of_file(file, sampled=True)] for file in files]
+            told = [[file.relative_to(path).as_posix(), self.of_file(file)] for file in files]
         except FileNotFoundError:
             return None
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
@@ -69,10 +68,13 @@ class Contents:
         """Write down what is known, where a run keeps it, of what is still there."""
         if self.file and self.unwritten and Path(self.file).parent.is_dir():
             others = _read(self.file)
-            self.known = {name: known for name, known in {**others, **self.known}.items() if Path(name.removesuffix("?")).exists()}
+            self.known = {name: known for name, known in {**others, **self.known}.items() if Path(name).exists()}
             own = Path(f"{self.file}.{os.getpid()}.part")
-            own.write_text(json.dumps(self.known), "utf-8")
-            own.replace(self.file)
+            with suppress(OSError):  # no room, or no right to write: it only saves time
+                own.write_text(json.dumps(self.known), "utf-8")
+                own.replace(self.file)
+            with suppress(OSError):
+                own.unlink()
             self.unwritten = 0
 
     def _load(self) -> None:
@@ -95,21 +97,13 @@ def _whole(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sampled(path: Path, size: int) -> str:
-    digest = hashlib.sha256(b"%d" % size)
-    with path.open("rb") as file:
-        for number in range(BLOCKS):
-            file.seek(number * (size - BLOCK) // (BLOCKS - 1))
-            digest.update(file.read(BLOCK))
-    return digest.hexdigest()
-
-
 def _aside(name: str, without: Collection[str]) -> bool:
     return name in without or name == ".snakemake_timestamp"
 
 
 def _read(file: str) -> dict[str, list[int | str]]:
     try:
-        return dict(json.loads(Path(file).read_text("utf-8")))
-    except (OSError, ValueError):
-        return {}  # none yet, or not whole: it only saves time
+        found = json.loads(Path(file).read_text("utf-8"))
+        return {name: known for name, known in found.items() if len(known) == 5 and isinstance(known, list)}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}  # none yet, or not what was written: it only saves time

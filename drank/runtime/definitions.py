@@ -50,21 +50,24 @@ def _parsed(path: Path, parent: str, changed: int, size: int) -> Module:
         tree = ast.parse(path.read_bytes(), str(path))
         _strip(tree)
         imports: dict[str, str] = {}
+        others: set[str] = set()
         defined: dict[str, list[ast.stmt]] = {}
         effects: list[ast.stmt] = []
         for statement in tree.body:
             if isinstance(statement, (ast.Import, ast.ImportFrom)):
-                imports.update(_imported(statement, parent))
+                others |= _enter(imports, statement, parent)
                 continue
             names = list(_bound(statement))
             if not names or isinstance(statement, (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.AugAssign)):
                 effects.append(statement)
                 for inside in ast.walk(statement):
                     if isinstance(inside, (ast.Import, ast.ImportFrom)):
-                        imports.update(_imported(inside, parent))
+                        others |= _enter(imports, inside, parent)
             for name in names:
                 defined.setdefault(name, []).append(statement)
-        return Module({name: _definition(pieces, parent) for name, pieces in defined.items()}, imports, _definition(effects, parent))
+        loading = _definition(effects, parent)
+        loading = loading._replace(uses=loading.uses | others)
+        return Module({name: _definition(pieces, parent) for name, pieces in defined.items()}, imports, loading)
     finally:
         if collecting:
             gc.enable()
@@ -104,6 +107,20 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
             yield node.name
 
 
+def _enter(imports: dict[str, str], statement: ast.Import | ast.ImportFrom, parent: str) -> set[str]:
+    """Note what an import binds, and give the names under which that stands which is used in any case: no one name tells it.
+
+    That is all of a module of which everything is imported, and what a name means too that another import binds, by some condition.
+    """
+    others: set[str] = set()
+    for name, target in _imported(statement, parent):
+        if name == "*" or imports.get(name, target) != target:
+            name = f"{name} {len(imports)}"
+            others.add(name)
+        imports[name] = target.removesuffix(".*")
+    return others
+
+
 def _imported(statement: ast.Import | ast.ImportFrom, parent: str) -> Iterator[tuple[str, str]]:
     """The names that an import in the package `parent` binds, each with the absolute dotted name behind it."""
     if isinstance(statement, ast.Import):
@@ -122,7 +139,7 @@ def _definition(pieces: list[ast.stmt], parent: str) -> Definition:
     for piece in pieces:
         for node in _outermost(piece):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
-                imports.update(_imported(node, parent))
+                uses |= _enter(imports, node, parent)
             else:
                 uses.add(ast.unparse(node))
     text = "".join(ast.dump(piece) for piece in pieces)

@@ -5,7 +5,7 @@ times of files. Times say nothing where files were copied, unpacked, checked out
 the main process died before its jobs did, was killed while it wrote one, or where results were copied without that folder. So here
 
 - inputs are compared by content, results by path too, and what a user gave by its name without the folder that it lies in; parameters
-  whatever the order of the keys in them;
+  by name, whatever the order of the keys in them;
 - a result that is gone, or is not what its job left, counts as unfinished, and so does one of which nothing is noted;
 - jobs write their notes themselves, and each note is laid beside the results too, with the content of what was read and made.
 """
@@ -70,7 +70,7 @@ class _Notes:
         async def incomplete_or_another(persistence: Any, job: Any) -> list[Any]:
             found: list[Any] = await incomplete(persistence, job)
             workflow = persistence.dag.workflow
-            if workflow.is_main_process and workflow.execution_settings.keep_metadata:
+            if workflow.is_main_process and (workflow.execution_settings is None or workflow.execution_settings.keep_metadata):
                 workflow.dag_settings.force_incomplete = True  # made again, whatever profile says `rerun-incomplete` or does not
                 found += [file for file in job.output if file not in found and not await notes.holds(persistence, job, file)]
             return found
@@ -89,7 +89,10 @@ class _Notes:
 
         @functools.wraps(params)
         def params_in_order(persistence: Any, job: Any) -> list[str]:
-            return sorted(json.dumps(value, sort_keys=True, default=repr) for value in job.non_derived_params)
+            rule = job.rule  # two texts that change places are the same values under other names
+            named = (name for name, value in rule.params._allitems() if not (callable(value) and rule._is_deriving_function(value)))
+            told = zip(named, job.non_derived_params, strict=True)
+            return sorted(f"{name}: {json.dumps(value, sort_keys=True, default=repr)}" for name, value in told)
 
         @functools.wraps(code)
         def code_of_commands(_: Any, rule: Any) -> str | None:
@@ -116,6 +119,18 @@ class _Notes:
         file = Path(key)
         return self.place / ".notes" / file.relative_to(self.place).with_name(f"{file.name}.json")
 
+    def known(self, key: str) -> dict[str, Any] | None:
+        """The note of a result, None where there is none, or a damaged one, which tells as much."""
+        path = self.path(key)
+        if path is None or not path.is_file():
+            return None
+        try:
+            found = read_json(path)
+        except (OSError, ValueError):
+            return None
+        whole = isinstance(found, dict) and "output" in found and all(isinstance(found.get(name), dict) for name in ("record", "inputs"))
+        return found if whole else None
+
     async def holds(self, persistence: Any, job: Any, file: Any) -> bool:
         """Whether a result is what its job left: there, if it was ever made and was to stay, noted, and unchanged."""
         record = persistence.metadata(file)
@@ -123,8 +138,8 @@ class _Notes:
             return record is None or file in job.temp_output
         if record is None:
             return False
-        note = None if file.is_storage else self.path(str(file))
-        return note is None or not note.is_file() or read_json(note)["output"] == CONTENTS.of(file, self.aside)
+        known = None if file.is_storage else self.known(str(file))
+        return known is None or known["output"] == CONTENTS.of(file, self.aside)
 
     def lay_beside(self, persistence: Any, job: Any) -> None:
         """Write the notes of a job's results beside them."""
@@ -140,15 +155,15 @@ class _Notes:
         """The note of a result from beside it, handed back to Snakemake; None where the result or what it was made of is another."""
         from snakemake.persistence import MetadataRecord
 
-        note = self.path(key)
-        if note is None or not note.is_file():
-            return None
-        known = read_json(note)
-        if known["output"] != CONTENTS.of(key, self.aside):
+        known = self.known(key)
+        if known is None or known["output"] != CONTENTS.of(key, self.aside):
             return None
         if any(CONTENTS.of(file, self.aside) not in (None, found) for file, found in known["inputs"].items()):
             return None
-        record = MetadataRecord.model_validate(known["record"])
+        try:
+            record = MetadataRecord.model_validate(known["record"])
+        except ValueError:  # of a Snakemake that notes something else
+            return None
         persistence._write_record(key, record)
         return record
 

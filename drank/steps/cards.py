@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from drank.models.card.writing import update_card
+from drank.models.card.updating import update_card
 from drank.models.documents import CARD
 from drank.reporting.records import read_records
 from drank.runtime.files import write_text

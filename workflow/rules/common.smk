@@ -21,7 +21,7 @@ from drank.config.method_entries import method_of
 from drank.config.paths import rooted, without_paths
 from drank.calibration.losses import LABELS
 from drank.models.documents import CARD, NUMBERS
-from drank.models.sources import identity_of, local_files_of, without_place
+from drank.models.sources import identity_of, local_files_of
 from drank.evaluation.zeroshot import files_of
 
 HERE = Path(workflow.basedir)
@@ -155,8 +155,9 @@ def methods_at(wildcards):
 
 
 def settings_of(method):
-    """What a record tells of a method, the same wherever a checkpoint lies."""
-    return method.settings() | ({"checkpoint": without_place(method.checkpoint)} if method.checkpoint else {})
+    """What a record tells of a method, the same wherever a checkpoint lies, which the record tells as it was found."""
+    named = {key: value for key, value in (method.checkpoint or {}).items() if key != "path"}
+    return method.settings() | ({"checkpoint": named} if method.checkpoint else {})
 
 
 def theirs_at(wildcards):

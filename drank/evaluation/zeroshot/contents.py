@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from drank.corpora import commit_of
-from drank.evaluation.zeroshot.definitions import Spec, functions_of, harness_tasks, local_files, read_definition
-from drank.runtime.files import file_hash
+from drank.evaluation.zeroshot.definitions import Spec, functions_of, harness_tasks, local_files, matched, read_definition
+from drank.runtime.content import CONTENTS
+from drank.runtime.content import content_of as read_once
 from drank.testbed.tasks import yaml_for
 
 
@@ -26,7 +27,7 @@ def content_of(spec: Spec, items: str | Path | None = None) -> dict[str, Any] | 
     if not all(file.is_file() for file in functions):
         return None
     data = {"instead": _hashed(spec["data"])} if spec.get("data") else _data_of(definition)
-    told = {"definition": _without_places(definition), "functions": [file_hash(file) for file in functions], "data": data}
+    told = {"definition": _without_places(definition), "functions": [read_once(file) for file in functions], "data": data}
     return None if data is None else told | {"fewshot": spec.get("fewshot")}
 
 
@@ -40,16 +41,22 @@ def _without_places(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 def _data_of(definition: dict[str, Any]) -> Any:
     """The content of the data that a definition names itself; None where it cannot be told."""
-    if files := local_files(definition):
-        return _hashed(definition["dataset_kwargs"]["data_files"]) if all(Path(file).is_file() for file in files) else None
     name, options = str(definition.get("dataset_path")), definition.get("dataset_kwargs") or {}
-    if definition.get("custom_dataset") or Path(name).exists() or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+    if definition.get("custom_dataset"):
+        return None
+    if folders := [place for place in (name, options.get("data_dir")) if place and Path(place).is_dir()]:
+        return {"folders": [CONTENTS.of(place) for place in folders], "files": options.get("data_files")}
+    if files := local_files(definition):
+        return _hashed(options["data_files"]) if all(Path(file).is_file() for file in files) else None
+    if Path(name).exists() or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         return None
     return commit_of({"hub": name, "revision": options.get("revision")}) or None
 
 
 def _hashed(files: Any) -> Any:
-    """Data files, one, a list or a mapping of either, by their format and hash."""
+    """Data files, one or a pattern, a list or a mapping of either, by their format and hash."""
     if isinstance(files, Mapping):
         return {split: _hashed(file) for split, file in files.items()}
-    return [_hashed(file) for file in files] if isinstance(files, list) else [Path(files).suffix, file_hash(files)]
+    if isinstance(files, list):
+        return [_hashed(file) for file in files]
+    return [Path(files).suffix, read_once(files)] if Path(files).is_file() else [_hashed(file) for file in matched(files)]

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,13 @@ def local_files(definition: dict[str, Any]) -> list[str]:
         return []
     files = (definition.get("dataset_kwargs") or {}).get("data_files", [])
     groups = files.values() if isinstance(files, dict) else [files]
-    return [str(file) for group in groups for file in ([group] if isinstance(group, str) else group)]
+    return [found for group in groups for file in ([group] if isinstance(group, str) else group) for found in matched(str(file))]
+
+
+def matched(file: str) -> list[str]:
+    """The files that a pattern names, in order; a file, or a pattern that nothing matches, as it stands."""
+    found = [] if Path(file).exists() or "://" in file else sorted(glob(file, recursive=True))  # noqa: PTH207  (pathlib refuses `**.json`)
+    return [name for name in found if Path(name).is_file()] or [file]
 
 
 def format_of(file: str) -> str | None:

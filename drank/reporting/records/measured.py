@@ -58,6 +58,7 @@ def record_of(
         provenance["measured"] = {name: dict(told) for name, told in measured.items()}
     if theirs is not None:
         provenance["checkpoint"] = theirs.description
+        provenance["method"]["checkpoint"] = theirs.description["source"]
     size = _size(directory, taken.itemsize) if theirs is None else _their_size(directory, taken.itemsize, theirs.dense)
     results = tuple(Result(**row) for row in rows)
     return Record(kind, label["model"], label["method"], float(label["ratio"]), size, results, detail, provenance)

@@ -87,3 +87,24 @@ def test_an_embedded_task_is_its_items(tmp_path):
     one, two = (content_of({"embedded": "docs-summary"}, tmp_path / name) for name in "ab")
     assert one != two and one["definition"] == two["definition"]
     assert content_of({"embedded": "docs-section"}, tmp_path / "a") != one, "scored by other metrics"
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"dataset_path": "PLACE"},
+        {"dataset_path": "text", "dataset_kwargs": {"data_dir": "PLACE"}},
+        {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": "PLACE/*.jsonl"}}},
+        {"dataset_path": "json", "dataset_kwargs": {"data_files": ["PLACE/**/items.jsonl"]}},
+    ],
+)
+def test_data_in_a_folder_and_by_a_pattern_count_too(folder, tmp_path, definition):
+    """A job whose task changed in a folder that no file of the run names would otherwise stand."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "items.jsonl").write_text('{"context": "a"}\n')
+    (folder / "own.yaml").write_text(yaml.safe_dump(definition).replace("PLACE", str(data)))
+    before = content_of({"yaml": str(folder / "own.yaml")})
+    assert before is not None and content_of({"yaml": str(folder / "own.yaml")}) == before
+    replaced(data / "items.jsonl", "a", "b")
+    assert content_of({"yaml": str(folder / "own.yaml")}) != before

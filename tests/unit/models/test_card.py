@@ -11,7 +11,8 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from drank.models.card.markdown import changed_front_matter, replaced, section, section_in, table
 from drank.models.card.numbers import split
-from drank.models.card.writing import card_of, stated_hashes, update_card
+from drank.models.card.updating import update_card
+from drank.models.card.writing import card_of, stated_hashes
 from drank.models.documents import CARD, MAKING, PLAN
 from drank.models.hashes import StoredFile, weight_hashes
 from drank.models.licence import split_front_matter

@@ -8,7 +8,7 @@ import peft
 import pytest
 from safetensors.torch import load_file, save_file
 
-from drank.models.card.writing import update_card
+from drank.models.card.updating import update_card
 from drank.models.description import CheckpointError
 from drank.models.documents import CARD, MAKING, PLAN
 from drank.models.inspection import inspect

@@ -131,7 +131,7 @@ def test_its_size_is_in_the_precision_of_the_run_and_its_ratio_by_parameters(tmp
     record, count, whole = measured(tmp_path)
     assert record.size == Size(count, 4 * count, None, 1 - count / whole)
     told = record.provenance
-    assert told["method"] == METHOD.settings() and told["checkpoint"]["source"] == {"path": "theirs"}
+    assert told["method"] == METHOD.settings() | {"checkpoint": {"path": "theirs"}} and told["checkpoint"]["source"] == {"path": "theirs"}
     assert set(told["checkpoint"]["files"]) == {"config.json", "generation_config.json", "model.safetensors"}
     assert told["making"] is told["calibration"] is None, "a plan in its folder is not ours to read"
 

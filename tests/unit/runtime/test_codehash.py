@@ -180,6 +180,12 @@ def test_measuring_does_not_hang_on_how_a_model_was_made():
         assert [module for module in found if module.startswith("drank.compression.")] == ["drank.compression.making"]
 
 
+def test_the_numbers_on_cards_hang_on_what_writes_them_and_no_model_does():
+    numbers = {"drank.models.card.updating", "drank.models.card.numbers", "drank.models.card.markdown"}
+    assert all(reached_by("cards").get(module) for module in numbers)
+    assert not any(reached_by("compress", "evaluate").get(module) for module in numbers)
+
+
 def test_the_table_of_families_is_no_part_of_any_step():
     scripts = [path.stem for path in (PROJECT / "workflow/scripts").glob("*.py")]
     assert "FAMILIES" not in reached_by(*scripts)["drank.models.families.entries"]

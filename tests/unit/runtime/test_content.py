@@ -76,29 +76,46 @@ def test_a_folder_is_its_names_and_contents_but_for_those_that_change_later(cont
     assert contents.of(tmp_path / "none") is None
 
 
-def test_of_a_large_result_blocks_all_over_it_are_read_and_of_what_was_given_every_byte(
-    contents: Contents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(content, "BLOCK", 4)
-    monkeypatch.setattr(content, "BLOCKS", 5)
-    file, data = tmp_path / "model", bytearray(range(101))
-    seen = set()
-    for place in range(101):
-        data[place] ^= 255
-        file.write_bytes(data)
-        seen |= {place} if contents.of_file(file, sampled=True) in {contents.of_file(file), ""} else set()
-        assert contents.of_file(file) == sha(file)
-        data[place] ^= 255
-    file.write_bytes(data)
-    whole, changed = contents.of_file(file, sampled=True), []
-    for place in range(101):
-        data[place] ^= 255
-        file.write_bytes(data)
-        changed += [place] if contents.of_file(file, sampled=True) != whole else []
-        data[place] ^= 255
-    assert not seen and changed == [start + i for start in (0, 24, 48, 72, 97) for i in range(4)]
-    file.write_bytes(data[:-1])
-    assert contents.of_file(file, sampled=True) != whole
+def test_every_byte_of_a_large_result_counts(contents: Contents, tmp_path: Path) -> None:
+    """Between blocks that are read a whole matrix has room: what follows would stand, though it was made of another."""
+    file = tmp_path / "model"
+    with file.open("wb") as stream:
+        stream.truncate(1 << 27)
+    before = contents.of(file)
+    with file.open("r+b") as stream:
+        stream.seek(33_000_000)
+        stream.write(b"one")
+    assert contents.of(file) != before
+
+
+def test_what_another_job_has_read_meanwhile_is_not_read_again(contents: Contents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "model"
+    with file.open("wb") as stream:
+        stream.truncate(content.WORTH_KEEPING + 1)
+    contents.of_file(tmp_path / "model")
+    contents.known.clear()
+    other = Contents()
+    expected = other.of_file(file)
+    monkeypatch.setattr(content, "_whole", never)
+    assert contents.of_file(file) == expected
+
+
+@pytest.mark.parametrize("kept", ["[1, 2]", "null", "5", '{"PATH": 5}', '{"PATH": null}', '{"PATH": [1]}', '{"PATH": "abcde"}'])
+def test_what_is_kept_may_be_anything(contents: Contents, tmp_path: Path, kept: str) -> None:
+    file = tmp_path / "text"
+    file.write_text("one")
+    (tmp_path / "kept.json").write_text(kept.replace("PATH", str(file)))
+    assert contents.of_file(file) == sha(file)
+    contents.write()
+    assert list(Contents().known) == [] and Contents().of_file(file) == sha(file)
+
+
+def test_where_nothing_can_be_kept_it_costs_time_alone(contents: Contents, tmp_path: Path) -> None:
+    (tmp_path / "kept.json").mkdir()
+    (tmp_path / "text").write_text("one")
+    contents.of_file(tmp_path / "text")
+    contents.write()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.json", "text"]
 
 
 def test_a_damaged_file_of_what_is_known_costs_time_alone(contents: Contents, tmp_path: Path) -> None:
