@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from drank.allocation.allocate import check_budget
 from drank.config.checkpoints import checkpoint_problems, unreadable
 from drank.config.method_entries import method_of
 from drank.config.resolved import entries_for, finetune_options, ratios_of, refusals_for, search_options
+from drank.corpora import listed
 from drank.corpora.embedded import EMBEDDED
 from drank.corpora.text_files import problems_with
 from drank.evaluation.zeroshot import check_tasks
@@ -35,6 +37,7 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
     if first and windows and first > windows:
         problems.append(f"calibration.curvature_windows is {first}, and calibration.windows, of which these are the first, is {windows}")
     problems += [
+        *_alike(written),
         *_left_out(config, written),
         *_corpus_problems(config),
         *_reference_problems(config, written),
@@ -45,6 +48,15 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
         faults += checkpoint_problems(config, model)
         problems += [f"models.{model}: {problem}" for problem in faults]
     return list(dict.fromkeys(problems))
+
+
+def _alike(written: Mapping[str, Any]) -> Iterator[str]:
+    """Labels that differ by case alone: on some file systems their results would be one file."""
+    for part in ("models", "methods", "corpora", "tasks"):
+        first: dict[str, str] = {}
+        for label in written[part]:
+            if (other := first.setdefault(label.casefold(), label)) != label:
+                yield f"{part}: {other} and {label} differ by case alone, and some file systems keep one file for both; rename one"
 
 
 def _left_out(config: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator[str]:
@@ -83,7 +95,10 @@ def _methods_that_work(config: Mapping[str, Any]) -> Iterator[tuple[str, Method]
 def _corpus_problems(config: Mapping[str, Any]) -> Iterator[str]:
     for name, source in config["corpora"].items():
         for split, paths in source.get("files", {}).items():
-            for path in [paths] if isinstance(paths, str) else paths:
+            places = [Path(path).absolute() for path in listed(paths)]  # to resolve a loop of links would raise
+            for path, place in zip(listed(paths), places, strict=True):
+                if places.count(place) > 1:
+                    yield f"corpora.{name}.files.{split}: {path} is listed twice and would be read twice; name every file once"
                 for problem in problems_with(path, source.get("field")):
                     hint = " (relative paths start at the configuration file's folder)" if problem.endswith("does not exist") else ""
                     yield f"corpora.{name}.files.{split}: {problem}{hint}"

@@ -21,7 +21,17 @@ class TokenizerError(ValueError):
 
 def bare(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """The ids of a text, of any length, without special tokens."""
-    ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    return _ids(tokenizer, text, add_special_tokens=False)
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str, **options: bool) -> list[int]:
+    try:
+        ids: list[int] = tokenizer(text, verbose=False, **options)["input_ids"]
+    except Exception as error:  # tokenizers raises no other kind where its files do not fit each other
+        raise TokenizerError(
+            f"the tokenizer of {tokenizer.name_or_path} cannot encode {text[:40]!r} ({type(error).__name__}: {error}); "
+            "give the model the tokenizer.json and tokenizer_config.json that it was trained with"
+        ) from error
     return ids
 
 
@@ -30,7 +40,7 @@ def opening_of(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
     Raises TokenizerError where a text with special tokens does not hold the text without them.
     """
-    whole: list[int] = tokenizer(_PROBE, verbose=False)["input_ids"]
+    whole = _ids(tokenizer, _PROBE)
     inner = bare(tokenizer, _PROBE)
     places = [start for start in range(len(whole) - len(inner) + 1) if whole[start : start + len(inner)] == inner]
     if not inner or not places:

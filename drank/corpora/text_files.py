@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from drank.runtime.stand_ins import pointer
+from drank.runtime.stand_ins import unreachable
 
 Rows = Iterator[tuple[str, Any]]
 """Where each document stands, for messages, and its text, or what stands there instead."""
@@ -51,22 +50,6 @@ def problems_with(path: str | Path, field: str | None = None) -> Iterator[str]:
         yield wrong
     elif reader is None and field is not None:
         yield f"{path} is plain text, which has no field {field!r}; leave `field` out, or give the file its format's suffix, such as .jsonl"
-
-
-def unreachable(path: Path) -> str | None:
-    """Why a file cannot be read at all; None where it can."""
-    try:
-        if not path.exists():
-            return f"{path} does not exist"
-        if not path.is_file():
-            return f"{path} is {'a folder; name the files in it' if path.is_dir() else 'no regular file; save what it gives in one'}"
-        if not os.access(path, os.R_OK):
-            return f"{path} may not be read by this user; change its permissions"
-        if not path.stat().st_size:
-            return f"{path} is empty; put into it what it should hold, or leave it out"
-        return f"{path} {told}" if (told := pointer(path)) else None
-    except OSError as error:
-        return f"{path} cannot be read ({error.strerror}); correct the path or its permissions"
 
 
 def text_rows(path: str | Path, field: str) -> Rows:
@@ -155,9 +138,13 @@ def _json(path: Path, field: str) -> Rows:
 
 def _field(entry: Any, where: str, field: str) -> Any:
     try:
-        return (json.loads(entry) if isinstance(entry, str) else entry)[field]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{where}: no JSON object with a field {field!r} ({error}); set `field` of the corpus") from error
+        row = json.loads(entry) if isinstance(entry, str) else entry
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: no valid JSON ({error}); write one object a line, or all of them as one array") from error
+    if not isinstance(row, dict) or field not in row:
+        there = f"only {', '.join(row) or 'an empty object'}" if isinstance(row, dict) else f"but {row!r:.60}"
+        raise ValueError(f"{where}: no JSON object with a field {field!r}, {there}; set `field` of the corpus")
+    return row[field]
 
 
 def _table(path: Path, field: str, delimiter: str) -> Rows:
@@ -186,6 +173,8 @@ def _parquet(path: Path, field: str) -> Rows:
         yield from ((f"{path}, row {number}", value) for number, value in enumerate((value for column in columns for value in column), 1))
     except (OSError, pyarrow.ArrowException) as error:
         raise ValueError(f"{path} is no Parquet file, or a damaged one ({error}); copy it again") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} holds a text that is no UTF-8 in column {field!r} ({error}); convert it") from None
 
 
 FORMATS: dict[str, Callable[[Path, str], Rows]] = {

@@ -86,9 +86,10 @@ def tokenize(
     documents, facts = load(corpus, split)
     documents = documents if characters is None else first_documents(documents, characters)
     text = facts["join"].join(document.text for document in documents)
-    ids = torch.tensor(encode(tokenizer, text), dtype=torch.int32)
-    if rows is not None and (wrong := past_embedding(tokenizer, ids.unique().tolist(), rows)):
+    found = encode(tokenizer, text)
+    if rows is not None and (wrong := past_embedding(tokenizer, found, rows)):
         raise TokenizerError(f"corpus {name}, split {split}: {wrong}")
+    ids = torch.tensor(found, dtype=torch.int32)
     return Tokens(ids, name, split, text_hash(text), _ids_hash(ids))
 
 

@@ -92,7 +92,9 @@ def load_model(
         )
     except SafetensorError as error:
         raise CheckpointError(f"the weights in {directory} are corrupt ({error}); delete them and rerun `compress`") from error
-    except ImportError as error:
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:  # of a description that no model can be built of transformers raises KeyError, AssertionError and others
         raise unloadable(directory, quantiser, error) from error
     model: PreTrainedModel = loaded[0] if quantiser else unfuse(loaded[0]).to(device)  # packed weights stay where they were put
     refuse_bad(directory, model, loaded[1], quantiser)
@@ -109,6 +111,7 @@ def load_tokenizer(source: str | Path, *, revision: str | None = None, trust_rem
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
     except Exception as error:  # the parser of tokenizer.json raises no other kind
+        _check_description(directory, trust_remote_code)  # which transformers reads first
         found = ", ".join(sorted(path.name for path in directory.glob("*tok*"))) or "none"
         raise CheckpointError(
             f"{directory} has no tokenizer that can be read (tokenizer files: {found}); {REMEDY}. "
@@ -117,6 +120,15 @@ def load_tokenizer(source: str | Path, *, revision: str | None = None, trust_rem
     if differs := other_ids(directory, tokenizer):
         raise CheckpointError(differs)
     return tokenizer
+
+
+def _check_description(directory: Path, trust_remote_code: bool) -> None:
+    from transformers import AutoConfig
+
+    try:
+        AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
+    except Exception as error:  # its validators raise what they like
+        raise unloadable(directory, None, error) from error
 
 
 def locate(source: str | Path, revision: str | None = None, *, trust_remote_code: bool = False) -> Path:

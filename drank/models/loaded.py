@@ -19,10 +19,14 @@ PACKAGES = {"bitsandbytes": "bitsandbytes", "gptq": "gptqmodel", "awq": "gptqmod
 """What to install for a quantiser whose package is called otherwise than its `quant_method`."""
 
 
-def unloadable(directory: Path, quantiser: str | None, error: ImportError) -> Exception:
-    """What to raise where loading lacked a package: an error that says what to install for a quantised model, else the one there was."""
-    if quantiser is None:
-        return error
+def unloadable(directory: Path, quantiser: str | None, error: Exception) -> CheckpointError:
+    """What to raise where transformers builds no model: what to install for a quantised one that lacks a package, else its own words."""
+    if quantiser is None or not isinstance(error, ImportError):
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return CheckpointError(
+            f"transformers cannot build the model that {directory / 'config.json'} describes ({said}); correct what it names there or in "
+            "generation_config.json, or fetch the model again"
+        )
     package = PACKAGES.get(quantiser, quantiser)
     return CheckpointError(
         f"{directory} is quantised by {quantiser}, which needs a package that is not installed here: `pip install {package}` into the "

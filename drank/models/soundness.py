@@ -8,7 +8,7 @@ from typing import Any
 
 from drank.models.description import CheckpointError, is_compressed
 from drank.models.families import context_of, family_of, layers_of
-from drank.models.tensors import INDEX, WEIGHTS, stored_tensors, weight_files
+from drank.models.tensors import INDEX, WEIGHTS, module_name, stored_tensors, weight_files
 from drank.runtime.files import read_json
 
 ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
@@ -41,7 +41,32 @@ def unsound(directory: Path, partial: bool = False) -> Iterator[str]:
     if not any(directory.glob("*.safetensors")):
         yield f"{directory} holds no .safetensors file; save the model with `save_pretrained` (pickles are not read)"
         return
-    yield from misread(directory)
+    faults = list(misread(directory))
+    yield from faults or _uneven(directory)
+
+
+def _uneven(directory: Path) -> Iterator[str]:
+    """How the decoder blocks that the files hold differ from those that config.json promises, which are all alike."""
+    try:
+        config = config_of(directory)
+        prefix, layers = f"{family_of(config).blocks}.", layers_of(config)
+    except (ValueError, TypeError):
+        return  # which is told already
+    if config.get("quantization_config"):
+        return  # packed weights and shared bases lie in some blocks alone
+    names = [module_name(str(config["model_type"]), name) for name in stored_tensors(directory)]
+    blocks: dict[str, set[str]] = {}
+    for number, _, name in (name.removeprefix(prefix).partition(".") for name in names if name.startswith(prefix)):
+        blocks.setdefault(number, set()).add(name)
+    if len(blocks) != layers:
+        first = f", the first tensor is {names[0]!r}" if names and not blocks else ""
+        told = f"holds {len(blocks)} decoder blocks ({prefix}N{first}), and config.json promises {layers}"
+        yield f"{directory} {told}; fetch the model again, or save it by `save_pretrained`"
+    every = set().union(*blocks.values())
+    for number, own in blocks.items():
+        if lost := sorted(every - own):
+            told = f"{', '.join(lost[:4])}{', …' if len(lost) > 4 else ''}"
+            yield f"{directory}: decoder block {number} lacks {told}, which others have; fetch the model again"
 
 
 def _unreadable(directory: Path, config: dict[str, Any]) -> Iterator[str]:

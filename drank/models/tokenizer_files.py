@@ -48,6 +48,8 @@ def _broken(path: Path) -> str | None:
         return f"{path} cannot be read ({error}): it is damaged or cut off; fetch it again"
     if not isinstance(read, dict) or (path.name == WHOLE and not isinstance(read.get("model"), dict)):
         return f"{path} is JSON and no {'tokenizer' if path.name == WHOLE else 'mapping'}; fetch it again"
+    if path.name == WHOLE and (dropout := read["model"].get("dropout")):
+        return f"{path} drops merges at random (`dropout` of its model is {dropout}), so a text is other tokens each time; set it to null"
     return f"{path} is empty; fetch it again" if not path.stat().st_size else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from drank.models.groups import Shape
 from drank.models.headers import StoredTensor
 from drank.models.sources import SourceError
 from drank.models.tensors import module_name, stored_tensors
+from drank.runtime.files import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,8 @@ class Checkpoint:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The contents of config.json."""
-        return json.loads((self.directory / "config.json").read_text("utf-8"))
+        known: dict[str, Any] = read_json(self.directory / "config.json")
+        return known
 
     @property
     def model_type(self) -> str:
@@ -56,6 +57,8 @@ class Checkpoint:
             raise SourceError(
                 f"{self.directory}: no tensor {name!r} among {len(self._tensors)}; the checkpoint does not fit its model_type"
             )
+        if len(shape := self._tensors[name].shape) != 2:
+            raise SourceError(f"{self.directory}: tensor {name!r} has the shape {shape} and should be a matrix; fetch the model again")
         return self._tensors[name]
 
     def matrix(self, layer: int, role: str) -> Tensor:

@@ -177,7 +177,9 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """The value in a JSON file; a ValueError that names the file if it is not JSON."""
+    """The value in a JSON file; a ValueError that names the file if it is not JSON, or no file, such as a pipe that nobody writes to."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise ValueError(f"{path} is no regular file; put the file itself there")
     try:
         return json.loads(Path(path).read_text("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -13,12 +13,12 @@ from typing import Any, NoReturn
 
 import yaml
 
+from drank.runtime.nodes import DEEPEST, MOST, circular, compose, extent, nodes
+
 _PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map", "merge", "value")}
 """The tags of what stands there without one, or with one that changes nothing: all values are read as their text."""
 
 _MERGE = "tag:yaml.org,2002:merge"
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class MappingError(ValueError):
@@ -38,7 +38,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     text = _text(path)
     try:
         found, written = json.loads(text, parse_constant=_no_number), text.replace("\t", " ")  # for YAML tabs are no blanks
-        root = yaml.compose(written, Loader=_LOADER)
+        root = compose(written)
     except (ValueError, RecursionError):
         root, found = _composed(path, text), None
     except yaml.YAMLError:  # JSON that is no YAML, such as keys of a thousand characters: nothing tells its lines
@@ -55,7 +55,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
 def given_twice(path: str | Path) -> list[str]:
     """A line for every key that a YAML file gives twice, whatever its tags mean to others."""
     try:
-        root = yaml.compose(_text(Path(path)), Loader=_LOADER)
+        root = compose(_text(Path(path)))
     except yaml.YAMLError:
         return []
     return list(_twice(root, Path(path))) if root is not None else []
@@ -76,7 +76,7 @@ def _no_number(name: str) -> NoReturn:
 
 def _composed(path: Path, text: str) -> Any:
     try:
-        return yaml.compose(text, Loader=_LOADER)
+        return compose(text)
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         number = min(mark.line, text.count("\n")) if mark else None  # of what ends too early libyaml names the line after
@@ -102,11 +102,16 @@ def _json(path: Path, text: str) -> dict[str, Any]:
 
 
 def _problems(root: Any, path: Path) -> Iterator[str]:
-    if (circular := _circular(root)) is not None:
-        yield f"{path}, line {circular.start_mark.line + 1}: an alias leads back to what it stands in; write out what is meant"
+    if (node := circular(root)) is not None:
+        yield f"{path}, line {node.start_mark.line + 1}: an alias leads back to what it stands in; write out what is meant"
+        return
+    values, depth = extent(root)
+    if values > MOST or depth > DEEPEST:
+        told = f"{values} values, {depth} deep, with its aliases written out"
+        yield f"{path} says {told}, and no more than {MOST}, {DEEPEST} deep, are read; shorten it"
         return
     yield from _twice(root, path)
-    for node in _nodes(root):
+    for node in nodes(root):
         where = f"{path}, line {node.start_mark.line + 1}"
         if node.tag not in _PLAIN:
             yield f"{where}: the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} means nothing here; leave it out"
@@ -119,7 +124,7 @@ def _problems(root: Any, path: Path) -> Iterator[str]:
 
 
 def _twice(root: Any, path: Path) -> Iterator[str]:
-    for node in _nodes(root):
+    for node in nodes(root):
         seen: dict[str, int] = {}
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode):
@@ -128,39 +133,6 @@ def _twice(root: Any, path: Path) -> Iterator[str]:
                     lines = f"lines {seen[key.value]} and {line}" if seen[key.value] != line else f"line {line}"
                     yield f"{path}, {lines}: key {key.value!r} is given twice, and only one would count; put both in one, or drop one"
                 seen.setdefault(key.value, line)
-
-
-def _below(node: Any) -> list[Any]:
-    if isinstance(node, yaml.MappingNode):
-        return [part for pair in node.value for part in pair]
-    return node.value if isinstance(node, yaml.SequenceNode) else []
-
-
-def _nodes(root: Any) -> Iterator[Any]:
-    """Every node, in the order of the file and once each, however many aliases lead there."""
-    seen, pending = set(), [root]
-    while pending:
-        node = pending.pop()
-        if id(node) not in seen:
-            seen.add(id(node))
-            yield node
-            pending += reversed(_below(node))
-
-
-def _circular(root: Any) -> Any:
-    """A node that is below itself, None where there is none."""
-    above, done, pending = set(), set(), [(root, False)]
-    while pending:
-        node, leaving = pending.pop()
-        if leaving:
-            above.discard(id(node))
-            done.add(id(node))
-        elif id(node) in above:
-            return node
-        elif id(node) not in done:
-            above.add(id(node))
-            pending += [(node, True), *((part, False) for part in _below(node))]
-    return None
 
 
 def _merged(node: Any) -> list[Any]:

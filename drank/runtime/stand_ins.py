@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,24 @@ def stand_in(path: str | Path) -> str | None:
 def pointer(path: str | Path) -> str | None:
     """The same of pointers alone: a text may begin in any other way."""
     return _told(path, _STARTS[:2])
+
+
+def unreachable(path: Path) -> str | None:
+    """Why a file cannot be read at all; None where it can."""
+    try:
+        if not path.exists() and path.is_symlink():
+            return f"{path} is a link that leads to no file; correct it, or name the file itself"
+        if not path.exists():
+            return f"{path} does not exist"
+        if not path.is_file():
+            return f"{path} is {'a folder; name the files in it' if path.is_dir() else 'no regular file; save what it gives in one'}"
+        if not os.access(path, os.R_OK):
+            return f"{path} may not be read by this user; change its permissions"
+        if not path.stat().st_size:
+            return f"{path} is empty; put into it what it should hold, or leave it out"
+        return f"{path} {told}" if (told := pointer(path)) else None
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror}); correct the path or its permissions"
 
 
 def _told(path: str | Path, starts: Sequence[tuple[bytes, str]]) -> str | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import yaml
 
-from drank.corpora.text_files import unreachable
 from drank.evaluation.zeroshot.definitions import (
     FORMATS,
     METRICS,
@@ -21,6 +20,7 @@ from drank.evaluation.zeroshot.definitions import (
     read_definition,
 )
 from drank.runtime.mappings import given_twice
+from drank.runtime.stand_ins import unreachable
 from drank.runtime.suggestions import near
 from drank.testbed.tasks import TASKS
 

@@ -84,7 +84,7 @@ def context_of(config: Any) -> int | None:
     """The most tokens that a model reads at once, from its configuration or its architecture; None where neither sets a limit."""
     value = _value(_value(config, ("text_config",)) or config, _CONTEXT)
     family = FAMILIES.get(str(_value(config, ("model_type",))))
-    return int(value) if value is not None else family.positions if family else None
+    return _whole(value) if value is not None else family.positions if family else None
 
 
 def _value(config: Any, keys: tuple[str, ...]) -> Any:
@@ -97,7 +97,14 @@ def _count(config: Any, keys: tuple[str, ...]) -> int:
     value = _value(config, keys)
     if value is None:
         raise UnknownFamilyError(f"the configuration has no {' or '.join(keys)}; complete its config.json, or fetch the model again")
-    return int(value)
+    return _whole(value)
+
+
+def _whole(value: Any) -> int:
+    """A count that a configuration says; transformers takes none that is written as text or with a fraction."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{value!r} is no whole number from 1 on")
+    return value
 
 
 def _expanded(projection: Projection, experts: range) -> Iterator[Projection]:

@@ -22,7 +22,7 @@ def lines(config, folder) -> list[str]:
 def test_every_file_with_a_brace_is_named_with_its_place(valid, model, tmp_path):
     (tmp_path / "{a}.txt").write_text("text")
     (model / "extra{1}.json").write_text("{}")
-    (tmp_path / "{b}.jsonl").touch()
+    (tmp_path / "{b}.jsonl").write_text("{}")
     (tmp_path / "task.yaml").write_text(
         json.dumps({"task": "t", "dataset_path": "json", "dataset_kwargs": {"data_files": {"test": str(tmp_path / "{b}.jsonl")}}})
     )

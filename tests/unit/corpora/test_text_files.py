@@ -124,7 +124,7 @@ BAD = {
     "cut.json": (ARRAY[:-3], r"cut\.json begins as a JSON array and is none"),
     "deep.json": (b"[" * 100_000, r"deep\.json begins as a JSON array and is none"),
     "field.json": (b'[{"body": "a"}, {"text": "b"}]', r"field\.json, entry 2: no JSON object with a field 'body'.*set `field`"),
-    "line.jsonl": (b'{"body": "a"}\n\n{"body": ', r"line\.jsonl, line 3: no JSON object with a field 'body'"),
+    "line.jsonl": (b'{"body": "a"}\n\n{"body": ', r"line\.jsonl, line 3: no valid JSON"),
     "half.jsonl": (b'{"body": "a\\ud800"}', r"half\.jsonl, line 1: character 1 is half a surrogate pair"),
     "other.csv": (b"n;body\n1;a\n", r"other\.csv: no column 'body', only n;body; set `field` of the corpus"),
     "wide.csv": (b"n,body\n1,a, and more\n", r"wide\.csv, line 2: more fields than the 2 of the first line; quote the text"),

@@ -111,7 +111,7 @@ def test_what_lies_in_place_of_a_description_is_named(model, text, told):
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ({"num_hidden_layers": "many"}, "does not tell the model's depth (invalid literal"),
+        ({"num_hidden_layers": "many"}, "does not tell the model's depth ('many' is no whole number"),
         ({"num_hidden_layers": None}, "does not tell the model's depth (the configuration has no num_hidden_layers"),
         ({"max_position_embeddings": [64]}, "does not tell the model's context"),
         ({"quantization_config": "gptq"}, "has a quantization_config that is no mapping"),
