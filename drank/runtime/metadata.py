@@ -100,9 +100,11 @@ class _Notes:
 
         @functools.wraps(checksums)
         def checksums_of_results(persistence: Any, job: Any, path: Any) -> set[Any]:
-            if path.is_storage or notes.is_result(path):
+            part = all(str(file).startswith(notes.parts) and not persistence.metadata(file) for file in job.output)
+            if path.is_storage or (notes.is_result(path) and not part):
                 return set(checksums(persistence, job, path))
-            return {checksum_of(path, notes.aside)}  # of what a user gave the list of inputs tells
+            # Of what a user gave the list of inputs tells, and whether parts that were never made are wanted, the job that adds them.
+            return {checksum_of(path, notes.aside)}
 
         kind.started, kind.finished, kind.incomplete = started_on_what_is_there, finished_with_note, incomplete_or_another
         kind._read_record, kind._input, kind._params = read_or_restore, inputs_by_content, params_in_order

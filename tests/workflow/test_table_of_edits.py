@@ -45,7 +45,11 @@ SAME = {
     "the model moved": moved_model,
     "results copied": copied_results,
     "keys in another order, another memory and time": reordered,
+    "each step divided in two": settings(compute={"shards": 2}),
     "a deleted log": result("logs/calibrate/tiny.log"),
+    "a damaged note": result(".notes/moments/tiny.json", lambda text: text[:50]),
+    "a note of something else": result(".notes/moments/tiny.json", lambda _: b"{}"),
+    "a damaged list of contents": result("../.snakemake/drank.contents.json", lambda _: b"[1]"),
 }
 
 OTHER: dict[str, tuple[Edit, dict[str, int]]] = {
@@ -54,6 +58,7 @@ OTHER: dict[str, tuple[Edit, dict[str, int]]] = {
     "the family of the model": (code("drank/models/families/entries.py", 'reads="heads"', 'reads="values"'), FROM_MODEL),
     "the seed of the calibration": (settings(calibration={"seed": 99}), FROM_CALIBRATION),
     "the code of a script": (code("workflow/scripts/calibrate.py", "run(snakemake", "print()\nrun(snakemake"), FROM_CALIBRATION),
+    "the numbers on cards": (code("drank/models/card/numbers.py", "rows = []\n", "rows = [print()]\n"), {"cards": 1}),
     "one more ratio": (settings(ratios=[0.3, 0.5]), {"allocate": 2, "compress": 2, "evaluate": 2, "throughput": 1, **REPORTING}),
     "fewer windows of perplexity": (settings(perplexity={"windows": 4}), {"evaluate": 3, **REPORTING}),
     "a deleted record": (result("perplexity/tiny/svd-llm/0.3.json"), {"evaluate": 1, **REPORTING}),

@@ -104,3 +104,14 @@ def test_nothing_runs_again_until_its_weights_change_and_then_its_measurements_a
     for column in ("parameters", "bytes", "ratio_stored"):
         assert (ours[column] == theirs[column]).all(), column
     assert (ours["ratio_model"] - theirs["ratio_model"]).abs().max() < 1e-12
+
+
+def test_it_may_move_to_a_folder_of_another_name(run: Run) -> None:
+    before = run.config
+    (run.folder / "theirs").rename(run.folder / "pruned")
+    try:
+        run.change(methods={**before["methods"], "theirs": {"checkpoint": {"path": "pruned"}}})
+        assert run.planned() == {}
+    finally:
+        (run.folder / "pruned").rename(run.folder / "theirs")
+        run.change(**before)
