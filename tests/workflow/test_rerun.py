@@ -95,7 +95,7 @@ def test_one_more_ratio_recomputes_no_calibration_and_no_spectrum(finished: Run)
 
 
 def test_an_edit_of_the_tables_reruns_tables_and_what_shows_them(finished: Run) -> None:
-    with edited(finished, "reporting/tables/layout.py", TOP, f"{TOP}\n_EDITED = 1\n"):
+    with edited(finished, "reporting/tables/layout.py", "toprule", "hline"):
         assert set(finished.planned()) == {"tables", "report"}, "the report shows the tables"
 
 

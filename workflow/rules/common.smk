@@ -171,6 +171,12 @@ def places(wildcards, input):
     return PLACES
 
 
+def pieces_of_job(wildcards, input):
+    """Where a job keeps what it measured: in no output, so that it is there when the job runs again; nowhere if results are in storage."""
+    stored = workflow.storage_settings.default_storage_provider is not None
+    return None if stored else f"results/measured/{wildcards.model}/{wildcards.method}/{wildcards.ratio}"
+
+
 def here(paths):
     """What a user gave: on this machine, wherever a run keeps its results (`--default-storage-provider`)."""
     return [local(path) for path in paths]

@@ -2,12 +2,6 @@ from drank.evaluation.pieces import MEASURED_BY
 from drank.evaluation.zeroshot.contents import content_of
 
 
-def pieces_of_job(wildcards, input):
-    """Where a job keeps what it measured: in no output, so that it is there when the job runs again; nowhere if results are in storage."""
-    stored = workflow.storage_settings.default_storage_provider is not None
-    return None if stored else f"results/measured/{wildcards.model}/{wildcards.method}/{wildcards.ratio}"
-
-
 EVALUATED = {  # what is read of a model and for its measurements
     "model": lambda wildcards: chain_of_job(wildcards).made,
     "tokens": [f"results/tokens/{{model}}/{corpus}.{config['perplexity']['split']}.safetensors" for corpus in config["perplexity"]["corpora"]],
