@@ -69,7 +69,9 @@ def _check_harness(spec: Spec) -> Iterator[str]:
 
 def _check_yaml(spec: Spec) -> Iterator[str]:
     path, found = Path(spec["yaml"]), list(_check_definition(Path(spec["yaml"])))
-    with suppress(OSError, ValueError, yaml.YAMLError, AttributeError, RecursionError):  # which the check of the definition has told
+    with suppress(
+        OSError, ValueError, TypeError, yaml.YAMLError, AttributeError, RecursionError
+    ):  # which the check of the definition has told
         found += [line for file in included(path) for line in given_twice(file)]
     yield from found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from glob import glob
 from pathlib import Path
@@ -43,11 +43,30 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor("!function", lambda loader, node: str(node.value))
 
 
+def _texts(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+
+
+def _kwargs(value: Any) -> bool:
+    files = value.get("data_files", []) if isinstance(value, dict) else None
+    return all(map(_texts, files.values())) if isinstance(files, dict) else _texts(files)
+
+
+_FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "include": ("a path or a list of paths", _texts),
+    "metric_list": ("a list of `metric: NAME`", lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value)),
+    "dataset_kwargs": ("a mapping, its data_files a path, a list of paths or one of these for each split", _kwargs),
+}
+"""What drank itself reads of a definition, in which form."""
+
+
 def read_definition(path: Path) -> dict[str, Any]:
     """A harness YAML with its includes merged in, functions left as their names."""
     own = yaml.load(path.read_text("utf-8"), Loader=_Loader)
     if not isinstance(own, dict):
         raise ValueError(f"{path} is not a mapping of keys to values")
+    if wrong := [f"{key} must be {must}" for key, (must, fits) in _FORMS.items() if own.get(key) is not None and not fits(own[key])]:
+        raise ValueError(f"{path}: {'; '.join(wrong)}")
     includes = own.pop("include", [])
     merged: dict[str, Any] = {}
     for include in [includes] if isinstance(includes, str) else includes:

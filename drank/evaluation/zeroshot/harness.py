@@ -12,7 +12,10 @@ from unittest.mock import patch
 
 import yaml
 
+from drank.evaluation.zeroshot.items import faults_of_items
+from drank.evaluation.zeroshot.pairs import SHOWN
 from drank.runtime.files import write_text
+from drank.runtime.log import foreseen
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -79,4 +82,14 @@ def answers(
     task = loaded["tasks"][name]
     task.set_config("num_fewshot", task.get_config("num_fewshot") or 0)
     task.set_fewshot_seed(seed=DEFAULT_OTHER_SEED)
-    return task, lm_eval.evaluate(language_model, loaded, limit=limit, bootstrap_iters=0)["samples"][name]
+    try:
+        wrong = list(faults_of_items(name, task, limit))
+        if not wrong:
+            return task, lm_eval.evaluate(language_model, loaded, limit=limit, bootstrap_iters=0)["samples"][name]
+    except (AssertionError, LookupError, TypeError, ValueError) as error:  # of the harness, not of drank's model in it
+        if foreseen(error, error.__traceback__):
+            raise
+        raise ValueError(
+            f"task {name}: its definition does not fit its items ({type(error).__name__}: {error}); correct one of them"
+        ) from error
+    raise ValueError("\n".join(wrong if len(wrong) <= SHOWN else [*wrong[:SHOWN], f"… and {len(wrong) - SHOWN} more"]))

@@ -59,7 +59,7 @@ def test_files_that_are_none_are_told_at_the_check(tmp_path):
     (tmp_path / "empty.json").touch()
     (tmp_path / "folder.json").mkdir()
     told = {
-        "pointer.parquet": "pointer.parquet is a pointer of Git LFS",
+        "pointer.parquet": "pointer.parquet is a Git LFS pointer",
         "empty.json": "empty.json is empty",
         "folder.json": "folder.json is a folder",
         "a.tsv": "data files must all be of one format out of .parquet, .json",
