@@ -14,6 +14,8 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from drank.runtime.files import owner
+
 KEPT = "DRANK_CONTENTS"
 """The environment variable that names the file in which a run keeps what is known, for its jobs and for the next run."""
 
@@ -69,7 +71,7 @@ class Contents:
         if self.file and self.unwritten and Path(self.file).parent.is_dir():
             others = _read(self.file)
             self.known = {name: known for name, known in {**others, **self.known}.items() if Path(name).exists()}
-            own = Path(f"{self.file}.{os.getpid()}.part")
+            own = Path(f"{self.file}.{owner()}.part")
             with suppress(OSError):  # no room, or no right to write: it only saves time
                 own.write_text(json.dumps(self.known), "utf-8")
                 own.replace(self.file)
