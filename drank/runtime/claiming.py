@@ -80,7 +80,8 @@ def _beat(file: Path, run: Run) -> None:
         except OSError:
             continue  # a file system that does not answer now
     log.error("another run has taken %s while this one, %s, gave no sign of life; this one ends", file.parents[1].resolve(), run.name)
-    os.kill(os.getpid(), signal.SIGINT)  # so that Snakemake cancels its jobs
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as a script's shell leaves it to what runs behind `&`
+    os.kill(os.getpid(), signal.SIGTERM if ignored else signal.SIGINT)  # so that Snakemake cancels its jobs
 
 
 def _leave(file: Path, run: Run) -> None:

@@ -1,6 +1,7 @@
 """One live run per folder on whatever host, and jobs that end with their run."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -102,18 +103,20 @@ def test_a_run_says_that_it_ended(tmp_path):
     assert run_file(tmp_path).read_text() == "ended"
 
 
-def test_a_run_touches_its_file_and_is_interrupted_when_another_has_taken_it(tmp_path):
-    code = (
-        "import sys, time; from drank.runtime import claiming; claiming.BEAT = 0.05\n"
+@pytest.mark.parametrize(("handler", "code"), [("default_int_handler", 7), ("SIG_IGN", -signal.SIGTERM)])
+def test_a_run_touches_its_file_and_is_interrupted_when_another_has_taken_it(tmp_path, handler, code):
+    program = (
+        f"import signal, sys, time; signal.signal(signal.SIGINT, signal.{handler})\n"
+        "from drank.runtime import claiming; claiming.BEAT = 0.05\n"
         "claiming.claim(sys.argv[1]); print('claimed', flush=True)\n"
         "try: time.sleep(30)\nexcept KeyboardInterrupt: sys.exit(7)"
     )
-    run = start(code, str(tmp_path))
+    run = start(program, str(tmp_path))
     touched = seen(run_file(tmp_path))[1]
     time.sleep(0.5)
     assert seen(run_file(tmp_path))[1] > touched
     run_file(tmp_path).write_text("node1:7:1")
-    assert run.wait(timeout=10) == 7
+    assert run.wait(timeout=10) == code
     assert run_file(tmp_path).read_text() == "node1:7:1", "it is not its own to mark any more"
 
 
