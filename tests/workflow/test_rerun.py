@@ -13,6 +13,7 @@ from drank.methods import Method
 from drank.models.inspection import inspect
 from drank.models.licence import front_matter
 from drank.runtime.files import read_json
+from tests.workflow.edits import replaced
 from tests.workflow.runs import Run
 
 PER_MODEL = {"evaluate", "throughput"}
@@ -114,9 +115,8 @@ def test_a_comment_reruns_nothing(finished: Run) -> None:
 
 def test_a_changed_text_is_read_again(finished: Run) -> None:
     path = finished.folder / "test.txt"
-    text = path.read_text()
-    path.write_text(text + " the end")
-    jobs = finished.planned()
+    with replaced(path, path.read_bytes() + b" the end"):
+        jobs = finished.planned()
     assert {"corpus", "tokenize", "evaluate"} <= jobs.keys()
 
 
