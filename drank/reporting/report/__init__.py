@@ -17,6 +17,7 @@ from drank.reporting.records import Record
 from drank.reporting.report.checks import checks
 from drank.reporting.report.conditions import facts, runs, samples, sizes
 from drank.reporting.report.method_table import Chains, methods
+from drank.reporting.report.random_draw import against_random_ranks
 from drank.reporting.report.verdict import Contest, accuracy_lines, contests, headline
 from drank.reporting.tables import Table
 from drank.reporting.tables.numbers import Numbers, per_model
@@ -56,7 +57,7 @@ def render(
         title=title or f"Low-rank compression of {' and '.join(numbers.model for numbers in models)}",
         baseline=method_name(BASELINE),
         percent=percent,
-        headline=headline(models, decided),
+        headline=[*headline(models, decided), *against_random_ranks(models)],
         sections=[_section(numbers, decided, tables) for numbers in models],
         pictures=[(_data_uri(Path(path)), caption) for path, caption in figures.items()],
         checks=checks(models),
@@ -75,7 +76,7 @@ def verdict(summary: pd.DataFrame) -> list[str]:
     failed = [f"check failed: {check.name} ({check.model}): {check.text}" for check in checks(models) if not check.passed]
     decided = contests(models)
     kept = [] if decided else [f"{numbers.model}, {line}" for numbers in models for line in accuracy_lines(numbers)]
-    return [*headline(models, decided), *kept, *failed]
+    return [*headline(models, decided), *against_random_ranks(models), *kept, *failed]
 
 
 def _section(numbers: Numbers, decided: Sequence[Contest], tables: Sequence[Table]) -> dict[str, Any]:

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from drank.methods import METHODS
-from drank.reporting.comparisons import AVERAGE, BASELINE
+from drank.reporting.comparisons import AVERAGE
 from drank.reporting.names import method_name, percent
-from drank.reporting.report.verdict import FOCUS
-from drank.reporting.tables.numbers import SIZE, Entry, Numbers
+from drank.reporting.tables.numbers import SIZE, Numbers
 
 ROUNDING = 1e-3
 """Nats per token by which full-rank factors may differ from the dense weights after being stored in half precision."""
@@ -29,7 +28,7 @@ class Check(NamedTuple):
 
 def checks(models: Sequence[Numbers]) -> list[Check]:
     """All checks that these numbers allow."""
-    return [check for numbers in models for find in (_full_rank, _random_ranks, _budget, _chance) for check in find(numbers)]
+    return [check for numbers in models for find in (_full_rank, _budget, _chance) for check in find(numbers)]
 
 
 def _full_rank(numbers: Numbers) -> Iterator[Check]:
@@ -44,22 +43,6 @@ def _full_rank(numbers: Numbers) -> Iterator[Check]:
                 f"perplexity differs by at most {100 * max(sizes):.2g}\u202f% on {len(sizes)} corpora (allowed: {100 * ROUNDING:g}\u202f%)"
             )
             yield Check(f"{method_name(entry.method)} equals dense to rounding", numbers.model, max(sizes) <= ROUNDING, text)
-
-
-def _random_ranks(numbers: Numbers) -> Iterator[Check]:
-    """The same budget spent at random must lose."""
-    for method in dict.fromkeys(entry.method for entry in numbers.controls if METHODS[entry.method].allocator == "random"):
-        for rival in (FOCUS, BASELINE):
-            outcomes = []
-            for ratio in numbers.ratios:
-                for corpus in numbers.datasets("perplexity"):
-                    one = numbers.get(Entry(method, ratio), corpus, "perplexity")
-                    two = numbers.get(Entry(rival, ratio), corpus, "perplexity")
-                    if one is not None and two is not None:
-                        outcomes.append(one.value > two.value)
-            if outcomes:
-                text = f"higher perplexity in {sum(outcomes)} of {len(outcomes)} comparisons"
-                yield Check(f"{method_name(method)} loses to {method_name(rival)}", numbers.model, all(outcomes), text)
 
 
 def _budget(numbers: Numbers) -> Iterator[Check]:

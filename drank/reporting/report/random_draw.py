@@ -1,0 +1,36 @@
+"""How methods stand against one draw of random ranks under the same budget: a result of theirs, which says nothing against the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drank.methods import METHODS
+from drank.reporting.comparisons import BASELINE
+from drank.reporting.names import method_name, percent
+from drank.reporting.report.verdict import FOCUS
+from drank.reporting.tables.numbers import Entry, Numbers
+
+
+def against_random_ranks(models: Sequence[Numbers]) -> list[str]:
+    """A sentence for each method that was held against such a draw: in how many comparisons of perplexity it is better, and where not."""
+    sentences = []
+    for method in dict.fromkeys(entry.method for numbers in models for entry in numbers.controls):
+        for rival in (FOCUS, BASELINE) if METHODS[method].allocator == "random" else ():
+            outcomes = [outcome for numbers in models for outcome in _compared(numbers, method, rival)]
+            lost = [where for better, where in outcomes if not better]
+            if outcomes:
+                told = f"{len(outcomes) - len(lost)} of {len(outcomes)} comparisons with one draw of random ranks"
+                where = f", not on {'; '.join(lost)}" if lost else ""
+                sentences.append(f"{method_name(rival)} has the lower perplexity in {told}{where}.")
+    return sentences
+
+
+def _compared(numbers: Numbers, method: str, rival: str) -> list[tuple[bool, str]]:
+    """For each ratio and corpus whether the rival of random ranks is better, and where that is."""
+    outcomes = []
+    for ratio in numbers.ratios:
+        for corpus in numbers.datasets("perplexity"):
+            drawn, own = (numbers.get(Entry(one, ratio), corpus, "perplexity") for one in (method, rival))
+            if drawn is not None and own is not None:
+                outcomes.append((own.value < drawn.value, f"{corpus} at {percent(ratio)} ({numbers.model})"))
+    return outcomes
