@@ -17,7 +17,7 @@ from drank.models.checkpoint import load_tokenizer
 from drank.models.description import quantised_by
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
 from drank.models.loaded import PACKAGES
-from drank.models.sources import MODEL_SUFFIXES
+from drank.models.sources import MODEL_SUFFIXES, family_hash
 from drank.runtime.content import content_of as read_once
 from drank.runtime.files import read_json
 from drank.runtime.provenance import version_of
@@ -62,7 +62,8 @@ def decided(model: Path, tokenizer: Path, code: Mapping[str, str]) -> dict[str, 
 
     `tokenizer` is the folder of the model whose tokenizer reads tasks; texts are read as token ids.
     """
-    weights, quantiser = model_content(model), quantised_by(read_json(model / "config.json"))
+    weights = digest_of([model_content(model), family_hash(model)])  # the table of families is no part of the code
+    quantiser = quantised_by(read_json(model / "config.json"))
     read = {"perplexity": weights, "zeroshot": digest_of([weights, model_content(tokenizer, weights=False)])}
     return {kind: {"code": code.get(kind), "model": read[kind], "packages": _packages(kind, quantiser)} for kind in read}
 

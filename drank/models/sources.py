@@ -85,7 +85,7 @@ def identity_of(source: Mapping[str, Any]) -> dict[str, Any]:
     with suppress(SourceError, OSError, ValueError):
         directory = directory_of(source)
         known |= {"commit": directory.name} if "hub" in source else {}
-        known["family"] = _family_hash(directory)
+        known["family"] = family_hash(directory)
     return known
 
 
@@ -97,7 +97,7 @@ def describe_source(source: Mapping[str, Any], name: str) -> dict[str, Any]:
     directory = directory_of(source)
     fixed = {**source, "revision": directory.name} if "hub" in source else without_place(source)
     told = {"name": name, "source": fixed, "licence": licence_of(directory), "files": fingerprint(directory)}
-    return told | {"family": _family_hash(directory)}
+    return told | {"family": family_hash(directory)}
 
 
 def without_place(source: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def fingerprint(directory: Path) -> dict[str, str]:
     return {path.name: content_of(path) for path in _files_of(directory)}
 
 
-def _family_hash(directory: Path) -> str | None:
+def family_hash(directory: Path) -> str | None:
     """A hash of what drank knows of a model's family, None for one that it does not know, which can be measured all the same."""
     with suppress(ValueError):
         family = asdict(family_of(read_json(directory / "config.json")))

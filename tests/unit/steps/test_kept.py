@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -10,21 +11,17 @@ from drank.corpora import write
 from drank.corpora.documents import Document
 from drank.corpora.windows import tokenize, write_tokens
 from drank.evaluation import wanted
-from drank.methods import METHODS
 from drank.models.checkpoint import load_tokenizer
-from drank.models.sources import describe_source
+from drank.models.families import FAMILIES
 from drank.runtime.files import read_json, write_json
 from drank.steps import evaluate
+from tests.unit.steps.measuring import described, how
 from tests.workflow.runs import write_inputs
 
 KINDS = ("perplexity", "zeroshot")
 SHARES = ["1-of-2", "2-of-2"]
 CODE = {"perplexity": "p", "zeroshot": "z"}
 TEXTS, TASKS = {"words": 1500, "more": 900}, {"words": {}, "shots": {"fewshot": 2}}
-
-
-def described(folder, name="source", model="model"):
-    write_json(folder / f"{name}.json", describe_source({"path": str(folder / model)}, name))
 
 
 @pytest.fixture(scope="module")
@@ -52,18 +49,12 @@ def seen(monkeypatch):
 def evaluated(folder, place, texts=("words",), tasks=("words",), windows=None, limit=None, outputs=None, **options):
     paths = {kind: place / f"{kind}.json" for kind, names in zip(KINDS, (texts, tasks), strict=True) if names}
     specs = {name: {"yaml": str(folder / "task.yaml"), **TASKS[name]} for name in tasks}
-    what = {
-        "names": {"model": "tiny", "method": "dense", "ratio": "0"},
+    what = how(windows, limit) | {
         "model": str(folder / "source.json"),
         "places": {"source": {"path": str(folder / "model")}, "dense": {"path": str(place / "dense")}},
         "tokens": [str(folder / f"{name}.safetensors") for name in texts],
         "tasks": options.pop("specs", specs),
         "data": [str(folder / "task.jsonl")],
-        "perplexity": {"length": 32, "windows": windows, "batch": 2},
-        "zeroshot": {"batch": 4, "limit": limit},
-        "dense": METHODS["dense"].settings(),
-        "compute": {"device": "cpu", "dtype": "float32"},
-        "threads": 1,
         "measured_by": options.pop("code", CODE),
     }
     evaluate.run(outputs or paths, **what | options)
@@ -136,6 +127,14 @@ def test_other_weights_and_another_tokenizer_are_measured_again(folder, tmp_path
     evaluated(run, tmp_path, kept=tmp_path / "kept")
     assert seen == ["text words", "task words"]
     assert len(list((tmp_path / "kept").iterdir())) == 2, "those of the other weights are gone"
+
+
+def test_another_entry_of_the_family_is_measured_again(folder, tmp_path, seen, monkeypatch):
+    evaluated(folder, tmp_path, kept=tmp_path / "kept")
+    seen.clear()
+    monkeypatch.setitem(FAMILIES, "llama", replace(FAMILIES["llama"], renamed={"never": "there"}))
+    described(folder)
+    assert evaluated(folder, tmp_path, kept=tmp_path / "kept") and seen == ["text words", "task words"]
 
 
 def test_the_tokenizer_that_reads_tasks_counts_for_tasks_alone(folder, tmp_path, seen):

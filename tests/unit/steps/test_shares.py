@@ -7,14 +7,13 @@ import pytest
 from drank.corpora import write
 from drank.corpora.documents import Document
 from drank.corpora.windows import tokenize, write_tokens
-from drank.methods import METHODS
 from drank.models.checkpoint import load_tokenizer
 from drank.models.sources import describe_source
 from drank.runtime.files import read_json, write_json
 from drank.steps import evaluate
+from tests.unit.steps.measuring import how
 from tests.workflow.runs import write_inputs
 
-NAMES = {"model": "tiny", "method": "dense", "ratio": "0"}
 SHARES = [f"{number}-of-4" for number in range(1, 5)]
 
 
@@ -30,18 +29,12 @@ def measured(tmp_path_factory):
     tokens = tokenize(load_tokenizer(folder / "model"), folder / "words.parquet", "words", "test")
     write_tokens(folder / "words.safetensors", tokens)
     assert len(tokens.consecutive(32)) == 11, "in batches of two: six, the last of one window"
-    what = {
-        "names": NAMES,
+    what = how() | {
         "model": str(folder / "source.json"),
         "places": {"tiny": {"path": str(folder / "model")}},
         "tokens": [str(folder / "words.safetensors")],
         "tasks": {"words": {"yaml": str(folder / "task.yaml")}},
         "data": [str(folder / "task.jsonl")],
-        "perplexity": {"length": 32, "windows": None, "batch": 2},
-        "zeroshot": {"batch": 4, "limit": None},
-        "dense": METHODS["dense"].settings(),
-        "compute": {"device": "cpu", "dtype": "float32"},
-        "threads": 1,
     }
     evaluate.run({kind: folder / f"one/{kind}.json" for kind in ("perplexity", "zeroshot")}, **what)
     for share in SHARES:
