@@ -52,8 +52,12 @@ class _Notes:
     parts: str
 
     def __init__(self, kind: Any) -> None:
-        notes, started, finished, incomplete = self, kind.started, kind.finished, kind.incomplete
-        read, inputs, params, code, checksums = kind._read_record, kind._input, kind._params, kind._code, kind.input_checksums
+        self._write_and_read(kind)
+        self._compare(kind)
+
+    def _write_and_read(self, kind: Any) -> None:
+        """When notes are written and read, and which results they let stand."""
+        notes, started, finished, incomplete, read = self, kind.started, kind.finished, kind.incomplete, kind._read_record
 
         @functools.wraps(started)
         def started_on_what_is_there(persistence: Any, job: Any, *arguments: Any, **named: Any) -> None:
@@ -78,6 +82,13 @@ class _Notes:
         @functools.wraps(read)
         def read_or_restore(persistence: Any, key: str) -> Any:
             return read(persistence, key) or notes.restored(persistence, key)
+
+        kind.started, kind.finished, kind.incomplete = started_on_what_is_there, finished_with_note, incomplete_or_another
+        kind._read_record = read_or_restore
+
+    def _compare(self, kind: Any) -> None:
+        """What is noted of parameters, inputs and code, and compared with what there is."""
+        notes, inputs, params, code, checksums = self, kind._input, kind._params, kind._code, kind.input_checksums
 
         @functools.wraps(inputs)
         def inputs_by_content(persistence: Any, job: Any) -> list[str]:
@@ -106,9 +117,8 @@ class _Notes:
             # Of what a user gave the list of inputs tells, and whether parts that were never made are wanted, the job that adds them.
             return {checksum_of(path, notes.aside)}
 
-        kind.started, kind.finished, kind.incomplete = started_on_what_is_there, finished_with_note, incomplete_or_another
-        kind._read_record, kind._input, kind._params = read_or_restore, inputs_by_content, params_in_order
-        kind._code, kind.input_checksums = code_of_commands, checksums_of_results
+        kind._input, kind._params, kind._code = inputs_by_content, params_in_order, code_of_commands
+        kind.input_checksums = checksums_of_results
 
     def is_result(self, path: Any) -> bool:
         """Whether a path is that of a step's result."""

@@ -82,10 +82,7 @@ def run(
     for kind in dict.fromkeys(one.kind for one in wanted):
         ours = {one.dataset: piece for one, piece in zip(wanted, found, strict=True) if one.kind == kind}
         rows, detail = _numbers(kind, texts, {name: piece.found for name, piece in ours.items()})
-        took = {name: Taken(**piece.took) for name, piece in ours.items()}
-        together = Taken.together(list(took.values()))
-        taken = replace(together, origin=together.origin | code_state())  # the record is made now
-        apart = {name: one.beside(taken) for name, one in took.items()}
+        taken, apart = _taken({name: Taken(**piece.took) for name, piece in ours.items()})
         record = record_of(directory, taken, kind, names, rows, detail, settings[kind], inputs[kind], dense, theirs, apart)
         record.write(outputs[kind])
     pieces.tidy(now)
@@ -95,6 +92,13 @@ def _part(path: str | Path) -> tuple[Share, list[Piece]]:
     """A share and what its job found."""
     told = read_json(path)
     return Share.named(told["share"]), [Piece.from_dict(piece) for piece in told["pieces"]]
+
+
+def _taken(pieces: Mapping[str, Taken]) -> tuple[Taken, dict[str, Any]]:
+    """What measuring all pieces took, by the code that writes the record now, and of each by name in what it differs from that."""
+    together = Taken.together(list(pieces.values()))
+    taken = replace(together, origin=together.origin | code_state())
+    return taken, {name: one.beside(taken) for name, one in pieces.items()}
 
 
 def _numbers(kind: str, texts: Sequence[Tokens], found: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
