@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from drank.allocation.plan import Plan
 from drank.methods import METHODS
+from drank.variants import base_of, said
 
 ROLES = {"q": "Q", "k": "K", "v": "V", "o": "O", "qkv": "QKV"}
 """Roles that are printed other than they are written."""
@@ -35,13 +36,15 @@ _LATEX = {
 
 
 def method_name(label: str) -> str:
-    """`D-Rank` for `d-rank`; a label that is not in the methods table as it is."""
-    return METHODS[label].title if label in METHODS else label
+    """`D-Rank` for `d-rank`, `D-Rank (n = 3)` for a variant of it; what is not in the methods table as it is."""
+    base = base_of(label)
+    title = METHODS[base].title if base in METHODS else base
+    return f"{title} ({said(label)})" if said(label) else title
 
 
 def is_control(label: str) -> bool:
     """Whether a method is there to check the pipeline rather than to compete."""
-    return label in METHODS and METHODS[label].control
+    return base_of(label) in METHODS and METHODS[base_of(label)].control
 
 
 def is_dense(label: str) -> bool:
