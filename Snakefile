@@ -7,6 +7,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/functions.smk"
 include: "workflow/rules/shards.smk"
 include: "workflow/rules/corpora.smk"
 include: "workflow/rules/calibrate.smk"
@@ -16,12 +17,12 @@ include: "workflow/rules/allocate.smk"
 include: "workflow/rules/compress.smk"
 
 
-if EVALUATIONS:
+if MEASURED_TOGETHER:
 
     include: "workflow/rules/evaluate.smk"
 
 
-if TIMED:
+if timings():
 
     include: "workflow/rules/throughput.smk"
 
@@ -45,8 +46,6 @@ localrules:
     allocate,
     summary,
     cards,
-    tables,
-    figures,
     report,
     document,
     pdf,
@@ -56,4 +55,4 @@ localrules:
 rule all:
     default_target: True
     input:
-        ["results/summary.csv", "results/report.html", *TABLE_FILES, *FIGURE_FILES, *CARDS] if RECORDS else MODELS,
+        [*(["results/summary.csv", "results/report.html", *CARDS] if RECORDS else []), *ARTEFACT_FILES] or MODELS,

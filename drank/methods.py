@@ -11,6 +11,7 @@ from typing import Any
 
 from drank.allocation.allocate import ALLOCATORS, refusal
 from drank.spectra.weightings import WEIGHTINGS
+from drank.variants import by_axis, variant
 
 RANKING = (
     *("weighting", "alpha", "damping", "labels", "group", "steps"),
@@ -51,6 +52,7 @@ class Method:
     corrections: int = 0
     finetune_from: float | None = None
     seed: int = 13
+    calibration: dict[str, Any] | None = field(default=None, hash=False)
     control: bool = False
     compresses: bool = True
     budgeted: bool = True
@@ -65,12 +67,18 @@ class Method:
     def spectrum(self) -> str:
         """The name of the spectrum this method reads, such as `whitening-n2` or `absolute-mean-alpha0.5-n1`.
 
-        It names the labels too where gradients are taken for others than the text's, for what an allocator reads beside a spectrum, such
-        as slopes, goes by the same name.
+        It names the labels too where gradients are taken for others than the text's, and the calibration of a variant, for what an
+        allocator reads beside a spectrum, such as slopes, goes by the same name.
         """
         options = "".join(f"-{name}{value:g}" for name, value in self.weighting_options.items())
         labels = f"-{self.labels}" if self.reads_gradients and self.labels != "text" else ""
-        return f"{self.weighting}{options}{labels}-n{self.group}"
+        read = self.calibrated if self.weighs_inputs or self.reads_gradients or "sensitivity" in self.needs else ""
+        return f"{self.weighting}{options}{labels}-n{self.group}{read}"
+
+    @property
+    def calibrated(self) -> str:
+        """What tells the text of this method from that of the run, such as `+corpus=c4`; empty where it is the same."""
+        return variant("", by_axis(self.calibration or {}))
 
     @property
     def weighs_inputs(self) -> bool:

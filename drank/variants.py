@@ -17,6 +17,12 @@ def variant(label: str, values: Mapping[str, Any]) -> str:
     return label + "".join(f"+{axis}={written(value)}" for axis, value in values.items())
 
 
+def by_axis(calibration: Mapping[str, Any]) -> dict[str, Any]:
+    """What a calibration sets, by the axes that it stands on; a key without an axis of its own goes by its name."""
+    axes = {key: axis for axis, key in CALIBRATION_AXES.items()}
+    return {axes.get(key, key): calibration[key] for key in sorted(calibration)}
+
+
 def written(value: Any) -> str:
     """A value as it stands in a label: numbers by six digits, truth values and nothing as YAML writes them."""
     if value is None or isinstance(value, bool):

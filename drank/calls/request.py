@@ -24,7 +24,7 @@ from drank.runtime.shipped import SCHEMA
 from drank.runtime.suggestions import near
 from drank.testbed import MODELS
 
-NAMES = ("title", "paper", "control", "compresses", "budgeted", "checkpoint")
+NAMES = ("title", "paper", "control", "compresses", "budgeted", "checkpoint", "calibration")
 OPTIONS = tuple(field.name for field in fields(Method) if field.name not in NAMES)
 """The options of a method: all that a configuration may set."""
 

@@ -50,7 +50,7 @@ def chain_of(config: Mapping[str, Any]) -> Chain:
     """The way to the one model that a configuration of one model, one method and one ratio asks for."""
     model = next(iter(config["models"]))
     label, method = next(iter(methods_for(config, model).items()))
-    return Chain(model, label, method, f"{ratios_of(config, method)[0]:g}", texts_of(config))
+    return Chain(model, label, method, f"{ratios_of(config, method)[0]:g}", texts_of(config, method))
 
 
 def compute_params(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from drank.corpora.embedded import EMBEDDED
+from drank.corpora.embedded import EMBEDDED, SPLITS
 from drank.runtime.files import write_text
 from drank.runtime.home import expanded
 from drank.runtime.suggestions import near
@@ -88,7 +88,7 @@ def _named(text: Text, split: str | None, default: str) -> tuple[dict[str, Any],
     if isinstance(text, Mapping):
         return dict(text), split or default
     if text in EMBEDDED:
-        return {"embedded": text}, split or (default if text == next(iter(EMBEDDED)) else "test")
+        return {"embedded": text}, split or (default if default in SPLITS[text] else SPLITS[text][0])
     name, *pairs = str(text).removeprefix(HUB).split(",")
     options = dict(pair.partition("=")[::2] for pair in pairs)
     if unknown := options.keys() - set(HUB_KEYS):

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from drank.config.checks import problems_in
+from drank.config.grids import with_artefacts
 from drank.config.resolved import (
     calibration_options,
     finetune_options,
@@ -78,8 +79,9 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 
 def read_schema(path: str | Path) -> dict[str, Any]:
-    """The JSON schema in a YAML file."""
-    return yaml.safe_load(Path(path).read_text("utf-8"))
+    """The JSON schema of configurations in a YAML file, with that of artefacts beside it."""
+    schema: dict[str, Any] = yaml.safe_load(Path(path).read_text("utf-8"))
+    return with_artefacts(schema, yaml.safe_load(Path(path).with_name("artefacts.schema.yaml").read_text("utf-8")))
 
 
 def check(config: Mapping[str, Any], folder: Path | None = None) -> None:

@@ -13,9 +13,10 @@ from drank.config.resolved import calibration_options, finetune_options, search_
 from drank.methods import Method
 
 
-def texts_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The texts that compressing can read, each with its options: `calibration`, `search` and `finetune`."""
-    return {"calibration": calibration_options(config), "search": search_options(config), "finetune": finetune_options(config)}
+def texts_of(config: Mapping[str, Any], method: Method) -> dict[str, dict[str, Any]]:
+    """The texts that compressing by a method can read, each with its options: `calibration`, `search` and `finetune`."""
+    options = {"calibration": calibration_options, "search": search_options, "finetune": finetune_options}
+    return {text: find(config, method.calibration) for text, find in options.items()}
 
 
 def tokens_at(model: str, options: Mapping[str, Any]) -> str:
@@ -45,12 +46,12 @@ class Chain:
     @property
     def moments(self) -> str:
         """What calibration leaves."""
-        return f"results/moments/{self.model}"
+        return f"results/moments/{self.model}{self.method.calibrated}"
 
     @property
     def gradients(self) -> str:
         """What the backward pass leaves, for the labels that the method reads."""
-        return f"results/gradients/{self.model}/{self.method.labels}"
+        return f"results/gradients/{self.model}{self.method.calibrated}/{self.method.labels}"
 
     @property
     def spectrum(self) -> str:
@@ -133,14 +134,18 @@ class Chain:
         tokens = {"tokens": self.tokens("calibration")} if self.method.refits(ratio) or self.method.corrections else {}
         return tokens | ({"finetune_tokens": self.tokens("finetune")} if self.method.finetunes(ratio) else {})
 
+    def read_again(self, tokens: str, text: str) -> dict[str, Any] | None:
+        """The options of a text where compressing reads these `tokens` of it; None where it does not."""
+        return dict(self.texts[text]) if tokens in self.compress_texts() else None
+
     def timings(self) -> dict[str, str]:
         """The steps on the way, by rule, each with the file in which Snakemake notes how long it took; none where nothing is compressed."""
         if not self.method.compresses:
             return {}
-        needs, place = self.method.needs, f"{self.model}/{self.method.spectrum}"
+        needs, place, text = self.method.needs, f"{self.model}/{self.method.spectrum}", f"{self.model}{self.method.calibrated}"
         chain = {
-            "calibrate": self.model if self.calibrated else None,
-            "gradients": f"{self.model}/{self.method.labels}" if self.method.reads_gradients else None,
+            "calibrate": text if self.calibrated else None,
+            "gradients": f"{text}/{self.method.labels}" if self.method.reads_gradients else None,
             "spectrum": place,
             "slopes": place if "slopes" in needs else None,
             "sensitivity": place if "sensitivity" in needs else None,

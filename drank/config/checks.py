@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from drank.allocation.allocate import check_budget
+from drank.config.artefacts import artefact_problems
 from drank.config.checkpoints import checkpoint_problems, unreadable
+from drank.config.measurable import faults_of, splits_in
 from drank.config.method_entries import method_of
 from drank.config.resolved import entries_for, finetune_options, ratios_of, refusals_for, search_options
 from drank.corpora import listed
-from drank.corpora.embedded import EMBEDDED
 from drank.corpora.text_files import problems_with
 from drank.evaluation.zeroshot import check_tasks
 from drank.methods import Method
@@ -43,10 +44,14 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
         *_reference_problems(config, written),
         *check_tasks(config["tasks"]),
     ]
+    for name, entry in config["artefacts"].items():
+        problems += [f"artefacts.{name}: {problem}" for problem in faults_of(config, name, entry)]
     for model, source in config["models"].items():
         faults = [*_override_problems(source, written["methods"]), *_model_problems(config, model, written)]
         faults += checkpoint_problems(config, model)
         problems += [f"models.{model}: {problem}" for problem in faults]
+    if not problems:
+        problems += artefact_problems(config)
     return list(dict.fromkeys(problems))
 
 
@@ -104,12 +109,6 @@ def _corpus_problems(config: Mapping[str, Any]) -> Iterator[str]:
                     yield f"corpora.{name}.files.{split}: {problem}{hint}"
 
 
-def _splits(source: Mapping[str, Any]) -> list[str]:
-    if "embedded" in source:
-        return ["train", "validation", "test"] if source["embedded"] == next(iter(EMBEDDED)) else ["test"]
-    return list(source["files"] if "files" in source else source["splits"])
-
-
 def _reference_problems(config: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator[str]:
     texts = {"calibration": config["calibration"]} if "calibration" in config else {}
     own = {"search": search_options(config), "finetune": finetune_options(config)}
@@ -120,8 +119,8 @@ def _reference_problems(config: Mapping[str, Any], written: Mapping[str, Any]) -
     for place, corpus, split in wanted:
         if corpus not in corpora:
             yield f"{place}: corpus {corpus!r} is not one of corpora{near(corpus, corpora)}: {', '.join(corpora)}"
-        elif corpus in config["corpora"] and split not in _splits(corpora[corpus]):
-            yield f"{place}: corpus {corpus!r} has no split {split!r}, only {', '.join(_splits(corpora[corpus]))}"
+        elif corpus in config["corpora"] and split not in splits_in(corpora[corpus]):
+            yield f"{place}: corpus {corpus!r} has no split {split!r}, only {', '.join(splits_in(corpora[corpus]))}"
     for task in config["zeroshot"]["tasks"]:
         if task not in written["tasks"]:
             yield f"zeroshot.tasks: task {task!r} is not one of tasks{near(task, written['tasks'])}: {', '.join(written['tasks'])}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from drank.calibration.losses import LABELS
@@ -22,13 +22,18 @@ def methods_for(config: Mapping[str, Any], model: str) -> dict[str, Method]:
 def refusals_for(config: Mapping[str, Any], model: str) -> dict[str, str]:
     """Why methods of a run cannot apply to one model, by label; for a model that is not on this machine yet what can be told without it."""
     absent = dict.fromkeys(given_elsewhere(config, model), "its checkpoint is given for other models only")
+    shape = shape_of(config, model)
+    reasons = {label: method.refusal(*shape) for label, method in _methods_named(config, model).items()} if shape else {}
+    return absent | {label: reason for label, reason in reasons.items() if reason}
+
+
+def shape_of(config: Mapping[str, Any], model: str) -> tuple[set[str], int] | None:
+    """The kinds of projection of a model and its number of layers; None where it is not here, or not sound, as `check` tells."""
     try:
         checkpoint = Checkpoint(directory_of(config["models"][model]))
-        kinds, layers = {kind_of(role) for role in family_of(checkpoint.config).roles}, checkpoint.layers
+        return {kind_of(role) for role in family_of(checkpoint.config).roles}, checkpoint.layers
     except (SourceError, OSError, KeyError, ValueError):
-        return absent  # `check` tells what is wrong with a model that should be here
-    reasons = {label: method.refusal(kinds, layers) for label, method in _methods_named(config, model).items()}
-    return absent | {label: reason for label, reason in reasons.items() if reason}
+        return None
 
 
 def entries_for(config: Mapping[str, Any], model: str) -> dict[str, dict[str, Any]]:
@@ -53,48 +58,54 @@ def ratios_of(config: Mapping[str, Any], method: Method) -> list[float]:
     return config["ratios"] if method.budgeted else [0]
 
 
-def calibration_options(config: Mapping[str, Any]) -> dict[str, Any]:
+Changes = Mapping[str, Any] | None
+"""What a method's own `calibration` sets instead of the run's."""
+
+
+def calibration_options(config: Mapping[str, Any], changes: Changes = None) -> dict[str, Any]:
     """The text that moments are taken on, nothing where a configuration has none. How much tells curvatures is left out: it is no part."""
-    return {key: value for key, value in config.get("calibration", {}).items() if key != "curvature_windows"}
+    return {key: value for key, value in config.get("calibration", {}).items() if key != "curvature_windows"} | dict(changes or {})
 
 
-def gradient_options(config: Mapping[str, Any], labels: str) -> dict[str, Any]:
+def gradient_options(config: Mapping[str, Any], labels: str, changes: Changes = None) -> dict[str, Any]:
     """The same text for a backward pass with these labels: `gradient_windows` is how many of its windows are read, the first ones.
 
     They are all of them for the labels of the text, whose mean gradient ranks components. Sampled labels tell second moments alone, and for
     those `curvature_windows` are enough, half of all where it is not set.
     """
-    calibration = calibration_options(config)
+    calibration = calibration_options(config, changes)
     if not calibration:
         return {}
-    few = config["calibration"]["curvature_windows"] or -(-calibration["windows"] // 2)
+    few = min(config["calibration"]["curvature_windows"] or -(-calibration["windows"] // 2), calibration["windows"])
     return calibration | {"gradient_windows": few if labels == "sampled" else calibration["windows"]}
 
 
-def shards_of(config: Mapping[str, Any]) -> dict[str, int]:
+def shards_of(config: Mapping[str, Any], variants: Iterable[Changes] = ()) -> dict[str, int]:
     """Into how many jobs a run divides each step that is a sum over windows or items, by the rule that adds them up.
 
-    They are `compute.shards`, and never more than there are batches of windows; how many windows or items a measurement reads is known
-    only when it reads them.
+    They are `compute.shards`, and never more than there are batches of windows in any calibration, of the run or of these `variants`; how
+    many windows or items a measurement reads is known only when it reads them.
     """
     asked, text = config["compute"]["shards"], calibration_options(config)
-    read = [gradient_options(config, labels)["gradient_windows"] for labels in LABELS] if text else []
+    texts = [None, *variants] if text else []
+    windows = [calibration_options(config, changes)["windows"] for changes in texts]
+    read = [gradient_options(config, labels, changes)["gradient_windows"] for labels in LABELS for changes in texts]
 
     def batches(windows: int) -> int:
         return -(-windows // text["batch"])
 
-    shares = {"calibrate": min(asked, batches(text["windows"])), "gradients": min(asked, *map(batches, read))} if text else {}
+    shares = {"calibrate": min(asked, *map(batches, windows)), "gradients": min(asked, *map(batches, read))} if text else {}
     return {"calibrate": 1, "gradients": 1, "evaluate": asked, **shares}
 
 
-def search_options(config: Mapping[str, Any]) -> dict[str, Any]:
+def search_options(config: Mapping[str, Any], changes: Changes = None) -> dict[str, Any]:
     """The text that searches and choices measure on: the calibration's, with what the section `search` sets instead."""
-    return calibration_options(config) | _given(config["search"])
+    return calibration_options(config, changes) | _given(config["search"])
 
 
-def finetune_options(config: Mapping[str, Any]) -> dict[str, Any]:
+def finetune_options(config: Mapping[str, Any], changes: Changes = None) -> dict[str, Any]:
     """The text and the settings of fine-tuning: the calibration's text, with what the section `finetune` sets instead."""
-    return calibration_options(config) | _given(config["finetune"])
+    return calibration_options(config, changes) | _given(config["finetune"])
 
 
 def _given(section: Mapping[str, Any]) -> dict[str, Any]:

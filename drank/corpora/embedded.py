@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
+from pathlib import Path
 
 from drank.corpora.docstrings import DEFINITIONS, SHORTEST, documented, heading_of, split_of
 from drank.corpora.documents import Document, text_hash
-from drank.corpora.installed import all_modules, library_folder, modules, no_garbage_collection, package_versions, parse
+from drank.corpora.installed import all_modules, library_folder, modules, no_garbage_collection, package_folder, package_versions, parse
 
 
 def python_docs() -> list[Document]:
@@ -46,22 +48,38 @@ def _without_docstrings(source: str, tree: ast.Module) -> str:
     return "\n".join(line for line in lines if line.strip())
 
 
-def python_code() -> list[Document]:
-    """The standard library's source, a document per module, all of it test text.
-
-    Docstrings are taken out, since those of train modules are what the embedded models were trained on.
-    """
+def _code(split: str, found: Iterable[tuple[str, Path]]) -> list[Document]:
+    """Source files as documents of one split. Docstrings are taken out: those of train modules are what the embedded models learnt."""
     documents = []
-    for module, path in modules(library_folder(), ""):
+    for module, path in found:
         tree = parse(path)
         if tree:
             text = _without_docstrings(path.read_text("utf-8", "replace"), tree)
-            documents.append(Document("test", module, text))
+            documents.append(Document(split, module, text))
     return sorted((d for d in documents if d.text), key=lambda document: text_hash(document.text))
 
 
-EMBEDDED = {"python-docs": python_docs, "python-reference": python_reference, "python-code": python_code}
+def python_code() -> list[Document]:
+    """The standard library's source, a document per module, all of it test text."""
+    return _code("test", modules(library_folder(), ""))
+
+
+def package_code() -> list[Document]:
+    """The source of one package, scipy, a document per module, all of it train text: something else to calibrate on."""
+    package_versions()
+    return _code("train", modules(package_folder("scipy"), "scipy"))
+
+
+EMBEDDED = {"python-docs": python_docs, "python-reference": python_reference, "python-code": python_code, "package-code": package_code}
 """The corpora that need no download, by name."""
+
+SPLITS = {
+    "python-docs": ("train", "validation", "test"),
+    "python-reference": ("test",),
+    "python-code": ("test",),
+    "package-code": ("train",),
+}
+"""The splits of each."""
 
 
 JOIN = "\n\n\n"

@@ -62,13 +62,18 @@ def modules(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
 
 def all_modules() -> Iterator[tuple[str, Path]]:
     """Dotted name and path of every source file of `PACKAGES`, then of the standard library."""
-    purelib = [Path(sysconfig.get_paths()[key]) for key in ("purelib", "platlib")]
     for package in PACKAGES:
-        folder = next((base / package for base in purelib if (base / package).is_dir()), None)
-        if folder is None:
-            raise ModuleNotFoundError(f"corpus python-docs: package {package} has metadata but no folder in {purelib[0]}")
-        yield from modules(folder, package)
+        yield from modules(package_folder(package), package)
     yield from modules(library_folder(), "")
+
+
+def package_folder(package: str) -> Path:
+    """Where an installed package lies; raises ModuleNotFoundError where that cannot be told."""
+    purelib = [Path(sysconfig.get_paths()[key]) for key in ("purelib", "platlib")]
+    folder = next((base / package for base in purelib if (base / package).is_dir()), None)
+    if folder is None:
+        raise ModuleNotFoundError(f"embedded corpora: package {package} has metadata but no folder in {purelib[0]}")
+    return folder
 
 
 @contextmanager

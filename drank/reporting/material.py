@@ -59,5 +59,5 @@ def numbers_of(summary: pd.DataFrame, points: Sequence[Mapping[str, Any]]) -> pd
 
     A point has `model`, `method`, `label`, `ratio` and the values of all axes; where several are one run, its numbers stand at each.
     """
-    frame = pd.DataFrame(points)
+    frame = pd.DataFrame(points, dtype=object).astype({"model": "str", "method": "str", "label": "str", "ratio": "float64"})
     return frame.merge(summary.rename(columns={"method": "label"}), on=["model", "label", "ratio"], how="inner", validate="many_to_many")

@@ -47,6 +47,8 @@ def run(
 ) -> None:
     """Write the records `perplexity`, where there are tokens, and `zeroshot`, where there are tasks, each to its place in `outputs`.
 
+    The texts go by the names that `perplexity` has in its `corpora`.
+
     `names` gives model, method and ratio; `items` are the files of embedded tasks by name, `data` other files that tasks read; `dense` is
     what a record says of the method of a model that no plan made. For somebody else's checkpoint `beside` is the source file of the dense
     model: its tokenizer reads the tasks, as it has read the texts.
@@ -57,7 +59,8 @@ def run(
     With a `share`, such as 2-of-4, what it finds is written to `part` in `outputs` instead; out of the `parts` of all shares the records
     are made without the model.
     """
-    directory, pieces, texts = model_directory(model, places), Pieces(kept), [read_tokens(path) for path in tokens]
+    directory, pieces = model_directory(model, places), Pieces(kept)
+    texts = [replace(read_tokens(path), corpus=name) for path, name in zip(tokens, perplexity["corpora"] if tokens else (), strict=True)]
     theirs = Theirs.of(model, beside, places) if beside else None
     tokenizer, asked, built = theirs.dense if theirs else directory, dict(tasks or {}), dict(items or {})
     now = decided(directory, tokenizer, measured_by or {}) if kept else {kind: {} for kind in MEASURED_BY}  # a model is read for its hash

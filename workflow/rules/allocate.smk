@@ -2,7 +2,7 @@ rule sensitivity:
     input:
         source="results/sources/{model}.json",
         spectra="results/spectra/{model}/{spectrum}",
-        tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["search"]),
+        tokens=lambda wildcards: chain_to_spectrum(wildcards).tokens("search"),
     output:
         "results/sensitivity/{model}/{spectrum}.json",
     log:
@@ -17,7 +17,7 @@ rule sensitivity:
     params:
         code=code("sensitivity.py"),
         places=places,
-        search=TEXTS["search"],
+        search=lambda wildcards: chain_to_spectrum(wildcards).texts["search"],
         compute=COMPUTE,
     message:
         "Searching how {wildcards.model} suffers from each projection alone ({wildcards.spectrum})"
@@ -29,7 +29,7 @@ rule selection:
     input:
         unpack(lambda wildcards: chain_of_job(wildcards).evidence()),
         source="results/sources/{model}.json",
-        tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["search"]),
+        tokens=lambda wildcards: chain_of_job(wildcards).tokens("search"),
     output:
         "results/selections/{model}/{method}/{ratio}.json",
     log:
@@ -45,7 +45,7 @@ rule selection:
         code=code("selection.py"),
         places=places,
         settings=lambda wildcards: method_of_job(wildcards).ranking(),
-        search=TEXTS["search"],
+        search=lambda wildcards: chain_of_job(wildcards).texts["search"],
         compute=COMPUTE,
     message:
         "Choosing {wildcards.method}'s mix for {wildcards.model} at ratio {wildcards.ratio} on validation text"

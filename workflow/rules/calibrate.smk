@@ -25,14 +25,14 @@ rule source:
 rule calibrate:
     input:
         source="results/sources/{model}.json",
-        tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["calibration"]),
-        parts=parts_of("calibrate", "results/moments/{model}"),
+        tokens=lambda wildcards: tokens_at(wildcards.model, calibration_of_job(wildcards)),
+        parts=parts_of("calibrate", "results/moments/{model}{calibrated}"),
     output:
-        directory("results/moments/{model}"),
+        directory("results/moments/{model}{calibrated}"),
     log:
-        "results/logs/calibrate/{model}.log",
+        "results/logs/calibrate/{model}{calibrated}.log",
     benchmark:
-        timing_of("calibrate", "{model}")
+        timing_of("calibrate", "{model}{calibrated}")
     conda:
         "../../envs/torch.yaml"
     threads: job_of("calibrate")["threads"]
@@ -41,10 +41,10 @@ rule calibrate:
     params:
         code=code("calibrate.py"),
         places=places,
-        calibration=TEXTS["calibration"],
+        calibration=calibration_of_job,
         compute=COMPUTE,
     message:
-        "Calibrating {wildcards.model}: moments of the inputs of every projection"
+        "Calibrating {wildcards.model}{wildcards.calibrated}: moments of the inputs of every projection"
     script:
         "../scripts/calibrate.py"
 
@@ -54,32 +54,32 @@ if SHARDS["calibrate"] > 1:
     use rule calibrate as calibrate_part with:
         input:
             source="results/sources/{model}.json",
-            tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["calibration"]),
+            tokens=lambda wildcards: tokens_at(wildcards.model, calibration_of_job(wildcards)),
             parts=[],
         output:
-            temp(directory(parts_at("results/moments/{model}"))),
+            temp(directory(parts_at("results/moments/{model}{calibrated}"))),
         log:
-            "results/logs/calibrate/{model}/{scatteritem}.log",
+            "results/logs/calibrate/{model}{calibrated}/{scatteritem}.log",
         benchmark:
-            "results/benchmarks/calibrate/{model}/{scatteritem}.tsv"
+            "results/benchmarks/calibrate/{model}{calibrated}/{scatteritem}.tsv"
         threads: config["compute"]["threads"]
         resources:
             **MODEL_JOB,
         message:
-            "Calibrating {wildcards.model}: share {wildcards.scatteritem} of the moments"
+            "Calibrating {wildcards.model}{wildcards.calibrated}: share {wildcards.scatteritem} of the moments"
 
 
 rule gradients:
     input:
         source="results/sources/{model}.json",
-        tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["calibration"]),
-        parts=parts_of("gradients", "results/gradients/{model}/{labels}"),
+        tokens=lambda wildcards: tokens_at(wildcards.model, calibration_of_job(wildcards)),
+        parts=parts_of("gradients", "results/gradients/{model}{calibrated}/{labels}"),
     output:
-        directory("results/gradients/{model}/{labels}"),
+        directory("results/gradients/{model}{calibrated}/{labels}"),
     log:
-        "results/logs/gradients/{model}/{labels}.log",
+        "results/logs/gradients/{model}{calibrated}/{labels}.log",
     benchmark:
-        timing_of("gradients", "{model}/{labels}")
+        timing_of("gradients", "{model}{calibrated}/{labels}")
     conda:
         "../../envs/torch.yaml"
     threads: job_of("gradients")["threads"]
@@ -88,10 +88,10 @@ rule gradients:
     params:
         code=code("gradients.py"),
         places=places,
-        calibration=lambda wildcards: GRADIENTS[wildcards.labels],
+        calibration=lambda wildcards: gradient_options(config, wildcards.labels, CALIBRATIONS[wildcards.calibrated]),
         compute=COMPUTE,
     message:
-        "Backward pass over {wildcards.model}: gradients at the outputs of every projection ({wildcards.labels} labels)"
+        "Backward pass over {wildcards.model}{wildcards.calibrated}: gradients at the outputs of every projection ({wildcards.labels} labels)"
     script:
         "../scripts/gradients.py"
 
@@ -101,16 +101,16 @@ if SHARDS["gradients"] > 1:
     use rule gradients as gradients_part with:
         input:
             source="results/sources/{model}.json",
-            tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["calibration"]),
+            tokens=lambda wildcards: tokens_at(wildcards.model, calibration_of_job(wildcards)),
             parts=[],
         output:
-            temp(directory(parts_at("results/gradients/{model}/{labels}"))),
+            temp(directory(parts_at("results/gradients/{model}{calibrated}/{labels}"))),
         log:
-            "results/logs/gradients/{model}/{labels}/{scatteritem}.log",
+            "results/logs/gradients/{model}{calibrated}/{labels}/{scatteritem}.log",
         benchmark:
-            "results/benchmarks/gradients/{model}/{labels}/{scatteritem}.tsv"
+            "results/benchmarks/gradients/{model}{calibrated}/{labels}/{scatteritem}.tsv"
         threads: config["compute"]["threads"]
         resources:
             **MODEL_JOB,
         message:
-            "Backward pass over {wildcards.model}: share {wildcards.scatteritem} ({wildcards.labels} labels)"
+            "Backward pass over {wildcards.model}{wildcards.calibrated}: share {wildcards.scatteritem} ({wildcards.labels} labels)"

@@ -15,14 +15,18 @@ from drank.runtime.orphans import spare_results
 from drank.runtime.unchanged import leave_out_unchanged
 from drank.corpora import identity_of as identity_of_corpus, listed
 from drank.corpora.installed import package_versions
-from drank.config import check, gradient_options, methods_for, ratios_of, read_config, read_schema, refusals_for, shards_of, with_defaults
+from drank.config import calibration_options, check, gradient_options, read_config, read_schema, refusals_for, shards_of, with_defaults
+from drank.config.artefacts import Runs
 from drank.config.chain import Chain, texts_of, tokens_at
+from drank.config.measurable import split_of
 from drank.config.method_entries import method_of
 from drank.config.paths import rooted, without_paths
 from drank.calibration.losses import LABELS
 from drank.models.documents import CARD, NUMBERS
 from drank.models.sources import identity_of, local_files_of
+from drank.reporting.names import refusals
 from drank.evaluation.zeroshot import files_of
+from drank.evaluation.zeroshot.contents import content_of
 
 HERE = Path(workflow.basedir)
 
@@ -47,9 +51,10 @@ if workflow.is_main_process:
             logger.warning(f"{model}: {label} does not apply and is left out: {reason}")
 
 
-METHODS = {model: methods_for(config, model) for model in config["models"]}
+RUNS = Runs(config)
+METHODS = RUNS.methods
 REFUSED = {model: refusals_for(config, model) for model in config["models"]}
-TEXTS, GRADIENTS = texts_of(config), {labels: gradient_options(config, labels) for labels in LABELS}
+CALIBRATIONS = {method.calibrated: method.calibration for methods in METHODS.values() for method in methods.values()} | {"": None}
 PLACES = {model: {key: value for key, value in source.items() if key != "methods"} for model, source in config["models"].items()} | {
     f"{model}/{label}": method.checkpoint for model, methods in METHODS.items() for label, method in methods.items() if method.checkpoint
 }
@@ -59,10 +64,8 @@ SUBMITTED = workflow.resource_settings.nodes is not None  # to a cluster's sched
 ALL_CORES = workflow.resource_settings.cores or config["compute"]["threads"]
 COMPUTE = {key: config["compute"][key] for key in ("device", "dtype")}  # what can change a result; the rest is for the scheduler
 SHOWN = without_paths({**config, "compute": COMPUTE})  # what of the configuration a report hangs on
-TASKS = {task: config["tasks"][task] for task in config["zeroshot"]["tasks"]}
-EMBEDDED_TASKS = [task for task, source in TASKS.items() if "embedded" in source]
-EVALUATIONS = [*(["perplexity"] if config["perplexity"]["corpora"] else []), *(["zeroshot"] if TASKS else [])]
-TIMED = ["throughput"] if "throughput" in config else []
+KINDS_OF = {cell: tuple(kind for kind in ("perplexity", "zeroshot") if mine[kind]) for cell, mine in RUNS.wanted.items()}
+MEASURED_TOGETHER = sorted({kinds for kinds in KINDS_OF.values() if kinds}, key=lambda kinds: (-len(kinds), kinds))
 CORPORA = config["corpora"] | {DOCS: config["corpora"].get(DOCS, {"embedded": "python-docs"})}
 
 
@@ -98,102 +101,11 @@ def either(names):
 
 wildcard_constraints:
     model=either(config["models"]),
-    method=either(config["methods"]),
-    ratio=either(f"{ratio:g}" for ratio in [0, *config["ratios"]]),
+    method=either({label for methods in METHODS.values() for label in methods}),
+    ratio=either({ratio for _, _, ratio in RUNS.wanted}),
+    calibrated=f"(?:{either(CALIBRATIONS)})",  # of the run itself: nothing
     corpus=either(CORPORA),
     split="[A-Za-z0-9_]+",
     task=either(config["tasks"] or ["none"]),
     labels=either(LABELS),
     spectrum=either(method.spectrum for methods in METHODS.values() for method in methods.values()),
-
-
-def code(script, *files):
-    """A hash of what a script runs, its own code and drank's, and of other files of drank that it reads."""
-    return code_of(HERE / "workflow/scripts" / script, *files)
-
-
-def cells(model, *methods):
-    """Method and ratio of every model a run makes out of one, as they stand in paths; of the named methods, or of all."""
-    for label, method in METHODS[model].items():
-        for ratio in ratios_of(config, method):
-            if not methods or label in methods:
-                yield label, f"{ratio:g}"
-
-
-def results_of(kind):
-    """The records of one kind for all models, methods and ratios."""
-    return [f"results/{kind}/{model}/{method}/{ratio}.json" for model in METHODS for method, ratio in cells(model)]
-
-
-def timings():
-    """The folders with the throughput records of all models, one for each ratio."""
-    return list(dict.fromkeys(f"results/throughput/{model}/{ratio}" for model in METHODS for _, ratio in cells(model)))
-
-
-def method_of_job(wildcards):
-    return METHODS[wildcards.model][wildcards.method]
-
-
-def chain_at(model, method, ratio):
-    """The way to one model: where its files lie, and which of them each step reads."""
-    return Chain(model, method, METHODS[model][method], ratio, TEXTS)
-
-
-def chain_of_job(wildcards):
-    return chain_at(wildcards.model, wildcards.method, wildcards.ratio)
-
-
-def chain_to_spectrum(wildcards):
-    """The way of a method that reads this spectrum, gradients and all; those that do agree in what makes it and what is read beside it."""
-    readers = {label: method for label, method in METHODS[wildcards.model].items() if method.spectrum == wildcards.spectrum}
-    return chain_at(wildcards.model, next((label for label, method in readers.items() if method.reads_gradients), next(iter(readers))), "0")
-
-
-def methods_at(wildcards):
-    """The methods that make a model out of this one at this ratio."""
-    return [method for method, ratio in cells(wildcards.model) if ratio == wildcards.ratio]
-
-
-def settings_of(method):
-    """What a record tells of a method, the same wherever a checkpoint lies, which the record tells as it was found."""
-    named = {key: value for key, value in (method.checkpoint or {}).items() if key != "path"}
-    return method.settings() | ({"checkpoint": named} if method.checkpoint else {})
-
-
-def theirs_at(wildcards):
-    """What records say of somebody else's checkpoints that are measured beside this model at this ratio, by method."""
-    methods = {method: METHODS[wildcards.model][method] for method in methods_at(wildcards)}
-    return {label: settings_of(method) for label, method in methods.items() if method.checkpoint}
-
-
-def places(wildcards, input):
-    """Where the models of the run lie; a function of the input, so that Snakemake does not compare it: a model that moves is the same."""
-    return PLACES
-
-
-def pieces_of_job(wildcards, input):
-    """Where a job keeps what it measured: in no output, so that it is there when the job runs again; nowhere if results are in storage."""
-    stored = workflow.storage_settings.default_storage_provider is not None
-    return None if stored else f"results/measured/{wildcards.model}/{wildcards.method}/{wildcards.ratio}"
-
-
-def here(paths):
-    """What a user gave: on this machine, wherever a run keeps its results (`--default-storage-provider`)."""
-    return [local(path) for path in paths]
-
-
-def local_files(wildcards):
-    """The files of a corpus that lie on this machine, so that an edited text is read again."""
-    return here(path for paths in CORPORA[wildcards.corpus].get("files", {}).values() for path in listed(paths))
-
-
-def model_files(wildcards):
-    """The files of a model that lie on this machine, so that other weights under the same name are noticed."""
-    return here(local_files_of(config["models"][wildcards.model]))
-
-
-def spectrum_shown(model):
-    """The spectrum whose effective ranks a figure shows: the one that D-Rank reads, or else the last of a method that compresses."""
-    compressing = [method for method in METHODS[model].values() if method.compresses]
-    by_rank = [method for method in compressing if method.allocator == "effective-rank"]
-    return [f"results/spectra/{model}/{method.spectrum}" for method in (by_rank or compressing)[:1]]

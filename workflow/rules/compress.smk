@@ -18,8 +18,8 @@ rule compress:
     params:
         code=code("compress.py"),
         places=places,
-        calibration=lambda wildcards: TEXTS["calibration"] if "tokens" in chain_of_job(wildcards).compress_texts() else None,
-        training=lambda wildcards: TEXTS["finetune"] if "finetune_tokens" in chain_of_job(wildcards).compress_texts() else None,
+        calibration=lambda wildcards: chain_of_job(wildcards).read_again("tokens", "calibration"),
+        training=lambda wildcards: chain_of_job(wildcards).read_again("finetune_tokens", "finetune"),
         compute=COMPUTE,
     message:
         "Compressing {wildcards.model} by {wildcards.method} at ratio {wildcards.ratio}"

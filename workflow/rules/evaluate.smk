@@ -1,12 +1,11 @@
 from drank.evaluation.pieces import MEASURED_BY
-from drank.evaluation.zeroshot.contents import content_of
 
 
 EVALUATED = {  # what is read of a model and for its measurements
     "model": lambda wildcards: chain_of_job(wildcards).made,
-    "tokens": [f"results/tokens/{{model}}/{corpus}.{config['perplexity']['split']}.safetensors" for corpus in config["perplexity"]["corpora"]],
-    "task_items": [f"results/tasks/{task}.jsonl" for task in EMBEDDED_TASKS],
-    "data": here(path for source in TASKS.values() for path in files_of(source)),
+    "tokens": texts_of_job,
+    "task_items": lambda wildcards: [f"results/tasks/{task}.jsonl" for task in embedded_of_job(wildcards)],
+    "data": lambda wildcards: here(path for source in tasks_of_job(wildcards).values() for path in files_of(source)),
 }
 
 
@@ -16,7 +15,9 @@ rule evaluate:
         **EVALUATED,
         parts=parts_of("evaluate", "results/evaluate/{model}/{method}/{ratio}"),
     output:
-        **{kind: f"results/{kind}/{{model}}/{{method}}/{{ratio}}.json" for kind in EVALUATIONS},
+        **records_of(MEASURED_TOGETHER[0]),
+    wildcard_constraints:
+        model=measured_cells(MEASURED_TOGETHER[0]),
     log:
         "results/logs/evaluate/{model}/{method}/{ratio}.log",
     benchmark:
@@ -29,11 +30,11 @@ rule evaluate:
     params:
         code=code("evaluate.py"),
         places=places,
-        perplexity=config["perplexity"],
-        zeroshot=config["zeroshot"],
-        contents={task: source if "embedded" in source else content_of(source) or source for task, source in TASKS.items()},
-        tasks=lambda wildcards, input: TASKS,
-        embedded=EMBEDDED_TASKS,
+        perplexity=lambda wildcards: config["perplexity"] | {"corpora": wanted_of_job(wildcards, "perplexity")},
+        zeroshot=lambda wildcards: config["zeroshot"] | {"tasks": wanted_of_job(wildcards, "zeroshot")},
+        contents=contents_of_job,
+        tasks=lambda wildcards, input: tasks_of_job(wildcards),
+        embedded=embedded_of_job,
         dense=lambda wildcards: None if method_of_job(wildcards).compresses else settings_of(method_of_job(wildcards)),  # what the record of a model without a plan says of its method
         compute=COMPUTE,
         kept=pieces_of_job,
@@ -42,6 +43,24 @@ rule evaluate:
         "Evaluating {wildcards.model}, {wildcards.method} at ratio {wildcards.ratio}"
     script:
         "../scripts/evaluate.py"
+
+
+if ("perplexity",) in MEASURED_TOGETHER[1:]:
+
+    use rule evaluate as evaluate_texts with:
+        output:
+            **records_of(["perplexity"]),
+        wildcard_constraints:
+            model=measured_cells(("perplexity",)),
+
+
+if ("zeroshot",) in MEASURED_TOGETHER[1:]:
+
+    use rule evaluate as evaluate_tasks with:
+        output:
+            **records_of(["zeroshot"]),
+        wildcard_constraints:
+            model=measured_cells(("zeroshot",)),
 
 
 if SHARDS["evaluate"] > 1:
@@ -53,6 +72,8 @@ if SHARDS["evaluate"] > 1:
             parts=[],
         output:
             part=temp(parts_at("results/evaluate/{model}/{method}/{ratio}")),
+        wildcard_constraints:
+            model=either(config["models"]),
         log:
             "results/logs/evaluate/{model}/{method}/{ratio}/{scatteritem}.log",
         benchmark:

@@ -1,20 +1,14 @@
-RECORDS = [*(path for kind in EVALUATIONS for path in results_of(kind)), *(timings() if TIMED else [])]
-TABLES = [*(["main"] if EVALUATIONS else []), *(["paired"] if "perplexity" in EVALUATIONS else []), *TIMED]
-QUALITY = {"perplexity": "perplexity", "zeroshot": "accuracy"}
-RIVALS = {model: [label for label, m in methods.items() if m.compresses and not m.control] for model, methods in METHODS.items()}
-PLANS = [
-    f"results/plans/{model}/{method}/{ratio}.json" for model in METHODS for method, ratio in cells(model, *RIVALS[model]) if RIVALS[model]
-]
-SPECTRA = [path for model in METHODS for path in spectrum_shown(model)]
-AGAINST_RATIO = ["ranks", *(QUALITY[kind] for kind in EVALUATIONS), *TIMED]
-FIGURES = [*(["effective_rank"] if SPECTRA else []), *(AGAINST_RATIO if PLANS else [])]  # none is drawn of nothing
+RECORDS = [*(path for kind in ("perplexity", "zeroshot") for path in results_of(kind)), *timings()]
 MODELS = [chain_at(model, *cell).made for model in METHODS for cell in cells(model)]  # what a run without measurements is for
 THEIRS = [label for label in config["methods"] if any(label in found and found[label].checkpoint for found in METHODS.values())]
-TABLE_FILES = expand("results/tables/{name}-{model}.{form}", name=TABLES, model=METHODS, form=["csv", "tex"])
-FIGURE_FILES = expand("results/figures/{name}.{form}", name=FIGURES, form=["pdf", "png"])
+SPECTRA = list(dict.fromkeys(path for artefact in RUNS.artefacts.values() for path in spectra_of(artefact)))
+LAID_OUT = sorted({artefact.layout.function.replace(":", ".") for artefact in RUNS.artefacts.values()})
+RANKED = [chain_at(model, *cell) for model in METHODS for cell in cells(model) if METHODS[model][cell[0]].compresses]
+PLANS = [chain.plan for chain in RANKED if not chain.method.control]
 CARDS = ["results/cards.txt"] if any(path.startswith("results/models/") for path in MODELS) else []
+ARTEFACT_FILES = [path for artefact in RUNS.artefacts.values() for path in artefact.files]
 CHAINS = {
-    model: {label: {ratio: chain_at(model, label, ratio).timings() for method, ratio in cells(model, label)} for label in METHODS[model]}
+    model: {label: {ratio: chain_at(model, label, ratio).timings() for method, ratio in cells(model) if method == label} for label in METHODS[model]}
     for model in METHODS
 }
 
@@ -35,7 +29,7 @@ rule summary:
         **SMALL_JOB,
     params:
         code=code("summary.py"),
-        methods=list(config["methods"]),
+        methods=list(dict.fromkeys([*config["methods"], *(label for methods in METHODS.values() for label in methods)])),
         models=list(config["models"]),
     message:
         "Summarising all measurements"
@@ -64,60 +58,41 @@ rule cards:
         "../scripts/cards.py"
 
 
-rule tables:
-    input:
-        "results/summary.csv",
-    output:
-        TABLE_FILES,
-    log:
-        "results/logs/tables.log",
-    benchmark:
-        "results/benchmarks/tables.tsv"
-    conda:
-        "../../envs/plots.yaml"
-    threads: 1
-    resources:
-        **SMALL_JOB,
-    params:
-        code=code("tables.py"),
-        names=TABLES,
-        refused=REFUSED,
-    message:
-        "Writing tables"
-    script:
-        "../scripts/tables.py"
+for ARTEFACT in RUNS.artefacts.values():
 
-
-rule figures:
-    input:
-        summary="results/summary.csv",
-        spectra=SPECTRA,
-        plans=PLANS,
-    output:
-        FIGURE_FILES,
-    log:
-        "results/logs/figures.log",
-    benchmark:
-        "results/benchmarks/figures.tsv"
-    conda:
-        "../../envs/plots.yaml"
-    threads: 1
-    resources:
-        **SMALL_JOB,
-    params:
-        code=code("figures.py"),
-        names=FIGURES,
-    message:
-        "Drawing figures"
-    script:
-        "../scripts/figures.py"
+    rule:
+        name:
+            ARTEFACT.name
+        input:
+            records=records_for(ARTEFACT),
+            spectra=spectra_of(ARTEFACT),
+            plans=plans_of(ARTEFACT),
+        output:
+            ARTEFACT.files,
+        localrule: True
+        log:
+            f"results/logs/artefacts/{ARTEFACT.name}.log",
+        benchmark:
+            f"results/benchmarks/artefacts/{ARTEFACT.name}.tsv"
+        conda:
+            "../../envs/plots.yaml"
+        threads: 1
+        resources:
+            **SMALL_JOB,
+        params:
+            code=code("artefact.py", ARTEFACT.layout.function.replace(":", ".")),
+            artefact=told_of(ARTEFACT),
+        message:
+            f"Printing {ARTEFACT.name}"
+        script:
+            "../scripts/artefact.py"
 
 
 rule report:
     input:
         summary="results/summary.csv",
-        tables=TABLE_FILES,
-        figures=expand("results/figures/{name}.png", name=FIGURES),
+        artefacts=ARTEFACT_FILES,
+        spectra=SPECTRA,
         plans=PLANS,
         records=RECORDS,
     output:
@@ -133,9 +108,8 @@ rule report:
     resources:
         **SMALL_JOB,
     params:
-        code=code("report.py", "drank/reporting/report/report.html.j2", "drank/reporting/report/report.css"),
-        names=TABLES,
-        figures=FIGURES,
+        code=code("report.py", "drank/reporting/report/report.html.j2", "drank/reporting/report/report.css", *LAID_OUT),
+        artefacts={name: told_of(artefact) for name, artefact in RUNS.artefacts.items()},
         theirs=THEIRS,
         refused=REFUSED,
         chains=CHAINS,
@@ -149,8 +123,7 @@ rule report:
 
 rule document:
     input:
-        tables=expand("results/tables/{name}-{model}.tex", name=TABLES, model=METHODS),
-        figures=expand("results/figures/{name}.pdf", name=FIGURES),
+        [path for path in ARTEFACT_FILES if path.endswith((".tex", ".pdf"))],
     output:
         "results/report.tex",
     log:
@@ -162,7 +135,6 @@ rule document:
         **SMALL_JOB,
     params:
         code=code("document.py"),
-        figures=FIGURES,
         theirs=THEIRS,
     message:
         "Putting tables and figures into one LaTeX document"
@@ -173,8 +145,7 @@ rule document:
 rule pdf:
     input:
         "results/report.tex",
-        expand("results/tables/{name}-{model}.tex", name=TABLES, model=METHODS),
-        expand("results/figures/{name}.pdf", name=FIGURES),
+        [path for path in ARTEFACT_FILES if path.endswith((".tex", ".pdf"))],
     output:
         "results/report.pdf",
     log:

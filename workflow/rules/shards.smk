@@ -1,4 +1,4 @@
-SHARDS = shards_of(config)  # into how many jobs each step is divided
+SHARDS = shards_of(config, CALIBRATIONS.values())  # into how many jobs each step is divided
 GATHERING = {"threads": 1, "resources": MODEL_JOB | {"gpu": 0}}  # a job that adds parts reads them layer by layer and loads no model
 MEASURING = {"threads": config["compute"]["threads"], "resources": MODEL_JOB}
 

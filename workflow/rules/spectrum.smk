@@ -56,7 +56,7 @@ rule relinearise:
     input:
         source="results/sources/{model}.json",
         spectra=lambda wildcards: chain_of_job(wildcards).spectrum,
-        tokens=lambda wildcards: tokens_at(wildcards.model, TEXTS["calibration"]),
+        tokens=lambda wildcards: chain_of_job(wildcards).tokens("calibration"),
     output:
         directory("results/steps/{model}/{method}/{ratio}"),
     log:
@@ -73,7 +73,7 @@ rule relinearise:
         places=places,
         settings=lambda wildcards: method_of_job(wildcards).ranking(),
         options=lambda wildcards: method_of_job(wildcards).weighting_options,
-        calibration=lambda wildcards: GRADIENTS[method_of_job(wildcards).labels],
+        calibration=lambda wildcards: gradient_options(config, method_of_job(wildcards).labels, method_of_job(wildcards).calibration),
         compute=COMPUTE,
     message:
         "Measuring {wildcards.model} again on the way of {wildcards.method} to ratio {wildcards.ratio}"

@@ -5,21 +5,19 @@ from drank.runtime.log import start
 start(snakemake.log[0])
 
 from drank.allocation.plan import Plan
-from drank.reporting.figures.captions import caption_of
-from drank.reporting.names import refusals
+from drank.reporting.artefact import material_of, pictures_of, tables_of
 from drank.reporting.records import read_records
 from drank.reporting.report import render, verdict
 from drank.reporting.summary import read_csv
-from drank.reporting.tables import TABLES
-from drank.runtime.files import write_text
+from drank.runtime.files import read_json, write_text
 
-summary = read_csv(snakemake.input.summary)
-config = snakemake.params.config
-notes = {model: refusals(reasons) for model, reasons in snakemake.params.refused.items()}
-tables = [TABLES[name](summary, model).noted(note) for model, note in notes.items() for name in snakemake.params.names]
-drawn = zip(snakemake.params.figures, snakemake.input.figures, strict=True)
-pictures = {path: caption_of(name, snakemake.params.theirs) for name, path in drawn}
-plans = [Plan.read(path) for path in snakemake.input.plans]
-records = read_records(snakemake.input.records)
-write_text(snakemake.output.page, render(summary, tables, pictures, plans, records, config, snakemake.params.chains))
+inputs, params = snakemake.input, snakemake.params
+summary = read_csv(inputs.summary)
+plans, records = [Plan.read(path) for path in inputs.plans], read_records(inputs.records)
+spectra = [read_json(f"{path}/summary.json") for path in inputs.spectra]
+made = [(told, material_of(told, summary, spectra, plans)) for told in params.artefacts.values()]
+tables = [table for told, material in made for table in tables_of(told, material)]
+pictures = {path: caption for told, material in made for path, caption in pictures_of(told, material).items()}
+page = render(summary, tables, pictures, plans, records, params.config, params.chains)
+write_text(snakemake.output.page, page)
 write_text(snakemake.output.verdict, "".join(f"{line}\n" for line in verdict(summary)))

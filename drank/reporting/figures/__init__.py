@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from drank.reporting.figures import curves, depth
 from drank.reporting.figures.captions import CAPTIONS
 from drank.reporting.figures.style import save
+from drank.reporting.material import Material
 
 __all__ = ["FIGURES", "Drawing", "save"]
 
@@ -42,3 +43,32 @@ FIGURES: dict[str, Drawing] = {
     "throughput": Drawing(curves.throughput, "summary", CAPTIONS["throughput"]),
 }
 """The figures by name."""
+
+
+def _drawn(name: str, data: Any) -> tuple[Figure, str]:
+    return FIGURES[name](data), CAPTIONS[name]
+
+
+def effective_rank(material: Material) -> tuple[Figure, str]:
+    """Effective ranks by layer."""
+    return _drawn("effective_rank", material.spectra)
+
+
+def ranks(material: Material) -> tuple[Figure, str]:
+    """Ranks by layer."""
+    return _drawn("ranks", material.plans)
+
+
+def perplexity(material: Material) -> tuple[Figure, str]:
+    """Perplexity by ratio."""
+    return _drawn("perplexity", material.summary)
+
+
+def accuracy(material: Material) -> tuple[Figure, str]:
+    """Accuracy by ratio."""
+    return _drawn("accuracy", material.summary)
+
+
+def throughput(material: Material) -> tuple[Figure, str]:
+    """Throughput by ratio."""
+    return _drawn("throughput", material.summary)

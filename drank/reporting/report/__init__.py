@@ -21,6 +21,7 @@ from drank.reporting.report.random_draw import against_random_ranks
 from drank.reporting.report.verdict import Contest, accuracy_lines, contests, headline
 from drank.reporting.tables import Table
 from drank.reporting.tables.numbers import Numbers, per_model
+from drank.variants import is_variant
 
 __all__ = ["render", "verdict"]
 
@@ -48,8 +49,8 @@ def render(
 
     if summary.empty:
         raise ValueError("the summary has no rows; measure something before reporting on it")
-    models = list(per_model(summary))
-    decided = contests(models)
+    models, competing = list(per_model(summary)), _competing(summary)
+    decided = contests(competing)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -57,8 +58,9 @@ def render(
         title=title or f"Low-rank compression of {' and '.join(numbers.model for numbers in models)}",
         baseline=method_name(BASELINE),
         percent=percent,
-        headline=[*headline(models, decided), *against_random_ranks(models)],
-        sections=[_section(numbers, decided, tables) for numbers in models],
+        headline=[*headline(competing, decided), *against_random_ranks(competing)],
+        sections=[_section(numbers, decided, tables) for numbers in competing],
+        spanning=[table.to_html() for table in tables if table.model not in {numbers.model for numbers in competing}],
         pictures=[(_data_uri(Path(path)), caption) for path, caption in figures.items()],
         checks=checks(models),
         sizes=sizes(models, plans),
@@ -74,9 +76,15 @@ def verdict(summary: pd.DataFrame) -> list[str]:
     """The answer as lines for a terminal: who won and by how much, and every check of the pipeline that failed."""
     models = list(per_model(summary))
     failed = [f"check failed: {check.name} ({check.model}): {check.text}" for check in checks(models) if not check.passed]
-    decided = contests(models)
-    kept = [] if decided else [f"{numbers.model}, {line}" for numbers in models for line in accuracy_lines(numbers)]
-    return [*headline(models, decided), *against_random_ranks(models), *kept, *failed]
+    competing = _competing(summary)
+    decided = contests(competing)
+    kept = [] if decided else [f"{numbers.model}, {line}" for numbers in competing for line in accuracy_lines(numbers)]
+    return [*headline(competing, decided), *against_random_ranks(competing), *kept, *failed]
+
+
+def _competing(summary: pd.DataFrame) -> list[Numbers]:
+    """The numbers of the methods that a configuration names, by model: variants of them, which an artefact compares, are in no contest."""
+    return list(per_model(summary[~summary["method"].map(is_variant).astype(bool)]))
 
 
 def _section(numbers: Numbers, decided: Sequence[Contest], tables: Sequence[Table]) -> dict[str, Any]:

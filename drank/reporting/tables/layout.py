@@ -69,6 +69,10 @@ class Table:
         """The table with a note at the end of its caption."""
         return replace(self, caption=f"{self.caption} {note}") if note else self
 
+    def named(self, name: str) -> Table:
+        """The table under another name."""
+        return replace(self, name=name)
+
     def to_csv(self) -> str:
         """The numbers as CSV, every digit of them."""
         return self.frame.to_csv(index=False, lineterminator="\n")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from drank.reporting.comparisons import AVERAGE, BASELINE, DENSE
+from drank.reporting.material import Material
 from drank.reporting.names import method_name, number
 from drank.reporting.tables.build import Quantity, build
 from drank.reporting.tables.layout import Cell, Column, Table
@@ -88,6 +89,21 @@ def throughput_table(summary: pd.DataFrame, model: str) -> Table:
     caption += RATIO_NOTE
     caption += " Bytes are those in the precision of the run, of a quantised checkpoint those of its files." if numbers.theirs else ""
     return build("throughput", caption, numbers, quantities)
+
+
+def quality(material: Material) -> Table:
+    """The table of what one model keeps."""
+    return main_table(material.summary, material.models[0])
+
+
+def paired(material: Material) -> Table:
+    """The table of differences of one model."""
+    return paired_table(material.summary, material.models[0])
+
+
+def throughput(material: Material) -> Table:
+    """The table of speed and size of one model."""
+    return throughput_table(material.summary, material.models[0])
 
 
 def _accuracy_with_error(value: Value) -> Cell:

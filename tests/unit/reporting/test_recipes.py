@@ -53,7 +53,7 @@ def test_a_change_that_changes_the_result_is_told_apart_in_print(label, change):
 
 
 def test_every_option_that_changes_a_result_is_tried_above():
-    names = {"title", "paper", "control", "compresses", "budgeted", "checkpoint"}
+    names = {"title", "paper", "control", "compresses", "budgeted", "checkpoint", "calibration"}
     assert {option for _, change in CHANGES for option in change} == {field.name for field in fields(Method)} - names
 
 

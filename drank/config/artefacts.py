@@ -1,0 +1,187 @@
+"""The artefacts of a run, the runs that they ask for, and what has to be measured of each.
+
+Everything that a run computes follows from here. Without a section `artefacts` they are those of `USUAL` that the configuration has
+something for, on all models, methods and ratios.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from drank.allocation.allocate import check_budget
+from drank.config.grids import Grids, Point, listed
+from drank.config.measurable import kinds_of, measurable, splits_in
+from drank.config.resolved import calibration_options
+from drank.methods import Method
+from drank.models.sources import SourceError, directory_of
+from drank.models.weights import Checkpoint
+from drank.reporting.layouts import KINDS, LAYOUTS, METRICS, Layout
+from drank.variants import is_variant
+
+USUAL: dict[str, dict[str, Any]] = {
+    "main": {"layout": "quality"},
+    "paired": {"layout": "paired"},
+    "timings": {"layout": "throughput"},
+    "effective_rank": {"layout": "effective_rank_by_layer"},
+    "ranks": {"layout": "ranks_by_layer"},
+    "perplexity": {"layout": "perplexity_by_ratio"},
+    "accuracy": {"layout": "accuracy_by_ratio"},
+    "speed": {"layout": "throughput_by_ratio"},
+}
+"""What is printed where a configuration does not say."""
+
+RUNS = ("runs", "layout")
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A table or figure of a run: its layout, its runs, the axes that they stand on, and its other options."""
+
+    name: str
+    layout_name: str
+    points: tuple[Point, ...]
+    axes: tuple[str, ...]
+    options: Mapping[str, Any]
+    shown: Sequence[str] = ()
+
+    @property
+    def layout(self) -> Layout:
+        """How it is laid out."""
+        return LAYOUTS[self.layout_name]
+
+    @property
+    def files(self) -> list[str]:
+        """The files that it consists of, of a run's folder."""
+        return self.layout.files(self.name, self.models)
+
+    @property
+    def models(self) -> list[str]:
+        """The models of its runs."""
+        return list(dict.fromkeys(point.model for point in self.points))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What has to be measured for it."""
+        return (METRICS[self.options["metric"]],) if "metric" in self.layout.options else self.layout.measures
+
+    @property
+    def compressed(self) -> list[Point]:
+        """Its runs that have ranks."""
+        return [point for point in self.points if point.ratio > 0]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Its runs as a material has them: the places, the label, and a value or None for each axis."""
+        return [
+            {"model": point.model, "method": point.method, "label": point.label, "ratio": point.ratio}
+            | {axis: point.axes.get(axis) for axis in self.axes}
+            for point in self.points
+        ]
+
+
+class Runs:
+    """What a configuration comes to: its `artefacts` by name, their `methods` by model and label, and what is `wanted` of each run.
+
+    Where nothing is to be measured or printed the runs are all models that the configuration makes.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """Raises ValueError with a line for everything that no artefact can be."""
+        self.grids, self.artefacts = Grids(config), dict[str, Artefact]()
+        self.wanted: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+        problems: list[str] = []
+        given, usual = config["artefacts"], USUAL if any(measurable(config).values()) else {}
+        for name, entry in (given or usual).items():
+            try:
+                artefact = self._artefact(config, name, entry)
+                faults = list(_emptiness(config, artefact))
+            except ValueError as error:
+                faults = [str(error)]
+            if not faults:
+                self.artefacts[name] = artefact
+            problems += [f"artefacts.{name}: {fault}" for fault in faults if given]
+        if problems:
+            raise ValueError("\n".join(problems))
+        for artefact in self.artefacts.values():
+            self._want(config, artefact)
+        if not self.artefacts:
+            self.wanted = {point.cell: {kind: [] for kind in KINDS} for point in self.grids.points({})}
+
+    @property
+    def methods(self) -> dict[str, dict[str, Method]]:
+        """The methods of each model by label, variants among them."""
+        return self.grids.methods
+
+    def cells(self, model: str, *kinds: str) -> list[tuple[str, str]]:
+        """Label and ratio of the runs of a model of which any of these kinds is measured, or of all, in the order of its methods."""
+        found = [cell for cell, mine in self.wanted.items() if cell[0] == model and (not kinds or any(mine[kind] for kind in kinds))]
+        order = list(self.methods[model])
+        return [cell[1:] for cell in sorted(found, key=lambda cell: (order.index(cell[1]), float(cell[2])))]
+
+    def _artefact(self, config: Mapping[str, Any], name: str, entry: Mapping[str, Any]) -> Artefact:
+        grids = listed(entry.get("runs", {}))
+        points = {(point.cell, point.method, *point.axes.values()): point for grid in grids for point in self.grids.points(grid)}
+        axes = tuple(dict.fromkeys(axis for grid in grids for axis in grid if axis not in ("model", "method", "ratio")))
+        options = {key: value for key, value in entry.items() if key not in RUNS}
+        layout, known = LAYOUTS[entry["layout"]], measurable(config)
+        options |= {"metric": options.get("metric", "perplexity")} if "metric" in layout.options else {}
+        options |= {key: listed(options[key]) for key in ("on", "rows", "columns", "kinds") if key in options}
+        named = [*options.get("on", ()), *listed(options.get("validation", ()))]
+        shown = list(dict.fromkeys(named or [name for names in known.values() for name in names]))
+        return Artefact(name, entry["layout"], tuple(points.values()), axes, options, shown)
+
+    def _want(self, config: Mapping[str, Any], artefact: Artefact) -> None:
+        """Enter what an artefact shows into what is wanted of its runs."""
+        known = measurable(config)
+        for point in artefact.points:
+            mine = self.wanted.setdefault(point.cell, {kind: [] for kind in KINDS})
+            for kind in artefact.kinds:
+                mine[kind] += [name for name in artefact.shown if kind in kinds_of(config, name) and name not in mine[kind]]
+        order = {kind: {name: place for place, name in enumerate(names)} for kind, names in known.items()}
+        for mine in self.wanted.values():
+            for kind, names in mine.items():
+                names.sort(key=partial(_place, order[kind]))
+
+
+def _place(order: Mapping[str, int], name: str) -> tuple[int, str]:
+    """Where a text or task stands: as the configuration lists them, texts of other splits last."""
+    return order.get(name, len(order)), name
+
+
+def _emptiness(config: Mapping[str, Any], artefact: Artefact) -> Iterator[str]:
+    """Why there would be nothing in an artefact."""
+    known = measurable(config)
+    if not artefact.points:
+        yield "no run is left of it: none of its methods applies to its models"
+    if artefact.kinds and not any(known[kind] for kind in artefact.kinds):
+        sections = {"perplexity": "perplexity.corpora", "zeroshot": "zeroshot.tasks", "throughput": "throughput"}
+        missing = " or ".join(sections[kind] for kind in artefact.kinds)
+        yield f"it shows {' or '.join(artefact.kinds)}, and the configuration measures none; set {missing}"
+    if artefact.layout.reads and not artefact.compressed:
+        yield "it shows what compressing leaves, and no run of it compresses"
+
+
+def artefact_problems(config: Mapping[str, Any]) -> list[str]:
+    """A line for every artefact that a configuration which is right otherwise cannot make, and for every variant that cannot be made."""
+    try:
+        runs = Runs(config)
+    except ValueError as error:
+        return str(error).split("\n")
+    return list(dict.fromkeys(problem for cell in runs.wanted for problem in _unmakeable(config, cell, runs.methods[cell[0]][cell[1]])))
+
+
+def _unmakeable(config: Mapping[str, Any], cell: tuple[str, str, str], method: Method) -> Iterator[str]:
+    """Why a variant cannot be made; of the methods as the configuration has them other checks tell."""
+    model, label, ratio = cell
+    text = calibration_options(config, method.calibration)
+    if method.calibration and text["split"] not in splits_in(config["corpora"][text["corpus"]]):
+        yield f"{label}: calibration corpus {text['corpus']!r} has no split {text['split']!r}; choose another corpus, or set the split"
+    if method.compresses and method.budgeted and (is_variant(label) or float(ratio) not in config["ratios"]):
+        try:
+            check_budget(Checkpoint(directory_of(config["models"][model])).shapes(method.group), float(ratio), method.ranking())
+        except SourceError:
+            return  # a model that is not here yet
+        except (ValueError, OSError, KeyError) as error:
+            yield f"models.{model}: {label} at {ratio}: {error}"

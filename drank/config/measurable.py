@@ -1,0 +1,92 @@
+"""What a configuration can measure, by the names that artefacts call it, and the names of an artefact's entry that nothing has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from drank.config.grids import listed
+from drank.corpora.embedded import SPLITS
+from drank.reporting.layouts import LAYOUTS, METRICS
+from drank.runtime.suggestions import near
+
+TAKEN = (
+    *(
+        "all",
+        "allocate",
+        "calibrate",
+        "calibrate_part",
+        "cards",
+        "checkpoint",
+        "compress",
+        "corpus",
+        "document",
+        "evaluate",
+        "evaluate_part",
+    ),
+    *("evaluate_tasks", "evaluate_texts", "evaluations", "gradients", "gradients_part", "pdf", "prefetch", "relinearise", "report"),
+    *("selection", "sensitivity", "slopes", "source", "spectrum", "summary", "task", "testbed", "throughput", "tokenize", "train"),
+)
+"""What a run calls its other rules: an artefact is built by its name, so that it needs one of its own."""
+
+
+def measurable(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What a configuration can measure, by kind: the texts (`corpus`, or `corpus.split` of another split) and the tasks it names."""
+    return {
+        "perplexity": list(config["perplexity"]["corpora"]),
+        "zeroshot": list(config["zeroshot"]["tasks"]),
+        "throughput": ["prefill", "decode"] if "throughput" in config else [],
+    }
+
+
+def splits_in(source: Mapping[str, Any]) -> list[str]:
+    """The splits of a corpus by its entry."""
+    if "embedded" in source:
+        return list(SPLITS[source["embedded"]])
+    return list(source["files"] if "files" in source else source["splits"])
+
+
+def split_of(config: Mapping[str, Any], text: str) -> tuple[str, str]:
+    """Corpus and split of a text as an artefact names it: `corpus`, or `corpus.split` for another split than that of `perplexity`."""
+    if text in config["corpora"]:
+        return text, config["perplexity"]["split"]
+    corpus, _, split = text.rpartition(".")
+    return corpus, split
+
+
+def kinds_of(config: Mapping[str, Any], name: str) -> list[str]:
+    """What is measured on a text, task or phase of this name: nothing where there is none, and more where a task is called as a text."""
+    found = [kind for kind, names in measurable(config).items() if name in names]
+    corpus, split = split_of(config, name)
+    return found or (["perplexity"] if corpus in config["corpora"] and split else [])
+
+
+def faults_of(config: Mapping[str, Any], name: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """A line for every name in an entry that nothing has."""
+    if name in TAKEN:
+        yield "the name is taken by a step of the run; call it otherwise"
+    layout = LAYOUTS.get(entry["layout"])
+    if layout is None:
+        yield f"layout {entry['layout']!r} is unknown{near(entry['layout'], LAYOUTS)}; known: {', '.join(LAYOUTS)}"
+        return
+    for key in entry.keys() - {"layout", "runs", "on", "caption", *layout.options}:
+        yield f"layout {entry['layout']} does not read {key}; leave it out (it knows {', '.join(layout.options) or 'no options'})"
+    yield from (f"layout {entry['layout']} needs {key}" for key in layout.needs if key not in entry)
+    if "metric" in entry and entry["metric"] not in METRICS:
+        yield f"metric {entry['metric']!r} is unknown{near(entry['metric'], METRICS)}; known: {', '.join(METRICS)}"
+    for grid in listed(entry.get("runs", {})):
+        for place in ("model", "method", "corpus"):
+            section = "corpora" if place == "corpus" else f"{place}s"
+            known = config[section]
+            yield from (
+                f"runs.{place}: {name!r} is not one of {section}{near(name, known)}: {', '.join(known)}"
+                for name in listed(grid.get(place, []))
+                if name not in known
+            )
+    texts = [*config["corpora"], *config["zeroshot"]["tasks"], *(["prefill", "decode"] if "throughput" in config else [])]
+    for key in ("on", "validation"):
+        yield from (
+            f"{key}: {name!r} is no text, task or phase that is measured{near(name, texts)}: {', '.join(texts)}, or CORPUS.SPLIT"
+            for name in listed(entry.get(key, []))
+            if not kinds_of(config, name)
+        )

@@ -1,0 +1,98 @@
+"""From what the configuration says of an artefact and the files of its runs to the artefact itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from drank.allocation.plan import Plan
+from drank.reporting.comparisons import AVERAGE
+from drank.reporting.layouts import LAYOUTS
+from drank.reporting.material import Material, numbers_of
+from drank.reporting.tables import write as write_table
+from drank.reporting.tables.layout import Table
+from drank.runtime.files import write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OF_EVERY_RUN = (AVERAGE, "process", "model", "noise")
+"""Data sets that are no text, task or phase which an artefact could name."""
+
+
+def material_of(
+    told: Mapping[str, Any], summary: pd.DataFrame, spectra: Sequence[Mapping[str, Any]] = (), plans: Sequence[Plan] = ()
+) -> Material:
+    """What an artefact is made of, out of a summary, spectra and plans that may hold more than its runs.
+
+    `told` has its name, its `rows` (a run each, with the values of its `axes`), its `options`, the names of what it may have `shown`, and
+    notes by model.
+    """
+    shown = [*told["shown"], *(OF_EVERY_RUN if "on" not in told["options"] else ())]
+    numbers = numbers_of(summary, told["rows"])
+    runs = {(row["model"], row["label"], row["ratio"]) for row in told["rows"]}
+    return Material(
+        name=told["name"],
+        numbers=numbers[numbers["dataset"].isin(shown)],
+        axes=tuple(told["axes"]),
+        spectra=[spectrum for spectrum in spectra if spectrum["model"] in {model for model, *_ in runs}],
+        plans=[plan for plan in plans if (plan.model, plan.method, plan.ratio) in runs],
+        options=told["options"],
+        notes=told["notes"],
+    )
+
+
+def tables_of(told: Mapping[str, Any], material: Material) -> list[Table]:
+    """The tables of an artefact, one a model where its layout has it so, none of a figure; ValueError for one that would be empty."""
+    layout = LAYOUTS[told["layout"]]
+    if layout.kind != "table":
+        return []
+    make = layout.load()
+    if not layout.each:
+        return [_filled(make(material))]
+    several = len(told["notes"]) > 1
+    found = []
+    for model, note in told["notes"].items():
+        name = f"{told['name']}-{model}" if several else told["name"]
+        found.append(_filled(make(material.of(model)).noted(note).named(name)))
+    return found
+
+
+def figures_of(told: Mapping[str, Any], material: Material) -> list[tuple[Figure, str]]:
+    """The figures of an artefact with their captions: of all models, or one for each."""
+    layout = LAYOUTS[told["layout"]]
+    make = layout.load()
+    parts = [material.of(model) for model in told["notes"]] if layout.each else [material]
+    return [make(part) for part in parts]
+
+
+def pictures_of(told: Mapping[str, Any], material: Material) -> dict[str, str]:
+    """The caption of each picture of an artefact by its file, of a table none."""
+    layout = LAYOUTS[told["layout"]]
+    if layout.kind != "figure":
+        return {}
+    pictures = [file for file in layout.files(told["name"], list(told["notes"])) if file.endswith(".png")]
+    return {file: caption for file, (_, caption) in zip(pictures, figures_of(told, material), strict=True)}
+
+
+def write(told: Mapping[str, Any], material: Material, files: Sequence[str]) -> None:
+    """Write all files of an artefact, whose paths are those that its layout gives."""
+    if LAYOUTS[told["layout"]].kind == "table":
+        tables = tables_of(told, material)
+        whole, *parts = files
+        for table, csv, tex in zip(tables, parts[::2], parts[1::2], strict=True):
+            write_table(table, csv, tex)
+        write_text(whole, "".join(f"\\input{{tables/{table.name}.tabular}}\n" for table in tables))
+        return
+    from drank.reporting.figures.style import save
+
+    for (figure, _), pdf, png in zip(figures_of(told, material), files[::2], files[1::2], strict=True):
+        save(figure, pdf, png)
+
+
+def _filled(table: Table) -> Table:
+    if not table.blocks:
+        raise ValueError(f"table {table.name} would be empty: none of its runs has what it shows; give it other runs, or leave it out")
+    return table

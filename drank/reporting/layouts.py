@@ -1,0 +1,62 @@
+"""The layouts of artefacts: what each prints, what it needs to be measured and what it reads. A new one is one function and one line here.
+
+Functions are named rather than imported, so that a configuration is checked without the packages that draw.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+KINDS = ("perplexity", "zeroshot", "throughput")
+"""What can be measured."""
+
+METRICS = {"perplexity": "perplexity", "accuracy": "zeroshot", "tokens_per_second": "throughput", "speedup_over_dense": "throughput"}
+"""Numbers that a table can be asked for, each with what has to be measured for it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to print numbers.
+
+    `function` stands as `module:name`. `each`: a print for every model. `measures` is what it shows of what was measured; nothing for one
+    that shows a single `metric`, and for one that reads `spectra` or `plans` alone. `reads` names these, and `records`. `options` are the
+    keys of an entry that it knows beside `runs`, `on` and `caption`; `needs` those that it cannot do without.
+    """
+
+    kind: Literal["table", "figure"]
+    function: str
+    measures: tuple[str, ...] = ()
+    each: bool = False
+    reads: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+    def files(self, name: str, models: Sequence[str]) -> list[str]:
+        """The files of an artefact of this layout that is about these models."""
+        folder, forms = f"results/{self.kind}s", {"table": (".csv", ".tabular.tex"), "figure": (".pdf", ".png")}[self.kind]
+        apart = self.each and len(models) > 1
+        names = [f"{name}-{model}" for model in models] if apart else [name]
+        whole = [f"{folder}/{name}.tex"] if self.kind == "table" else []
+        return [*whole, *(f"{folder}/{one}{form}" for one in names for form in forms)]
+
+    def load(self) -> Callable[..., Any]:
+        """Its function."""
+        module, _, name = self.function.partition(":")
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        return found
+
+
+LAYOUTS: dict[str, Layout] = {
+    "quality": Layout("table", "drank.reporting.tables.quantities:quality", ("perplexity", "zeroshot"), each=True),
+    "paired": Layout("table", "drank.reporting.tables.quantities:paired", ("perplexity", "zeroshot"), each=True),
+    "throughput": Layout("table", "drank.reporting.tables.quantities:throughput", ("throughput",), each=True),
+    "effective_rank_by_layer": Layout("figure", "drank.reporting.figures:effective_rank", reads=("spectra",)),
+    "ranks_by_layer": Layout("figure", "drank.reporting.figures:ranks", reads=("plans",)),
+    "perplexity_by_ratio": Layout("figure", "drank.reporting.figures:perplexity", ("perplexity",)),
+    "accuracy_by_ratio": Layout("figure", "drank.reporting.figures:accuracy", ("zeroshot",)),
+    "throughput_by_ratio": Layout("figure", "drank.reporting.figures:throughput", ("throughput",)),
+}
+"""The layouts by name."""

@@ -1,0 +1,170 @@
+def code(script, *files):
+    """A hash of what a script runs, its own code and drank's, and of other files of drank that it reads."""
+    return code_of(HERE / "workflow/scripts" / script, *files)
+
+
+def cells(model, *kinds):
+    """Method and ratio of every run of a model, as they stand in paths; of those alone of which any of these kinds is measured."""
+    return RUNS.cells(model, *kinds)
+
+
+def results_of(kind):
+    """The records of one kind for all models, methods and ratios."""
+    return [f"results/{kind}/{model}/{method}/{ratio}.json" for model in METHODS for method, ratio in cells(model, kind)]
+
+
+def timings():
+    """The folders with the throughput records of all models, one for each ratio."""
+    return list(dict.fromkeys(f"results/throughput/{model}/{ratio}" for model in METHODS for _, ratio in cells(model, "throughput")))
+
+
+def measured_cells(kinds):
+    """A pattern for the model of runs of which just these kinds are measured, which looks ahead at method and ratio."""
+    found = ["/".join(cell) for cell, mine in KINDS_OF.items() if mine == kinds]
+    return f"(?=(?:{either(found)})(?:[.]json|/[^/]+)$)(?:{either(config['models'])})"
+
+
+def method_of_job(wildcards):
+    return METHODS[wildcards.model][wildcards.method]
+
+
+def chain_at(model, method, ratio):
+    """The way to one model: where its files lie, and which of them each step reads."""
+    return Chain(model, method, METHODS[model][method], ratio, texts_of(config, METHODS[model][method]))
+
+
+def chain_of_job(wildcards):
+    return chain_at(wildcards.model, wildcards.method, wildcards.ratio)
+
+
+def chain_to_spectrum(wildcards):
+    """The way of a method that reads this spectrum, gradients and all; those that do agree in what makes it and what is read beside it."""
+    readers = {label: method for label, method in METHODS[wildcards.model].items() if method.spectrum == wildcards.spectrum}
+    return chain_at(wildcards.model, next((label for label, method in readers.items() if method.reads_gradients), next(iter(readers))), "0")
+
+
+def calibration_of_job(wildcards):
+    """What the text of a calibration is, by what tells it from that of the run."""
+    return calibration_options(config, CALIBRATIONS[wildcards.calibrated])
+
+
+def wanted_of_job(wildcards, kind):
+    """The texts or tasks that are measured of a run, by name."""
+    return RUNS.wanted[wildcards.model, wildcards.method, wildcards.ratio][kind]
+
+
+def texts_of_job(wildcards):
+    """The tokens of the texts that are measured of a run."""
+    read = [split_of(config, text) for text in wanted_of_job(wildcards, "perplexity")]
+    return [f"results/tokens/{wildcards.model}/{corpus}.{split}.safetensors" for corpus, split in read]
+
+
+def tasks_of_job(wildcards):
+    """The tasks that are measured of a run, by name."""
+    return {task: config["tasks"][task] for task in wanted_of_job(wildcards, "zeroshot")}
+
+
+def embedded_of_job(wildcards):
+    """Those of them whose items this run makes."""
+    return [task for task, source in tasks_of_job(wildcards).items() if "embedded" in source]
+
+
+def methods_at(wildcards):
+    """The methods that are timed on this model at this ratio."""
+    return [method for method, ratio in cells(wildcards.model, "throughput") if ratio == wildcards.ratio]
+
+
+def settings_of(method):
+    """What a record tells of a method, the same wherever a checkpoint lies, which the record tells as it was found."""
+    named = {key: value for key, value in (method.checkpoint or {}).items() if key != "path"}
+    return method.settings() | ({"checkpoint": named} if method.checkpoint else {})
+
+
+def theirs_at(wildcards):
+    """What records say of somebody else's checkpoints that are measured beside this model at this ratio, by method."""
+    methods = {method: METHODS[wildcards.model][method] for method in methods_at(wildcards)}
+    return {label: settings_of(method) for label, method in methods.items() if method.checkpoint}
+
+
+def places(wildcards, input):
+    """Where the models of the run lie; a function of the input, so that Snakemake does not compare it: a model that moves is the same."""
+    return PLACES
+
+
+def pieces_of_job(wildcards, input):
+    """Where a job keeps what it measured: in no output, so that it is there when the job runs again; nowhere if results are in storage."""
+    stored = workflow.storage_settings.default_storage_provider is not None
+    return None if stored else f"results/measured/{wildcards.model}/{wildcards.method}/{wildcards.ratio}"
+
+
+def here(paths):
+    """What a user gave: on this machine, wherever a run keeps its results (`--default-storage-provider`)."""
+    return [local(path) for path in paths]
+
+
+def local_files(wildcards):
+    """The files of a corpus that lie on this machine, so that an edited text is read again."""
+    return here(path for paths in CORPORA[wildcards.corpus].get("files", {}).values() for path in listed(paths))
+
+
+def model_files(wildcards):
+    """The files of a model that lie on this machine, so that other weights under the same name are noticed."""
+    return here(local_files_of(config["models"][wildcards.model]))
+
+
+def records_of(kinds):
+    """The records of one run, by kind."""
+    return {kind: f"results/{kind}/{{model}}/{{method}}/{{ratio}}.json" for kind in kinds}
+
+
+def contents_of_job(wildcards):
+    """What each task of a run reads, as far as that is known."""
+    tasks = tasks_of_job(wildcards).items()
+    return {task: source if "embedded" in source else content_of(source) or source for task, source in tasks}
+
+
+def records_for(artefact):
+    """The records of an artefact's runs, of the kinds that it shows."""
+    found = [
+        f"results/{kind}/{'/'.join(point.cell)}.json"
+        for kind in artefact.kinds
+        if kind != "throughput"
+        for point in artefact.points
+        if RUNS.wanted[point.cell][kind]
+    ]
+    timed = [f"results/throughput/{point.model}/{point.ratio:g}" for point in artefact.points if "throughput" in artefact.kinds]
+    return list(dict.fromkeys([*found, *timed]))
+
+
+def compressing(artefact):
+    """The ways to the models that an artefact's runs compress, but for controls."""
+    chains = [chain_at(*point.cell) for point in artefact.points]
+    return [chain for chain in chains if chain.method.compresses and not chain.method.control]
+
+
+def spectra_of(artefact):
+    """The spectra that an artefact reads: of each model those that D-Rank reads, or else the first one."""
+    if "spectra" not in artefact.layout.reads:
+        return []
+    chains = compressing(artefact)
+    by_rank = [chain for chain in chains if chain.method.allocator == "effective-rank"]
+    others = {chain.model: chain for chain in reversed(chains) if all(chain.model != one.model for one in by_rank)}
+    return list(dict.fromkeys(chain.spectrum for chain in [*by_rank, *others.values()]))
+
+
+def plans_of(artefact):
+    """The plans that an artefact reads."""
+    return list(dict.fromkeys(chain.plan for chain in compressing(artefact))) if "plans" in artefact.layout.reads else []
+
+
+def told_of(artefact):
+    """What the script that prints an artefact is told of it."""
+    return {
+        "name": artefact.name,
+        "layout": artefact.layout_name,
+        "rows": artefact.rows(),
+        "axes": list(artefact.axes),
+        "options": dict(artefact.options),
+        "shown": artefact.shown,
+        "notes": {model: refusals(REFUSED[model]) for model in artefact.models},
+    }

@@ -1,0 +1,17 @@
+"""Print one artefact: a table as CSV and LaTeX, or a figure as PDF and PNG, for all models or for each."""
+
+from drank.runtime.log import start
+
+start(snakemake.log[0])
+
+from drank.allocation.plan import Plan
+from drank.reporting.artefact import material_of, write
+from drank.reporting.records import read_records
+from drank.reporting.summary import summarise
+from drank.runtime.files import read_json
+
+told, files = snakemake.params.artefact, snakemake.input
+labels = list(dict.fromkeys(row["label"] for row in told["rows"]))
+summary = summarise(read_records(files.records), labels, list(told["notes"]))
+spectra = [read_json(f"{path}/summary.json") for path in files.spectra]
+write(told, material_of(told, summary, spectra, [Plan.read(path) for path in files.plans]), snakemake.output)
