@@ -162,7 +162,7 @@ def _evaluate(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
 def _throughput(config: Mapping[str, Any], size: Sizes, _method: Method | None, methods: int, *_: Any) -> float:
     timed = config["throughput"]
     step = size.forward(timed["batch"] * timed["prompt"]) + timed["generate"] * size.forward(8 * timed["batch"])
-    return methods * (timed["repeats"] + 1) * step
+    return (methods + 1) * (timed["repeats"] + 1) * step
 
 
 WORK: dict[str, Callable[..., float]] = {

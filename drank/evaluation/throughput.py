@@ -1,14 +1,13 @@
-"""How fast a model reads and writes: prefill and decode timed apart, on one batch of random token ids."""
+"""How fast models read and write: prefill and decode timed apart, on one batch of random token ids, the models in turn."""
 
 from __future__ import annotations
 
+import gc
 import logging
-import resource
-import statistics
-import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from drank.models.families import context_of
@@ -22,52 +21,53 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PHASES = ("prefill", "decode")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What timing one model found: the seconds of every counted round by phase, and the bytes of its tensors.
+
+    `memory` has `model_bytes` (weights and buffers as held in memory), `cache_bytes` (keys and values at the end of decoding) and
+    `peak_tensor_bytes` (the most that weights, activations and cache took at once during one round of both phases).
+    """
+
+    seconds: dict[str, list[float]]
+    memory: dict[str, int]
+
 
 def measure(
-    model: PreTrainedModel, *, batch: int, prompt: int, generate: int, repeats: int, warmup: int = 1, seed: int = 0, name: str = "model"
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Result rows (tokens per second of prefill and decode: median and quartiles; peak memory in bytes) and the seconds of every repeat.
+    models: Mapping[str, PreTrainedModel], *, batch: int, prompt: int, generate: int, repeats: int, seed: int = 0
+) -> dict[str, Timing]:
+    """The timings of models by name, in turn: a round of each, then the next round, so that what slows the machine slows all of them.
 
     Prefill is one forward pass over `batch` prompts of `prompt` random tokens that fills the KV cache and gives the logits of the last
-    position. Decode is `generate` greedy steps of one token for each prompt on such a cache, filling it not counted. `warmup` rounds of
-    both come first and are not counted. Runs where the model is, in evaluation mode, which is set back. `name` is what the log calls it.
+    position. Decode is `generate` greedy steps of one token for each prompt on such a cache, filling it not counted. To warm up,
+    a round of both comes first, in which tensors are counted and nothing is timed. Every round begins with another model. Runs where the
+    models are, in evaluation mode, which is set back.
 
-    Peak memory: on CUDA what PyTorch's tensors took at most during the counted rounds (weights, cache and activations); on a CPU the
-    highest resident size of the whole process, Python and its libraries included, during them (where the system cannot count anew: since
-    the process started).
-    Raises ValueError where a size is below one or the prompt and what is generated do not fit the model's context.
+    Raises ValueError where a size is below one or the prompt and what is generated do not fit a model's context.
     """
     import torch
 
-    _check(model, batch=batch, prompt=prompt, generate=generate, repeats=repeats, warmup=warmup)
-    device, training = model.device, model.training
-    ids = torch.randint(model.config.vocab_size, (batch, prompt), generator=torch.Generator().manual_seed(seed)).to(device)
-    seconds: dict[str, list[float]] = {"prefill": [], "decode": []}
-    model.eval()
+    for model in models.values():
+        _check(model, batch=batch, prompt=prompt, generate=generate, repeats=repeats)
+    training = {name: model.training for name, model in models.items()}
+    ids = {name: _prompts(model, batch, prompt, seed) for name, model in models.items()}
+    seconds: dict[str, dict[str, list[float]]] = {name: {phase: [] for phase in PHASES} for name in models}
     try:
-        with torch.inference_mode():
-            for turn in range(-warmup, repeats):
-                if turn == 0:
-                    _reset_peak(device)
-                prefill, decode = _round(model, ids, generate)
-                if turn >= 0:
-                    seconds["prefill"].append(prefill)
-                    seconds["decode"].append(decode)
-                    log.info("%s, round %d of %d: prefill %.3f s, decode %.3f s", name, turn + 1, repeats, prefill, decode, extra=BRIEF)
+        with torch.inference_mode(), _no_collector():
+            memory = {name: _memory(model.eval(), ids[name], generate) for name, model in models.items()}
+            for turn in range(repeats):
+                for name in _from(list(models), turn):
+                    gc.collect()
+                    for phase, took in zip(PHASES, _round(models[name], ids[name], generate), strict=True):
+                        seconds[name][phase].append(took)
+                log.info("%s: round %d of %d", ", ".join(models), turn + 1, repeats, extra=BRIEF)
     finally:
-        model.train(training)
-    peak = peak_memory(device)
-    rows = [
-        _rate("prefill", batch * prompt, seconds["prefill"]),
-        _rate("decode", batch * generate, seconds["decode"]),
-        {"dataset": "process", "metric": "peak_memory_bytes", "value": peak, "ci_low": peak, "ci_high": peak, "count": 1},
-    ]
-    log.info("%s: prefill %.0f tokens/s, decode %.0f tokens/s", name, rows[0]["value"], rows[1]["value"])
-    sizes = {"batch": batch, "prompt": prompt}
-    return rows, {
-        "prefill": {"seconds": seconds["prefill"], **sizes},
-        "decode": {"seconds": seconds["decode"], **sizes, "generate": generate},
-    }
+        for name, model in models.items():
+            model.train(training[name])
+    return {name: Timing(seconds[name], memory[name]) for name in models}
 
 
 def check_cores(threads: int) -> None:
@@ -79,40 +79,43 @@ def check_cores(threads: int) -> None:
         )
 
 
-def peak_memory(device: torch.device) -> int:
-    """Bytes at the high-water mark, counted as `measure` says."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if status.exists():
-        return 1024 * next(int(line.split()[1]) for line in status.read_text("utf-8").splitlines() if line.startswith("VmHWM"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux
-
-
-def _reset_peak(device: torch.device) -> None:
-    """Begin to count peak memory anew."""
-    import torch
-
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    elif Path("/proc/self/clear_refs").exists():
-        Path("/proc/self/clear_refs").write_text("5", "utf-8")  # proc(5): resets VmHWM
-
-
-def _check(model: PreTrainedModel, *, prompt: int, generate: int, warmup: int, **sizes: int) -> None:
+def _check(model: PreTrainedModel, *, prompt: int, generate: int, **sizes: int) -> None:
     wrong = [f"{name} is {size}" for name, size in {"prompt": prompt, "generate": generate, **sizes}.items() if size < 1]
-    wrong += [f"warmup is {warmup}"] if warmup < 0 else []
     if wrong:
-        raise ValueError(f"throughput: {', '.join(wrong)}; sizes must be 1 or more, warmup 0 or more")
+        raise ValueError(f"throughput: {', '.join(wrong)}; sizes must be 1 or more")
     context = context_of(model.config.get_text_config())
     if context is not None and prompt + generate > context:
         raise ValueError(
             f"throughput: prompt {prompt} + generate {generate} = {prompt + generate} tokens do not fit this model's context of {context}; "
             "lower throughput.prompt or throughput.generate"
         )
+
+
+def _prompts(model: PreTrainedModel, batch: int, prompt: int, seed: int) -> Tensor:
+    """Random token ids (batch, prompt), where the model is."""
+    import torch
+
+    ids = torch.randint(model.config.vocab_size, (batch, prompt), generator=torch.Generator().manual_seed(seed))
+    return ids.to(model.device)
+
+
+def _from(names: list[str], turn: int) -> list[str]:
+    """All names in their order, every turn from another on: none always follows the same or comes last."""
+    start = turn % len(names)
+    return names[start:] + names[:start]
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Keep Python's collector from what is timed; what is there already is not looked at, so that collecting between rounds is quick."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def _seconds(device: torch.device, work: Callable[[], Any]) -> tuple[float, Any]:
@@ -130,18 +133,26 @@ def _seconds(device: torch.device, work: Callable[[], Any]) -> tuple[float, Any]
 
 def _round(model: PreTrainedModel, ids: Tensor, generate: int) -> tuple[float, float]:
     """Seconds of one prefill and of the decoding that follows it."""
-    prefill, filled = _seconds(ids.device, lambda: model(input_ids=ids, use_cache=True, logits_to_keep=1))
-
-    def decode() -> None:
-        state = filled
-        for _ in range(generate):
-            token = state.logits[:, -1:].argmax(-1)  # (batch, 1)
-            state = model(input_ids=token, past_key_values=state.past_key_values, use_cache=True)
-
-    return prefill, _seconds(ids.device, decode)[0]
+    prefill, filled = _seconds(ids.device, lambda: _prefill(model, ids))
+    return prefill, _seconds(ids.device, lambda: _decode(model, filled, generate))[0]
 
 
-def _rate(phase: str, tokens: int, seconds: list[float]) -> dict[str, Any]:
-    rates = [tokens / second for second in seconds]
-    low, median, high = statistics.quantiles(rates, n=4, method="inclusive") if len(rates) > 1 else rates * 3
-    return {"dataset": phase, "metric": "tokens_per_second", "value": median, "ci_low": low, "ci_high": high, "count": len(rates)}
+def _memory(model: PreTrainedModel, ids: Tensor, generate: int) -> dict[str, int]:
+    """The bytes of a model's tensors over one prefill and decoding."""
+    from drank.evaluation.tensor_memory import cache_bytes, model_bytes, peak_tensor_bytes
+
+    peak, last = peak_tensor_bytes(model, ids.device, lambda: _decode(model, _prefill(model, ids), generate))
+    return {"model_bytes": model_bytes(model), "cache_bytes": cache_bytes(last.past_key_values), "peak_tensor_bytes": peak}
+
+
+def _prefill(model: PreTrainedModel, ids: Tensor) -> Any:
+    """What the model says after reading the prompts: logits of the last position and the cache."""
+    return model(input_ids=ids, use_cache=True, logits_to_keep=1)
+
+
+def _decode(model: PreTrainedModel, state: Any, generate: int) -> Any:
+    """What the model says after so many greedy steps from a state on."""
+    for _ in range(generate):
+        token = state.logits[:, -1:].argmax(-1)  # (batch, 1)
+        state = model(input_ids=token, past_key_values=state.past_key_values, use_cache=True)
+    return state

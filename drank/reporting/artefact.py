@@ -18,7 +18,7 @@ from drank.runtime.files import write_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-OF_EVERY_RUN = (AVERAGE, "process", "model", "noise")
+OF_EVERY_RUN = (AVERAGE, "memory")
 """Data sets that are no text, task or phase which an artefact could name."""
 
 

@@ -41,13 +41,6 @@ def comparisons(record: Record, records: Sequence[Record]) -> Iterator[Compariso
 
 def mismatches(pair: Comparison) -> Iterator[str]:
     """A line for every data set on which the two records saw something else under the same name."""
-    if pair.record.kind == "throughput":
-        one, two = pair.record.provenance, pair.reference.provenance
-        differ = [f"{key} ({one[key]} and {two[key]})" for key in ("device", "threads") if one[key] != two[key]]
-        if differ and pair.name == DENSE:
-            label = f"{pair.record.model}: {pair.record.method} at {pair.record.ratio}"
-            yield f"\n  - throughput of {label} and dense differ in {', '.join(differ)}"
-        return
     for dataset in sorted(pair.record.detail.keys() & pair.reference.detail.keys()):
         one, two = pair.record.detail[dataset], pair.reference.detail[dataset]
         differ = [key for key in ("text_sha256", "tokens_sha256", "window_tokens", "version") if one.get(key) != two.get(key)]
@@ -93,21 +86,8 @@ def _with_stderr(dataset: str, metric: str, value: float, stderr: float, count: 
     return Result(dataset, metric, value, value - 1.96 * stderr, value + 1.96 * stderr, count, stderr)
 
 
-def _speedups(pair: Comparison) -> Iterator[Result]:
-    """Throughput over that of dense; the interval runs from lower quartile over upper quartile to upper over lower."""
-    dense = {(row.dataset, row.metric): row for row in pair.reference.results}
-    for row in pair.record.results if pair.name == DENSE else ():
-        base = dense.get((row.dataset, row.metric))
-        if row.metric == "tokens_per_second" and base is not None:
-            ends = (row.ci_low, row.ci_high, base.ci_low, base.ci_high)
-            low = ends[0] / ends[3] if ends[0] is not None and ends[3] else None
-            high = ends[1] / ends[2] if ends[1] is not None and ends[2] else None
-            yield Result(row.dataset, "speedup_over_dense", row.value / base.value, low, high, row.count)
-
-
 PAIRED: dict[str, Callable[[Comparison], Iterator[Result]]] = {
     "perplexity": _paired_perplexity,
     "zeroshot": _paired_accuracy,
-    "throughput": _speedups,
 }
-"""What is compared between two records of one kind."""
+"""What is compared between two records of one kind; throughput is not, for timings are compared within a process or not at all."""

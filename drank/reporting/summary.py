@@ -52,7 +52,7 @@ def summarise(records: Iterable[Record], methods: Sequence[str] = (), models: Se
     """The summary of the records, ordered by `models`, `methods` (what these do not name follows by name) and ratio.
 
     Paired rows compare each method with dense and with SVD-LLM at its ratio, on the same windows or items: `perplexity_minus_…`,
-    `log_perplexity_gap_to_dense` (nats per token), `accuracy_minus_…` and `speedup_over_dense`. Raises SummaryError for records that
+    `log_perplexity_gap_to_dense` (nats per token) and `accuracy_minus_…`. Raises SummaryError for records that
     clash, and for pairs that did not see the same text.
     """
     known = {name: place for place, name in enumerate(methods)}
@@ -64,7 +64,7 @@ def summarise(records: Iterable[Record], methods: Sequence[str] = (), models: Se
 
     ordered = sorted(records, key=place)
     _refuse_clashes(ordered)
-    compared = {id(record): list(comparisons(record, ordered)) for record in ordered}
+    compared = {id(record): list(comparisons(record, ordered)) if record.kind in PAIRED else [] for record in ordered}
     problems = [problem for pairs in compared.values() for pair in pairs for problem in mismatches(pair)]
     if problems:
         raise SummaryError("these records cannot be compared; delete the older of each pair and run again:" + "".join(problems))

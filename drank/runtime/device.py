@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -38,3 +39,15 @@ def gpu_name(device: str) -> str | None:
     import torch
 
     return torch.cuda.get_device_name(device)
+
+
+def free_memory(device: str) -> int:
+    """Bytes that may still be taken where tensors of a device lie: of the GPU, or of the machine (where it does not say, all it has)."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    told = Path("/proc/meminfo")
+    lines = told.read_text("utf-8").splitlines() if told.is_file() else []
+    available = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return available[0] if available else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

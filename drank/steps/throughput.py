@@ -1,4 +1,4 @@
-"""Time prefill and decoding of models, one after the other in one process."""
+"""Time prefill and decoding of models in one process: in turn where memory holds them all, else one after the other."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from drank.evaluation.measured_model import MeasuredModel
-from drank.evaluation.throughput import check_cores, measure
+from drank.evaluation.lineup import Lineup
+from drank.evaluation.measured_model import MeasuredModel, Taken
+from drank.evaluation.rates import rows_of, speed
+from drank.evaluation.throughput import PHASES, Timing, check_cores, measure
+from drank.evaluation.twins import noise_ratio
 from drank.models.sources import Places
 from drank.models.theirs import Theirs
 from drank.reporting.records.measured import record_of
+from drank.runtime.device import free_memory, prepare
 from drank.runtime.files import replacing
+
+SHARE = 0.5
+"""The part of the memory that the weights of models timed in turn may take; the rest is for loading one, its activations and cache."""
 
 
 def run(
@@ -26,23 +33,60 @@ def run(
     beside: str | None = None,
     compute: Mapping[str, Any],
     threads: int,
+    memory_mb: int | None = None,
 ) -> None:
     """Write a folder with the record of each of the models, given by method; `names` gives their model and ratio.
 
     `dense` is what a record says of the method of a model that no plan made, `theirs` the same by method of somebody else's checkpoints,
-    and `beside` the source file of the dense model that those are compared with.
+    and `beside` the source file of the dense model that all are compared with: it is timed with them, so that no speedup is one across
+    processes. `memory_mb` is what the job may take of the host's memory, where that is less than what is free. What was timed, in which
+    order and what gave the noise is `detail.job` of the records.
 
     Raises ValueError where there are fewer cores than threads.
     """
     check_cores(threads)
+    lineup = Lineup.of(models, beside, places)
+    together = _fits(lineup, compute, threads, memory_mb)
+    timings: dict[str, Timing] = {}
+    taken: dict[str, Taken] = {}
+    for batch in [lineup.paths] if together else [{name: path} for name, path in lineup.paths.items()]:
+        for name, (timing, took) in _timed(batch, throughput, compute, threads, places).items():
+            timings[name], taken[name] = timing, took
+    reference, twins = lineup.reference, lineup.twins
+    job = {"order": "in turn" if together else "one after the other", "timed": [*timings], "reference": reference, "twins": twins}
+    base = timings[reference] if reference is not None else None
+    noise = {
+        phase: noise_ratio(twins.values(), {name: speed(one, phase, base) for name, one in timings.items()}) for phase in PHASES if twins
+    }
+    tokens = {"prefill": throughput["batch"] * throughput["prompt"], "decode": throughput["batch"] * throughput["generate"]}
     foreign = theirs or {}
     with replacing(output) as folder:
         folder.mkdir()
         for method, path in models.items():
-            subject = MeasuredModel.of(path, compute, threads, places)
-            rows, detail = measure(subject.model, **throughput, name=f"{method} at {names['ratio']}")
+            rows = rows_of(timings[method], tokens, None if method == reference else base, noise)
+            detail: dict[str, Any] = {phase: {"seconds": seconds} for phase, seconds in timings[method].seconds.items()} | {"job": job}
             label = {**names, "method": method}
             theirs_of = Theirs.of(path, beside, places) if beside and method in foreign else None
-            settings = foreign.get(method, dense)
-            record = record_of(subject.directory, subject.taken(), "throughput", label, rows, detail, throughput, {}, settings, theirs_of)
+            settings, directory = foreign.get(method, dense), lineup.directories[method]
+            record = record_of(directory, taken[method], "throughput", label, rows, detail, throughput, {}, settings, theirs_of)
             record.write(folder / f"{method}.json")
+
+
+def _fits(lineup: Lineup, compute: Mapping[str, Any], threads: int, memory_mb: int | None) -> bool:
+    """Whether the weights of all leave room enough where they would lie."""
+    import torch
+
+    device = prepare(compute, threads)
+    room = free_memory(device)
+    if memory_mb is not None and not device.startswith("cuda"):
+        room = min(room, memory_mb * 10**6)
+    return lineup.weights(getattr(torch, compute["dtype"]).itemsize) <= SHARE * room
+
+
+def _timed(
+    paths: Mapping[str, str], throughput: Mapping[str, Any], compute: Mapping[str, Any], threads: int, places: Places
+) -> dict[str, tuple[Timing, Taken]]:
+    """Timing and what it took by name, of models that are in memory together; they are gone when this is done."""
+    subjects = {name: MeasuredModel.of(path, compute, threads, places) for name, path in paths.items()}
+    timings = measure({name: subject.model for name, subject in subjects.items()}, **throughput)
+    return {name: (timings[name], subject.taken()) for name, subject in subjects.items()}

@@ -1,7 +1,12 @@
+def dense_beside(wildcards):
+    """What describes the dense model, timed beside the others where the run measures it or a checkpoint is compared with it; else none."""
+    return [f"results/sources/{wildcards.model}.json"] if "dense" in METHODS[wildcards.model] or theirs_at(wildcards) else []
+
+
 rule throughput:
     input:
         models=lambda wildcards: [chain_at(wildcards.model, method, wildcards.ratio).made for method in methods_at(wildcards)],
-        beside=lambda wildcards: [f"results/sources/{wildcards.model}.json"] if theirs_at(wildcards) else [],
+        beside=dense_beside,
     output:
         directory("results/throughput/{model}/{ratio}"),
     log:
@@ -24,6 +29,6 @@ rule throughput:
         theirs=lambda wildcards: theirs_at(wildcards),
         compute=COMPUTE,
     message:
-        "Throughput of {wildcards.model} at ratio {wildcards.ratio}, one method after the other"
+        "Throughput of {wildcards.model} at ratio {wildcards.ratio}, the methods in turn"
     script:
         "../scripts/throughput.py"

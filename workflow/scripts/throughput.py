@@ -1,4 +1,4 @@
-"""Time prefill and decoding of all methods of one model at one ratio, one after the other in one process."""
+"""Time prefill and decoding of all methods of one model at one ratio in one process."""
 
 from drank.runtime.log import start
 
@@ -18,4 +18,5 @@ run(
     places=params.places,
     compute=params.compute,
     threads=params.threads,
+    memory_mb=snakemake.resources.mem_mb,
 )

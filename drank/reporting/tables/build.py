@@ -19,7 +19,8 @@ MISSING = Cell("–")
 class Quantity:
     """One column of numbers: where they are found, how they are printed, and which of a block are bold.
 
-    `bold` is "best" (the best of the block as printed), "better" (an interval wholly on the better side of zero) or "".
+    `bold` is "best" (the best of the block as printed), "clear" (the best, if it is more than `floor` times better than every other),
+    "better" (an interval wholly on the better side of zero) or "".
     """
 
     dataset: str
@@ -27,6 +28,7 @@ class Quantity:
     column: Column
     cell: Callable[[Value], Cell]
     bold: str = ""
+    floor: float = 1.0
 
 
 def build(name: str, caption: str, numbers: Numbers, quantities: Sequence[Quantity], *, dense: bool = True, chance: bool = False) -> Table:
@@ -85,6 +87,10 @@ def _cells(numbers: Numbers, entries: Sequence[Entry], quantity: Quantity, *, co
     if quantity.bold == "better":
         significant = "better" if quantity.column.better == "low" else "worse"
         return [replace(cell, bold=value is not None and getattr(value, significant)) for cell, value in zip(cells, values, strict=True)]
+    if quantity.bold == "clear":
+        first, *others = sorted((value.value for value in present), reverse=quantity.column.better != "low")
+        clear = bool(others) and max(first, others[0]) > quantity.floor * min(first, others[0])
+        return [replace(cell, bold=clear and value is not None and value.value == first) for cell, value in zip(cells, values, strict=True)]
     choose = min if quantity.column.better == "low" else max
     best = quantity.cell(choose(present, key=lambda value: value.value)).text
     return [replace(cell, bold=len(present) > 1 and cell.text == best) for cell in cells]

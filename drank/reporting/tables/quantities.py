@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
 from drank.reporting.comparisons import AVERAGE, BASELINE, DENSE
 from drank.reporting.material import Material
 from drank.reporting.names import method_name, number
+from drank.reporting.noise import noise_floor
 from drank.reporting.tables.build import Quantity, build
 from drank.reporting.tables.layout import Cell, Column, Table
 from drank.reporting.tables.numbers import SIZE, Numbers, Value
@@ -70,21 +71,29 @@ def paired_table(summary: pd.DataFrame, model: str) -> Table:
 
 
 def throughput_table(summary: pd.DataFrame, model: str) -> Table:
-    """Speed, stored size and peak memory by ratio and method."""
+    """Speed, stored size and memory of a model's own by ratio and method; bold is only what the noise of the timings cannot explain."""
     numbers = Numbers(summary, model)
+    phases = numbers.datasets("tokens_per_second")
+    floors = {phase: floor for phase in phases if (floor := noise_floor(summary, model, phase)) is not None}
     quantities = []
-    for phase in numbers.datasets("tokens_per_second"):
+    for phase in phases:
         speed, gain = Column("tokens/s", phase.capitalize(), "high"), Column("× dense", phase.capitalize(), "high")
         quantities.append(Quantity(phase, "tokens_per_second", speed, _speed))
-        quantities.append(Quantity(phase, "speedup_over_dense", gain, scaled(1, 2), "best"))
+        bold = "clear" if phase in floors else ""
+        quantities.append(Quantity(phase, "speedup_over_dense", gain, scaled(1, 2), bold, floors.get(phase, math.inf)))
     if quantities:
+        columns = {"model_bytes": "weights", "cache_bytes": "cache", "peak_tensor_bytes": "peak"}
         quantities += [
-            Quantity("process", "peak_memory_bytes", Column("MiB", "Peak memory", "low"), scaled(2**-20, 0)),
+            Quantity("memory", name, Column(f"{label} (MiB)", "Memory", "low"), scaled(2**-20, 1)) for name, label in columns.items()
+        ]
+        quantities += [
             Quantity(SIZE, "parameters", Column("parameters (10⁶)", "Stored"), scaled(1e-6, 2)),
             Quantity(SIZE, "bytes", Column("MB", "Stored"), scaled(1e-6, 2)),
             Quantity(SIZE, "ratio_stored", Column("removed (%)", "Stored"), scaled(100, 2)),
         ]
-    caption = f"Throughput and size of {model}: median tokens per second over the repeats (quartiles in small type), stored parameters and "
+    caption = f"Throughput and size of {model}: median tokens per second over the repeats (quartiles in small type) and over that of the "
+    caption += f"dense model timed beside it. {_noise(floors)} Memory: weights and buffers as loaded, keys and values after decoding, and "
+    caption += "the most that weights, activations and cache took at once. Stored: parameters and "
     caption += "bytes of the whole model (shared bases once), and the share of the compressed projections that the saved tensors lack. "
     caption += RATIO_NOTE
     caption += " Bytes are those in the precision of the run, of a quantised checkpoint those of its files." if numbers.theirs else ""
@@ -104,6 +113,14 @@ def paired(material: Material) -> Table:
 def throughput(material: Material) -> Table:
     """The table of speed and size of one model."""
     return throughput_table(material.summary, material.models[0])
+
+
+def _noise(floors: Mapping[str, float]) -> str:
+    """What timings of one computation differ by, and what is bold because of it."""
+    if not floors:
+        return "What two timings of one computation differ by was not measured, so that nothing is bold."
+    said = " and ".join(f"{math.ceil(1000 * floor) / 1000:.3f}\u202f× in {phase}" for phase, floor in floors.items())
+    return f"Two timings of models of one shape differ by up to {said}: bold is what exceeds every other of its ratio by more."
 
 
 def _accuracy_with_error(value: Value) -> Cell:

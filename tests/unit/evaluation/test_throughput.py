@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 from typing import Any
 
 import pytest
@@ -42,34 +44,36 @@ def read(model: LlamaForCausalLM) -> list[torch.Tensor]:
     return seen
 
 
-def test_rows_follow_from_the_seconds(model: LlamaForCausalLM) -> None:
-    rows, detail = measure(model, **SIZES)
-    prefill, decode, process = rows
-    assert [(r["dataset"], r["metric"]) for r in rows] == [
-        ("prefill", "tokens_per_second"),
-        ("decode", "tokens_per_second"),
-        ("process", "peak_memory_bytes"),
-    ]
-    for row, tokens in ((prefill, 2 * 6), (decode, 2 * 4)):
-        seconds = sorted(detail[row["dataset"]]["seconds"])
-        assert row["count"] == len(seconds) == 3
-        assert row["value"] == pytest.approx(tokens / seconds[1])
-        assert row["ci_low"] <= row["value"] <= row["ci_high"]
-    assert detail["decode"] | {"seconds": None} == {"seconds": None, "batch": 2, "prompt": 6, "generate": 4}
-    assert process["value"] > 10_000_000  # a process with torch in it
+def test_every_round_of_every_model_is_timed_and_memory_counted(model: LlamaForCausalLM) -> None:
+    found = measure({"one": model, "two": copy.deepcopy(model)}, **SIZES)
+    assert list(found) == ["one", "two"]
+    for timing in found.values():
+        assert {phase: len(seconds) for phase, seconds in timing.seconds.items()} == {"prefill": 3, "decode": 3}
+        assert timing.memory["cache_bytes"] == 2 * 2 * 2 * (6 + 4) * 2 * 8 * 4, "layers, keys and values, batch, tokens, heads, size, bytes"
+        assert timing.memory["peak_tensor_bytes"] > timing.memory["model_bytes"] + timing.memory["cache_bytes"]
+    assert found["one"].memory == found["two"].memory, "what the other holds does not count"
 
 
-def test_quartiles_of_the_rates(monkeypatch: pytest.MonkeyPatch, model: LlamaForCausalLM) -> None:
-    rounds = iter([(9.0, 9.0), (1.0, 4.0), (2.0, 2.0), (4.0, 1.0)])
-    monkeypatch.setattr(throughput, "_round", lambda *_: next(rounds))
-    (prefill, decode, _), detail = measure(model, **SIZES)
-    assert detail["prefill"]["seconds"] == [1.0, 2.0, 4.0]
-    assert (prefill["ci_low"], prefill["value"], prefill["ci_high"]) == (4.5, 6.0, 9.0)
-    assert (decode["ci_low"], decode["value"], decode["ci_high"]) == (3.0, 4.0, 6.0)
+def test_models_take_turns_and_each_round_begins_with_another(monkeypatch: pytest.MonkeyPatch, model: LlamaForCausalLM) -> None:
+    models = {name: copy.deepcopy(model) for name in ("a", "b", "c")}
+    names = {id(one): name for name, one in models.items()}
+    order: list[str] = []
+    monkeypatch.setattr(throughput, "_round", lambda one, *_: (float(len(order)), order.append(names[id(one)]) or 0.5))
+    found = measure(models, **SIZES)
+    assert order == [*"abc", *"bca", *"cab"]
+    assert found["a"].seconds == {"prefill": [0.0, 5.0, 7.0], "decode": [0.5] * 3}
+
+
+def test_the_collector_rests_while_timed_and_is_back_afterwards(monkeypatch: pytest.MonkeyPatch, model: LlamaForCausalLM) -> None:
+    resting: list[bool] = []
+    monkeypatch.setattr(throughput, "_round", lambda *_: (resting.append(not gc.isenabled()) or 1.0, 1.0))
+    measure({"model": model}, **SIZES)
+    assert resting == [True] * 3 and gc.isenabled() and gc.get_freeze_count() == 0
 
 
 def test_decodes_one_token_at_a_time_as_generate_does(model: LlamaForCausalLM, read: list[torch.Tensor]) -> None:
-    measure(model, **SIZES, warmup=0, seed=3)
+    measure({"model": model}, **SIZES, seed=3)
+    assert len(read) == (1 + 3) * (1 + 4), "one round to warm up, three that count"
     first = read[: 1 + 4]
     assert [tuple(ids.shape) for ids in first] == [(2, 6)] + [(2, 1)] * 4
     greedy = model.eval().generate(
@@ -78,32 +82,18 @@ def test_decodes_one_token_at_a_time_as_generate_does(model: LlamaForCausalLM, r
     assert torch.equal(greedy[:, 6:], torch.cat(first[1:], dim=1))
 
 
-@pytest.mark.parametrize("warmup", [0, 2])
-def test_warm_up_runs_and_is_not_counted(model: LlamaForCausalLM, read: list[torch.Tensor], warmup: int) -> None:
-    _, detail = measure(model, **SIZES, warmup=warmup)
-    assert len(read) == (warmup + 3) * (1 + 4)
-    assert len(detail["prefill"]["seconds"]) == len(detail["decode"]["seconds"]) == 3
-
-
 def test_the_seed_decides_the_prompt(model: LlamaForCausalLM, read: list[torch.Tensor]) -> None:
     for seed in (1, 1, 2):
-        measure(model, batch=2, prompt=6, generate=1, repeats=1, warmup=0, seed=seed)
-    assert torch.equal(read[0], read[2])
-    assert not torch.equal(read[0], read[4])
+        measure({"model": model}, batch=2, prompt=6, generate=1, repeats=1, seed=seed)
+    assert torch.equal(read[0], read[4])
+    assert not torch.equal(read[0], read[8])
 
 
-def test_gives_the_model_back_as_it_was(model: LlamaForCausalLM) -> None:
+def test_gives_the_models_back_as_they_were(model: LlamaForCausalLM) -> None:
+    other = copy.deepcopy(model).eval()
     model.train()
-    measure(model, **SIZES)
-    assert model.training
-    model.eval()
-    measure(model, **SIZES)
-    assert not model.training
-
-
-def test_one_repeat_has_no_spread(model: LlamaForCausalLM) -> None:
-    (prefill, *_), _ = measure(model, batch=1, prompt=2, generate=1, repeats=1)
-    assert prefill["ci_low"] == prefill["value"] == prefill["ci_high"]
+    measure({"model": model, "other": other}, **SIZES)
+    assert model.training and not other.training
 
 
 def test_waits_for_the_device_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,14 +105,14 @@ def test_waits_for_the_device_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_refuses_what_does_not_fit_the_context(model: LlamaForCausalLM) -> None:
-    measure(model, batch=1, prompt=12, generate=4, repeats=1)
+    measure({"model": model}, batch=1, prompt=12, generate=4, repeats=1)
     with pytest.raises(ValueError, match=r"prompt 13 \+ generate 4 = 17 tokens do not fit this model's context of 16"):
-        measure(model, batch=1, prompt=13, generate=4, repeats=1)
+        measure({"model": model}, batch=1, prompt=13, generate=4, repeats=1)
 
 
 def test_names_all_wrong_sizes_at_once(model: LlamaForCausalLM) -> None:
-    with pytest.raises(ValueError, match=r"prompt is 0, batch is 0, repeats is -1, warmup is -1"):
-        measure(model, batch=0, prompt=0, generate=1, repeats=-1, warmup=-1)
+    with pytest.raises(ValueError, match=r"prompt is 0, batch is 0, repeats is -1"):
+        measure({"model": model}, batch=0, prompt=0, generate=1, repeats=-1)
 
 
 def test_a_timing_with_more_threads_than_it_has_cores_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

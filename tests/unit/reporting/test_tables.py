@@ -10,7 +10,7 @@ import pytest
 
 from drank.reporting.names import is_control, method_name, refusals
 from drank.reporting.summary import summarise
-from drank.reporting.tables import TABLES, document, main_table, paired_table, throughput_table, write
+from drank.reporting.tables import TABLES, document, main_table, paired_table, write
 from drank.reporting.tables.numbers import Numbers
 from tests.unit.records_fixture import CORPORA, METHODS, TASKS, all_records, perplexity_record, zeroshot_record
 
@@ -98,14 +98,6 @@ def test_paired_table_marks_what_is_significantly_better(summary):
     worse = summary.copy()
     worse.loc[worse["metric"] == "perplexity_minus_svd-llm", "ci_high"] = 0.1
     assert not any(cell.bold for block in paired_table(worse, "docs-mha").blocks for row in block for cell in row[6:9])
-
-
-def test_throughput_table_has_speed_and_size(summary):
-    table = throughput_table(summary, "docs-mha")
-    assert {"tokens_per_second decode", "speedup_over_dense prefill", "parameters size", "peak_memory_bytes process"} <= set(
-        table.frame.columns
-    )
-    assert table.frame.loc[table.frame["method"] == "dense", "parameters size"].tolist() == [6_000_000]
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -1,0 +1,47 @@
+"""What one job times: the models asked for, the dense model that they are compared with, and two that compute the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from drank.evaluation.twins import shapes_hash, twins_of
+from drank.models.sources import Places, model_directory
+from drank.models.tensors import size_of
+
+REFERENCE = "dense (reference)"
+"""What the dense model is called that is timed beside models of a ratio, of which it is none."""
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """Paths and directories of all that is timed, by name; the name of the dense model among them; names of twins by their hash."""
+
+    paths: dict[str, str]
+    directories: dict[str, Path]
+    reference: str | None
+    twins: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, models: Mapping[str, str], beside: str | None, places: Places) -> Lineup:
+        """The models, the dense one whose source file is `beside` unless it is one of them, and one of them twice if no two are twins.
+
+        A single model has nothing to be told apart from, and no twin. Raises SourceError and CheckpointError for models that are not there.
+        """
+        paths = dict(models)
+        reference = next((name for name, path in paths.items() if path == beside), REFERENCE) if beside else None
+        if beside and reference:
+            paths.setdefault(reference, beside)
+        directories = {name: model_directory(path, places) for name, path in paths.items()}
+        hashes = {name: shapes_hash(directory) for name, directory in directories.items()}
+        if len(paths) > 1 and not twins_of(hashes):
+            once = reference or next(iter(paths))
+            again = f"{once} (again)"
+            paths[again], directories[again], hashes[again] = paths[once], directories[once], hashes[once]
+        return cls(paths, directories, reference, twins_of(hashes))
+
+    def weights(self, itemsize: int) -> int:
+        """About how many bytes all of them take at once, in a precision of so many bytes."""
+        sizes = map(size_of, self.directories.values())
+        return sum(max(size.bytes, size.parameters * itemsize) for size in sizes)

@@ -1,0 +1,64 @@
+"""The throughput table: what is bold and what its caption says follow from the noise floor of the timings."""
+
+import pytest
+
+from drank.reporting.noise import noise_floor
+from drank.reporting.summary import summarise
+from drank.reporting.tables import throughput_table
+from tests.unit.records_fixture import METHODS
+
+
+@pytest.fixture(scope="module")
+def summary(records):
+    return summarise(records, METHODS)
+
+
+def test_throughput_table_has_speed_size_and_the_memory_of_the_model(summary):
+    table = throughput_table(summary, "docs-mha")
+    expected = {"tokens_per_second decode", "speedup_over_dense prefill", "parameters size"}
+    assert expected | {f"{name} memory" for name in ("model_bytes", "cache_bytes", "peak_tensor_bytes")} <= set(table.frame.columns)
+    assert table.frame.loc[table.frame["method"] == "dense", "parameters size"].tolist() == [6_000_000]
+    columns = [column.label for column in table.columns]
+    dense = table.blocks[0][0]
+    assert [dense[columns.index(f"{name} (MiB)")].text for name in ("weights", "cache", "peak")] == ["22.9", "5.7", "34.3"]
+
+
+def bold_speedups(summary, model="docs-mha"):
+    """Method and phase of all speedups in bold."""
+    table = throughput_table(summary, model)
+    columns = [(place, column.group) for place, column in enumerate(table.columns) if column.label == "× dense"]
+    return [(row[1].text, group) for block in table.blocks for row in block for place, group in columns if row[place].bold]
+
+
+def with_speedups(summary, speeds, floor):
+    """The summary with other speedups in prefill at 20 % and another noise floor there."""
+    changed = summary.copy()
+    here = (changed["ratio"] == 0.2) & (changed["metric"] == "speedup_over_dense") & (changed["dataset"] == "prefill")
+    changed.loc[here, "value"] = changed.loc[here, "method"].map(speeds).fillna(1.0)
+    changed.loc[(changed["metric"] == "noise_ratio") & (changed["dataset"] == "prefill"), "value"] = floor
+    changed.loc[(changed["metric"] == "speedup_over_dense") & ~here, "value"] = 1.0
+    return changed
+
+
+def test_bold_is_only_what_the_noise_cannot_explain(summary):
+    fast = {"svd": 1.21, "svd-llm": 1.1}
+    assert bold_speedups(with_speedups(summary, fast, 1.05)) == [("SVD", "Prefill")]
+    assert bold_speedups(with_speedups(summary, fast, 1.1)) == [], "1.21 exceeds 1.1 by no more than 1.1 times"
+    assert bold_speedups(with_speedups(summary, {"svd": 1.21, "d-rank": 1.2}, 1.05)) == []
+    unknown = with_speedups(summary, fast, 1.05)
+    unknown = unknown[unknown["metric"] != "noise_ratio"]
+    assert bold_speedups(unknown) == []
+    assert "was not measured, so that nothing is bold" in throughput_table(unknown, "docs-mha").caption
+
+
+def test_the_caption_states_the_noise_floor_of_each_phase(summary):
+    caption = throughput_table(summary, "docs-mha").caption
+    assert "differ by up to 1.040\u202f× in prefill and 1.060\u202f× in decode: bold is what" in caption
+    assert "1.235\u202f× in prefill" in throughput_table(with_speedups(summary, {}, 1.2341), "docs-mha").caption
+
+
+def test_the_noise_floor_is_the_largest_of_a_models_jobs(summary):
+    assert noise_floor(summary, "docs-mha", "prefill") == 1.04
+    later = summary[summary["ratio"] == 0.4]
+    assert noise_floor(later, "docs-mha", "prefill") == pytest.approx(1.03)
+    assert noise_floor(summary, "docs-mha", "reading") is None and noise_floor(summary, "other", "prefill") is None

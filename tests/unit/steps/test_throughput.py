@@ -1,0 +1,116 @@
+"""One job times its models beside the dense one, and says what two timings of one computation differ by."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from drank.methods import METHODS
+from drank.models.checkpoint import load_model
+from drank.reporting.records import Record
+from drank.steps import throughput
+from tests.unit.steps.measuring import described
+from tests.workflow.runs import write_model
+
+SIZES = {"batch": 1, "prompt": 4, "generate": 2, "repeats": 3}
+TWINS = ("one", "two")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The dense model, two of a smaller shape with other weights, and one of a shape of its own."""
+    folder = tmp_path_factory.mktemp("timed")
+    write_model(folder / "model")
+    described(folder)
+    torch.manual_seed(1)
+    for name, layers in (("one", 1), ("two", 1), ("three", 2)):
+        model = load_model(folder / "model")
+        model.model.layers = model.model.layers[:layers]
+        model.config.num_hidden_layers = layers
+        torch.nn.init.normal_(model.model.layers[0].mlp.up_proj.weight)
+        model.save_pretrained(folder / name)
+    return folder
+
+
+@pytest.fixture
+def seconds(monkeypatch):
+    """Timings that follow from the names: twins take 2 and 3 seconds, a second timing of one model takes 5 quarters of the first."""
+    batches = []
+    measure = throughput.measure
+
+    def timed(models, **sizes):
+        batches.append(list(models))
+        took = {name: {"one": 2.0, "two": 3.0}.get(name, 5.0 if "again" in name else 4.0) for name in models}
+        return {
+            name: throughput.Timing({phase: [took[name]] * 3 for phase in throughput.PHASES}, found.memory)
+            for name, found in measure(models, **sizes).items()
+        }
+
+    monkeypatch.setattr(throughput, "measure", timed)
+    return batches
+
+
+def run(folder, place, names, beside=True, ratio="0.2", **options):
+    """The records of models by name; `dense` is the source file."""
+    source = str(folder / "source.json")
+    throughput.run(
+        place,
+        names={"model": "tiny", "ratio": ratio},
+        models={name: source if name == "dense" else str(folder / name) for name in names},
+        throughput=SIZES,
+        dense=METHODS["dense"].settings(),
+        places={"source": {"path": str(folder / "model")}},
+        beside=source if beside else None,
+        compute={"device": "cpu", "dtype": "float32"},
+        threads=1,
+        **options,
+    )
+    records = {path.stem: Record.read(path) for path in place.iterdir()}
+    assert set(records) == set(names), "what was timed beside them has no record"
+    return records
+
+
+def numbers(record):
+    return {(row.dataset, row.metric): row.value for row in record.results}
+
+
+def test_twins_give_the_noise_and_dense_is_timed_beside_them(folder, tmp_path, seconds):
+    records = run(folder, tmp_path / "out", TWINS)
+    assert seconds == [["one", "two", "dense (reference)"]]
+    one, two = (numbers(records[name]) for name in TWINS)
+    assert one["prefill", "speedup_over_dense"] == 2.0 and two["prefill", "speedup_over_dense"] == pytest.approx(4 / 3)
+    assert one["prefill", "noise_ratio"] == two["decode", "noise_ratio"] == pytest.approx(1.5)
+    job = records["one"].detail["job"]
+    assert (job["order"], job["reference"], list(job["twins"].values())) == ("in turn", "dense (reference)", [["one", "two"]])
+    stored = sum(tensor.numel() * 4 for tensor in load_model(folder / "one").state_dict().values())
+    assert one["memory", "model_bytes"] >= stored and ("process", "peak_memory_bytes") not in one
+
+
+def test_without_twins_dense_is_timed_twice(folder, tmp_path, seconds):
+    records = run(folder, tmp_path / "out", ["dense", "one"], ratio="0")
+    assert seconds == [["dense", "one", "dense (again)"]]
+    assert numbers(records["one"])["decode", "noise_ratio"] == pytest.approx(1.25)
+    assert ("decode", "speedup_over_dense") in numbers(records["one"]) and ("decode", "speedup_over_dense") not in numbers(records["dense"])
+
+
+def test_without_dense_there_is_no_speedup_and_the_first_gives_the_noise(folder, tmp_path, seconds):
+    records = run(folder, tmp_path / "out", ["three", "one"], beside=False)
+    assert seconds == [["three", "one", "three (again)"]]
+    assert numbers(records["three"])["decode", "noise_ratio"] == pytest.approx(1.25)
+    assert not any(metric == "speedup_over_dense" for record in records.values() for _, metric in numbers(record))
+
+
+def test_one_model_alone_is_timed_once(folder, tmp_path, seconds):
+    (record,) = run(folder, tmp_path / "out", ["one"], beside=False).values()
+    assert seconds == [["one"]] and ("decode", "noise_ratio") not in numbers(record)
+
+
+def test_what_does_not_fit_memory_together_is_timed_one_after_the_other(folder, tmp_path, seconds, monkeypatch):
+    records = run(folder, tmp_path / "little", TWINS, memory_mb=0)
+    assert seconds == [["one"], ["two"], ["dense (reference)"]]
+    assert records["one"].detail["job"]["order"] == "one after the other"
+    assert numbers(records["one"])["decode", "noise_ratio"] == pytest.approx(1.5)
+    del seconds[:]
+    monkeypatch.setattr(throughput, "free_memory", lambda _: 0)
+    run(folder, tmp_path / "none", TWINS, memory_mb=8000)
+    assert len(seconds) == 3
