@@ -33,6 +33,9 @@ CORE_SPEED, GPU_SPEED = 2e10, 2e13
 UNKNOWN_TEXT, EMBEDDED_ITEMS, ITEMS, ITEM = 250_000, 200, 2000, 100
 """Tokens of a text read whole, items of a task that is embedded or not, and the tokens of an item with its answers."""
 
+LARGE = {"hellaswag": 40_000, "mathqa": 10_000, "arc_easy": 4000}
+"""Items of that many tokens that tasks of the harness come to which ask many more or longer ones."""
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -72,17 +75,22 @@ class Sizes:
         )
 
 
-def forecast(config: Mapping[str, Any], jobs: Iterable[tuple[int, str, Mapping[str, str]]], processes: bool = True) -> dict[int, float]:
+def forecast(
+    config: Mapping[str, Any],
+    jobs: Iterable[tuple[int, str, Mapping[str, str]]],
+    processes: bool = True,
+    sizes: Mapping[str, Sizes] | None = None,
+) -> dict[int, float]:
     """The seconds that each job, given as number, rule and wildcards, is expected to take when it runs alone.
 
-    `processes` says whether each is one of its own, which has to start first.
+    `processes` says whether each is one of its own, which has to start first; `sizes` are those of the models where these are not here.
 
     Raises SourceError for a hub model that is not here yet, CheckpointError for one whose files are not whole: nobody knows their size.
     """
     compute = config["compute"]
     gpu = compute["device"].startswith("cuda") or (compute["device"] == "auto" and compute["gpus"])
     rate = GPU_SPEED if gpu else CORE_SPEED * compute["threads"]
-    sizes = {model: Sizes.of(source) for model, source in config["models"].items()}
+    sizes = sizes or {model: Sizes.of(source) for model, source in config["models"].items()}
     methods = {model: methods_for(config, model) for model in config["models"]}
     start = (START, LIGHT) if processes else (0.3, 0.1)
     return {number: _seconds(config, rule, names, sizes, methods, rate, start) for number, rule, names in jobs}
@@ -155,7 +163,8 @@ def _compress(config: Mapping[str, Any], size: Sizes, method: Method | None, *_:
 def _evaluate(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
     text, tasks = config["perplexity"], config["zeroshot"]
     read = len(text["corpora"]) * (text["windows"] * text["length"] if text["windows"] else UNKNOWN_TEXT)
-    whole = [EMBEDDED_ITEMS if "embedded" in config["tasks"][task] else ITEMS for task in tasks["tasks"]]
+    asked = [config["tasks"][task] for task in tasks["tasks"]]
+    whole = [EMBEDDED_ITEMS if "embedded" in task else LARGE.get(task.get("harness", ""), ITEMS) for task in asked]
     return size.forward(read + ITEM * sum(min(tasks["limit"] or items, items) for items in whole))
 
 

@@ -92,7 +92,7 @@ def _hub(split: str, source: Mapping[str, Any]) -> Iterator[Document]:
     import datasets
 
     rows = datasets.load_dataset(
-        **_place(source), name=source.get("subset"), split=source["splits"][split], data_files=source.get("data_files")
+        **place_of(source), name=source.get("subset"), split=source["splits"][split], data_files=source.get("data_files")
     )
     field = source.get("field", "text")
     if field not in rows.column_names:
@@ -101,10 +101,10 @@ def _hub(split: str, source: Mapping[str, Any]) -> Iterator[Document]:
     yield from (Document(split, source["hub"], text) for text in _texts(placed, field))
 
 
-def _place(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Where `datasets` finds a hub data set: by its id, and with the hub switched off in the local cache, at the revision asked for.
+def place_of(source: Mapping[str, Any]) -> dict[str, Any]:
+    """The `path` and `revision` that give `datasets` a hub data set; with the hub switched off, its snapshot in the local cache.
 
-    There `datasets` by itself would take whatever revision it prepared last. Raises ValueError where the cache does not have it.
+    There `datasets` by itself would take whatever revision it has prepared last. Raises ValueError where the cache does not have it.
     """
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError

@@ -61,6 +61,7 @@ def answer_tasks(
 
 def fetch_task(spec: Spec) -> None:
     """Have the harness load the data of a task, so that the hub's cache holds them afterwards."""
-    from lm_eval.tasks import TaskManager
+    from drank.evaluation.zeroshot.harness import load
 
-    TaskManager(include_defaults="harness" in spec).load([str(spec.get("harness") or spec["yaml"])])
+    with TemporaryDirectory(prefix="drank-zeroshot-") as scratch:
+        load("task", define("task", spec, {}, scratch), Path(scratch))

@@ -59,6 +59,8 @@ def _check_harness(spec: Spec) -> Iterator[str]:
         yield from _check_definition(harness_tasks()[name])
     if data is None:
         return
+    if "revision" in spec:
+        yield "revision is of the hub's data, and data names local files instead; leave one of them out"
     if not set(data) <= set(SPLITS) or not {"validation", "test"}.intersection(data):
         yield f"data names the splits {', '.join(data) or 'none'}; give test or validation, and train if you like"
     formats = set(map(format_of, data.values()))

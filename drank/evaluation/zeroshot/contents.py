@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drank.corpora import commit_of
-from drank.evaluation.zeroshot.definitions import Spec, functions_of, harness_tasks, local_files, matched, read_definition
+from drank.evaluation.zeroshot.definitions import Spec, base_of, functions_of, local_files, matched, read_definition
 from drank.runtime.content import CONTENTS
 from drank.runtime.content import content_of as read_once
 from drank.testbed.tasks import yaml_for
@@ -22,8 +22,9 @@ def content_of(spec: Spec, items: str | Path | None = None) -> dict[str, Any] | 
     if "embedded" in spec:
         assert items is not None
         return {"definition": _without_places(yaml_for(spec["embedded"], "")), "data": {"test": _hashed(items)}}
-    base = Path(spec["yaml"]) if "yaml" in spec else harness_tasks()[spec["harness"]]
-    definition, functions = read_definition(base), functions_of(base)
+    definition, functions = read_definition(base_of(spec)), functions_of(base_of(spec))
+    if "revision" in spec:
+        definition["dataset_kwargs"] = (definition.get("dataset_kwargs") or {}) | {"revision": spec["revision"]}
     if not all(file.is_file() for file in functions):
         return None
     data = {"instead": _hashed(spec["data"])} if spec.get("data") else _data_of(definition)

@@ -13,11 +13,12 @@ from typing import Any
 
 import yaml
 
+from drank.corpora import place_of
 from drank.evaluation.zeroshot.plain_names import by_plain_names
 from drank.testbed.tasks import yaml_for
 
 Spec = Mapping[str, Any]
-"""A task as the config names it: {embedded: NAME}, {harness: NAME, data: {SPLIT: FILE}} or {yaml: FILE}."""
+"""A task as the config names it: {embedded: NAME}, {harness: NAME, revision: COMMIT or data: {SPLIT: FILE}} or {yaml: FILE}."""
 
 METRICS = ("acc", "acc_norm", "exact_match")
 """The harness's metrics that are 0 or 1 for each item; a task's headline accuracy is the first of them that its YAML lists."""
@@ -152,12 +153,25 @@ def define(name: str, spec: Spec, items: Mapping[str, str | Path], scratch: str)
     if "embedded" in spec:
         definition = yaml_for(spec["embedded"], Path(items[name]).resolve())
     else:
-        base = Path(spec["yaml"]) if "yaml" in spec else harness_tasks()[spec["harness"]]
-        definition = {"include": str(base.resolve())} | _replace_data(read_definition(base), spec.get("data"))
+        definition = {"include": str(base_of(spec).resolve())} | _replace_data(read_definition(base_of(spec)), spec.get("data"))
+        if "revision" in spec:
+            definition |= _pinned(read_definition(base_of(spec)), spec["revision"])
     if local_files(definition):
         files = by_plain_names(definition["dataset_kwargs"]["data_files"], Path(scratch) / f"{name}-data")
         definition["dataset_kwargs"] = definition["dataset_kwargs"] | {"data_files": files, "cache_dir": scratch}
     return definition | {"task": name} | ({"num_fewshot": spec["fewshot"]} if "fewshot" in spec else {})
+
+
+def base_of(spec: Spec) -> Path:
+    """The YAML file that a task which is not embedded starts from: the user's, or the installed harness's."""
+    return Path(spec["yaml"]) if "yaml" in spec else harness_tasks()[spec["harness"]]
+
+
+def _pinned(base: dict[str, Any], revision: str) -> dict[str, Any]:
+    """What to lay over a definition so that it reads the hub's data at a revision, and without a network the ones in the local cache."""
+    place = place_of({"hub": base["dataset_path"], "revision": revision})
+    options = {**(base.get("dataset_kwargs") or {}), **{key: value for key, value in place.items() if key == "revision"}}
+    return {"dataset_path": place["path"], "dataset_kwargs": options}
 
 
 def _replace_data(base: dict[str, Any], data: Mapping[str, str] | None) -> dict[str, Any]:

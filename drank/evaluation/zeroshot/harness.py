@@ -45,6 +45,15 @@ def quiet() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
+def load(name: str, definition: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """What the harness makes of a definition, its data with it; `folder` gets the YAML file that it reads."""
+    from lm_eval.tasks import TaskManager
+
+    path = folder / f"{name}.yaml"
+    write_text(path, yaml.safe_dump(definition))
+    return TaskManager(include_defaults=False).load([str(path)])
+
+
 def answers(
     name: str, definition: dict[str, Any], language_model: HFLM, limit: int | None, folder: Path
 ) -> tuple[Task, list[dict[str, Any]]]:
@@ -57,15 +66,12 @@ def answers(
     import torch
     from datasets.exceptions import DatasetsError
     from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
-    from lm_eval.tasks import TaskManager
 
     random.seed(DEFAULT_RANDOM_SEED)
     numpy.random.seed(DEFAULT_OTHER_SEED)
     torch.manual_seed(DEFAULT_OTHER_SEED)
-    path = folder / f"{name}.yaml"
-    write_text(path, yaml.safe_dump(definition))
     try:
-        loaded = TaskManager(include_defaults=False).load([str(path)])
+        loaded = load(name, definition, folder)
     except Exception as error:  # of `datasets`, of the file formats, and of what the definition does to the first item
         files = (definition.get("dataset_kwargs") or {}).get("data_files")
         if isinstance(error, (OSError, ValueError, DatasetsError)):

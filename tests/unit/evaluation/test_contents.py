@@ -81,6 +81,11 @@ def test_what_cannot_be_told_is_not(folder, monkeypatch):
     assert content_of({"yaml": str(folder / "own.yaml")}) is None
 
 
+def test_the_data_of_a_hub_are_those_of_the_revision_asked_for(monkeypatch):
+    monkeypatch.setattr("drank.evaluation.zeroshot.contents.commit_of", lambda source: {"commit": source["revision"]})
+    assert content_of({"harness": "arc_easy", "revision": "abc"})["data"] == {"commit": "abc"}
+
+
 def test_an_embedded_task_is_its_items(tmp_path):
     (tmp_path / "a").write_text("1")
     (tmp_path / "b").write_text("2")

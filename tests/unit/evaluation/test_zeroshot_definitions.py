@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from drank.evaluation.zeroshot import check_tasks, needs_hub
+from drank.evaluation.zeroshot import check_tasks, fetch_task, needs_hub
 from drank.evaluation.zeroshot.definitions import define, harness_tasks, read_definition
 from drank.testbed.tasks import yaml_for
 from tests.unit.evaluation.measuring import evaluate_tasks
@@ -28,6 +28,49 @@ def test_splits_are_mapped_to_those_that_exist(arc, split, tmp_path):
 
 def test_hub_data_sets_stay_as_the_harness_names_them(tmp_path):
     assert set(define("a", {"harness": "arc_easy", "fewshot": 3}, {}, str(tmp_path))) == {"include", "task", "num_fewshot"}
+
+
+def test_a_revision_is_that_of_the_data(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    pinned = define("a", {"harness": "arc_easy", "revision": "abc"}, {}, str(tmp_path))
+    merged = read_definition(harness_tasks()["arc_easy"]) | pinned
+    assert (merged["dataset_path"], merged["dataset_name"], merged["dataset_kwargs"]) == (
+        "allenai/ai2_arc",
+        "ARC-Easy",
+        {"revision": "abc"},
+    )
+
+
+@pytest.mark.parametrize("pin", [{}, {"revision": "abc"}])
+def test_what_is_fetched_is_the_revision_asked_for(monkeypatch, pin):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    asked = []
+
+    def load_dataset(**options):
+        asked.append(options)
+        raise OSError("as far as this test goes")
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    with pytest.raises(OSError, match="as far"):
+        fetch_task({"harness": "mathqa", **pin})
+    assert asked == [{"path": "regisss/math_qa", "name": None, **pin}]
+
+
+def test_without_a_network_a_revision_is_read_from_the_cache_or_not_at_all(tmp_path, monkeypatch):
+    """Where `datasets` is offline it takes whatever it has prepared last."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    snapshot = tmp_path / "datasets--allenai--ai2_arc" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    pinned = define("a", {"harness": "arc_easy", "revision": "a" * 40}, {}, str(tmp_path))
+    assert (pinned["dataset_path"], pinned["dataset_kwargs"]) == (str(snapshot), {})
+    with pytest.raises(ValueError, match=r"allenai/ai2_arc, revision b+, is not in the local hub cache; run `snakemake prefetch`"):
+        define("a", {"harness": "arc_easy", "revision": "b" * 40}, {}, str(tmp_path))
+
+
+def test_a_revision_beside_local_files_is_a_problem(arc):
+    problems = check_tasks({"t": {"harness": "arc_easy", "revision": "abc", "data": {"test": str(arc)}}})
+    assert problems == ["task t: revision is of the hub's data, and data names local files instead; leave one of them out"]
 
 
 def test_every_problem_is_found_at_once(model, tokenizer, tmp_path):
@@ -100,7 +143,7 @@ def test_a_definition_that_includes_itself_is_refused(tmp_path):
 def test_checking_imports_no_heavy_library():
     code = """
 import sys
-from drank.evaluation.zeroshot import check_tasks, needs_hub
+from drank.evaluation.zeroshot import check_tasks, fetch_task, needs_hub
 assert check_tasks({"a": {"embedded": "docs-section"}, "b": {"harness": "piqa"}}) == []
 assert not {"torch", "transformers", "lm_eval", "datasets"}.intersection(sys.modules), "heavy import"
 """
