@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,6 +12,8 @@ from drank.allocation.plan import Plan
 from drank.reporting.comparisons import AVERAGE
 from drank.reporting.layouts import LAYOUTS
 from drank.reporting.material import Material, numbers_of
+from drank.reporting.published import beside, published_for
+from drank.reporting.recipes import method_in
 from drank.reporting.tables import write as write_table
 from drank.reporting.tables.layout import Table
 from drank.runtime.files import write_text
@@ -23,17 +26,22 @@ OF_EVERY_RUN = (AVERAGE, "memory")
 
 
 def material_of(
-    told: Mapping[str, Any], summary: pd.DataFrame, spectra: Sequence[Mapping[str, Any]] = (), plans: Sequence[Plan] = ()
+    told: Mapping[str, Any],
+    summary: pd.DataFrame,
+    spectra: Sequence[Mapping[str, Any]] = (),
+    plans: Sequence[Plan] = (),
+    config: Mapping[str, Any] | None = None,
+    methods: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
 ) -> Material:
     """What an artefact is made of, out of a summary, spectra and plans that may hold more than its runs.
 
     `told` has its name, its `rows` (a run each, with the values of its `axes`), its `options`, the names of what it may have `shown`, and
-    notes by model.
+    notes by model. `config` and the settings of its `methods` by model tell which numbers of the paper stand beside.
     """
     shown = [*told["shown"], *(OF_EVERY_RUN if "on" not in told["options"] else ())]
     numbers = numbers_of(summary, told["rows"])
     runs = {(row["model"], row["label"], row["ratio"]) for row in told["rows"]}
-    return Material(
+    material = Material(
         name=told["name"],
         numbers=numbers[numbers["dataset"].isin(shown)],
         axes=tuple(told["axes"]),
@@ -42,6 +50,11 @@ def material_of(
         options=told["options"],
         notes=told["notes"],
     )
+    stated = published_for(config) if config else None
+    if config is None or stated is None or stated.empty:
+        return material
+    named = {model: {label: method_in(settings) for label, settings in found.items()} for model, found in (methods or {}).items()}
+    return replace(material, published=beside(material, stated, named, config.get("calibration", {})))
 
 
 def tables_of(told: Mapping[str, Any], material: Material) -> list[Table]:

@@ -7,6 +7,10 @@ RANKED = [chain_at(model, *cell) for model in METHODS for cell in cells(model) i
 PLANS = [chain.plan for chain in RANKED if not chain.method.control]
 CARDS = ["results/cards.txt"] if any(path.startswith("results/models/") for path in MODELS) else []
 ARTEFACT_FILES = [path for artefact in RUNS.artefacts.values() for path in artefact.files]
+PAPER = {  # what tells which numbers of the paper stand beside ours
+    "config": config,
+    "methods": {model: {label: METHODS[model][label].settings() for label in config["methods"] if label in METHODS[model]} for model in METHODS},
+}
 CHAINS = {
     model: {label: {ratio: chain_at(model, label, ratio).timings() for method, ratio in cells(model) if method == label} for label in METHODS[model]}
     for model in METHODS
@@ -82,6 +86,7 @@ for ARTEFACT in RUNS.artefacts.values():
         params:
             code=code("artefact.py", ARTEFACT.layout.function.replace(":", ".")),
             artefact=told_of(ARTEFACT),
+            paper=lambda wildcards, input: PAPER,
         message:
             f"Printing {ARTEFACT.name}"
         script:
@@ -109,6 +114,7 @@ rule report:
         **SMALL_JOB,
     params:
         code=code("report.py", "drank/reporting/report/report.html.j2", "drank/reporting/report/report.css", *LAID_OUT),
+        paper=lambda wildcards, input: PAPER,
         artefacts={name: told_of(artefact) for name, artefact in RUNS.artefacts.items()},
         theirs=THEIRS,
         refused=REFUSED,

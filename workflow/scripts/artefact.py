@@ -14,4 +14,5 @@ told, files = snakemake.params.artefact, snakemake.input
 labels = list(dict.fromkeys(row["label"] for row in told["rows"]))
 summary = summarise(read_records(files.records), labels, list(told["notes"]))
 spectra = [read_json(f"{path}/summary.json") for path in files.spectra]
-write(told, material_of(told, summary, spectra, [Plan.read(path) for path in files.plans]), snakemake.output)
+material = material_of(told, summary, spectra, [Plan.read(path) for path in files.plans], **snakemake.params.paper)
+write(told, material, snakemake.output)
