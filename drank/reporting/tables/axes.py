@@ -12,6 +12,9 @@ from drank.reporting.material import IDENTITY, Material
 from drank.reporting.names import method_name, percent
 from drank.variants import said, variant
 
+Key = tuple[Any, ...]
+"""The values of several axes, None where a run stands on no value of one."""
+
 HEADS = {"model": "Model", "method": "Method", "label": "Method", "ratio": "Ratio", "dataset": "Data set"}
 """The headers of row axes whose values do not name their axis."""
 

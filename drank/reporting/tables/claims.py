@@ -13,10 +13,7 @@ import pandas as pd
 from drank.reporting.material import IDENTITY, Material
 from drank.reporting.names import is_control, is_dense
 from drank.reporting.tables.artefact import wanted
-from drank.reporting.tables.axes import plain
-
-Key = tuple[Any, ...]
-"""The values of row axes, or of column axes, None where a run stands on no value of an axis."""
+from drank.reporting.tables.axes import Key, plain
 
 
 class Form(NamedTuple):

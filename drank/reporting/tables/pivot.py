@@ -9,9 +9,9 @@ import pandas as pd
 from drank.reporting.material import Material
 from drank.reporting.names import unique
 from drank.reporting.tables.artefact import table_of
-from drank.reporting.tables.axes import HEADS, known, printed
+from drank.reporting.tables.axes import HEADS, Key, known, printed
 from drank.reporting.tables.build import MISSING
-from drank.reporting.tables.claims import Claim, Form, Key, claims
+from drank.reporting.tables.claims import Claim, Form, claims
 from drank.reporting.tables.layout import Cell, Column, Table
 from drank.reporting.tables.metrics import Metric, metric_of
 from drank.reporting.tables.pivot_caption import CONTEST, caption

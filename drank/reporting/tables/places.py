@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby, product
 
-from drank.reporting.tables.axes import ordered
-from drank.reporting.tables.claims import Claim, Key, refuse
+from drank.reporting.tables.axes import Key, ordered
+from drank.reporting.tables.claims import Claim, refuse
 
 Places = Mapping[Key, Mapping[Key, Claim]]
 """The claim to each place, by row and column; one that holds for several columns is in all of them."""
