@@ -11,7 +11,7 @@ import pandas as pd
 
 from drank.reporting.comparisons import BASELINE
 from drank.reporting.material import Material
-from drank.reporting.names import is_dense, method_name, number, percent, unique
+from drank.reporting.names import competes, method_name, number, percent, unique
 from drank.reporting.tables.artefact import table_of, wanted
 from drank.reporting.tables.build import MISSING
 from drank.reporting.tables.layout import Cell, Column, Table
@@ -22,13 +22,13 @@ GAP = "log_perplexity_gap_to_dense"
 
 
 def cost(material: Material) -> Table:
-    """A row for each compressed model: seconds, peak memory, nats per token over dense, and nats gained over SVD-LLM at its ratio.
+    """A row for each competing model: seconds, peak memory, nats per token over dense, and nats gained over SVD-LLM at its ratio.
 
     The options `seconds` and `memory` (bytes) say what all steps on the way to a run took, by `model/label/ratio`; without them stands
     what its last step took, as its numbers and records tell it. Raises ValueError where such an option lacks a run.
     """
     datasets = wanted(material, "perplexity")
-    numbers = material.numbers[(material.numbers["checkpoint"] == "") & ~material.numbers["label"].map(is_dense).astype(bool)]
+    numbers = material.numbers[(material.numbers["checkpoint"] == "") & material.numbers["label"].map(competes).astype(bool)]
     runs = [Run(str(model), str(label), float(ratio)) for model, label, ratio in zip(*(numbers[name] for name in Run._fields), strict=True)]
     order = {model: place for place, model in enumerate(material.models)}
     rows = [_costs(material, run, datasets) for run in sorted(dict.fromkeys(runs), key=lambda run: (order[run.model], run.ratio))]
@@ -41,9 +41,9 @@ def cost(material: Material) -> Table:
     for (model, ratio), block in groupby(rows, key=lambda row: (row["model"], row["ratio"])):
         heads = [model] * (len(models) > 1) + [percent(ratio)]
         blocks.append([(*(Cell("" if index else head) for head in heads), *_cells(row, datasets)) for index, row in enumerate(block)])
-    of = "all steps on the way to a model" if "seconds" in material.options else "the last step, which makes the model"
+    of = "All steps on the way to a model" if "seconds" in material.options else "The last step, which makes a model"
     caption = (
-        f"Time of {of} and peak memory, beside nats per token over dense and nats gained over {method_name(BASELINE)} at the same ratio."
+        f"{of}: time and peak memory, beside nats per token over dense and nats gained over {method_name(BASELINE)} at the same ratio."
     )
     return table_of(material, caption, columns, blocks, pd.DataFrame(rows))
 

@@ -29,7 +29,7 @@ def caption(material: Material, form: Form, shown: Sequence[Claim], *, spans: bo
     if metric.better:
         sentences.append(f"Best of each column{' at equal ' * bool(shared) + ' and '.join(shared)} in bold.")
     if spans:
-        sentences.append("A number with blanks to its right holds for all of these columns.")
+        sentences.append("A number that several columns share stands in the first of them.")
     if any(claim.published is not None for claim in shown):
         sentences.append("In parentheses: published.")
     return " ".join(sentences)

@@ -116,11 +116,23 @@ def _sentence(chain: Chain) -> str:
         low, high = signed(chain.whole.low, 3), signed(chain.whole.high, 3)
         return f"No difference can be measured {place}: {signed(chain.whole.value, 3)} nats per token [{low}, {high}]."
     made = [(step.change, step.nats) for step in chain.steps if step.nats is not None]
-    parts = [f"{_share(chain, nats)} {'are due ' * (not index)}to {change}" for index, (change, nats) in enumerate(made)]
-    listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-    sentence = f"Of the {number(abs(chain.whole.value), 3)} nats per token {place}, {listed}."
+    shares = [(change, round(100 * chain.share(nats))) for change, nats in made]
+    gains = [f"{share}\u202f% {'are due ' * (not index)}to {change}" for index, (change, share) in enumerate(_of_sign(shares, 1))]
+    losses = [f"{-share}\u202f% {'are lost again ' * (not index)}to {change}" for index, (change, share) in enumerate(_of_sign(shares, -1))]
+    sentence = f"Of the {number(abs(chain.whole.value), 3)} nats per token {place}, {_listed(gains)}"
+    sentence += f"; {_listed(losses)}." if losses else "."
     chancy = [change for change, nats in made if chain.by_chance(nats)]
     if chain.chance is not None:
         spread = f"the spread of a run over draws ({number(chain.chance, 3)} nats)"
         sentence += f" Not larger than {spread}: {', '.join(chancy)}." if chancy else f" All are larger than {spread}."
     return sentence
+
+
+def _of_sign(shares: list[tuple[str, int]], sign: int) -> list[tuple[str, int]]:
+    """The shares that go with the whole difference (1, zero among them) or against it (-1)."""
+    return [(change, share) for change, share in shares if (share < 0) == (sign < 0)]
+
+
+def _listed(parts: list[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

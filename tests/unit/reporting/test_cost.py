@@ -10,7 +10,7 @@ import pytest
 from drank.reporting.tables.cost import cost
 from tests.unit.artefacts_fixture import DENSE, grid, material_of, texts
 
-RUNS = [*DENSE, *grid("svd-llm"), *grid("d-rank", group=[1, 2])]
+RUNS = [*DENSE, *grid("random-ranks"), *grid("svd-llm"), *grid("d-rank", group=[1, 2])]
 DOCS = {"on": ["python-docs"]}
 
 
@@ -45,7 +45,7 @@ def test_the_last_step_is_told_by_the_numbers_and_the_records():
 
     table = cost(replace(material, records=[with_peak(record) for record in material.records]))
     assert [row[2:4] for row in texts(table)[:2]] == [["7.5", "1024"], ["7.5", "512"]]
-    assert "of the last step" in table.caption
+    assert "The last step" in table.caption
     assert texts(cost(material))[0][3] == "–"
 
 
@@ -54,7 +54,7 @@ def test_all_steps_on_the_way_are_told_by_the_options():
     seconds = {"docs-mha/svd-llm/0.2": 100.0, "docs-mha/svd-llm/0.4": 90.0}
     table = cost(replace(material, options={**DOCS, "seconds": seconds, "memory": dict.fromkeys(seconds, 2**21)}))
     assert [row[2:4] for row in texts(table)] == [["100.0", "2"], ["90.0", "2"]]
-    assert "all steps on the way" in table.caption
+    assert "All steps on the way" in table.caption
     with pytest.raises(ValueError, match=r"option seconds lacks docs-mha/svd-llm/0.4; it has docs-mha/svd-llm/0.2\. State every run"):
         cost(replace(material, options={"seconds": {"docs-mha/svd-llm/0.2": 100.0}}))
 

@@ -134,5 +134,5 @@ def test_every_row_has_a_cell_for_every_column(layout):
 def test_a_layout_is_a_function_of_its_material(layout):
     material = whole(layout)
     first = LAYOUTS[layout](material)
-    assert LAYOUTS[layout](material).to_latex() == first.to_latex()
+    assert LAYOUTS[layout](material).to_html() == first.to_html()
     assert LAYOUTS[layout](whole(layout)).to_csv() == first.to_csv()

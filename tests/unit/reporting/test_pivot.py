@@ -45,12 +45,12 @@ def test_methods_and_groups_by_ratio_as_in_table_2():
 def test_dense_meets_no_ratio_and_stands_once():
     table = pivot(material_of(TABLE_2, {"rows": ["method", "group"], "columns": ["ratio"], **DOCS}))
     assert texts(table)[0][2:] == [f"{table.frame['value'][0]:.2f}", ""]
-    assert "holds for all of these columns" in table.caption
+    assert "stands in the first of them" in table.caption
     alone = pivot(material_of(DENSE, {"rows": ["method"], "columns": ["ratio"], **DOCS}))
     assert [len(row) for row in texts(alone)] == [2]
     rows = pivot(material_of(TABLE_2, {"rows": ["ratio", "method", "group"], **DOCS}))
     assert texts(rows)[0][:2] == ["0\u202f%", "Dense"]
-    assert "holds for" not in rows.caption
+    assert "stands in the first" not in rows.caption
 
 
 def test_betas_by_ratio_and_group_as_in_table_5():
