@@ -36,7 +36,6 @@ def wanted(material: Material, metric: str) -> list[str]:
 def table_of(
     material: Material, caption: str, columns: Iterable[Column], blocks: Iterable[Sequence[Sequence[Cell]]], frame: pd.DataFrame
 ) -> Table:
-    """The table of an artefact: with the model in its name where it is about one."""
-    models = material.models
-    name = f"{material.name}-{models[0]}" if len(models) == 1 else material.name
-    return Table(name, ", ".join(models), caption, tuple(columns), tuple(tuple(map(tuple, block)) for block in blocks if block), frame)
+    """The table of an artefact, by its name."""
+    models = ", ".join(material.models)
+    return Table(material.name, models, caption, tuple(columns), tuple(tuple(map(tuple, block)) for block in blocks if block), frame)

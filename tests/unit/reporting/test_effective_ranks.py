@@ -28,7 +28,7 @@ def test_groups_are_rows_and_kinds_columns_in_the_order_asked_for():
     assert [column.label for column in table.columns] == ["Layers", "V", "K", "Q"]
     expected = [[f"{first}–{first + 1}", *(f"{ranks[kind, first]:.1f}" for kind in "vkq")] for first in range(0, 8, 2)]
     assert texts(table) == expected
-    assert (table.name, table.model) == ("table1-docs-mha", "docs-mha")
+    assert (table.name, table.model) == ("table1", "docs-mha")
     assert table.caption == "Effective rank by group of layers of docs-mha, spectrum whitening-n2, calibrated on python-docs."
     assert table.frame["effective_rank"].tolist() == [ranks[kind, first] for kind in "qkv" for first in range(0, 8, 2)]
 

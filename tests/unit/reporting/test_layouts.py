@@ -10,12 +10,17 @@ from drank.methods import METHODS
 from drank.reporting.material import Material, numbers_of
 from drank.reporting.records import Record
 from drank.reporting.summary import summarise
-from drank.reporting.tables import LAYOUTS
-from drank.reporting.tables.steps import words
+from drank.reporting.tables.choice import choice
+from drank.reporting.tables.cost import cost
+from drank.reporting.tables.effective_ranks import effective_rank
+from drank.reporting.tables.pivot import pivot
+from drank.reporting.tables.stability import stability
+from drank.reporting.tables.steps import steps, words
 from drank.variants import values_in
 from tests.unit.artefacts_fixture import DENSE, grid, material_of
 from tests.unit.records_fixture import make_plan, make_spectrum
 
+LAYOUTS = {one.__name__: one for one in (pivot, effective_rank, steps, choice, cost, stability)}
 TEXT = {"corpus": "python-docs", "seed": 13, "windows": 8, "length": 256}
 RUNS = {
     "pivot": [*DENSE, *grid("svd-llm"), *grid("d-rank", group=[2, 3])],
@@ -127,7 +132,7 @@ def test_every_row_has_a_cell_for_every_column(layout):
     table = LAYOUTS[layout](whole(layout))
     assert table.blocks
     assert all(len(row) == len(table.columns) for block in table.blocks for row in block)
-    assert table.model == "docs-mha" and table.name == "artefact-docs-mha"
+    assert table.model == "docs-mha" and table.name == "artefact"
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
