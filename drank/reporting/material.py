@@ -10,6 +10,7 @@ import pandas as pd
 
 from drank.allocation.plan import Plan
 from drank.reporting.names import unique
+from drank.reporting.records import Record
 
 IDENTITY = ("model", "method", "label", "ratio")
 """The columns that say of which run a row is: `method` as the configuration calls it, `label` as files do, with the values asked for."""
@@ -21,7 +22,7 @@ class Material:
 
     `numbers` has a row for each run and number: `IDENTITY`, a column for each of the `axes` (None where a method does not stand on one),
     and the columns of the summary. `options` are those of the artefact's entry. `published` are the numbers of the paper that the runs
-    meet, with the same columns as far as they have them.
+    meet, with the same columns as far as they have them. `records` are those of the runs, for what compares two of them window by window.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Material:
     options: Mapping[str, Any] = field(default_factory=dict)
     published: pd.DataFrame | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
+    records: Sequence[Record] = ()
 
     @property
     def models(self) -> list[str]:
@@ -50,6 +52,7 @@ class Material:
             numbers=self.numbers[self.numbers["model"] == model],
             spectra=[spectrum for spectrum in self.spectra if spectrum["model"] == model],
             plans=[plan for plan in self.plans if plan.model == model],
+            records=[record for record in self.records if record.model == model],
             published=None if self.published is None else self.published[self.published["model"] == model],
         )
 

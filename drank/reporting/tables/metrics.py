@@ -1,0 +1,38 @@
+"""Metrics in print: their names, units, digits, and on which side they are better."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from drank.reporting.names import number
+
+
+class Metric(NamedTuple):
+    """How a metric is printed: its name with the unit, what it is multiplied by, digits, and where it is better ("low", "high" or "")."""
+
+    title: str
+    scale: float = 1
+    digits: int = 2
+    better: str = ""
+
+    def text(self, value: float) -> str:
+        """The value in these units."""
+        return number(self.scale * value, self.digits)
+
+
+METRICS = {
+    "perplexity": Metric("Perplexity", better="low"),
+    "perplexity_window_mean": Metric("Perplexity (mean of windows)", better="low"),
+    "log_perplexity_gap_to_dense": Metric("Nats per token over dense", digits=3, better="low"),
+    "accuracy": Metric("Accuracy (%)", 100, 1, "high"),
+    "accuracy_norm": Metric("Accuracy by length (%)", 100, 1, "high"),
+    "tokens_per_second": Metric("Tokens per second", digits=0, better="high"),
+    "speedup_over_dense": Metric("Speed over that of dense", better="high"),
+    "peak_memory_bytes": Metric("Peak memory (MiB)", 2**-20, 0, "low"),
+}
+"""The metrics that have a name in print."""
+
+
+def metric_of(name: str) -> Metric:
+    """How a metric is printed; one that is not in the table goes by its name and is better on no side."""
+    return METRICS.get(name, Metric(name.replace("_", " ").capitalize()))

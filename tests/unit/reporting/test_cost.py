@@ -1,0 +1,64 @@
+"""Time and memory beside the quality that they buy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from drank.reporting.tables.cost import cost
+from tests.unit.artefacts_fixture import DENSE, grid, material_of, texts
+
+RUNS = [*DENSE, *grid("random-ranks"), *grid("svd-llm"), *grid("d-rank", group=[1, 2])]
+DOCS = {"on": ["python-docs"]}
+
+
+def perplexity(material, label, ratio):
+    rows = material.numbers
+    rows = rows[(rows["label"] == label) & (rows["ratio"] == ratio) & (rows["dataset"] == "python-docs") & (rows["metric"] == "perplexity")]
+    return rows["value"].item()
+
+
+def test_quality_is_in_nats_from_dense_and_from_svd_llm():
+    material = material_of(RUNS, DOCS)
+    table = cost(material)
+    assert [row[:2] for row in texts(table)] == [
+        *(["20\u202f%", "SVD-LLM"], ["", "D-Rank (n = 1)"], ["", "D-Rank (n = 2)"]),
+        *(["40\u202f%", "SVD-LLM"], ["", "D-Rank (n = 1)"], ["", "D-Rank (n = 2)"]),
+    ]
+    for row in table.frame.to_dict("records"):
+        own, dense, base = (
+            perplexity(material, *place) for place in ((row["label"], row["ratio"]), ("dense", 0.0), ("svd-llm", row["ratio"]))
+        )
+        assert row["nats over dense python-docs"] == pytest.approx(math.log(own / dense))
+        assert row["nats gained python-docs"] == pytest.approx(math.log(base / own), abs=1e-15)
+    assert texts(table)[1][4:] == [f"+{table.frame.iloc[1, 5]:.3f}", f"+{table.frame.iloc[1, 6]:.3f}"]
+
+
+def test_the_last_step_is_told_by_the_numbers_and_the_records():
+    material = material_of(RUNS, DOCS)
+
+    def with_peak(record):
+        making = {**(record.provenance["making"] or {}), "peak_memory_bytes": 2**30 if record.method == "svd-llm" else 2**29}
+        return replace(record, provenance={**record.provenance, "making": making})
+
+    table = cost(replace(material, records=[with_peak(record) for record in material.records]))
+    assert [row[2:4] for row in texts(table)[:2]] == [["7.5", "1024"], ["7.5", "512"]]
+    assert "The last step" in table.caption
+    assert texts(cost(material))[0][3] == "–"
+
+
+def test_all_steps_on_the_way_are_told_by_the_options():
+    material = material_of([*DENSE, *grid("svd-llm")], {})
+    seconds = {"docs-mha/svd-llm/0.2": 100.0, "docs-mha/svd-llm/0.4": 90.0}
+    table = cost(replace(material, options={**DOCS, "seconds": seconds, "memory": dict.fromkeys(seconds, 2**21)}))
+    assert [row[2:4] for row in texts(table)] == [["100.0", "2"], ["90.0", "2"]]
+    assert "All steps on the way" in table.caption
+    with pytest.raises(ValueError, match=r"option seconds lacks docs-mha/svd-llm/0.4; it has docs-mha/svd-llm/0.2\. State every run"):
+        cost(replace(material, options={"seconds": {"docs-mha/svd-llm/0.2": 100.0}}))
+
+
+def test_what_was_not_measured_is_a_dash_and_models_are_named_where_several():
+    table = cost(material_of(grid("d-rank", (0.2,)), DOCS, ("docs-mha", "docs-gqa")))
+    assert texts(table) == [[model, "20\u202f%", "D-Rank", "7.5", "–", "–", "–"] for model in ("docs-mha", "docs-gqa")]
