@@ -10,7 +10,7 @@ AGAINST_RATIO = ["ranks", *(QUALITY[kind] for kind in EVALUATIONS), *TIMED]
 FIGURES = [*(["effective_rank"] if SPECTRA else []), *(AGAINST_RATIO if PLANS else [])]  # none is drawn of nothing
 MODELS = [chain_at(model, *cell).made for model in METHODS for cell in cells(model)]  # what a run without measurements is for
 THEIRS = [label for label in config["methods"] if any(label in found and found[label].checkpoint for found in METHODS.values())]
-TABLE_FILES = expand("results/tables/{name}-{model}.{form}", name=TABLES, model=METHODS, form=["csv", "tex"])
+TABLE_FILES = expand("results/tables/{name}-{model}.{form}", name=TABLES, model=METHODS, form=["csv", "tabular.tex", "tex"])
 FIGURE_FILES = expand("results/figures/{name}.{form}", name=FIGURES, form=["pdf", "png"])
 CARDS = ["results/cards.txt"] if any(path.startswith("results/models/") for path in MODELS) else []
 CHAINS = {
@@ -149,10 +149,15 @@ rule report:
 
 rule document:
     input:
-        tables=expand("results/tables/{name}-{model}.tex", name=TABLES, model=METHODS),
+        summary="results/summary.csv",
+        tables=TABLE_FILES,
         figures=expand("results/figures/{name}.pdf", name=FIGURES),
+        spectra=SPECTRA,
+        plans=PLANS,
+        records=RECORDS,
     output:
-        "results/report.tex",
+        text="results/report.tex",
+        numbers="results/numbers.tex",
     log:
         "results/logs/document.log",
     conda:
@@ -162,18 +167,20 @@ rule document:
         **SMALL_JOB,
     params:
         code=code("document.py"),
+        names=TABLES,
         figures=FIGURES,
         theirs=THEIRS,
+        refused=REFUSED,
     message:
-        "Putting tables and figures into one LaTeX document"
+        "Writing the manuscript and every number that it may quote"
     script:
         "../scripts/document.py"
 
 
 rule pdf:
     input:
-        "results/report.tex",
-        expand("results/tables/{name}-{model}.tex", name=TABLES, model=METHODS),
+        rules.document.output,
+        TABLE_FILES,
         expand("results/figures/{name}.pdf", name=FIGURES),
     output:
         "results/report.pdf",

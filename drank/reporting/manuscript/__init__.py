@@ -28,6 +28,9 @@ HEAD = r"""\documentclass[10pt,twocolumn]{article}
 \renewcommand{\topfraction}{.9}\renewcommand{\dbltopfraction}{.9}\renewcommand{\textfraction}{.05}
 \renewcommand{\floatpagefraction}{.75}\renewcommand{\dblfloatpagefraction}{.75}\setcounter{topnumber}{3}\setcounter{dbltopnumber}{3}
 \emergencystretch=2em\raggedbottom
+\newcommand{\drankfigure}[1]{\sbox0{\includegraphics{#1}}%
+  \ifdim\wd0>\linewidth\sbox0{\includegraphics[width=\linewidth]{#1}}\fi
+  \ifdim\ht0>.8\textheight\sbox0{\includegraphics[height=.8\textheight]{#1}}\fi\usebox0}
 """
 
 
@@ -46,7 +49,7 @@ def manuscript(
     the methods that do not apply with the reason. Exhibits of nothing but empty tables are left out.
     """
     shown = [exhibit for exhibit in exhibits if not exhibit.tables or not all(table.empty for table in exhibit.tables)]
-    known = quotes({exhibit.name: exhibit.material for exhibit in shown})
+    known = {key: text for exhibit in shown for key, text in quotes({exhibit.name: exhibit.material}).items()}
     evidence = Evidence(records, list(per_model(summary)), shown, checks, refused or {})
     models = unique(record.model for record in records)
     parts = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from drank.reporting.material import Material
@@ -19,9 +20,9 @@ REFERENCE = r"\ref{{{}}}"
 class Exhibit:
     """The tables whose floats lie at `path`, or, without tables, the figure that does; paths are relative to where LaTeX runs.
 
-    Its name is that under which `macros` has the numbers of its material. A figure has a caption of its own and is as wide as a column
-    or as the page. `quantities` are what is shown of the material, metrics or `effective_rank` or `rank`; where none are given, those that
-    its tables have in their numbers, or else all.
+    Its name is that under which `macros` has the numbers of its material, and may be that of others too. A figure has a caption of its
+    own and is as wide as a column or as the page. `quantities` are what is shown of the material, metrics or `effective_rank` or `rank`;
+    where none are given, those that its tables have in their numbers, or else all.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Exhibit:
     @property
     def labels(self) -> list[str]:
         """The labels by which the text refers to it."""
-        return [label(table) for table in self.tables] or [f"fig:{re.sub(r'[^A-Za-z0-9.-]+', '-', self.name)}"]
+        return [label(table) for table in self.tables] or [f"fig:{re.sub(r'[^A-Za-z0-9.-]+', '-', Path(self.path).stem)}"]
 
     @property
     def named(self) -> str:
@@ -58,9 +59,8 @@ class Exhibit:
         if self.tables:
             return f"\\input{{{self.path}}}\n"
         name = "figure*" if self.width == "page" else "figure"
-        size = "width=\\linewidth,height=.8\\textheight,keepaspectratio"
         return (
-            f"\\begin{{{name}}}[tp]\n  \\centering\n  \\includegraphics[{size}]{{{self.path}}}\n"
+            f"\\begin{{{name}}}[tp]\n  \\centering\n  \\drankfigure{{{self.path}}}\n"
             f"  \\caption{{{escape(self.caption)}}}\n  \\label{{{self.labels[0]}}}\n\\end{{{name}}}\n"
         )
 

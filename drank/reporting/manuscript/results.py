@@ -117,9 +117,8 @@ def _differences(exhibit: Exhibit, quote: Teller) -> Iterator[str]:
 
 def _rows(exhibit: Exhibit, metric: str) -> pd.DataFrame:
     """The numbers of one metric, once for each run; none where it is not shown."""
-    numbers = exhibit.material.numbers
-    rows = numbers[numbers["metric"] == (metric if metric in exhibit.shown else None)]
-    return rows.drop_duplicates(["model", "label", "ratio", "dataset"])
+    numbers, place = exhibit.material.numbers, ["model", "label", "ratio", "dataset"]
+    return numbers[numbers["metric"] == metric].drop_duplicates(place) if metric in exhibit.shown else pd.DataFrame(columns=place)
 
 
 def _ends(found: pd.DataFrame) -> tuple[pd.Series, pd.Series]:

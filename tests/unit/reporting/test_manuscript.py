@@ -32,7 +32,7 @@ def exhibits_of(summary, folder="tables"):
     tables = {name: [make(summary, model) for model in MODELS] for name, make in TABLES.items()}
     found = [Exhibit(name, f"{folder}/{name}.tex", material_of(summary), made) for name, made in tables.items()]
     deep = {"spectra": [make_spectrum("docs-mha")], "plans": [make_plan("docs-mha", "d-rank", 0.4)]}
-    return [*found, Exhibit("depth", "depth.pdf", material_of(summary[:0], **deep), caption="Ranks of a_b, 50 %.", width="page")]
+    return [*found, Exhibit("depth", "depth.pdf", Material("depth", pd.DataFrame(), **deep), caption="Ranks of a_b, 50 %.", width="page")]
 
 
 def written(records):
