@@ -12,6 +12,20 @@ from drank.variants import base_of, said
 ROLES = {"q": "Q", "k": "K", "v": "V", "o": "O", "qkv": "QKV"}
 """Roles that are printed other than they are written."""
 
+SHORT = {
+    "wikitext2": "Wiki2",
+    "ptb": "PTB",
+    "c4": "C4",
+    "openbookqa": "OBQA",
+    "arc_easy": "ARC-e",
+    "arc_challenge": "ARC-c",
+    "winogrande": "WinoG",
+    "hellaswag": "HellaS",
+    "piqa": "PIQA",
+    "mathqa": "MathQA",
+}
+"""Data sets that the papers of the field abbreviate in the headers of their tables."""
+
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -30,6 +44,14 @@ _LATEX = {
     "↑": r"$\uparrow$",
     "–": "--",
     "⁶": "$^6$",
+    "β": r"$\beta$",
+    "θ": r"$\theta$",
+    "λ": r"$\lambda$",
+    "ω": r"$\omega$",
+    "Δ": r"$\Delta$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "→": r"$\rightarrow$",
     "\u00a0": "~",
     "\u202f": r"\,",
 }
@@ -76,6 +98,17 @@ def lines(name: str, width: int = 9) -> list[str]:
         elif part:
             broken.append(part)
     return [line.rstrip() for line in broken]
+
+
+def hyphenated(word: str, width: int = 8) -> list[str]:
+    """A word in two where it is longer than a narrow column is wide: before a consonant that a vowel follows, near its middle."""
+    breaks = [
+        at for at in range(3, len(word) - 2) if word[at - 1 : at + 2].isalpha() and word[at] not in "aeiouy" and word[at + 1] in "aeiou"
+    ]
+    if len(word) <= width or not breaks:
+        return [word]
+    at = min(breaks, key=lambda place: abs(place - len(word) / 2))
+    return [f"{word[:at]}-", word[at:]]
 
 
 def escape(text: str) -> str:

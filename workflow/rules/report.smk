@@ -7,6 +7,7 @@ RANKED = [chain_at(model, *cell) for model in METHODS for cell in cells(model) i
 PLANS = [chain.plan for chain in RANKED if not chain.method.control]
 CARDS = ["results/cards.txt"] if any(path.startswith("results/models/") for path in MODELS) else []
 ARTEFACT_FILES = [path for artefact in RUNS.artefacts.values() for path in artefact.files]
+TOLD = {name: told_of(artefact) for name, artefact in RUNS.artefacts.items()}
 PAPER = {  # what tells which numbers of the paper stand beside ours
     "config": config,
     "methods": {model: {label: METHODS[model][label].settings() for label in config["methods"] if label in METHODS[model]} for model in METHODS},
@@ -115,7 +116,7 @@ rule report:
     params:
         code=code("report.py", "drank/reporting/report/report.html.j2", "drank/reporting/report/report.css", *LAID_OUT),
         paper=lambda wildcards, input: PAPER,
-        artefacts={name: told_of(artefact) for name, artefact in RUNS.artefacts.items()},
+        artefacts=TOLD,
         theirs=THEIRS,
         refused=REFUSED,
         chains=CHAINS,
@@ -129,9 +130,14 @@ rule report:
 
 rule document:
     input:
-        [path for path in ARTEFACT_FILES if path.endswith((".tex", ".pdf"))],
+        artefacts=[path for path in ARTEFACT_FILES if path.endswith((".tex", ".pdf"))],
+        summary="results/summary.csv",
+        spectra=SPECTRA,
+        plans=PLANS,
+        records=RECORDS,
     output:
-        "results/report.tex",
+        text="results/manuscript.tex",
+        numbers="results/numbers.tex",
     log:
         "results/logs/document.log",
     conda:
@@ -140,31 +146,34 @@ rule document:
     resources:
         **SMALL_JOB,
     params:
-        code=code("document.py"),
+        code=code("document.py", *LAID_OUT),
+        artefacts=TOLD,
+        paper=lambda wildcards, input: PAPER,
         theirs=THEIRS,
+        refused=REFUSED,
     message:
-        "Putting tables and figures into one LaTeX document"
+        "Writing the manuscript and every number that it may quote"
     script:
         "../scripts/document.py"
 
 
-rule pdf:
+rule manuscript:
     input:
-        "results/report.tex",
+        rules.document.output,
         [path for path in ARTEFACT_FILES if path.endswith((".tex", ".pdf"))],
     output:
-        "results/report.pdf",
+        "results/manuscript.pdf",
     log:
-        "results/logs/pdf.log",
+        "results/logs/manuscript.log",
     conda:
         "../../envs/base.yaml"
     threads: 1
     resources:
         **SMALL_JOB,
     message:
-        "Typesetting tables and figures"
+        "Typesetting the manuscript"
     shell:
-        "command -v latexmk > /dev/null || {{ echo 'the pdf target needs latexmk with booktabs (Debian: latexmk texlive-latex-recommended"
+        "command -v latexmk > /dev/null || {{ echo 'the manuscript needs latexmk with booktabs (Debian: latexmk texlive-latex-recommended"
         " lmodern); everything else runs without' >&2; exit 1; }}; "
-        "cd results && latexmk -pdf -interaction=nonstopmode -halt-on-error -outdir=latex report.tex > logs/pdf.log 2>&1 "
-        "&& mv latex/report.pdf report.pdf && rm -r latex"
+        "cd results && latexmk -pdf -interaction=nonstopmode -halt-on-error -outdir=latex manuscript.tex > logs/manuscript.log 2>&1 "
+        "&& mv latex/manuscript.pdf manuscript.pdf && rm -r latex"

@@ -1,15 +1,22 @@
-"""Write a LaTeX document that holds all tables and figures."""
+"""Write the manuscript of the run, and the file of all numbers that a text may quote."""
 
 from drank.runtime.log import start
 
 start(snakemake.log[0])
 
-from pathlib import Path
+from drank.allocation.plan import Plan
+from drank.reporting.artefact import exhibit_of, material_of
+from drank.reporting.manuscript import macros, manuscript
+from drank.reporting.records import read_records
+from drank.reporting.report.checks import checks
+from drank.reporting.summary import read_csv
+from drank.reporting.tables.numbers import per_model
+from drank.runtime.files import read_json, write_text
 
-from drank.reporting.tables.document import document
-from drank.runtime.files import write_text
-
-folder = Path(snakemake.output[0]).parent
-paths = [Path(path).relative_to(folder).as_posix() for path in snakemake.input]
-tables = [path for path in paths if path.endswith(".tex") and not path.endswith(".tabular.tex")]
-write_text(snakemake.output[0], document(tables, {path: "" for path in paths if path.endswith(".pdf")}))
+inputs, params = snakemake.input, snakemake.params
+summary, records = read_csv(inputs.summary), read_records(inputs.records)
+plans, spectra = [Plan.read(path) for path in inputs.plans], [read_json(f"{path}/summary.json") for path in inputs.spectra]
+made = [(told, material_of(told, summary, records, spectra, plans, **params.paper)) for told in params.artefacts.values()]
+write_text(snakemake.output.numbers, macros({material.name: material for _, material in made}))
+exhibits = [exhibit_of(told, material) for told, material in made]
+write_text(snakemake.output.text, manuscript(exhibits, summary, records, checks(list(per_model(summary))), params.refused))

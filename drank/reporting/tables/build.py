@@ -8,11 +8,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from drank.reporting.names import method_name, percent
-from drank.reporting.tables.layout import Cell, Column, Table
+from drank.reporting.tables.layout import MISSING, Cell, Column, Table
 from drank.reporting.tables.numbers import Entry, Numbers, Value
-
-MISSING = Cell("–")
-"""What stands where nothing was measured."""
 
 
 @dataclass(frozen=True)

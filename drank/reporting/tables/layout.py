@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape as html_escape
@@ -10,7 +9,7 @@ from itertools import groupby
 
 import pandas as pd
 
-from drank.reporting.names import escape, lines
+from drank.reporting.names import SHORT, escape, hyphenated, lines
 
 ARROWS = {"low": "\u00a0↓", "high": "\u00a0↑", "": ""}
 """The direction in which a quantity is better, as it is marked in a header."""
@@ -27,6 +26,10 @@ class Cell:
     small: str = ""
     bold: bool = False
     stacked: bool = False
+
+
+MISSING = Cell("–")
+"""What stands where nothing was measured."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,17 @@ class Table:
         shared = [(column, column.group and _common(columns)) for _, columns in self._spans() for column in columns]
         return [column.label if above else f"{column.label}{ARROWS[column.better]}" for column, above in shared]
 
+    def header(self, place: int, *, narrow: bool = False) -> list[str]:
+        """The lines of a column's header in print, names that papers abbreviate in short; `narrow` breaks long words too."""
+        label, arrow = self.columns[place].label, self.labels[place].removeprefix(self.columns[place].label)
+        parts = lines(f"{SHORT.get(label, label)}{arrow}")
+        return [piece for part in parts for piece in hyphenated(part)] if narrow else parts
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has no rows, so that there is nothing to print."""
+        return not any(self.blocks)
+
     def _spans(self) -> list[tuple[str, list[Column]]]:
         """Neighbouring columns under one header."""
         return [(group, list(columns)) for group, columns in groupby(self.columns, key=lambda column: column.group)]
@@ -77,28 +91,21 @@ class Table:
         """The numbers as CSV, every digit of them."""
         return self.frame.to_csv(index=False, lineterminator="\n")
 
-    def to_latex(self) -> str:
-        """A `table` float; needs the packages booktabs and graphicx, and shrinks to the line where it is wider."""
-        head = [] if not any(text for text, _ in self.groups) else [_latex_groups(self.groups)]
-        labels = " & ".join(_latex_label(label, column.align) for label, column in zip(self.labels, self.columns, strict=True))
-        body = "\n    \\midrule\n".join("\n".join(_latex_row(row) for row in block) for block in self.blocks) or "    % no rows"
+    def to_latex(self, *, narrow: bool = False) -> str:
+        """The bare `tabular`, for the package booktabs; `narrow` breaks the long words of its headers too."""
+        head = [_latex_groups(self.groups)] if any(text for text, _ in self.groups) else []
+        labels = [_latex_label(self.header(place, narrow=narrow), column.align) for place, column in enumerate(self.columns)]
+        body = "\n  \\midrule\n".join("\n".join(_latex_row(row) for row in block) for block in self.blocks)
         return "\n".join(
             [
-                "% made by drank; needs \\usepackage{booktabs,graphicx}",
-                "\\begin{table}[tp]",
-                "  \\centering\\small\\setlength{\\tabcolsep}{4.5pt}\\setlength{\\belowcaptionskip}{5pt}",
-                f"  \\caption{{{escape(self.caption)}}}",
-                f"  \\label{{tab:{re.sub(r'[^A-Za-z0-9.-]+', '-', self.name)}}}",
-                "  \\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
-                f"  \\begin{{tabular}}{{@{{}}{''.join(column.align for column in self.columns)}@{{}}}}",
-                "    \\toprule",
+                f"\\begin{{tabular}}{{@{{}}{''.join(column.align for column in self.columns)}@{{}}}}",
+                "  \\toprule",
                 *head,
-                f"    {labels} \\\\",
-                "    \\midrule",
+                f"  {' & '.join(labels)} \\\\",
+                "  \\midrule",
                 body,
-                "    \\bottomrule",
-                "  \\end{tabular}}",
-                "\\end{table}",
+                "  \\bottomrule",
+                "\\end{tabular}",
                 "",
             ]
         )
@@ -139,20 +146,19 @@ def _latex_groups(groups: Sequence[Span]) -> str:
         cells.append(f"\\multicolumn{{{width}}}{{c}}{{{escape(text)}}}")
         rules += [f"\\cmidrule(lr){{{first}-{first + width - 1}}}"] if text else []
         first += width
-    return f"    {' & '.join(cells)} \\\\\n    {' '.join(rules)}"
+    return f"  {' & '.join(cells)} \\\\\n  {' '.join(rules)}"
 
 
-def _latex_label(label: str, align: str) -> str:
-    """A column's label, broken over lines where it is long."""
-    parts = [escape(part) for part in lines(label)]
-    stacked = r"\\".join(parts)
-    return stacked if len(parts) == 1 else f"\\shortstack[{align}]{{{stacked}}}"
+def _latex_label(parts: Sequence[str], align: str) -> str:
+    """A column's label, its lines one above the other."""
+    stacked = r"\\".join(map(escape, parts))
+    return stacked if len(parts) == 1 else f"\\shortstack[{align}]{{\\strut {stacked}}}"
 
 
 def _latex_row(row: Sequence[Cell]) -> str:
     """One row of the table; stacked cells get some room below."""
     end = r"\\[2pt]" if any(cell.small and cell.stacked for cell in row) else r"\\"
-    return f"    {' & '.join(map(_latex_cell, row))} {end}"
+    return f"  {' & '.join(map(_latex_cell, row))} {end}"
 
 
 def _latex_cell(cell: Cell) -> str:

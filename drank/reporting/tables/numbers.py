@@ -70,8 +70,9 @@ class Numbers:
         return self._values.get((entry, dataset, metric))
 
     def datasets(self, metric: str) -> list[str]:
-        """The data sets on which a metric was measured, in the summary's order."""
-        return unique(dataset for _, dataset, found in self._values if found == metric)
+        """The data sets on which a metric was measured, in the summary's order, which is the same for every metric."""
+        measured = {dataset for _, dataset, found in self._values if found == metric}
+        return [dataset for dataset in unique(dataset for _, dataset, _ in self._values) if dataset in measured]
 
     @property
     def dense(self) -> Entry | None:

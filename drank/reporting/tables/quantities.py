@@ -35,8 +35,15 @@ def scaled(scale: float, digits: int) -> Callable[[Value], Cell]:
 
 
 def difference(scale: float = 1, digits: int = 2) -> Callable[[Value], Cell]:
-    """A cell that shows a signed difference with its interval in small type below."""
-    return lambda value: Cell(signed(scale * value.value, digits), interval(value, digits, scale), stacked=True)
+    """A cell that shows a signed difference with its interval, to three digits, in small type below."""
+
+    def cell(value: Value) -> Cell:
+        largest = max(abs(scale * value.low), abs(scale * value.high))
+        return Cell(
+            signed(scale * value.value, digits), interval(value, max(0, digits - (largest >= 10) - (largest >= 100)), scale), stacked=True
+        )
+
+    return cell
 
 
 def main_table(summary: pd.DataFrame, model: str) -> Table:
@@ -47,8 +54,10 @@ def main_table(summary: pd.DataFrame, model: str) -> Table:
     quantities += [Quantity(name, "accuracy", Column(name, "Accuracy (%)", "high"), scaled(100, 1), "best") for name in tasks]
     quantities += [Quantity(AVERAGE, "accuracy", Column(AVERAGE, "Accuracy (%)", "high"), _accuracy_with_error, "best")]
     measured = " and ".join(["perplexity"] * bool(corpora) + ["zero-shot accuracy"] * bool(tasks)).capitalize()
-    caption = f"{measured} of {model} by compression ratio. {RATIO_NOTE} Best of each ratio in bold"
-    caption += "; ± one standard error of the average." if tasks else "."
+    contested = any(len(numbers.competing(ratio)) > 1 for ratio in numbers.ratios)
+    notes = ["best of each ratio in bold"] * contested + ["± one standard error of the average"] * bool(tasks)
+    caption = f"{measured} of {model}" + (f" by compression ratio. {RATIO_NOTE}" if numbers.ratios else ".")
+    caption += f" {'; '.join(notes).capitalize()}." if notes else ""
     caption += " The last block checks the pipeline and does not compete." if numbers.controls else ""
     return build("main", caption, numbers, quantities, chance=True)
 
@@ -62,11 +71,18 @@ def paired_table(summary: pd.DataFrame, model: str) -> Table:
         for corpus in numbers.datasets(metric):
             column = Column(corpus, f"Difference to {label}", "low")
             quantities.append(Quantity(corpus, metric, column, difference(), bold))
-        column = Column("average accuracy", f"Difference to {label}", "high")
-        quantities.append(Quantity(AVERAGE, f"accuracy_minus_{reference}", column, difference(100, 1), bold))
-    caption = f"Paired differences of {model} to {method_name(DENSE)} and to {method_name(BASELINE)} at the same ratio, with 95\u202f% "
-    caption += "intervals: perplexity by bootstrap over the same windows, average accuracy in percentage points over the same items. "
-    caption += f"Bold: better than {method_name(BASELINE)} by an interval that excludes zero. {RATIO_NOTE}"
+        if AVERAGE in numbers.datasets(f"accuracy_minus_{reference}"):
+            column = Column("average accuracy", f"Difference to {label}", "high")
+            quantities.append(Quantity(AVERAGE, f"accuracy_minus_{reference}", column, difference(100, 1), bold))
+    told = {quantity.metric.partition("_minus_")[::2] for quantity in quantities}
+    rivals = [method_name(one) for one in (DENSE, BASELINE) if one in {reference for _, reference in told}]
+    how = {"perplexity": "perplexity by bootstrap over the same windows", "accuracy": "average accuracy in points over the same items"}
+    kinds = [text for kind, text in how.items() if kind in {kind for kind, _ in told}]
+    caption = (
+        f"Paired differences of {model} to {' and to '.join(rivals)} at the same ratio, with 95\u202f% intervals: {', '.join(kinds)}. "
+    )
+    caption += f"Bold: better than {method_name(BASELINE)} by an interval that excludes zero. " * (method_name(BASELINE) in rivals)
+    caption += RATIO_NOTE
     return build("paired", caption, numbers, quantities, dense=False)
 
 

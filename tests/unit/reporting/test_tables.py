@@ -1,7 +1,7 @@
 """Tables of a run: what they hold and mark, in LaTeX, HTML and CSV, and where there is nothing to show."""
 
 import io
-import shutil
+import re
 import subprocess
 import sys
 
@@ -10,7 +10,8 @@ import pytest
 
 from drank.reporting.names import is_control, method_name, refusals
 from drank.reporting.summary import summarise
-from drank.reporting.tables import TABLES, document, main_table, paired_table, write
+from drank.reporting.tables import TABLES, main_table, paired_table, throughput_table, write
+from drank.reporting.tables.floats import wrapper
 from drank.reporting.tables.numbers import Numbers
 from tests.unit.records_fixture import CORPORA, METHODS, TASKS, all_records, perplexity_record, zeroshot_record
 
@@ -107,7 +108,8 @@ def test_tables_without_their_numbers_say_so(name):
     assert table.caption.startswith("Nothing to show of docs-mha")
     assert table.blocks == ()
     assert table.frame.empty
-    assert "% no rows" in table.to_latex()
+    assert table.empty
+    assert not TABLES[name](summarise(all_records()), "docs-mha").empty
 
 
 def test_an_unknown_model_is_named(summary):
@@ -128,39 +130,18 @@ def test_models_with_names_html_and_latex_would_take_for_code(summary):
     odd = summary.assign(model="<b>a_b</b>")
     table = main_table(odd, "<b>a_b</b>")
     assert "<b>a_b" not in table.to_html()
-    assert "a\\_b" in table.to_latex()
+    assert "a\\_b" in wrapper([table])
 
 
 def test_written_tables_are_files(tmp_path, summary):
-    write(main_table(summary, "docs-mha"), tmp_path / "main.csv", tmp_path / "main.tex")
-    assert (tmp_path / "main.csv").read_text().startswith("ratio,method,perplexity python-docs")
-    assert "\\toprule" in (tmp_path / "main.tex").read_text()
-
-
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
-def test_the_document_compiles(tmp_path, summary):
-    odd = summary.assign(model="a_b & 50%")
-    names = []
-    for name, make in TABLES.items():
-        write(make(odd, "a_b & 50%"), tmp_path / f"{name}.csv", tmp_path / f"{name}.tex")
-        names.append(f"{name}.tex")
-    empty = main_table(summarise(all_records(models=("none",), kinds=("throughput",))), "none")
-    write(empty, tmp_path / "empty.csv", tmp_path / "empty.tex")
-    names.append("empty.tex")
-    (tmp_path / "all.tex").write_text(document(names, {}), "utf-8")
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"], cwd=tmp_path, capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stdout.decode("latin-1")[-2000:]
-    assert (tmp_path / "all.pdf").exists()
-    assert b"Overfull" not in done.stdout
-
-
-def test_document_names_every_file():
-    text = document(["tables/main.tex"], {"figures/ranks.pdf": "Ranks, 95 % of them"})
-    assert "\\input{tables/main.tex}" in text
-    assert "{figures/ranks.pdf}" in text
-    assert "95 \\% of them" in text
+    tables = [main_table(summary, model) for model in ("docs-mha", "docs-gqa")]
+    write(tables, tmp_path / "table3.tex")
+    for table in tables:
+        assert (tmp_path / f"{table.name}.csv").read_text() == table.to_csv()
+        tabular = (tmp_path / f"{table.name}.tabular.tex").read_text("utf-8")
+        assert tabular.startswith("\\begin{tabular}") and tabular.endswith("\\end{tabular}\n")
+    floats = (tmp_path / "table3.tex").read_text("utf-8")
+    assert re.findall(r"input{\\dranktables (.+?)}", floats) == ["main-docs-mha.tabular.tex", "main-docs-gqa.tabular.tex"]
 
 
 def test_tables_figures_and_report_import_no_torch():
@@ -174,6 +155,6 @@ def test_methods_that_do_not_apply_are_named_with_their_reason_in_the_caption(su
     table = main_table(summary, "docs-mha").noted(refusals(reasons))
     note = "Not applicable: D-Rank (beta 0.3 needs separate q, k and v projections); wide (groups of 9 layers)."
     assert table.caption.endswith(note)
-    assert note in table.to_latex() and note in table.to_html()
+    assert note in wrapper([table]) and note in table.to_html()
     assert refusals({}) == ""
     assert table.noted("") is table

@@ -1,0 +1,51 @@
+"""How much work a model is: its parameters and the shapes of its projections, from the headers of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from drank.models.description import quantised_by
+from drank.models.sources import directory_of
+from drank.models.tensors import size_of
+from drank.models.weights import Checkpoint
+from drank.runtime.files import read_json
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the forecast knows of a model: all of its parameters, and (rows, columns, how many) of its projections."""
+
+    parameters: int
+    projections: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def of(cls, source: Mapping[str, Any]) -> Sizes:
+        """The sizes of a configured model, from the headers of its files."""
+        directory = directory_of(source)
+        shapes = Checkpoint(directory).shapes(1)
+        kinds: dict[tuple[int, int], int] = {}
+        for shape in shapes:
+            kinds[shape.rows, shape.columns] = kinds.get((shape.rows, shape.columns), 0) + 1
+        return cls(size_of(directory).parameters, tuple((rows, columns, count) for (rows, columns), count in kinds.items()))
+
+    def of_checkpoint(self, checkpoint: Mapping[str, Any]) -> Sizes:
+        """The sizes with the parameters of somebody else's checkpoint; a quantised one stores other numbers and is taken to be as large."""
+        directory = directory_of(checkpoint)
+        quantised = quantised_by(read_json(directory / "config.json"))
+        return self if quantised else replace(self, parameters=size_of(directory).parameters)
+
+    def forward(self, tokens: float) -> float:
+        """Multiplications of one pass over so many tokens."""
+        return self.parameters * tokens
+
+    def moments(self, tokens: float) -> float:
+        """Multiplications of the products of the inputs."""
+        return sum(rows**2 * count for rows, _, count in self.projections) * tokens / 2
+
+    def spectra(self) -> float:
+        """Multiplications of all decompositions, in the doubled price of float64."""
+        return sum(
+            (20 * min(rows, columns) ** 3 + 4 * rows * columns * min(rows, columns)) * count for rows, columns, count in self.projections
+        )
