@@ -66,8 +66,8 @@ compat: $(READY)  ## compressed models by the oldest transformers that reads the
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --upgrade --target .transformers/$(TRANSFORMERS) transformers==$(TRANSFORMERS)
 	DRANK_TRANSFORMERS=.transformers/$(TRANSFORMERS) $(BIN)/python -m pytest tests/contract/test_transformers_versions.py
 
-pdf: $(READY)  ## tables and figures as one PDF (needs latexmk)
-	$(BIN)/snakemake --cores $(CORES) pdf
+pdf: $(READY)  ## tables and figures in results/manuscript.pdf (needs latexmk)
+	$(BIN)/snakemake --cores $(CORES) manuscript
 
 testbed: $(READY)  ## train the embedded models again (an hour or more)
 	$(BIN)/snakemake --cores $(CORES) testbed

@@ -48,7 +48,7 @@ localrules:
     cards,
     report,
     document,
-    pdf,
+    manuscript,
     testbed,
 
 

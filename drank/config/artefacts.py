@@ -7,19 +7,16 @@ something for, on all models, methods and ratios.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from drank.allocation.allocate import check_budget
 from drank.config.grids import Grids, Point, listed
-from drank.config.measurable import kinds_of, measurable, splits_in
+from drank.config.measurable import kinds_of, measurable, split_of
 from drank.config.resolved import calibration_options
 from drank.methods import Method
-from drank.models.sources import SourceError, directory_of
-from drank.models.weights import Checkpoint
 from drank.reporting.layouts import KINDS, LAYOUTS, METRICS, Layout
-from drank.variants import is_variant
+from drank.variants import CALIBRATION_AXES
 
 USUAL: dict[str, dict[str, Any]] = {
     "main": {"layout": "quality"},
@@ -120,17 +117,41 @@ class Runs:
         order = list(self.methods[model])
         return [cell[1:] for cell in sorted(found, key=lambda cell: (order.index(cell[1]), float(cell[2])))]
 
+    def as_asked(self, config: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+        """The configuration as a job with these wildcards reads it: its own calibration, and what is measured of its own run."""
+        known = self.methods.get(names.get("model", ""), {})
+        mine = self.wanted.get((names.get("model", ""), names.get("method", ""), names.get("ratio", "")))
+        alike = (method for method in known.values() if method.calibrated == names.get("calibrated"))
+        method = known.get(names.get("method", "")) or next(alike, None)
+        told = dict(config)
+        if method and method.calibration:
+            told["calibration"] = {**config["calibration"], **method.calibration}
+        if mine:
+            told["perplexity"] = {**config["perplexity"], "corpora": mine["perplexity"]}
+            told["zeroshot"] = {**config["zeroshot"], "tasks": mine["zeroshot"]}
+        return told
+
     def _artefact(self, config: Mapping[str, Any], name: str, entry: Mapping[str, Any]) -> Artefact:
         grids = listed(entry.get("runs", {}))
         points = {(point.cell, point.method, *point.axes.values()): point for grid in grids for point in self.grids.points(grid)}
+        points = {key: replace(point, axes=self._completed(config, point, grids)) for key, point in points.items()}
         axes = tuple(dict.fromkeys(axis for grid in grids for axis in grid if axis not in ("model", "method", "ratio")))
         options = {key: value for key, value in entry.items() if key not in RUNS}
         layout, known = LAYOUTS[entry["layout"]], measurable(config)
         options |= {"metric": options.get("metric", "perplexity")} if "metric" in layout.options else {}
         options |= {key: listed(options[key]) for key in ("on", "rows", "columns", "kinds") if key in options}
+        if validation := options.get("validation"):
+            options.setdefault("on", [split_of(config, validation)[0]])
         named = [*options.get("on", ()), *listed(options.get("validation", ()))]
         shown = list(dict.fromkeys(named or [name for names in known.values() for name in names]))
         return Artefact(name, entry["layout"], tuple(points.values()), axes, options, shown)
+
+    def _completed(self, config: Mapping[str, Any], point: Point, grids: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The values of a run, with those of the calibration that another grid of the artefact names and its own does not."""
+        method = self.methods[point.model][point.label]
+        text = calibration_options(config, method.calibration) if method.reads_calibration else {}
+        named = [axis for axis in CALIBRATION_AXES if any(axis in grid for grid in grids)]
+        return {**{axis: text[CALIBRATION_AXES[axis]] for axis in named if text}, **point.axes}
 
     def _want(self, config: Mapping[str, Any], artefact: Artefact) -> None:
         """Enter what an artefact shows into what is wanted of its runs."""
@@ -161,27 +182,3 @@ def _emptiness(config: Mapping[str, Any], artefact: Artefact) -> Iterator[str]:
         yield f"it shows {' or '.join(artefact.kinds)}, and the configuration measures none; set {missing}"
     if artefact.layout.reads and not artefact.compressed:
         yield "it shows what compressing leaves, and no run of it compresses"
-
-
-def artefact_problems(config: Mapping[str, Any]) -> list[str]:
-    """A line for every artefact that a configuration which is right otherwise cannot make, and for every variant that cannot be made."""
-    try:
-        runs = Runs(config)
-    except ValueError as error:
-        return str(error).split("\n")
-    return list(dict.fromkeys(problem for cell in runs.wanted for problem in _unmakeable(config, cell, runs.methods[cell[0]][cell[1]])))
-
-
-def _unmakeable(config: Mapping[str, Any], cell: tuple[str, str, str], method: Method) -> Iterator[str]:
-    """Why a variant cannot be made; of the methods as the configuration has them other checks tell."""
-    model, label, ratio = cell
-    text = calibration_options(config, method.calibration)
-    if method.calibration and text["split"] not in splits_in(config["corpora"][text["corpus"]]):
-        yield f"{label}: calibration corpus {text['corpus']!r} has no split {text['split']!r}; choose another corpus, or set the split"
-    if method.compresses and method.budgeted and (is_variant(label) or float(ratio) not in config["ratios"]):
-        try:
-            check_budget(Checkpoint(directory_of(config["models"][model])).shapes(method.group), float(ratio), method.ranking())
-        except SourceError:
-            return  # a model that is not here yet
-        except (ValueError, OSError, KeyError) as error:
-            yield f"models.{model}: {label} at {ratio}: {error}"

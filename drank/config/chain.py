@@ -101,8 +101,13 @@ class Chain:
         return {"beside": self.source} if self.method.checkpoint else {}
 
     @property
+    def place(self) -> tuple[str, str, str]:
+        """Model, label and ratio as they stand in paths."""
+        return self.model, self.label, self.ratio
+
+    @property
     def _own(self) -> str:
-        return f"{self.model}/{self.label}/{self.ratio}"
+        return "/".join(self.place)
 
     @property
     def calibrated(self) -> bool:

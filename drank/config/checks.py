@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drank.allocation.allocate import check_budget
-from drank.config.artefacts import artefact_problems
+from drank.config.artefact_checks import artefact_problems
 from drank.config.checkpoints import checkpoint_problems, unreadable
 from drank.config.measurable import faults_of, splits_in
 from drank.config.method_entries import method_of

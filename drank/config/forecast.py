@@ -7,19 +7,17 @@ and its libraries takes. Within a factor of two or three; what a run says while 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drank.config.resolved import calibration_options, gradient_options, methods_for, search_options, shards_of
+from drank.config.sizes import Sizes
 from drank.methods import Method
-from drank.models.description import quantised_by
-from drank.models.sources import directory_of
-from drank.models.tensors import size_of
-from drank.models.weights import Checkpoint
-from drank.runtime.files import read_json
 
 START, LIGHT = 5.0, 3.0
 """Seconds to start a job that loads a model, and one that does not."""
+
+if TYPE_CHECKING:
+    from drank.config.artefacts import Runs
 
 PART = "_part"
 """Ends the name of a rule whose jobs do a share each of what the rule of that name adds up."""
@@ -37,53 +35,17 @@ LARGE = {"hellaswag": 40_000, "mathqa": 10_000, "arc_easy": 4000}
 """Items of that many tokens that tasks of the harness come to which ask many more or longer ones."""
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """What the forecast knows of a model: all of its parameters, and (rows, columns, how many) of its projections."""
-
-    parameters: int
-    projections: tuple[tuple[int, int, int], ...]
-
-    @classmethod
-    def of(cls, source: Mapping[str, Any]) -> Sizes:
-        """The sizes of a configured model, from the headers of its files."""
-        directory = directory_of(source)
-        shapes = Checkpoint(directory).shapes(1)
-        kinds: dict[tuple[int, int], int] = {}
-        for shape in shapes:
-            kinds[shape.rows, shape.columns] = kinds.get((shape.rows, shape.columns), 0) + 1
-        return cls(size_of(directory).parameters, tuple((rows, columns, count) for (rows, columns), count in kinds.items()))
-
-    def of_checkpoint(self, checkpoint: Mapping[str, Any]) -> Sizes:
-        """The sizes with the parameters of somebody else's checkpoint; a quantised one stores other numbers and is taken to be as large."""
-        directory = directory_of(checkpoint)
-        quantised = quantised_by(read_json(directory / "config.json"))
-        return self if quantised else replace(self, parameters=size_of(directory).parameters)
-
-    def forward(self, tokens: float) -> float:
-        """Multiplications of one pass over so many tokens."""
-        return self.parameters * tokens
-
-    def moments(self, tokens: float) -> float:
-        """Multiplications of the products of the inputs."""
-        return sum(rows**2 * count for rows, _, count in self.projections) * tokens / 2
-
-    def spectra(self) -> float:
-        """Multiplications of all decompositions, in the doubled price of float64."""
-        return sum(
-            (20 * min(rows, columns) ** 3 + 4 * rows * columns * min(rows, columns)) * count for rows, columns, count in self.projections
-        )
-
-
 def forecast(
     config: Mapping[str, Any],
     jobs: Iterable[tuple[int, str, Mapping[str, str]]],
     processes: bool = True,
     sizes: Mapping[str, Sizes] | None = None,
+    runs: Runs | None = None,
 ) -> dict[int, float]:
     """The seconds that each job, given as number, rule and wildcards, is expected to take when it runs alone.
 
-    `processes` says whether each is one of its own, which has to start first; `sizes` are those of the models where these are not here.
+    `processes` says whether each is one of its own, which has to start first; `sizes` are those of the models where these are not here,
+    `runs` those of the configuration: with them each job takes what its own run asks for.
 
     Raises SourceError for a hub model that is not here yet, CheckpointError for one whose files are not whole: nobody knows their size.
     """
@@ -91,9 +53,12 @@ def forecast(
     gpu = compute["device"].startswith("cuda") or (compute["device"] == "auto" and compute["gpus"])
     rate = GPU_SPEED if gpu else CORE_SPEED * compute["threads"]
     sizes = sizes or {model: Sizes.of(source) for model, source in config["models"].items()}
-    methods = {model: methods_for(config, model) for model in config["models"]}
+    methods = runs.methods if runs else {model: methods_for(config, model) for model in config["models"]}
     start = (START, LIGHT) if processes else (0.3, 0.1)
-    return {number: _seconds(config, rule, names, sizes, methods, rate, start) for number, rule, names in jobs}
+    return {
+        number: _seconds(runs.as_asked(config, names) if runs else config, rule, names, sizes, methods, rate, start)
+        for number, rule, names in jobs
+    }
 
 
 def _seconds(
@@ -183,7 +148,7 @@ WORK: dict[str, Callable[..., float]] = {
     "selection": _choose,
     "relinearise": _relinearise,
     "compress": _compress,
-    "evaluate": _evaluate,
+    **dict.fromkeys(("evaluate", "evaluate_texts", "evaluate_tasks"), _evaluate),
     "throughput": _throughput,
 }
 """The multiplications of each rule's job."""

@@ -24,7 +24,7 @@ TAKEN = (
         "evaluate",
         "evaluate_part",
     ),
-    *("evaluate_tasks", "evaluate_texts", "evaluations", "gradients", "gradients_part", "pdf", "prefetch", "relinearise", "report"),
+    *("evaluate_tasks", "evaluate_texts", "evaluations", "gradients", "gradients_part", "manuscript", "prefetch", "relinearise", "report"),
     *("selection", "sensitivity", "slopes", "source", "spectrum", "summary", "task", "testbed", "throughput", "tokenize", "train"),
 )
 """What a run calls its other rules: an artefact is built by its name, so that it needs one of its own."""

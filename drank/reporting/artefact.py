@@ -14,9 +14,10 @@ from drank.reporting.layouts import LAYOUTS
 from drank.reporting.material import Material, numbers_of
 from drank.reporting.published import beside, published_for
 from drank.reporting.recipes import method_in
-from drank.reporting.tables import write as write_table
+from drank.reporting.records import Record
+from drank.reporting.report.method_table import seconds_of
+from drank.reporting.tables import write as write_tables
 from drank.reporting.tables.layout import Table
-from drank.runtime.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +29,7 @@ OF_EVERY_RUN = (AVERAGE, "memory")
 def material_of(
     told: Mapping[str, Any],
     summary: pd.DataFrame,
+    records: Sequence[Record] = (),
     spectra: Sequence[Mapping[str, Any]] = (),
     plans: Sequence[Plan] = (),
     config: Mapping[str, Any] | None = None,
@@ -47,14 +49,23 @@ def material_of(
         axes=tuple(told["axes"]),
         spectra=[spectrum for spectrum in spectra if spectrum["model"] in {model for model, *_ in runs}],
         plans=[plan for plan in plans if (plan.model, plan.method, plan.ratio) in runs],
-        options=told["options"],
+        options={**told["options"], **_seconds(told.get("timings", {}))},
         notes=told["notes"],
+        records=[record for record in records if (record.model, record.method, record.ratio) in runs],
     )
     stated = published_for(config) if config else None
     if config is None or stated is None or stated.empty:
         return material
     named = {model: {label: method_in(settings) for label, settings in found.items()} for model, found in (methods or {}).items()}
     return replace(material, published=beside(material, stated, named, config.get("calibration", {})))
+
+
+def _seconds(timings: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """What all steps on the way to each run took, by `model/label/ratio`; nothing where the time of a step is no longer there."""
+    taken = {run: [seconds_of(file) for file in steps.values()] for run, steps in timings.items()}
+    if not taken or any(None in steps for steps in taken.values()):
+        return {}
+    return {"seconds": {run: sum(seconds for seconds in steps if seconds is not None) for run, steps in taken.items()}}
 
 
 def tables_of(told: Mapping[str, Any], material: Material) -> list[Table]:
@@ -93,11 +104,7 @@ def pictures_of(told: Mapping[str, Any], material: Material) -> dict[str, str]:
 def write(told: Mapping[str, Any], material: Material, files: Sequence[str]) -> None:
     """Write all files of an artefact, whose paths are those that its layout gives."""
     if LAYOUTS[told["layout"]].kind == "table":
-        tables = tables_of(told, material)
-        whole, *parts = files
-        for table, csv, tex in zip(tables, parts[::2], parts[1::2], strict=True):
-            write_table(table, csv, tex)
-        write_text(whole, "".join(f"\\input{{tables/{table.name}.tabular}}\n" for table in tables))
+        write_tables(tables_of(told, material), files[0])
         return
     from drank.reporting.figures.style import save
 

@@ -22,8 +22,8 @@ class Layout:
     """One way to print numbers.
 
     `function` stands as `module:name`. `each`: a print for every model. `measures` is what it shows of what was measured; nothing for one
-    that shows a single `metric`, and for one that reads `spectra` or `plans` alone. `reads` names these, and `records`. `options` are the
-    keys of an entry that it knows beside `runs`, `on` and `caption`; `needs` those that it cannot do without.
+    that shows a single `metric`, and for one that reads `spectra` or `plans` alone. `reads` names these, and `timings` of steps. `options`
+    are the keys of an entry that it knows beside `runs`, `on` and `caption`; `needs` those that it cannot do without.
     """
 
     kind: Literal["table", "figure"]
@@ -49,10 +49,18 @@ class Layout:
         return found
 
 
+TABLES = "drank.reporting.tables"
+
 LAYOUTS: dict[str, Layout] = {
-    "quality": Layout("table", "drank.reporting.tables.quantities:quality", ("perplexity", "zeroshot"), each=True),
-    "paired": Layout("table", "drank.reporting.tables.quantities:paired", ("perplexity", "zeroshot"), each=True),
-    "throughput": Layout("table", "drank.reporting.tables.quantities:throughput", ("throughput",), each=True),
+    "quality": Layout("table", f"{TABLES}.quantities:quality", ("perplexity", "zeroshot"), each=True),
+    "paired": Layout("table", f"{TABLES}.quantities:paired", ("perplexity", "zeroshot"), each=True),
+    "throughput": Layout("table", f"{TABLES}.quantities:throughput", ("throughput",), each=True),
+    "pivot": Layout("table", f"{TABLES}.pivot:pivot", options=("rows", "columns", "metric", "over"), needs=("rows", "columns")),
+    "effective_rank": Layout("table", f"{TABLES}.effective_ranks:effective_rank", reads=("spectra",), options=("kinds",)),
+    "steps": Layout("table", f"{TABLES}.steps:steps", ("perplexity",), options=("chain",), needs=("chain",)),
+    "choice": Layout("table", f"{TABLES}.choice:choice", ("perplexity",), options=("validation", "axis"), needs=("validation",)),
+    "cost": Layout("table", f"{TABLES}.cost:cost", ("perplexity",), reads=("timings",)),
+    "stability": Layout("table", f"{TABLES}.stability:stability", ("perplexity",), reads=("plans", "spectra"), options=("reference",)),
     "effective_rank_by_layer": Layout("figure", "drank.reporting.figures:effective_rank", reads=("spectra",)),
     "ranks_by_layer": Layout("figure", "drank.reporting.figures:ranks", reads=("plans",)),
     "perplexity_by_ratio": Layout("figure", "drank.reporting.figures:perplexity", ("perplexity",)),

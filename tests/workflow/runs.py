@@ -12,6 +12,9 @@ from pathlib import Path
 import yaml
 
 PROJECT = Path(__file__).parents[2]
+PRINTED = {"main", "paired", "timings", "effective_rank", "ranks", "perplexity", "accuracy", "speed"}
+"""The artefacts of a run that names none, each a rule."""
+
 SENTENCE = "the rank of a matrix is what its rows span and a model keeps as much of each as the budget lets it keep"
 WORDS = SENTENCE.split()
 

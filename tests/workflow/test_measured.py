@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from drank.runtime.files import read_json
-from tests.workflow.runs import PROJECT, Run
+from tests.workflow.runs import PRINTED, PROJECT, Run
 
 METHODS = {"dense": {}, "svd": {}, "full-rank": {}}
 KINDS = ("perplexity", "zeroshot")
 EVERY = [f"results/{kind}/tiny/{cell}.json" for kind in KINDS for cell in ("dense/0", "full-rank/0", "svd/0.3")]
 CELLS = ["dense/0", "svd/0.3"]
 RECORDS = [f"results/{kind}/tiny/{cell}.json" for kind in KINDS for cell in CELLS]
-REPORTING = dict.fromkeys(("cards", "summary", "tables", "figures", "report"), 1)
+REPORTING = dict.fromkeys(("cards", "summary", *PRINTED, "report"), 1)
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,11 @@ from drank.models.inspection import inspect
 from drank.models.licence import front_matter
 from drank.runtime.files import read_json
 from tests.workflow.edits import replaced
-from tests.workflow.runs import Run
+from tests.workflow.runs import PRINTED, Run
 
 PER_MODEL = {"evaluate", "throughput"}
 TOP = "from __future__ import annotations\n"
-REPORTING = {"cards", "summary", "tables", "figures", "report"}
+REPORTING = {"cards", "summary", *PRINTED, "report"}
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def test_everything_is_there(finished: Run) -> None:
     assert set(summary["method"]) == {"dense", "svd-llm", "d-rank"}
     compressed = summary[summary["method"] != "dense"]
     assert (compressed["ratio_stored"] >= 0.3).all()
-    for path in ("report.html", "tables/main-tiny.tex", "tables/main-tiny.csv", "figures/perplexity.pdf", "figures/perplexity.png"):
+    for path in ("report.html", "tables/main.tex", "tables/main.csv", "figures/perplexity.pdf", "figures/perplexity.png"):
         assert (finished.folder / "results" / path).stat().st_size > 200, path
 
 
@@ -97,7 +97,7 @@ def test_one_more_ratio_recomputes_no_calibration_and_no_spectrum(finished: Run)
 
 def test_an_edit_of_the_tables_reruns_tables_and_what_shows_them(finished: Run) -> None:
     with edited(finished, "reporting/tables/layout.py", "toprule", "hline"):
-        assert set(finished.planned()) == {"tables", "report"}, "the report shows the tables"
+        assert set(finished.planned()) == {"main", "paired", "timings", "report"}, "the report shows the tables"
 
 
 def test_an_edit_of_the_allocator_reruns_from_allocation_on(finished: Run) -> None:

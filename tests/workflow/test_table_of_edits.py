@@ -20,9 +20,9 @@ from tests.workflow.edits import (
     settings,
     touched,
 )
-from tests.workflow.runs import Run
+from tests.workflow.runs import PRINTED, Run
 
-REPORTING = dict.fromkeys(("cards", "summary", "tables", "figures", "report"), 1)
+REPORTING = dict.fromkeys(("cards", "summary", *PRINTED, "report"), 1)
 MEASURING = {"evaluate": 3, "throughput": 2, **REPORTING}
 MAKING = {"allocate": 2, "compress": 2, "evaluate": 2, "throughput": 1, **REPORTING}
 FROM_CALIBRATION = {"calibrate": 1, "spectrum": 2, **MAKING}
@@ -69,7 +69,7 @@ OTHER: dict[str, tuple[Edit, dict[str, int]]] = {
         {"spectrum": 1, "allocate": 1, "compress": 1, "evaluate": 1, "throughput": 1, **REPORTING},
     ),
     "deleted moments": (result("moments/tiny"), FROM_CALIBRATION),
-    "a deleted figure": (result("figures/perplexity.pdf"), {"figures": 1, "report": 1}),
+    "a deleted figure": (result("figures/perplexity.pdf"), {"perplexity": 1, "report": 1}),
     "an edited plan": (
         result("plans/tiny/svd-llm/0.3.json", lambda text: text.replace(b"tiny", b"tony")),
         {"allocate": 1, "compress": 1, "evaluate": 1, "throughput": 1, **REPORTING},

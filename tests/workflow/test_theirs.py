@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from drank.runtime.files import read_json
-from tests.workflow.runs import PROJECT, Run
+from tests.workflow.runs import PRINTED, PROJECT, Run
 
-REPORTING = {"cards", "summary", "tables", "figures", "report"}
+REPORTING = {"cards", "summary", *PRINTED, "report"}
 
 
 def prune(model: Path, folder: Path) -> None:
@@ -83,8 +83,8 @@ def test_it_wins_and_loses_nothing(run: Run) -> None:
     results = run.folder / "results"
     assert "theirs" not in (results / "verdict.txt").read_text()
     assert "somebody else" in (results / "report.html").read_text()
-    for table in ("main", "paired", "throughput"):
-        assert (results / f"tables/{table}-tiny.csv").read_text().count("theirs") == 1
+    for table in ("main", "paired", "timings"):
+        assert (results / f"tables/{table}.csv").read_text().count("theirs") == 1
 
 
 def test_nothing_runs_again_until_its_weights_change_and_then_its_measurements_alone(run: Run) -> None:

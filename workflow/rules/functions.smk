@@ -132,13 +132,17 @@ def records_for(artefact):
         for point in artefact.points
         if RUNS.wanted[point.cell][kind]
     ]
-    timed = [f"results/throughput/{point.model}/{point.ratio:g}" for point in artefact.points if "throughput" in artefact.kinds]
+    timed = [
+        f"results/throughput/{point.model}/{point.ratio:g}"
+        for point in artefact.points
+        if "throughput" in artefact.kinds and RUNS.wanted[point.cell]["throughput"]
+    ]
     return list(dict.fromkeys([*found, *timed]))
 
 
 def compressing(artefact):
     """The ways to the models that an artefact's runs compress, but for controls."""
-    chains = [chain_at(*point.cell) for point in artefact.points]
+    chains = [chain_at(*cell) for cell in dict.fromkeys(point.cell for point in artefact.points)]
     return [chain for chain in chains if chain.method.compresses and not chain.method.control]
 
 
@@ -166,5 +170,6 @@ def told_of(artefact):
         "axes": list(artefact.axes),
         "options": dict(artefact.options),
         "shown": artefact.shown,
+        "timings": {"/".join(chain.place): chain.timings() for chain in compressing(artefact)} if "timings" in artefact.layout.reads else {},
         "notes": {model: refusals(REFUSED[model]) for model in artefact.models},
     }

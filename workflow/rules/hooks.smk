@@ -20,7 +20,7 @@ def announce(workflow):
         check_cores(config["compute"]["threads"])
     at_once = min(slots(), len(jobs))
     try:
-        expected = forecast(config, jobs)
+        expected = forecast(config, jobs, runs=RUNS)
         total = wall(expected, [number for number, rule, _ in jobs if rule == "throughput" and not SUBMITTED], at_once)
         logger.info(f"{len(jobs)} steps, {at_once} at once: about {max(1, round(total / 60))} min")
     except (ValueError, KeyError, OSError):  # a model that is not here yet, or not whole; the step that reads it says so

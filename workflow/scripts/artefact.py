@@ -12,7 +12,8 @@ from drank.runtime.files import read_json
 
 told, files = snakemake.params.artefact, snakemake.input
 labels = list(dict.fromkeys(row["label"] for row in told["rows"]))
-summary = summarise(read_records(files.records), labels, list(told["notes"]))
+records = read_records(files.records)
+summary = summarise(records, labels, list(told["notes"]))
 spectra = [read_json(f"{path}/summary.json") for path in files.spectra]
-material = material_of(told, summary, spectra, [Plan.read(path) for path in files.plans], **snakemake.params.paper)
+material = material_of(told, summary, records, spectra, [Plan.read(path) for path in files.plans], **snakemake.params.paper)
 write(told, material, snakemake.output)

@@ -13,8 +13,7 @@ from drank.reporting.comparisons import BASELINE
 from drank.reporting.material import Material
 from drank.reporting.names import competes, method_name, number, percent, unique
 from drank.reporting.tables.artefact import table_of, wanted
-from drank.reporting.tables.build import MISSING
-from drank.reporting.tables.layout import Cell, Column, Table
+from drank.reporting.tables.layout import MISSING, Cell, Column, Table
 from drank.reporting.tables.quantities import signed
 from drank.reporting.tables.window_losses import Run
 

@@ -15,8 +15,7 @@ from drank.reporting.material import Material
 from drank.reporting.names import number, role_name, unique
 from drank.reporting.tables.artefact import table_of
 from drank.reporting.tables.axes import printed
-from drank.reporting.tables.build import MISSING
-from drank.reporting.tables.layout import Cell, Column, Table
+from drank.reporting.tables.layout import MISSING, Cell, Column, Table
 from drank.variants import CALIBRATION_AXES, base_of
 
 Layers = tuple[int, ...]

@@ -80,7 +80,7 @@ def width(table: Table, size: Size, *, narrow: bool = False) -> float:
 
 
 def _column(table: Table, place: int, size: Size, *, narrow: bool) -> float:
-    head = max(_ems(line) * size.width for line in table.header(place, narrow=narrow))
+    head = max((_ems(line) * size.width for line in table.header(place, narrow=narrow)), default=0.0)
     return max([head, *(_cell(row[place], size) for block in table.blocks for row in block)])
 
 

@@ -10,9 +10,8 @@ from drank.reporting.material import Material
 from drank.reporting.names import unique
 from drank.reporting.tables.artefact import table_of
 from drank.reporting.tables.axes import HEADS, Key, known, printed
-from drank.reporting.tables.build import MISSING
 from drank.reporting.tables.claims import Claim, Form, claims
-from drank.reporting.tables.layout import Cell, Column, Table
+from drank.reporting.tables.layout import MISSING, Cell, Column, Table
 from drank.reporting.tables.metrics import Metric, metric_of
 from drank.reporting.tables.pivot_caption import CONTEST, caption
 from drank.reporting.tables.places import Places, blocks_of, columns_of, placed

@@ -12,9 +12,8 @@ from drank.reporting.material import Material
 from drank.reporting.names import number
 from drank.reporting.tables.artefact import table_of, wanted
 from drank.reporting.tables.axes import HEADS, printed
-from drank.reporting.tables.build import MISSING
 from drank.reporting.tables.calibrated import Calibrated, calibrated
-from drank.reporting.tables.layout import Cell, Column, Table
+from drank.reporting.tables.layout import MISSING, Cell, Column, Table
 from drank.reporting.tables.numbers import Value
 from drank.reporting.tables.quantities import difference
 

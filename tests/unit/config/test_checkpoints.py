@@ -30,7 +30,7 @@ def test_a_checkpoint_is_a_method_that_compresses_nothing_and_meets_no_ratio(val
     assert method.settings()["checkpoint"] == theirs["checkpoint"] and method.title == "theirs"
     assert not (method.compresses or method.budgeted or method.control or method.reads_calibration)
     assert ratios_of(config, method) == [0]
-    chain = Chain("tiny", "theirs", method, "0", texts_of(config))
+    chain = Chain("tiny", "theirs", method, "0", texts_of(config, method))
     assert (chain.made, chain.beside) == ("results/sources/tiny/theirs.json", {"beside": "results/sources/tiny.json"})
     assert chain.timings() == chain.compress_texts() == {}
     assert Chain("tiny", "dense", methods_for(config, "tiny")["dense"], "0", {}).beside == {}

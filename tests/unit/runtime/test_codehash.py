@@ -192,7 +192,7 @@ def test_the_table_of_families_is_no_part_of_any_step():
 
 
 def test_tables_do_not_reach_what_computes_with_tensors():
-    found = reached_by("tables", "summary")
+    found = reached_by("artefact", "summary")
     assert {"drank.reporting.comparisons", "drank.reporting.records"} <= found.keys()
     apart = ("drank.calibration.", "drank.spectra.", "drank.models.lowrank", "drank.evaluation.perplexity", "drank.testbed.training")
     used = {module for module, names in found.items() if names} - {"drank.spectra.weightings"}  # in which the names of weightings are
