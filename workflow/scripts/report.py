@@ -5,7 +5,7 @@ from drank.runtime.log import start
 start(snakemake.log[0])
 
 from drank.allocation.plan import Plan
-from drank.reporting.figures.captions import caption_of
+from drank.reporting.figures import caption_in
 from drank.reporting.names import refusals
 from drank.reporting.records import read_records
 from drank.reporting.report import render, verdict
@@ -17,8 +17,7 @@ summary = read_csv(snakemake.input.summary)
 config = snakemake.params.config
 notes = {model: refusals(reasons) for model, reasons in snakemake.params.refused.items()}
 tables = [TABLES[name](summary, model).noted(note) for model, note in notes.items() for name in snakemake.params.names]
-drawn = zip(snakemake.params.figures, snakemake.input.figures, strict=True)
-pictures = {path: caption_of(name, snakemake.params.theirs) for name, path in drawn}
+pictures = {path: caption_in(path) for path in snakemake.input.figures}
 plans = [Plan.read(path) for path in snakemake.input.plans]
 records = read_records(snakemake.input.records)
 write_text(snakemake.output.page, render(summary, tables, pictures, plans, records, config, snakemake.params.chains))

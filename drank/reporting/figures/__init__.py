@@ -1,44 +1,41 @@
-"""Figures: pure functions of summary, spectra or plans, saved as PDF and PNG. A new figure is one function and one entry here."""
+"""Figures: pure functions of an artefact's material, one or two columns wide. A new figure is one module and one entry here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from matplotlib.figure import Figure
+from drank.reporting.figures import against_ratio, effective_rank, ranks
+from drank.reporting.figures.sheet import INCHES, Drawn, Width, caption_in, save
+from drank.reporting.material import Material
 
-from drank.reporting.figures import curves, depth
-from drank.reporting.figures.captions import CAPTIONS
-from drank.reporting.figures.style import save
-
-__all__ = ["FIGURES", "Drawing", "save"]
+__all__ = ["FIGURES", "INCHES", "Drawing", "Drawn", "Width", "caption_in", "drawn", "save"]
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure: the function that draws it, what that function takes, and the caption.
+    """A figure: the function that draws it, which parts of a material it reads, and the measurements without which it says nothing."""
 
-    `source` is "summary" (the DataFrame), "spectra" (a list of the spectra's JSON objects) or "plans" (a list of Plan).
-    """
-
-    draw: Callable[[Any], Figure]
-    source: Literal["summary", "spectra", "plans"]
-    caption: str
-
-    def __call__(self, data: Any) -> Figure:
-        """The figure of these data; ValueError where they hold nothing to draw.
-
-        Somebody else's checkpoints are left out of what is drawn against the ratio, for they meet none.
-        """
-        return self.draw(data[data["checkpoint"] == ""] if self.source == "summary" else data)
+    draw: Callable[[Material, Width], Drawn]
+    reads: tuple[Literal["numbers", "spectra", "plans"], ...]
+    measures: tuple[Literal["perplexity", "zeroshot", "throughput"], ...] = ()
 
 
 FIGURES: dict[str, Drawing] = {
-    "effective_rank": Drawing(depth.effective_rank, "spectra", CAPTIONS["effective_rank"]),
-    "ranks": Drawing(depth.ranks, "plans", CAPTIONS["ranks"]),
-    "perplexity": Drawing(curves.perplexity, "summary", CAPTIONS["perplexity"]),
-    "accuracy": Drawing(curves.accuracy, "summary", CAPTIONS["accuracy"]),
-    "throughput": Drawing(curves.throughput, "summary", CAPTIONS["throughput"]),
+    "effective_rank": Drawing(effective_rank.draw, ("spectra",)),
+    "ranks": Drawing(ranks.draw, ("numbers", "plans")),
+    "perplexity": Drawing(against_ratio.perplexity, ("numbers",), ("perplexity",)),
+    "accuracy": Drawing(against_ratio.accuracy, ("numbers",), ("zeroshot",)),
+    "throughput": Drawing(against_ratio.throughput, ("numbers",), ("throughput",)),
 }
-"""The figures by name."""
+"""The figures by the name of their layout."""
+
+
+def drawn(name: str, material: Material) -> dict[str, Drawn]:
+    """The figures of one artefact in the layout `name`, by what follows its own name in the names of their files.
+
+    One over two columns of all models (`""`), and one of a single column for each model (`"-MODEL"`).
+    """
+    draw = FIGURES[name].draw
+    return {"": draw(material, "page")} | {f"-{model}": draw(material.of(model), "column") for model in material.models}
