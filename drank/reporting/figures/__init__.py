@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from drank.reporting.figures import against_ratio, effective_rank, ranks
+from drank.reporting.figures import after, against_ratio, draws, effective_rank, frontier, ranks, stability
 from drank.reporting.figures.sheet import INCHES, Drawn, Width, caption_in, save
 from drank.reporting.material import Material
 
@@ -28,6 +28,10 @@ FIGURES: dict[str, Drawing] = {
     "perplexity": Drawing(against_ratio.perplexity, ("numbers",), ("perplexity",)),
     "accuracy": Drawing(against_ratio.accuracy, ("numbers",), ("zeroshot",)),
     "throughput": Drawing(against_ratio.throughput, ("numbers",), ("throughput",)),
+    "draws": Drawing(draws.draw, ("numbers",), ("perplexity",)),
+    "after": Drawing(after.draw, ("numbers", "plans"), ("perplexity",)),
+    "frontier": Drawing(frontier.draw, ("numbers",), ("perplexity",)),
+    "stability": Drawing(stability.draw, ("numbers", "spectra", "plans"), ("perplexity",)),
 }
 """The figures by the name of their layout."""
 

@@ -87,6 +87,7 @@ def fit(axes: Axes, side: Side, ends: Iterable[float], inches: float, knee: floa
         (axes.set_xscale if side == "x" else axes.set_yscale)("log")
         ticks = round_values(low, high, inches, room)
     else:
+        high *= (high / knee) ** 0.12  # air that is left when it is compressed
         (axes.set_xscale if side == "x" else axes.set_yscale)("function", functions=_folding(low, high, knee))
         ticks = round_values(low, knee, (1 - UPPER) * inches, room)
         beyond = round_values(knee, high, UPPER * inches, room)

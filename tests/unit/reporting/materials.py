@@ -8,9 +8,12 @@ import pandas as pd
 from drank.reporting.figures import FIGURES
 from drank.reporting.figures.style import STYLE
 from drank.reporting.material import Material
-from drank.reporting.summary import COLUMNS
+from drank.reporting.summary import COLUMNS, summarise
+from tests.unit.records_fixture import METHODS, all_records, make_plan, make_spectrum
 
 WIDTHS = ("column", "page")
+
+MODELS = ("docs-mha", "docs-gqa")
 
 
 def material_of(name="any", summary=None, axes=(), **parts):
@@ -66,3 +69,28 @@ def assert_readable(figure):
     assert not [text for text, box in boxes if not page.containsy(box.y0) or not page.containsy(box.y1)]
     assert not [text.get_text() for text in seen(figure) if text.get_fontsize() < 6]
     assert figure.get_figwidth() in (3.35, 6.9)
+
+
+def marks(axes):
+    """The coordinates of all marks of a panel, without the ends of bars."""
+    return {
+        (float(x), round(float(y), 9))
+        for line in axes.get_lines()
+        if line.get_marker() not in ("None", "", None, "|", "_")
+        for x, y in zip(*line.get_data(), strict=True)
+    }
+
+
+def values(axes):
+    return sorted(y for _, y in marks(axes))
+
+
+def data_of(models=MODELS, ratios=(0.2, 0.4), methods=METHODS):
+    """Summary, plans and spectra of a run."""
+    return {
+        "summary": summarise(all_records(models, methods, ratios), methods, models),
+        "plans": [
+            make_plan(model, method, ratio) for model in models for method in ("svd-llm", "d-rank", "random-ranks") for ratio in ratios
+        ],
+        "spectra": [make_spectrum(model) for model in models],
+    }
