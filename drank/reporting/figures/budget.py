@@ -17,12 +17,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from drank.allocation.plan import Plan
-from drank.reporting.figures.sheet import INCHES, Drawn, Width
+from drank.reporting.figures.sheet import INCHES, TALLEST, Drawn, Width
 from drank.reporting.figures.words import of_models, sentences
 from drank.reporting.names import method_name, percent, role_name, unique
 
-COLUMNS: dict[Width, int] = {"column": 4, "page": 6}
-"""Maps in a row, at most."""
+COLUMNS: dict[Width, tuple[int, ...]] = {"column": (3, 4, 5), "page": (6, 8, 10)}
+"""Maps in a row, at most: the first of these with which the figure fits a page."""
 
 SHARES = {0.25: "×¼", 0.5: "×½", 1.0: "uniform share", 2.0: "×2", 4.0: "×4"}
 """The shares named along the colour bar; those beyond its ends take the colours of its ends."""
@@ -40,11 +40,13 @@ def maps(plans: Sequence[Plan], width: Width) -> Drawn:
     """A map for each plan, in a block for each model; the plans are of one ratio."""
     models = unique(plan.model for plan in plans)
     blocks = [[plan for plan in plans if plan.model == model] for model in models]
-    rows = math.ceil(max(map(len, blocks)) / COLUMNS[width])
-    columns = math.ceil(max(map(len, blocks)) / rows)
     kinds = [unique(group.shape.kind for plan in block for group in plan.groups) for block in blocks]
-    room = int((INCHES[width] - 0.4) / columns / 0.062)
-    heights = [_height(block, columns, len(names), room) for block, names in zip(blocks, kinds, strict=True)]
+    for most in COLUMNS[width]:
+        columns = math.ceil(max(map(len, blocks)) / math.ceil(max(map(len, blocks)) / most))
+        room = int((INCHES[width] - 0.4) / columns / 0.062)
+        heights = [_height(block, columns, len(names), room) for block, names in zip(blocks, kinds, strict=True)]
+        if sum(heights) < TALLEST - 0.55:
+            break
     figure = Figure(figsize=(INCHES[width], 0.55 + sum(heights)), layout="constrained")
     head, *parts = figure.subfigures(1 + len(models), 1, squeeze=False, height_ratios=[0.55, *heights])[:, 0]
     for part, model, block, names in zip(parts, models, blocks, kinds, strict=True):
@@ -94,7 +96,7 @@ def _title(plan: Plan, room: int) -> list[str]:
 def _height(plans: Sequence[Plan], columns: int, kinds: int, room: int) -> float:
     """Inches that a block needs for its maps, for their titles and for what stands above and below."""
     rows = [plans[first : first + columns] for first in range(0, len(plans), columns)]
-    return 0.4 + sum(0.14 + 0.115 * max(len(_title(plan, room)) for plan in row) + 0.09 * kinds for row in rows)
+    return 0.4 + sum(0.14 + 0.115 * max(len(_title(plan, room)) for plan in row) + 0.1 * kinds for row in rows)
 
 
 def _block(part: SubFigure, plans: Sequence[Plan], kinds: Sequence[str], columns: int, room: int) -> None:

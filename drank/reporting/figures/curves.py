@@ -66,11 +66,8 @@ def fit_values(
 ) -> scales.Scale:
     """Make the axis of the values hold all of them; says how it goes."""
     wide = wide if quantity.logarithmic else math.inf
-    shown, knee = compressed(rows), None
-    lines = [value for _, value in levels(rows, quantity)]
-    if quantity.less_is_better and not shown.empty:
-        best = shown.loc[shown["ratio"] == shown["ratio"].max(), "value"].min()
-        knee = scales.knee_of([*shown["value"], *lines], best)
+    shown, lines = compressed(rows), [value for _, value in levels(rows, quantity)]
+    knee = scales.knee_of([*shown["value"], *lines]) if quantity.less_is_better else None
     return scales.fit(axes, side, [*shown[COLUMNS].to_numpy().ravel(), *lines], inches, knee, wide)
 
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from drank.allocation.plan import Plan
 from drank.models.groups import Group, Shape
 from drank.reporting.figures import budget
-from drank.reporting.figures.sheet import INCHES, Drawn, Width, legend_above, note, styled
+from drank.reporting.figures.sheet import INCHES, Drawn, Width, legend_above, note, styled, tall
 from drank.reporting.figures.style import GREY, MANY, looks
 from drank.reporting.figures.words import listed, of_models, sentences
 from drank.reporting.material import Material
@@ -24,7 +24,7 @@ from drank.reporting.names import competes, method_name, percent, role_name, uni
 COLUMNS: dict[Width, int] = {"column": 2, "page": 4}
 """Panels in a row."""
 
-HEIGHT = 1.15
+HEIGHT = 1.1
 """Inches of a panel."""
 
 Color = tuple[float, float, float]
@@ -63,7 +63,8 @@ def _steps(plans: Sequence[Plan], width: Width) -> Drawn:
     models = unique(plan.model for plan in plans)
     kinds = {model: unique(group.shape.kind for plan in plans if plan.model == model for group in plan.groups) for model in models}
     heights = [math.ceil(len(kinds[model]) / COLUMNS[width]) for model in models]
-    figure = Figure(figsize=(INCHES[width], 0.1 + sum(HEIGHT * height + 0.25 for height in heights)), layout="constrained")
+    height = tall(0.1 + HEIGHT * sum(heights) + 0.25 * len(models))
+    figure = Figure(figsize=(INCHES[width], height), layout="constrained")
     parts = figure.subfigures(len(models), 1, squeeze=False, height_ratios=heights)[:, 0]
     for model, part in zip(models, parts, strict=True):
         _panels(part, kinds[model], [plan for plan in plans if plan.model == model], COLUMNS[width])

@@ -19,10 +19,10 @@ WIDE_RANGE = 4.0
 """From this quotient of the largest and smallest value on, an axis is logarithmic."""
 
 FAR = 2.5
-"""Values above this multiple of the best one at the largest ratio are far from the others."""
+"""Values are far from the others where none lies between and the least of them is this multiple of the greatest of the others."""
 
-NARROW, UPPER = 0.25, 0.35
-"""Where the far values leave less than the first of the axis to the others, they are folded into the second."""
+NARROW, UPPER = 0.35, 0.35
+"""Where far values leave less than the first of the axis to the others, they are folded into the second."""
 
 STEPS = ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 """Multiples of the powers of ten at which a logarithmic axis may have its numbers, from dense to sparse."""
@@ -89,11 +89,7 @@ def fit(axes: Axes, side: Side, ends: Iterable[float], inches: float, knee: floa
     else:
         high *= (high / knee) ** 0.12  # air that is left when it is compressed
         (axes.set_xscale if side == "x" else axes.set_yscale)("function", functions=_folding(low, high, knee))
-        ticks = round_values(low, knee, (1 - UPPER) * inches, room)
-        beyond = round_values(knee, high, UPPER * inches, room)
-        gap = (1 - UPPER) * inches * math.log(knee / ticks[-1]) / math.log(knee / low) if ticks else math.inf
-        upper = UPPER * inches / math.log(high / knee)
-        ticks += [value for value in beyond if gap + upper * math.log(value / knee) >= room([value])]
+        ticks = _folded_values(low, knee, high, max(found), inches, room)
         (axes.axvspan if side == "x" else axes.axhspan)(knee, high, color=FOLD, linewidth=0, zorder=0.1)
     limits(low, high)
     axis.set_major_locator(FixedLocator(ticks))
@@ -101,13 +97,12 @@ def fit(axes: Axes, side: Side, ends: Iterable[float], inches: float, knee: floa
     return "folded" if folded else "logarithmic"
 
 
-def knee_of(values: Iterable[float], best: float) -> float | None:
-    """Where an axis may fold: between the last value within `FAR` times the best and the first beyond; None where none is."""
-    found = [value for value in values if math.isfinite(value)]
-    inside, outside = [value for value in found if value <= FAR * best], [value for value in found if value > FAR * best]
-    if not inside or not outside or min(inside) <= 0:
-        return None
-    return min(math.sqrt(max(inside) * min(outside)), 1.15 * max(inside))
+def knee_of(values: Iterable[float]) -> float | None:
+    """Where an axis may fold: in the widest gap that at least half of the values lie below, if it is as wide as `FAR`; None otherwise."""
+    found = sorted(value for value in values if math.isfinite(value) and value > 0)
+    gaps = [(after / before, before, after) for before, after in list(pairwise(found))[len(found) // 2 :]]
+    width, before, after = max(gaps, default=(1.0, 1.0, 1.0))
+    return min(math.sqrt(before * after), 1.15 * before) if width >= FAR else None
 
 
 def round_values(low: float, high: float, inches: float, room: Room = beside) -> list[float]:
@@ -123,6 +118,20 @@ def round_values(low: float, high: float, inches: float, room: Room = beside) ->
     while not _apart(found, inches / math.log(high / low), room):
         found = found[::2]
     return found
+
+
+def _folded_values(low: float, knee: float, high: float, last: float, inches: float, room: Room) -> list[float]:
+    """Round values along a folded axis: the highest power of ten up to the `last` value first, so that both parts can be read."""
+    forward, _ = _folding(low, high, knee)
+    start, end = forward([low, high])
+    found = {float(value) for steps in STEPS[1:] for value in LogLocator(subs=steps, numticks=99).tick_values(knee, high)}
+    upper = sorted((value for value in found if knee < value <= last), key=lambda value: (math.log10(value) % 1 > 1e-9, -value))
+    kept: list[float] = []
+    for value in [*upper, *round_values(low, knee, (1 - UPPER) * inches, room)]:
+        places = inches * (forward([value, *kept]) - start) / (end - start)
+        if all(abs(places[0] - place) >= room([value, other]) for place, other in zip(places[1:], kept, strict=True)):
+            kept.append(value)
+    return sorted(kept)
 
 
 def _folding(low: float, high: float, knee: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:

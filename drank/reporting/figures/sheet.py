@@ -54,7 +54,7 @@ def panels(blocks: Sequence[Sequence[K]], width: Width, height: float, least: fl
     rows_of_longest = -(-longest // max(1, int(INCHES[width] / least)))
     columns = -(-longest // rows_of_longest)
     rows = [block[first : first + columns] for block in blocks for first in range(0, len(block), columns)]
-    figure = Figure(figsize=(INCHES[width], height * len(rows)), layout="constrained")
+    figure = Figure(figsize=(INCHES[width], tall(height * len(rows))), layout="constrained")
     grid = figure.subplots(len(rows), columns, squeeze=False, **options)
     found: dict[K, Axes] = {}
     for line, keys in zip(grid, rows, strict=True):
@@ -62,6 +62,11 @@ def panels(blocks: Sequence[Sequence[K]], width: Width, height: float, least: fl
         for axes in line[len(keys) :]:
             axes.set_visible(False)
     return figure, found
+
+
+def tall(height: float) -> float:
+    """The height of a figure that wants so many inches: up to a tenth less where that brings it nearer to a page."""
+    return max(min(height, TALLEST), 0.9 * height)
 
 
 def legend_above(figure: Figure, handles: Sequence[Any], labels: Sequence[str], part: SubFigure | None = None) -> None:
