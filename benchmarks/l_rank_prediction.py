@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from torch import Tensor, nn
@@ -34,7 +33,8 @@ from drank.evaluation.losses import window_losses
 from drank.methods import Method
 from drank.models.families import projections_of
 from drank.models.lowrank import convert
-from drank.reporting.figures.style import DOUBLE, GREY, grid, legend_above, styled
+from drank.reporting.figures.sheet import Drawn, legend_above, panels, styled
+from drank.reporting.figures.style import GREY
 from drank.runtime.files import read_json, write_json
 from drank.spectra.spectrum import read_bases, read_energies
 
@@ -142,8 +142,8 @@ def _predict(lab: Lab, calibration: Calibration, method: Method, paths: Mapping[
 
 
 @styled
-def figure(frame: pd.DataFrame) -> Figure:
-    """Left: what is predicted and what is measured by ratio, in nats per token. Right: each over the Kronecker prediction."""
+def figure(frame: pd.DataFrame) -> Drawn:
+    """What is predicted and what is measured by ratio, in nats per token, and each over the Kronecker prediction."""
     lines = {
         "kronecker": Line2D([], [], color="#000000", linestyle="--", label="predicted: ½ Σ λ dropped"),
         "exact": Line2D([], [], color="#56B4E9", linestyle="--", marker="v", label="exact curvature, by projection"),
@@ -156,17 +156,16 @@ def figure(frame: pd.DataFrame) -> Figure:
     for index, name in enumerate(held_out):
         label = f"rise, {name.removeprefix('evaluated ')}"
         lines[name] = Line2D([], [], color=colors[index % len(colors)], marker="^>hP"[index % 4], label=label)
-    drawn, panels = grid(1, 2, DOUBLE / 2, 2.9)
-    for axes, over in zip(panels[0], (pd.Series(1.0, frame.index), frame["kronecker"]), strict=True):
+    drawn, found = panels([["nats per token", "× predicted"]], "page", 2.4)
+    for (label, axes), over in zip(found.items(), (pd.Series(1.0, frame.index), frame["kronecker"]), strict=True):
         for name, line in lines.items():
             values = (frame[name] / over).where(frame[name] > 0)  # what falls has no place on a logarithmic axis
             axes.plot(frame["ratio"], values, color=line.get_color(), linestyle=line.get_linestyle(), marker=line.get_marker())
         axes.set_xlabel("share of the parameters removed")
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if axes is panels[0][1] else (1.0,)))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if label == "× predicted" else (1.0,)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    panels[0][0].set_ylabel("nats per token")
-    panels[0][1].set_ylabel("× predicted")
+        axes.set_ylabel(label)
     legend_above(drawn, list(lines.values()), [str(line.get_label()) for line in lines.values()])
-    return drawn
+    return Drawn(drawn, "Loss predicted and measured by ratio: in nats per token on the left, over the Kronecker prediction on the right.")

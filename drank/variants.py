@@ -40,6 +40,11 @@ def values_in(label: str) -> dict[str, str]:
     return {axis: value for axis, _, value in (part.partition("=") for part in label.split("+")[1:])}
 
 
+def without(label: str, *axes: str) -> str:
+    """The label that is left of a variant without its values on these axes."""
+    return variant(base_of(label), {axis: value for axis, value in values_in(label).items() if axis not in axes})
+
+
 def is_variant(label: str) -> bool:
     """Whether a label names a variant of a method."""
     return "+" in label

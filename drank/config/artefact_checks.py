@@ -1,4 +1,4 @@
-"""What is wrong with the artefacts of a configuration that is right otherwise: those that nothing is in, and variants that cannot be made."""
+"""What is wrong with the artefacts of a configuration that is right otherwise: nothing is in them, or a variant cannot be made."""
 
 from __future__ import annotations
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
 from drank.allocation.plan import Plan
 from drank.reporting.comparisons import AVERAGE
 from drank.reporting.layouts import LAYOUTS
+from drank.reporting.manuscript.exhibits import Exhibit
 from drank.reporting.material import Material, numbers_of
 from drank.reporting.published import beside, published_for
 from drank.reporting.recipes import method_in
@@ -20,10 +21,19 @@ from drank.reporting.tables import write as write_tables
 from drank.reporting.tables.layout import Table
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from drank.reporting.figures.sheet import Drawn
 
 OF_EVERY_RUN = (AVERAGE, "memory")
 """Data sets that are no text, task or phase which an artefact could name."""
+
+
+SHOWN = {
+    "effective_rank_by_layer": ["effective_rank"],
+    "ranks_by_layer": ["rank"],
+    "accuracy_by_ratio": ["accuracy"],
+    "throughput_by_ratio": ["speedup_over_dense"],
+}
+"""What of its material a figure shows, where that is not perplexity."""
 
 
 def material_of(
@@ -84,32 +94,42 @@ def tables_of(told: Mapping[str, Any], material: Material) -> list[Table]:
     return found
 
 
-def figures_of(told: Mapping[str, Any], material: Material) -> list[tuple[Figure, str]]:
-    """The figures of an artefact with their captions: of all models, or one for each."""
-    layout = LAYOUTS[told["layout"]]
-    make = layout.load()
-    parts = [material.of(model) for model in told["notes"]] if layout.each else [material]
-    return [make(part) for part in parts]
-
-
-def pictures_of(told: Mapping[str, Any], material: Material) -> dict[str, str]:
-    """The caption of each picture of an artefact by its file, of a table none."""
+def figures_of(told: Mapping[str, Any], material: Material) -> dict[str, Drawn]:
+    """The figures of an artefact by what their files are called: one over two columns of all models, and of each one over a column."""
     layout = LAYOUTS[told["layout"]]
     if layout.kind != "figure":
         return {}
-    pictures = [file for file in layout.files(told["name"], list(told["notes"])) if file.endswith(".png")]
-    return {file: caption for file, (_, caption) in zip(pictures, figures_of(told, material), strict=True)}
+    draw, name = layout.load(), told["name"]
+    return {name: draw(material, "page")} | {f"{name}-{model}": draw(material.of(model), "column") for model in told["notes"]}
 
 
 def write(told: Mapping[str, Any], material: Material, files: Sequence[str]) -> None:
-    """Write all files of an artefact, whose paths are those that its layout gives."""
-    if LAYOUTS[told["layout"]].kind == "table":
-        write_tables(tables_of(told, material), files[0])
+    """Write all files of an artefact, the paths of which its layout gives."""
+    if tables := tables_of(told, material):
+        write_tables(tables, files[0])
         return
-    from drank.reporting.figures.style import save
+    from drank.reporting.figures.sheet import save
 
-    for (figure, _), pdf, png in zip(figures_of(told, material), files[::2], files[1::2], strict=True):
-        save(figure, pdf, png)
+    for drawn, pdf, png in zip(figures_of(told, material).values(), files[::2], files[1::2], strict=True):
+        save(drawn, pdf, png)
+
+
+def pictures_of(told: Mapping[str, Any], material: Material) -> dict[str, str]:
+    """The caption of the picture that shows all models of an artefact, by its file; of a table none."""
+    drawn = figures_of(told, material)
+    return {f"results/figures/{told['name']}.png": drawn[told["name"]].caption} if drawn else {}
+
+
+def exhibit_of(told: Mapping[str, Any], material: Material) -> Exhibit:
+    """An artefact as the manuscript shows it: a figure of one model in a column, of several over two."""
+    tables, drawn = tables_of(told, material), figures_of(told, material)
+    if tables:
+        return Exhibit(told["name"], f"tables/{told['name']}.tex", material, tables)
+    several = len(told["notes"]) > 1
+    shown = told["name"] if several else f"{told['name']}-{next(iter(told['notes']))}"
+    quantities = SHOWN.get(told["layout"], ["perplexity"])
+    width: Literal["page", "column"] = "page" if several else "column"
+    return Exhibit(told["name"], f"figures/{shown}.pdf", material, caption=drawn[shown].caption, width=width, quantities=quantities)
 
 
 def _filled(table: Table) -> Table:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from drank.reporting.names import unique
 from drank.reporting.paired_intervals import paired_difference
 from drank.reporting.records import Record, Result
 
@@ -51,12 +52,17 @@ def mismatches(pair: Comparison) -> Iterator[str]:
             yield f"\n  - {pair.record.kind} of {pair.record.model} on {dataset}: {sides} differ in {', '.join(differ)}"
 
 
+def _shared(pair: Comparison) -> list[str]:
+    """The data sets that both records have in detail, in the order of the results, which is the configuration's; files sort the details."""
+    return [
+        name for name in unique(row.dataset for row in pair.record.results) if name in pair.record.detail and name in pair.reference.detail
+    ]
+
+
 def _paired_perplexity(pair: Comparison) -> Iterator[Result]:
     """Differences on every corpus both records measured."""
-    for corpus, windows in pair.record.detail.items():
-        other = pair.reference.detail.get(corpus)
-        if other is None:
-            continue
+    for corpus in _shared(pair):
+        windows, other = pair.record.detail[corpus], pair.reference.detail[corpus]
         gap = paired_difference(windows["window_loss"], windows["window_tokens"], other["window_loss"], other["window_tokens"])
         count = sum(windows["window_tokens"])
         yield Result(corpus, f"perplexity_minus_{pair.name}", *gap.perplexity, count)
@@ -71,7 +77,7 @@ def _paired_accuracy(pair: Comparison) -> Iterator[Result]:
         {task: found["correct"] for task, found in side.detail.items() if "correct" in found} for side in (pair.record, pair.reference)
     )
     rows = []
-    for task in (task for task in one if task in two):
+    for task in (task for task in _shared(pair) if task in one and task in two):
         change = np.subtract(one[task], two[task], dtype=np.float64)
         stderr = float(change.std(ddof=1)) / math.sqrt(len(change)) if len(change) > 1 else 0.0
         rows.append(_with_stderr(task, metric, float(change.mean()), stderr, len(change)))

@@ -21,9 +21,10 @@ METRICS = {"perplexity": "perplexity", "accuracy": "zeroshot", "tokens_per_secon
 class Layout:
     """One way to print numbers.
 
-    `function` stands as `module:name`. `each`: a print for every model. `measures` is what it shows of what was measured; nothing for one
-    that shows a single `metric`, and for one that reads `spectra` or `plans` alone. `reads` names these, and `timings` of steps. `options`
-    are the keys of an entry that it knows beside `runs`, `on` and `caption`; `needs` those that it cannot do without.
+    `function` stands as `module:name`. `each`: a table for every model; a figure is drawn of all and of each. `measures` is what it shows
+    of what was measured: nothing for one that shows a single `metric`, and for one that reads `spectra` or `plans` alone. `reads` names
+    these, and `timings` of steps. `options` are the keys of an entry that it knows beside `runs`, `on` and `caption`; `needs` those that it
+    cannot do without.
     """
 
     kind: Literal["table", "figure"]
@@ -36,11 +37,11 @@ class Layout:
 
     def files(self, name: str, models: Sequence[str]) -> list[str]:
         """The files of an artefact of this layout that is about these models."""
-        folder, forms = f"results/{self.kind}s", {"table": (".csv", ".tabular.tex"), "figure": (".pdf", ".png")}[self.kind]
-        apart = self.each and len(models) > 1
-        names = [f"{name}-{model}" for model in models] if apart else [name]
-        whole = [f"{folder}/{name}.tex"] if self.kind == "table" else []
-        return [*whole, *(f"{folder}/{one}{form}" for one in names for form in forms)]
+        each = [f"{name}-{model}" for model in models]
+        if self.kind == "figure":  # of all models over two columns, and of each over one
+            return [f"results/figures/{one}{form}" for one in [name, *each] for form in (".pdf", ".png")]
+        parts = each if self.each and len(models) > 1 else [name]
+        return [f"results/tables/{name}.tex", *(f"results/tables/{one}{form}" for one in parts for form in (".csv", ".tabular.tex"))]
 
     def load(self) -> Callable[..., Any]:
         """Its function."""
@@ -49,7 +50,7 @@ class Layout:
         return found
 
 
-TABLES = "drank.reporting.tables"
+TABLES, FIGURES = "drank.reporting.tables", "drank.reporting.figures"
 
 LAYOUTS: dict[str, Layout] = {
     "quality": Layout("table", f"{TABLES}.quantities:quality", ("perplexity", "zeroshot"), each=True),
@@ -61,10 +62,14 @@ LAYOUTS: dict[str, Layout] = {
     "choice": Layout("table", f"{TABLES}.choice:choice", ("perplexity",), options=("validation", "axis"), needs=("validation",)),
     "cost": Layout("table", f"{TABLES}.cost:cost", ("perplexity",), reads=("timings",)),
     "stability": Layout("table", f"{TABLES}.stability:stability", ("perplexity",), reads=("plans", "spectra"), options=("reference",)),
-    "effective_rank_by_layer": Layout("figure", "drank.reporting.figures:effective_rank", reads=("spectra",)),
-    "ranks_by_layer": Layout("figure", "drank.reporting.figures:ranks", reads=("plans",)),
-    "perplexity_by_ratio": Layout("figure", "drank.reporting.figures:perplexity", ("perplexity",)),
-    "accuracy_by_ratio": Layout("figure", "drank.reporting.figures:accuracy", ("zeroshot",)),
-    "throughput_by_ratio": Layout("figure", "drank.reporting.figures:throughput", ("throughput",)),
+    "effective_rank_by_layer": Layout("figure", f"{FIGURES}.effective_rank:draw", reads=("spectra",), options=("kinds",)),
+    "ranks_by_layer": Layout("figure", f"{FIGURES}.ranks:draw", reads=("plans",)),
+    "perplexity_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:perplexity", ("perplexity",)),
+    "accuracy_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:accuracy", ("zeroshot",)),
+    "throughput_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:throughput", ("throughput",)),
+    "draws": Layout("figure", f"{FIGURES}.draws:draw", ("perplexity",)),
+    "fine_tuning": Layout("figure", f"{FIGURES}.after:draw", ("perplexity",), reads=("plans",)),
+    "frontier": Layout("figure", f"{FIGURES}.frontier:draw", ("perplexity", "throughput")),
+    "stability_by_layer": Layout("figure", f"{FIGURES}.stability:draw", ("perplexity",), reads=("plans", "spectra")),
 }
 """The layouts by name."""

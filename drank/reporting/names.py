@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from drank.allocation.plan import Plan
 from drank.methods import METHODS
 from drank.variants import base_of, said
 
@@ -124,12 +123,6 @@ def unique(values: Iterable[str]) -> list[str]:
 def refusals(reasons: Mapping[str, str]) -> str:
     """A sentence that names the methods which do not apply to a model, and why; empty where all do."""
     return f"Not applicable: {'; '.join(f'{method_name(label)} ({reason})' for label, reason in reasons.items())}." if reasons else ""
-
-
-def plan_place(plan: Plan) -> tuple[str, int, str, float]:
-    """Where a plan stands among others: by model, place of its method in the methods table, ratio."""
-    place = list(METHODS).index(plan.method) if plan.method in METHODS else len(METHODS)
-    return plan.model, place, plan.method, plan.ratio
 
 
 def number(value: float, digits: int = 2) -> str:

@@ -1,105 +1,116 @@
-"""Quality and speed against ratio: perplexity, accuracy, throughput."""
+"""A few methods against the ratio: a line for each, and a panel for each model and data set."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
-from drank.reporting.comparisons import AVERAGE
-from drank.reporting.figures import dots
-from drank.reporting.figures.method_order import compressed, crowded
-from drank.reporting.figures.scales import is_wide, plain_numbers
-from drank.reporting.figures.style import DOUBLE, GREY, Look, emphasis, grid, legend_above, level, looks, note, styled
-from drank.reporting.names import is_control, is_dense, method_name, number, unique
+from drank.reporting.figures import scales
+from drank.reporting.figures.method_order import compressed, uncompressed
+from drank.reporting.figures.quantity import COLUMNS, Quantity
+from drank.reporting.figures.sheet import Drawn, Width, legend_above, panels
+from drank.reporting.figures.style import GREY, Look, emphasis, looks
+from drank.reporting.figures.words import axis_words, of_models, sentences
+from drank.reporting.names import is_control, method_name, unique
 
-OFF_SCALE = 2.5
-"""Values above this multiple of the best one at the largest ratio are printed above the panel; drawn, they would flatten all others."""
+HEIGHT = 1.4
+"""Inches of a panel."""
 
+Key = tuple[str, str]
+"""A panel: model and data set."""
 
-@styled
-def perplexity(summary: pd.DataFrame) -> Figure:
-    """Perplexity against ratio: a row of panels for each model, a column for each corpus."""
-    rows = summary[summary["metric"] == "perplexity"]
-    if rows.empty:
-        return note("No perplexity was measured.")
-    if crowded(rows):
-        return dots.perplexity(rows)
-    models, corpora = unique(rows["model"]), unique(rows["dataset"])
-    figure, panels = grid(len(models), len(corpora), max(2.2, DOUBLE / max(len(corpora), 1)), 1.95 if len(models) > 1 else 2.2)
-    for model, line in zip(models, panels, strict=True):
-        for corpus, axes in zip(corpora, line, strict=True):
-            here = rows[(rows["model"] == model) & (rows["dataset"] == corpus)]
-            axes.set_title(corpus if len(models) == 1 else f"{model} · {corpus}")
-            _curves(axes, here)
-            _log_if_wide(axes, _clip(axes, here))
-        line[0].set_ylabel("perplexity ↓")
-    _finish(figure, panels, rows)
-    return figure
+LEVELS: dict[str, dict[str, Any]] = {
+    "dense": {"color": "black", "linestyle": "--", "linewidth": 1},
+    "chance": {"color": GREY, "linestyle": ":", "linewidth": 1.2},
+}
+"""How the lines look that stand at values which no method changes."""
 
 
-@styled
-def accuracy(summary: pd.DataFrame) -> Figure:
-    """Average accuracy against ratio, a panel for each model."""
-    rows = summary[(summary["metric"] == "accuracy") & (summary["dataset"] == AVERAGE)].copy()
-    if rows.empty:
-        return note("No accuracy was measured.")
-    rows[["value", "ci_low", "ci_high", "chance"]] *= 100
-    if crowded(rows):
-        return dots.accuracy(rows)
-    models = unique(rows["model"])
-    figure, panels = grid(1, len(models), max(2.6, min(3.45, DOUBLE / len(models))), 2.5, sharey=True)
-    for model, axes in zip(models, panels[0], strict=True):
-        here = rows[rows["model"] == model]
-        _curves(axes, here)
-        for chance in here["chance"].dropna().unique():
-            level(axes, chance, "chance", GREY, ":")
-        axes.set_title(model)
-    panels[0][0].set_ylabel("average accuracy (%) ↑")
-    _finish(figure, panels, rows)
-    return figure
+def draw(rows: pd.DataFrame, quantity: Quantity, width: Width) -> Drawn:
+    """The figure of these rows, of the quantity."""
+    figure, found = panels(blocks_of(rows), width, HEIGHT)
+    parts = {key: rows[(rows["model"] == key[0]) & (rows["dataset"] == key[1])] for key in found}
+    used = []
+    for key, axes in found.items():
+        axes.set_title(title(rows, key, quantity))
+        _curves(axes, parts[key], quantity)
+        used.append(fit_values(axes, "y", rows if quantity.shared else parts[key], quantity, HEIGHT - 0.4))
+    figure.supxlabel("parameters removed (%)")
+    figure.supylabel(quantity.label)
+    methods = sorted(unique(compressed(rows)["method"]), key=is_control)
+    _legend(figure, methods, [name for name, _ in levels(rows, quantity)])
+    return Drawn(figure, _caption(rows, quantity, methods, used))
 
 
-@styled
-def throughput(summary: pd.DataFrame) -> Figure:
-    """Speed over that of dense against ratio: a row of panels for each model, a column for each phase."""
-    rows = summary[summary["metric"] == "speedup_over_dense"]
-    if rows.empty:
-        return note("No throughput was measured of a compressed model and of the dense one.")
-    if crowded(rows):
-        return dots.throughput(rows)
-    models, phases = unique(rows["model"]), unique(rows["dataset"])
-    figure, panels = grid(len(models), len(phases), DOUBLE / max(2, len(phases)), 1.95 if len(models) > 1 else 2.3, sharey="row")
-    for model, line in zip(models, panels, strict=True):
-        for phase, axes in zip(phases, line, strict=True):
-            _curves(axes, rows[(rows["model"] == model) & (rows["dataset"] == phase)])
-            level(axes, 1, "dense", "black", "--")
-            axes.set_title(phase if len(models) == 1 else f"{model} · {phase}")
-        line[0].set_ylabel("tokens/s, × dense ↑")
-    _finish(figure, panels, rows)
-    return figure
+def blocks_of(rows: pd.DataFrame) -> list[list[Key]]:
+    """The panels by model; in one block where there is one data set only."""
+    models, datasets = unique(rows["model"]), unique(rows["dataset"])
+    found = [[(model, dataset) for dataset in datasets] for model in models]
+    return [[key for block in found for key in block]] if len(datasets) == 1 else found
 
 
-def _curves(axes: Axes, rows: pd.DataFrame) -> None:
-    """One line with error bars for each method, set apart sideways; dense as a line across."""
-    for value in rows.loc[rows["method"].map(is_dense), "value"]:
-        axes.axhline(value, color="black", linestyle="--", linewidth=1, zorder=1)
+def title(rows: pd.DataFrame, key: Key, quantity: Quantity) -> str:
+    """What tells a panel from the others: its model, its data set or both."""
+    several = [rows[column].nunique() > 1 for column in ("model", "dataset")]
+    return " · ".join(name for name, shown in zip(key, several, strict=True) if shown) or key[quantity.dataset is None]
+
+
+def fit_values(
+    axes: Axes, side: Any, rows: pd.DataFrame, quantity: Quantity, inches: float, wide: float = scales.WIDE_RANGE
+) -> scales.Scale:
+    """Make the axis of the values hold all of them; says how it goes."""
+    wide = wide if quantity.logarithmic else math.inf
+    shown, lines = compressed(rows), [value for _, value in levels(rows, quantity)]
+    knee = scales.knee_of([*shown["value"], *lines]) if quantity.less_is_better else None
+    return scales.fit(axes, side, [*shown[COLUMNS].to_numpy().ravel(), *lines], inches, knee, wide)
+
+
+def levels(rows: pd.DataFrame, quantity: Quantity) -> list[tuple[str, float]]:
+    """The values that no method changes, each with its name in `LEVELS`."""
+    dense = [*uncompressed(rows)["value"].dropna(), *([] if quantity.dense is None else [quantity.dense])]
+    return [("dense", value) for value in dense] + [("chance", value) for value in rows["chance"].dropna().unique()]
+
+
+def options_of(look: Look) -> dict[str, Any]:
+    """A look as matplotlib's options."""
+    edge = {"markeredgewidth": 0.5, "markeredgecolor": "white"}
+    return {"color": look.color, "marker": look.marker, "linestyle": look.line, "elinewidth": 0.8, **edge}
+
+
+def errors(rows: pd.DataFrame) -> list[Any]:
+    """How far the bars of these rows reach down and up, zero where there is no interval."""
+    return [rows["value"] - rows["ci_low"].fillna(rows["value"]), rows["ci_high"].fillna(rows["value"]) - rows["value"]]
+
+
+def _curves(axes: Axes, rows: pd.DataFrame, quantity: Quantity) -> None:
+    """One line with error bars for each method, set apart sideways; dense and chance as lines across."""
+    for name, value in levels(rows, quantity):
+        axes.axhline(value, **LEVELS[name], zorder=1)
     shown = _placed(rows)
     style = looks(unique(rows["method"]))
     for method in unique(shown["method"]):
         line = shown[shown["method"] == method]
-        errors = [line["value"] - line["ci_low"].fillna(line["value"]), line["ci_high"].fillna(line["value"]) - line["value"]]
-        axes.errorbar(line["x"], line["value"], yerr=errors, **_line(style[method]), **emphasis(method))
-    ratios = sorted(shown["ratio"].unique())
+        axes.errorbar(line["x"], line["value"], yerr=errors(line), **options_of(style[method]), **emphasis(method))
+    ratio_axis(axes, shown["ratio"])
+
+
+def ratio_axis(axes: Axes, values: Iterable[float]) -> None:
+    """The x axis of panels against the ratio: a number at each of the ratios."""
+    ratios = sorted(set(values))
     axes.set_xticks([100 * ratio for ratio in ratios], [f"{100 * ratio:.4g}" for ratio in ratios])
     if ratios:
-        axes.set_xlim(100 * ratios[0] - 0.4 * _gap(ratios), 100 * ratios[-1] + 0.4 * _gap(ratios))
+        axes.set_xlim(100 * ratios[0] - 0.4 * gap(ratios), 100 * ratios[-1] + 0.4 * gap(ratios))
+
+
+def gap(ratios: Sequence[float]) -> float:
+    """The smallest distance between two ratios, in percent; 10 where there is but one."""
+    return 100 * min((b - a for a, b in pairwise(ratios)), default=0.1)
 
 
 def _placed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -107,80 +118,36 @@ def _placed(rows: pd.DataFrame) -> pd.DataFrame:
     shown = compressed(rows).sort_values("ratio", kind="stable")
     methods = sorted(unique(rows["method"][rows["ratio"] > 0]), key=is_control)
     ratios = sorted(shown["ratio"].unique())
-    reach = (0.5 if len(ratios) == 1 else 0.2) * _gap(ratios)
+    reach = (0.5 if len(ratios) == 1 else 0.2) * gap(ratios)
     places = {method: reach * ((index + 0.5) / len(methods) - 0.5) for index, method in enumerate(methods)}
     return shown.assign(x=100 * shown["ratio"] + shown["method"].map(places).astype("float64"))
 
 
-def _gap(ratios: Sequence[float]) -> float:
-    """The smallest distance between two ratios, in percent; 10 where there is but one."""
-    return 100 * min((b - a for a, b in pairwise(ratios)), default=0.1)
-
-
-def _clip(axes: Axes, rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows that the panel shows in place, after the values of the others were printed above it."""
-    shown = _placed(rows)
-    if shown.empty:
-        return rows
-    ceiling = OFF_SCALE * shown.loc[shown["ratio"] == shown["ratio"].max(), "value"].min()
-    inside, outside = rows[rows["value"] <= ceiling], shown[shown["value"] > ceiling]
-    if outside.empty:
-        return rows
-    axes.set_ylim(0.94 * inside["value"].min(), 1.12 * inside["value"].max())
-    style = looks(unique(rows["method"]))
-    for _, same in outside.groupby("ratio"):
-        for index, point in enumerate(same.sort_values("value").itertuples()):
-            place, offset = (100 * point.ratio, 1), (0, 2 + 7.5 * index)
-            options: dict[str, Any] = {
-                "xycoords": ("data", "axes fraction"),
-                "textcoords": "offset points",
-                "ha": "center",
-                "fontsize": 6.5,
-            }
-            axes.annotate(f"↑{number(point.value, 1)}", place, offset, color=style[point.method].color, **options)
-    axes.set_title(axes.get_title(), pad=6 + 7.5 * outside.groupby("ratio").size().max())
-    return inside
-
-
-def _line(look: Look) -> dict[str, Any]:
-    """A look as matplotlib's options."""
-    return {
-        "color": look.color,
-        "marker": look.marker,
-        "linestyle": look.line,
-        "markeredgewidth": 0.5,
-        "markeredgecolor": "white",
-        "elinewidth": 0.9,
-    }
-
-
-def _log_if_wide(axes: Axes, rows: pd.DataFrame) -> None:
-    """A logarithmic axis with plain numbers where the values span a wide range."""
-    low, high = rows["value"].min(), rows["value"].max()
-    if is_wide(low, high):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 200 else (1.0,)))
-        plain_numbers(axes.yaxis)
-
-
-def _finish(figure: Figure, panels: Sequence[Sequence[Axes]], rows: pd.DataFrame) -> None:
-    """The label of the ratio below the lowest panels, and a legend of all methods above."""
-    for axes in panels[-1]:
-        axes.set_xlabel("parameters removed (%)")
-    methods = sorted(unique(rows["method"]), key=is_control)
+def _legend(figure: Figure, methods: Sequence[str], levels: Sequence[str]) -> None:
+    """A legend of all levels and methods above the panels."""
     style = looks(methods)
-    handles: list[Any] = []
-    labels: list[str] = []
     blank = figure.add_axes((0, 0, 0, 0), visible=False)
-    for method in methods:
-        if is_dense(method):
-            handles.append(blank.axhline(1, color="black", linestyle="--", linewidth=1))
-        elif (rows.loc[rows["method"] == method, "ratio"] > 0).any():
-            container: ErrorbarContainer = blank.errorbar(
-                [1], [1], **_line(style[method]), linewidth=emphasis(method).get("linewidth", 1.3)
-            )
-            handles.append(container)
-        else:
-            continue
-        labels.append(method_name(method))
-    legend_above(figure, handles, labels)
+    handles: list[Any] = [blank.axhline(1, **LEVELS[name]) for name in unique(levels)]
+    handles += [
+        blank.errorbar([1], [1], **options_of(style[method]), linewidth=emphasis(method).get("linewidth", 1.2)) for method in methods
+    ]
+    legend_above(figure, handles, [*unique(levels), *map(method_name, methods)])
+
+
+def level_words(rows: pd.DataFrame, quantity: Quantity) -> str:
+    """What the lines at the levels are."""
+    words = {"dense": "The dashed line is the uncompressed model.", "chance": "The dotted line is what guessing earns."}
+    return sentences(*(words[name] for name in unique(name for name, _ in levels(rows, quantity))))
+
+
+def _caption(rows: pd.DataFrame, quantity: Quantity, methods: Sequence[str], used: Sequence[scales.Scale]) -> str:
+    bars = not compressed(rows)["ci_low"].dropna().empty
+    aside = " Methods are set apart sideways so that their bars can be told apart." if len(methods) > 1 else ""
+    return sentences(
+        f"{quantity.noun}{of_models(unique(rows['model']))} against the share of parameters removed from the compressed projections."
+        if methods
+        else f"{quantity.noun}{of_models(unique(rows['model']))}; no compressed model was measured.",
+        f"Bars span {quantity.bars}.{aside}" if bars else "",
+        level_words(rows, quantity),
+        axis_words(used, "axis"),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,38 +14,29 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from drank.reporting.figures.method_order import compressed, standing, uncompressed
-from drank.reporting.figures.scales import log_across
-from drank.reporting.figures.style import DOUBLE, GREY, legend_above
+from drank.reporting.figures.curves import LEVELS, fit_values, level_words, levels
+from drank.reporting.figures.method_order import compressed, standing
+from drank.reporting.figures.quantity import Quantity
+from drank.reporting.figures.scales import Scale
+from drank.reporting.figures.sheet import INCHES, TALLEST, Drawn, Width, legend_above
+from drank.reporting.figures.style import GREY
+from drank.reporting.figures.words import axis_words, of_models, sentences
 from drank.reporting.names import is_control, method_name, percent, unique
 
-ROW, BLOCK, PANEL = 0.155, 0.5, 1.35
-"""Inches: the height of a method's line, what a block needs above and below its lines, the least width of a panel."""
+ROW, BLOCK = 0.125, 0.35
+"""Inches: the height of a method's line, and what a block needs above and below its lines."""
+
+COMFORTABLE, LEAST = 1.3, 0.7
+"""Inches of a panel: with fewer, panels go below each other; with no fewer than the second where they would not fit a page so."""
 
 COLUMNS = 4
 """Models side by side where a panel shows all there is of a model."""
-
 
 BAND = "#f3f3f3"
 
 Panels = Mapping[str, pd.DataFrame]
 """What stands side by side, by title, and shares one column of method names."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The x axis: its label, which end is better, whether it is logarithmic, whether the panels of a block share its range.
-
-    `dense` is where the dense model stands if no row says it.
-    """
-
-    label: str
-    less_is_better: bool = False
-    logarithmic: bool = True
-    shared: bool = True
-    dense: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,57 +48,57 @@ class Look:
     shift: float
 
 
-def perplexity(rows: pd.DataFrame) -> Figure:
-    """A block of methods for each model, a panel for each corpus."""
-    return _draw(_blocks(rows), Scale("perplexity ↓", less_is_better=True, shared=False))
-
-
-def accuracy(rows: pd.DataFrame) -> Figure:
-    """A block of methods for every few models, a panel for each model."""
-    models = unique(rows["model"])
-    chunks = [models[first : first + COLUMNS] for first in range(0, len(models), COLUMNS)]
-    blocks = {str(index): {model: rows[rows["model"] == model] for model in chunk} for index, chunk in enumerate(chunks)}
-    return _draw(blocks, Scale("average accuracy (%) ↑", logarithmic=False), headed=False)
-
-
-def throughput(rows: pd.DataFrame) -> Figure:
-    """A block of methods for each model, a panel for each phase."""
-    return _draw(_blocks(rows), Scale("tokens/s, × dense ↑", dense=1.0))
+def draw(rows: pd.DataFrame, quantity: Quantity, width: Width) -> Drawn:
+    """A block of methods for each model, a panel for each data set; where there is but one, a panel for each of a few models."""
+    style = _looks(sorted(compressed(rows)["ratio"].unique()))
+    several = rows["dataset"].nunique() > 1
+    options = {"less_is_better": quantity.less_is_better, "logarithmic": quantity.logarithmic}
+    blocks = _blocks(rows)
+    orders = {name: standing(panels, **options) for name, panels in blocks.items()}
+    names = 0.25 + 0.053 * max((len(method_name(method)) for order in orders.values() for method in order), default=0)
+    lines, columns = _wrapped(blocks, orders, INCHES[width] - names)
+    sizes = [max(len(orders[name]), 2) for name, _ in lines]
+    height = 0.3 + sum(ROW * size + BLOCK for size in sizes)
+    figure = Figure(figsize=(INCHES[width], height), layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.03))
+    grid = figure.subplots(len(lines), columns, squeeze=False, height_ratios=sizes)
+    inches, used = (INCHES[width] - names) / columns - 0.12, []
+    for (name, titles), row in zip(lines, grid, strict=True):
+        together = pd.concat(blocks[name].values())
+        for axes, title in zip(row, titles, strict=False):
+            here = blocks[name][title]
+            axes.set_title(title)
+            _panel(axes, here, orders[name], style, quantity)
+            used.append(fit_values(axes, "x", together if quantity.shared else here, quantity, inches, wide=1))
+        _name_lines(row[0], orders[name], name if several and len(blocks) > 1 else "")
+        for axes in row[len(titles) :]:
+            axes.set_visible(False)
+    figure.supxlabel(quantity.label)
+    _legend(figure, rows, style, quantity)
+    return Drawn(figure, _caption(rows, quantity, used))
 
 
 def _blocks(rows: pd.DataFrame) -> dict[str, Panels]:
-    """The rows by model and data set; every model has a panel for each data set, be it empty."""
-    datasets = unique(rows["dataset"])
-    return {
-        model: {name: rows[(rows["model"] == model) & (rows["dataset"] == name)] for name in datasets} for model in unique(rows["model"])
-    }
+    """The rows by model and data set, every model with a panel for each; by a few models where there is but one data set."""
+    datasets, models = unique(rows["dataset"]), unique(rows["model"])
+    if len(datasets) > 1:
+        return {model: {name: rows[(rows["model"] == model) & (rows["dataset"] == name)] for name in datasets} for model in models}
+    chunks = [models[first : first + COLUMNS] for first in range(0, len(models), COLUMNS)]
+    return {str(index): {model: rows[rows["model"] == model] for model in chunk} for index, chunk in enumerate(chunks)}
 
 
-def _draw(blocks: Mapping[str, Panels], scale: Scale, headed: bool = True) -> Figure:
-    """The figure of these blocks, one above the other; their names head the column of methods where there are several."""
-    everything = pd.concat([rows for panels in blocks.values() for rows in panels.values()])
-    style = _looks(sorted(compressed(everything)["ratio"].unique()))
-    options = {"less_is_better": scale.less_is_better, "logarithmic": scale.logarithmic}
-    orders = {name: standing(panels, **options) for name, panels in blocks.items()}
-    sizes = [max(len(order), 2) for order in orders.values()]
-    columns = max(len(panels) for panels in blocks.values())
-    names = 0.35 + 0.055 * max((len(method_name(method)) for order in orders.values() for method in order), default=0)
-    width = max(PANEL, (DOUBLE - names) / columns)
-    height = 0.6 + sum(ROW * size + BLOCK for size in sizes)
-    figure = Figure(figsize=(names + width * columns, height), layout=ConstrainedLayoutEngine(w_pad=0.06))
-    grid = figure.subplots(len(blocks), columns, squeeze=False, height_ratios=sizes)
-    for (name, panels), line in zip(blocks.items(), grid, strict=True):
-        together = pd.concat(panels.values())
-        for axes, (title, rows) in zip(line, panels.items(), strict=False):
-            axes.set_title(title)
-            _panel(axes, rows, orders[name], style, scale.dense)
-            _limits(axes, together if scale.shared else rows, scale, width - 0.15)
-        _name_lines(line[0], orders[name], name if headed and len(blocks) > 1 else "")
-        for axes in line[len(panels) :]:
-            axes.set_visible(False)
-    figure.supxlabel(scale.label, fontsize=8)
-    _legend(figure, everything, style, scale.dense)
-    return figure
+def _wrapped(blocks: Mapping[str, Panels], orders: Mapping[str, list[str]], inches: float) -> tuple[list[tuple[str, list[str]]], int]:
+    """The lines of panels, by block and titles, and how many panels a line has: as few as fit the page, each of a comfortable width."""
+    longest = max(map(len, blocks.values()))
+    for least in (COMFORTABLE, LEAST):
+        columns = max(1, min(longest, int(inches / least)))
+        lines = [
+            (name, titles[first : first + columns])
+            for name, titles in ((name, list(panels)) for name, panels in blocks.items())
+            for first in range(0, len(titles), columns)
+        ]
+        if sum(ROW * len(orders[name]) + BLOCK for name, _ in lines) < TALLEST:
+            break
+    return lines, columns
 
 
 def _looks(ratios: Sequence[float]) -> dict[float, Look]:
@@ -125,10 +116,10 @@ def _name_lines(axes: Axes, order: Sequence[str], heading: str) -> None:
     axes.set_yticks(range(len(order)), [method_name(method) for method in order])
     for label, method in zip(axes.get_yticklabels(), order, strict=True):
         label.set_color(GREY if is_control(method) else "black")
-    axes.annotate(heading, (0, 1), (-4, 6), xycoords="axes fraction", textcoords="offset points", ha="right", fontsize=8, fontweight="bold")
+    axes.annotate(heading, (0, 1), (-4, 4), xycoords="axes fraction", textcoords="offset points", ha="right", fontweight="bold")
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, order: Sequence[str], style: Mapping[float, Look], dense: float | None) -> None:
+def _panel(axes: Axes, rows: pd.DataFrame, order: Sequence[str], style: Mapping[float, Look], quantity: Quantity) -> None:
     """Dots with bars on a line for each method; dense and chance as lines down the panel."""
     axes.set_ylim(max(len(order), 1) - 0.5, -0.5)
     axes.grid(visible=True, axis="x")
@@ -140,8 +131,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, order: Sequence[str], style: Mapping[
         axes.axhspan(place - 0.5, place + 0.5, color=BAND, linewidth=0, zorder=0)
     if 0 < (controls := sum(map(is_control, order))) < len(order):
         axes.axhline(len(order) - controls - 0.5, color=GREY, linewidth=0.7, zorder=1)
-    for value, options in _levels(rows, dense):
-        axes.axvline(value, zorder=1.5, **options)
+    for name, value in levels(rows, quantity):
+        axes.axvline(value, zorder=1.5, **LEVELS[name])
     shown = compressed(rows)
     for ratio, look in style.items():
         dots = shown[shown["ratio"] == ratio].dropna(subset="value")
@@ -150,37 +141,27 @@ def _panel(axes: Axes, rows: pd.DataFrame, order: Sequence[str], style: Mapping[
         axes.errorbar(dots["value"], places, xerr=bars, elinewidth=0.8, capsize=0, zorder=3, **_marker(look))
 
 
-def _levels(rows: pd.DataFrame, dense: float | None) -> Iterator[tuple[float, dict[str, Any]]]:
-    """The values that do not depend on the method, and how their lines look."""
-    for value in [*uncompressed(rows)["value"].dropna(), *([] if dense is None else [dense])]:
-        yield value, {"color": "black", "linestyle": "--", "linewidth": 1}
-    for value in rows["chance"].dropna().unique():
-        yield value, {"color": GREY, "linestyle": ":", "linewidth": 1.2}
-
-
 def _marker(look: Look) -> dict[str, Any]:
     """A look as matplotlib's options."""
-    options = {"markersize": 4, "markeredgewidth": 0.4, "markeredgecolor": "white", "linestyle": "none"}
+    options = {"markersize": 3.6, "markeredgewidth": 0.4, "markeredgecolor": "white", "linestyle": "none"}
     return {"color": look.color, "marker": look.marker, **options}
 
 
-def _limits(axes: Axes, rows: pd.DataFrame, scale: Scale, width: float) -> None:
-    """Limits that hold every dot, bar and level with some air, and numbers that fit a panel `width` inches wide."""
-    levels = [value for value, _ in _levels(rows, scale.dense)]
-    ends = [value for value in (*rows[["value", "ci_low", "ci_high"]].to_numpy().ravel(), *levels) if np.isfinite(value)]
-    if not ends:
-        axes.set_xticks([])
-    elif scale.logarithmic:
-        air = max((max(ends) / min(ends)) ** 0.05, 1.01)
-        log_across(axes, min(ends) / air, max(ends) * air, width)
-    else:
-        air = max(0.05 * (max(ends) - min(ends)), 0.5)
-        axes.set_xlim(min(ends) - air, max(ends) + air)
-        axes.xaxis.set_major_locator(MaxNLocator(min(8, max(2, int(width / 0.36))), steps=[1, 2, 5, 10]))
-
-
-def _legend(figure: Figure, rows: pd.DataFrame, style: Mapping[float, Look], dense: float | None) -> None:
+def _legend(figure: Figure, rows: pd.DataFrame, style: Mapping[float, Look], quantity: Quantity) -> None:
     """One legend above for the ratios and the lines down the panels."""
-    lines = {("dense" if options["linestyle"] == "--" else "chance"): options for _, options in _levels(rows, dense)}
-    handles = [Line2D([], [], **options) for options in lines.values()] + [Line2D([], [], **_marker(look)) for look in style.values()]
+    lines = unique(name for name, _ in levels(rows, quantity))
+    handles = [Line2D([], [], **LEVELS[name]) for name in lines] + [Line2D([], [], **_marker(look)) for look in style.values()]
     legend_above(figure, handles, [*lines, *(f"{percent(ratio)} removed" for ratio in style)])
+
+
+def _caption(rows: pd.DataFrame, quantity: Quantity, used: Sequence[Scale]) -> str:
+    shown = compressed(rows)
+    scored = " by the mean over the panels" if rows["dataset"].nunique() > 1 or rows["model"].nunique() > 1 else ""
+    controls = " Controls stand below the line." if shown["method"].map(is_control).any() else ""
+    return sentences(
+        f"{quantity.noun}{of_models(unique(rows['model']))}: a line for each method, a mark for each share of parameters removed from the "
+        f"compressed projections. The best is on top,{scored} at the highest ratio that all methods have.{controls}",
+        f"Bars span {quantity.bars}." if not shown["ci_low"].dropna().empty else "",
+        level_words(rows, quantity),
+        axis_words(used, "axis"),
+    )

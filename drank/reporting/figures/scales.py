@@ -1,25 +1,44 @@
-"""Axes over wide ranges: logarithmic, with plain numbers at few enough places to be read."""
+"""Axes over wide ranges: logarithmic, folded where a few values lie far beyond the others, with plain numbers where they can be read."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import Any, Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+Scale = Literal["linear", "logarithmic", "folded"]
+"""How an axis goes: folded is logarithmic with its upper part compressed."""
+
 WIDE_RANGE = 4.0
 """From this quotient of the largest and smallest value on, an axis is logarithmic."""
+
+FAR = 2.5
+"""Values are far from the others where none lies between and the least of them is this multiple of the greatest of the others."""
+
+NARROW, UPPER = 0.35, 0.35
+"""Where far values leave less than the first of the axis to the others, they are folded into the second."""
 
 STEPS = ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 """Multiples of the powers of ten at which a logarithmic axis may have its numbers, from dense to sparse."""
 
+FOLD = "#f1ece2"
+"""The ground of the folded part of a panel."""
+
+Side = Literal["x", "y"]
+
+Room = Callable[[Sequence[float]], float]
+"""Inches between two numbers along an axis so that they do not touch."""
+
 
 def plain(value: float, _: int | None = None) -> str:
     """A number as it is spoken: no powers of ten below a hundred thousand."""
-    return f"{value:g}" if value < 1e5 else f"{value:.0e}"
+    return f"{value:g}" if value < 1e5 else f"{value:.0e}".replace("e+0", "e")
 
 
 def is_wide(low: float, high: float) -> bool:
@@ -34,30 +53,103 @@ def plain_numbers(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def log_across(axes: Axes, low: float, high: float, width: float) -> None:
-    """Make the x axis of a panel `width` inches wide logarithmic from `low` to `high`, with numbers at round values."""
-    axes.set_xscale("log")
-    axes.set_xlim(low, high)
-    axes.xaxis.set_major_locator(FixedLocator(round_values(low, high, width)))
-    plain_numbers(axes.xaxis)
+def beside(values: Sequence[float]) -> float:
+    """The room for numbers along an x axis."""
+    return 0.08 + 0.055 * max((len(plain(value)) for value in values), default=0)
 
 
-def round_values(low: float, high: float, width: float) -> list[float]:
-    """Round values between two positive ones: as many as can be told apart on a logarithmic axis `width` inches wide."""
+def above(_: Sequence[float]) -> float:
+    """The room for numbers along a y axis."""
+    return 0.13
+
+
+def fit(axes: Axes, side: Side, ends: Iterable[float], inches: float, knee: float | None = None, wide: float = WIDE_RANGE) -> Scale:
+    """Make an axis `inches` long hold all `ends` with some air, logarithmic where the last is `wide` times the first, folded above `knee`.
+
+    The knee counts only where what lies below it would get less than `NARROW` of the axis.
+    """
+    found = [value for value in ends if math.isfinite(value)]
+    axis, room = (axes.xaxis, beside) if side == "x" else (axes.yaxis, above)
+    limits = axes.set_xlim if side == "x" else axes.set_ylim
+    if not found:
+        axis.set_major_locator(NullLocator())
+        return "linear"
+    low, high = min(found), max(found)
+    if low <= 0 or high < wide * low:
+        air = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+        limits(low - air, high + air)
+        axis.set_major_locator(MaxNLocator(max(2, min(6, int(inches / (0.4 if side == "x" else 0.25)))), steps=[1, 2, 2.5, 5, 10]))
+        return "linear"
+    air = max((high / low) ** 0.05, 1.01)
+    low, high = low / air, high * air
+    folded = knee is not None and low < knee < high and math.log(knee / low) < NARROW * math.log(high / low)
+    if knee is None or not folded:
+        (axes.set_xscale if side == "x" else axes.set_yscale)("log")
+        ticks = round_values(low, high, inches, room)
+    else:
+        high *= (high / knee) ** 0.12  # air that is left when it is compressed
+        (axes.set_xscale if side == "x" else axes.set_yscale)("function", functions=_folding(low, high, knee))
+        ticks = _folded_values(low, knee, high, max(found), inches, room)
+        (axes.axvspan if side == "x" else axes.axhspan)(knee, high, color=FOLD, linewidth=0, zorder=0.1)
+    limits(low, high)
+    axis.set_major_locator(FixedLocator(ticks))
+    plain_numbers(axis)
+    return "folded" if folded else "logarithmic"
+
+
+def knee_of(values: Iterable[float]) -> float | None:
+    """Where an axis may fold: in the widest gap that at least half of the values lie below, if it is as wide as `FAR`; None otherwise."""
+    found = sorted(value for value in values if math.isfinite(value) and value > 0)
+    gaps = [(after / before, before, after) for before, after in list(pairwise(found))[len(found) // 2 :]]
+    width, before, after = max(gaps, default=(1.0, 1.0, 1.0))
+    return min(math.sqrt(before * after), 1.15 * before) if width >= FAR else None
+
+
+def round_values(low: float, high: float, inches: float, room: Room = beside) -> list[float]:
+    """Round values between two positive ones: as many as can be told apart on a logarithmic axis `inches` long."""
     locators: list[Locator] = [LogLocator(subs=steps, numticks=99) for steps in STEPS]
     if not is_wide(low, high):
         locators = [MaxNLocator(bins, steps=[1, 2, 5, 10]) for bins in range(6, 0, -1)]
     found: list[float] = []
     for locator in locators:
         found = [float(value) for value in locator.tick_values(low, high) if low <= value <= high]
-        if _apart(found, width / math.log(high / low)):
+        if _apart(found, inches / math.log(high / low), room):
             return found
-    while not _apart(found, width / math.log(high / low)):
+    while not _apart(found, inches / math.log(high / low), room):
         found = found[::2]
     return found
 
 
-def _apart(values: Sequence[float], inches: float) -> bool:
-    """Whether the numbers at these values do not touch where a factor of e is so many inches wide."""
-    room = 0.08 + 0.062 * max((len(plain(value)) for value in values), default=0)
-    return all(inches * math.log(after / before) >= room for before, after in pairwise(values))
+def _folded_values(low: float, knee: float, high: float, last: float, inches: float, room: Room) -> list[float]:
+    """Round values along a folded axis: the highest power of ten up to the `last` value first, so that both parts can be read."""
+    forward, _ = _folding(low, high, knee)
+    start, end = forward([low, high])
+    found = {float(value) for steps in STEPS[1:] for value in LogLocator(subs=steps, numticks=99).tick_values(knee, high)}
+    upper = sorted((value for value in found if knee < value <= last), key=lambda value: (math.log10(value) % 1 > 1e-9, -value))
+    kept: list[float] = []
+    for value in [*upper, *round_values(low, knee, (1 - UPPER) * inches, room)]:
+        places = inches * (forward([value, *kept]) - start) / (end - start)
+        if all(abs(places[0] - place) >= room([value, other]) for place, other in zip(places[1:], kept, strict=True)):
+            kept.append(value)
+    return sorted(kept)
+
+
+def _folding(low: float, high: float, knee: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """The scale that is logarithmic up to the knee and gives what lies above it `UPPER` of the axis, and its inverse."""
+    bend = math.log(knee)
+    slope = UPPER / (1 - UPPER) * (bend - math.log(low)) / (math.log(high) - bend)
+
+    def forward(values: Any) -> Any:
+        logs = np.log(np.maximum(np.asarray(values, float), 1e-300))
+        return np.where(logs <= bend, logs, bend + slope * (logs - bend))
+
+    def inverse(places: Any) -> Any:
+        places = np.asarray(places, float)
+        return np.exp(np.where(places <= bend, places, bend + (places - bend) / slope))
+
+    return forward, inverse
+
+
+def _apart(values: Sequence[float], inches: float, room: Room) -> bool:
+    """Whether the numbers at these values do not touch where a factor of e is so many inches long."""
+    return all(inches * math.log(after / before) >= room(values) for before, after in pairwise(values))

@@ -1,33 +1,30 @@
-"""How drank's figures look: one colour and marker for each method, vector text, the same bytes for the same data."""
+"""How drank's figures look: one colour and marker for each method, and text of a size that is printed as it is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import wraps
+from collections.abc import Iterable
 from itertools import product
-from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec
-
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import Any, NamedTuple
 
 from drank.reporting.names import is_control
-from drank.runtime.files import replacing
-
-DOUBLE = 6.9
-"""Width of a figure over two columns of a paper, in inches."""
 
 GREY = "#6b6b6b"
 
 MANY = 8
 """Methods, or lines, that can share a panel and still be told apart; more are drawn beside each other instead."""
 
+SMALL = 6.5
+"""Points of the numbers along axes and of what is written inside panels."""
+
 STYLE: Any = {
-    "font.size": 8,
+    "font.size": 7,
     "font.family": "DejaVu Sans",
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
+    "axes.titlesize": 7,
+    "axes.titlepad": 3,
+    "axes.labelsize": 7,
+    "axes.labelpad": 2,
+    "figure.labelsize": 7,
+    "figure.titlesize": 7,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.7,
@@ -36,14 +33,18 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.6,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.major.pad": 2,
+    "ytick.major.pad": 2,
     "xtick.major.width": 0.7,
     "ytick.major.width": 0.7,
     "legend.frameon": False,
-    "legend.fontsize": 7.5,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 4.5,
+    "legend.fontsize": 7,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
     "errorbar.capsize": 1.6,
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
@@ -99,62 +100,6 @@ def looks(methods: Iterable[str], known: dict[str, Look] = LOOKS) -> dict[str, L
     return {method: known.get(method) or spare[method] for method in methods}
 
 
-P = ParamSpec("P")
-
-
-def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
-    """The function drawing in drank's style, laid out once: one pass of the layout does not settle figures of many rows."""
-
-    @wraps(function)
-    def draw(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with mpl.rc_context(STYLE):
-            figure = function(*args, **kwargs)
-            figure.draw_without_rendering()
-            return figure
-
-    return draw
-
-
-def grid(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of `rows` × `columns` panels, each `width` × `height` inches, and its panels."""
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False, **options)]
-
-
-def legend_above(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """One legend for all panels, in as few rows as fit its width."""
-    widths = [0.55 + 0.06 * len(label) for label in labels]  # inches, roughly
-    columns = len(labels) if sum(widths) < figure.get_figwidth() else max(1, int(figure.get_figwidth() / max(widths)))
-    rows = -(-len(labels) // columns)
-    columns = -(-len(labels) // rows)  # rows of even length
-    figure.legend(handles, labels, loc="outside upper center", ncols=columns, columnspacing=1.4, handlelength=2.2)
-
-
-@styled
-def note(text: str) -> Figure:
-    """A figure that says in words why there is nothing to see, for runs that did not measure what another figure shows."""
-    figure = Figure(figsize=(DOUBLE / 2, 1.2))
-    figure.text(0.5, 0.5, text, ha="center", va="center", wrap=True, color=GREY)
-    return figure
-
-
-def level(axes: Axes, value: float, label: str, color: str, line: str) -> None:
-    """A line across the panel at a value, named at its right end."""
-    axes.axhline(value, color=color, linestyle=line, linewidth=1, zorder=1)
-    axes.annotate(
-        label, (1, value), (0, 1.5), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", fontsize=6.5, color=color
-    )
-
-
 def emphasis(method: str) -> dict[str, Any]:
     """What sets competitors before controls: full lines above, thin ones below."""
     return {"zorder": 2, "linewidth": 0.9, "alpha": 0.9} if is_control(method) else {"zorder": 3}
-
-
-def save(figure: Figure, pdf: str | Path, png: str | Path) -> None:
-    """Write a figure as PDF and as PNG (200 dpi), without a date, so that the same data give the same files."""
-    with mpl.rc_context(STYLE):
-        with replacing(pdf) as temporary:
-            figure.savefig(temporary, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
-        with replacing(png) as temporary:
-            figure.savefig(temporary, format="png", dpi=200, metadata={"Software": None})

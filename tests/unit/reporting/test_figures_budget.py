@@ -9,11 +9,10 @@ from matplotlib.collections import QuadMesh
 
 from drank.allocation.plan import Plan
 from drank.models.groups import Group, Shape
-from drank.reporting.figures import FIGURES, budget
+from drank.reporting.figures import budget
 from drank.reporting.figures.style import MANY
 from tests.unit.records_fixture import make_plan
-from tests.unit.reporting.test_figures import panels
-from tests.unit.reporting.test_figures_dots import assert_readable
+from tests.unit.reporting.materials import WIDTHS, assert_readable, caption_of, figure_of, panels
 
 KINDS = ["q", "k", "v", "o", "gate", "up", "down"]
 NINE = tuple(f"variant-{index}" for index in range(MANY + 1))
@@ -74,7 +73,7 @@ def test_shares_are_relative_to_the_uniform_share():
 
 def test_colours_tell_more_from_less():
     plans = [replace(expert_plan(), method=method) for method in NINE]
-    figure = FIGURES["ranks"](plans)
+    figure = figure_of("ranks", plans=plans)
     axes = maps_of(figure)["variant-3"]
     mesh = mesh_of(axes)
     assert (mesh.norm.vmin, mesh.norm.vmax) == (-2, 2)
@@ -90,14 +89,14 @@ def test_colours_tell_more_from_less():
 
 def test_a_map_for_each_method_and_a_block_for_each_model():
     plans = plans_of(("one", "two"))
-    figure = FIGURES["ranks"]([*plans, *(replace(plan, ratio=0.2) for plan in plans), make_plan("one", "svd-llm", 0.4)])
+    figure = figure_of("ranks", plans=[*plans, *(replace(plan, ratio=0.2) for plan in plans), make_plan("one", "svd-llm", 0.4)])
     head, *parts = figure.subfigs
     assert [part.get_suptitle() for part in parts] == ["one", "two"]
     bar = head.axes[0]
     assert [label.get_text() for label in bar.get_xticklabels()] == ["×¼", "×½", "uniform share", "×2", "×4"]
     assert list(bar.get_xticks()) == [-2, -1, 0, 1, 2]
     assert "40\u202f% removed" in bar.get_title()
-    assert [text.get_text() for text in head.legends[0].get_texts()] == ["stored uncompressed"]
+    assert "A dot marks what is stored uncompressed." in caption_of("ranks", plans=plans)
     for part, ours in zip(parts, (plans[: len(NINE)], plans[len(NINE) :]), strict=True):
         found = [axes for axes in part.axes if axes.get_visible()]
         assert [axes.get_title() for axes in found] == list(NINE)
@@ -113,19 +112,26 @@ def test_a_map_for_each_method_and_a_block_for_each_model():
 
 
 def test_the_design_changes_beyond_a_named_number_of_methods():
-    assert len(FIGURES["ranks"](plans_of(methods=NINE)).subfigs) == 2
-    lines = FIGURES["ranks"](plans_of(methods=NINE[1:]))
+    assert len(figure_of("ranks", plans=plans_of(methods=NINE)).subfigs) == 2
+    lines = figure_of("ranks", plans=plans_of(methods=NINE[1:]))
     assert [axes.get_title() for axes in panels(lines)] == ["Q", "K", "V", "O", "gate", "up", "down"]
-    assert f"more than {MANY} methods" in FIGURES["ranks"].caption
+    assert "red for more" in caption_of("ranks", plans=plans_of(methods=NINE)) and "a step spans" not in caption_of(
+        "ranks", plans=plans_of()
+    )
+    assert "a step spans" in caption_of("ranks", plans=plans_of(methods=NINE[1:]))
 
 
-def test_no_legend_where_nothing_is_stored_uncompressed():
+def test_dots_experts_and_gaps_are_explained_where_they_are():
     plans = [replace(plan, groups=tuple(replace(group, dense=False) for group in plan.groups)) for plan in plans_of()]
-    assert not FIGURES["ranks"](plans).subfigs[0].legends
+    caption = caption_of("ranks", plans=plans)
+    assert "dot" not in caption and "experts" not in caption and "Grey" not in caption
+    caption = caption_of("ranks", plans=[replace(expert_plan(), method=method) for method in NINE])
+    assert "experts of a layer are taken together" in caption and "Grey says" in caption
 
 
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(("models", "layers"), [(("one",), 2), (("one",), 80), (("Llama-3.2-1B-Instruct", "Qwen3-0.6B"), 28)])
-def test_many_maps_can_be_read(models, layers):
+def test_many_maps_can_be_read(models, layers, width):
     names = (
         "d-rank-released",
         "asvd-search",
@@ -133,4 +139,4 @@ def test_many_maps_can_be_read(models, layers):
         "with_underscores_in_its_name",
         *(f"a-variant-{index}-of-mine" for index in range(23)),
     )
-    assert_readable(FIGURES["ranks"](plans_of(models, names, layers)))
+    assert_readable(figure_of("ranks", plans=plans_of(models, names, layers), width=width))

@@ -3,17 +3,15 @@
 import math
 from itertools import product
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from drank.reporting.figures import FIGURES
 from drank.reporting.figures.method_order import standing
-from drank.reporting.figures.style import MANY, STYLE
+from drank.reporting.figures.style import MANY
 from drank.reporting.names import method_name
-from tests.unit.reporting.test_figures import legend, panels, texts_of
+from tests.unit.reporting.materials import WIDTHS, assert_readable, caption_of, figure_of, legend, panels
 
 FEW = ("svd", "asvd-search", "svd-llm", "d-rank", "io-svd", "swift-svd", "gfwsvd", "optimal", "random-ranks")
 LOTS = (*FEW[:-1], *(f"a-variant-{index}-of-mine" for index in range(18)), "random-ranks")
@@ -51,24 +49,7 @@ def dots_of(axes):
     }
 
 
-def all_texts(figure):
-    yield from texts_of(figure)
-    for part in (figure, *figure.subfigs):
-        yield from part.texts
-        yield from (text for found in part.legends if part is not figure for text in found.get_texts())
-
-
-def assert_readable(figure):
-    """Nothing overlaps, nothing is cut off."""
-    with mpl.rc_context(STYLE):
-        figure.canvas.draw()
-    boxes = [(text.get_text(), text.get_window_extent()) for text in all_texts(figure) if text.get_text().strip() and text.get_visible()]
-    assert not [(one, two) for i, (one, a) in enumerate(boxes) for two, b in boxes[i + 1 :] if a.overlaps(b)]
-    page = figure.bbox.padded(1)
-    assert not [text for text, box in boxes if not page.containsx(box.x0) or not page.containsx(box.x1)]
-    assert not [text for text, box in boxes if not page.containsy(box.y0) or not page.containsy(box.y1)]
-
-
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(
     ("models", "ratios", "methods"),
     [
@@ -77,10 +58,10 @@ def assert_readable(figure):
         (("a", "b", "c", "d", "e"), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), FEW),
     ],
 )
-def test_many_methods_can_be_read(models, ratios, methods):
+def test_many_methods_can_be_read(models, ratios, methods, width):
     summary = summary_of(models, ratios, methods)
     for name in DOTS:
-        assert_readable(FIGURES[name](summary))
+        assert_readable(figure_of(name, summary, width))
 
 
 def test_wide_ranges_can_be_read():
@@ -89,22 +70,23 @@ def test_wide_ranges_can_be_read():
         wide = summary.assign(
             **{column: summary[column] * np.where(summary["method"] == "svd", scale, 1) for column in ("value", "ci_high")}
         )
-        assert_readable(FIGURES["perplexity"](wide))
+        assert_readable(figure_of("perplexity", wide))
 
 
 def test_the_design_changes_beyond_a_named_number_of_methods():
     assert len(FEW) == MANY + 1
-    few, many = (FIGURES["perplexity"](summary_of(methods=methods)) for methods in (FEW[1:], FEW))
-    assert panels(few)[0].get_ylabel() == "perplexity ↓"
+    few, many = (figure_of("perplexity", summary_of(methods=methods)) for methods in (FEW[1:], FEW))
+    assert few.get_supylabel() == "perplexity ↓"
     assert many.get_supxlabel() == "perplexity ↓"
     assert method_name("d-rank") in legend(few)
     assert legend(many) == ["dense", "20\u202f% removed", "40\u202f% removed"]
-    assert all(f"more than {MANY} methods" in FIGURES[name].caption for name in DOTS)
+    assert all("The best is on top" in caption_of(name, summary_of()) for name in DOTS)
+    assert "on top" not in caption_of("perplexity", summary_of(methods=FEW[1:]))
 
 
 def test_every_value_is_a_dot_on_the_line_of_its_method():
     summary = summary_of(("one", "two"), RATIOS)
-    figure = FIGURES["perplexity"](summary)
+    figure = figure_of("perplexity", summary)
     rows = summary[summary["metric"] == "perplexity"]
     corpora = list(dict.fromkeys(rows["dataset"]))
     found = panels(figure)
@@ -131,7 +113,7 @@ def test_every_value_is_a_dot_on_the_line_of_its_method():
 def test_bars_span_the_interval():
     summary = summary_of(ratios=(0.4,))
     rows = summary[(summary["metric"] == "perplexity") & (summary["dataset"] == "code")].set_index("method")
-    axes = panels(FIGURES["perplexity"](summary))[2]
+    axes = panels(figure_of("perplexity", summary))[2]
     bars = axes.containers[0].lines[2][0].get_segments()
     drawn = sorted((segment[0, 0], segment[1, 0]) for segment in bars)
     assert np.array(drawn) == pytest.approx(np.array(sorted(zip(*rows.loc[list(FEW), ["ci_low", "ci_high"]].to_numpy().T, strict=True))))
@@ -143,7 +125,7 @@ def test_the_best_method_is_on_top_and_controls_are_last():
         sign = 1 if name == "perplexity" else -1
         rows = summary[(summary["metric"] == metric) & (summary["ratio"] == 0.4)]
         score = {method: sign * np.log(rows.loc[rows["method"] == method, "value"]).mean() for method in FEW[:-1]}
-        axes = panels(FIGURES[name](summary))[0]
+        axes = panels(figure_of(name, summary))[0]
         assert names_of(axes) == [method_name(method) for method in [*sorted(score, key=score.get), "random-ranks"]]
         lines = [line.get_ydata()[0] for line in axes.get_lines() if len(set(line.get_ydata())) == 1 and len(line.get_ydata()) == 2]
         assert len(FEW) - 1.5 in lines  # between competitors and controls
@@ -151,7 +133,7 @@ def test_the_best_method_is_on_top_and_controls_are_last():
 
 def test_accuracy_shows_chance_and_throughput_dense():
     summary = summary_of(("one", "two"))
-    accuracy, throughput = FIGURES["accuracy"](summary), FIGURES["throughput"](summary)
+    accuracy, throughput = figure_of("accuracy", summary), figure_of("throughput", summary)
     assert [axes.get_title() for axes in panels(accuracy)] == ["one", "two"]
     assert legend(accuracy)[:2] == ["dense", "chance"]
     for axes in panels(accuracy):
@@ -165,7 +147,7 @@ def test_missing_values_leave_gaps():
     summary = summary_of(("one", "two"))
     gone = (summary["method"] == "d-rank") & (summary["ratio"] == 0.4)
     gone |= (summary["model"] == "two") & (summary["dataset"] == "code")
-    figure = FIGURES["perplexity"](summary[~gone].assign(ci_low=math.nan, ci_high=math.nan))
+    figure = figure_of("perplexity", summary[~gone].assign(ci_low=math.nan, ci_high=math.nan))
     first = panels(figure)[0]
     line = names_of(first).index("D-Rank")
     assert [line in dots for dots in dots_of(first).values()] == [True, False]
@@ -192,6 +174,6 @@ def test_methods_are_ordered_at_the_highest_ratio_that_all_have():
 
 def test_a_model_may_have_one_method_only():
     summary = summary_of(("one", "two"))
-    figure = FIGURES["perplexity"](summary[(summary["model"] == "one") | (summary["method"] == "io-svd")])
+    figure = figure_of("perplexity", summary[(summary["model"] == "one") | (summary["method"] == "io-svd")])
     assert names_of(panels(figure)[3]) == ["IO-SVD"]
     assert_readable(figure)

@@ -3,10 +3,12 @@
 import math
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
-from drank.reporting.figures.scales import plain, round_values
+from drank.reporting.figures.scales import UPPER, beside, fit, knee_of, plain, round_values
 
 
 def test_round_values_of_a_narrow_axis():
@@ -22,3 +24,26 @@ def test_round_values_lie_inside_and_apart(low, quotient, width):
     inches = [width * math.log(value / low) / math.log(quotient) for value in values]
     assert all(b - a >= 0.06 * max(map(len, map(plain, values))) for a, b in pairwise(inches))
     assert values or quotient < 10
+
+
+def test_the_axis_folds_in_the_widest_gap_above_most_values():
+    assert knee_of([8, 9, 11, 20, 5000]) == 1.15 * 20
+    assert knee_of([8, 9, 11, 20, 5000, math.nan]) == 1.15 * 20
+    assert knee_of([8, 9, 11, 20]) is None  # none is far
+    assert knee_of([5, 500, 510, 520, 530]) is None  # the best one alone lies below the gap
+    assert knee_of([8, 9, 10, 30, 900]) == 1.15 * 30  # the wider of two
+    assert knee_of([]) is None
+
+
+@pytest.mark.parametrize("far", [400, 2e4, 3e7])
+@pytest.mark.parametrize("inches", [0.6, 1.5, 5])
+def test_a_folded_axis_can_be_read_in_both_parts(far, inches):
+    axes = Figure().subplots()
+    assert fit(axes, "x", [8, 9, 20, far], inches, knee_of([8, 9, 20, far])) == "folded"
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    knee = 1.15 * 20
+    assert [tick for tick in ticks if tick < knee] and [tick for tick in ticks if tick > knee]
+    at = [axes.transAxes.inverted().transform(axes.transData.transform((value, 0)))[0] for value in (*ticks, knee)]
+    assert at[-1] == pytest.approx(1 - UPPER, abs=0.01) and low < 8 and far < high
+    assert all(inches * (b - a) >= beside([one, two]) - 1e-6 for (a, b), (one, two) in zip(pairwise(at[:-1]), pairwise(ticks), strict=True))

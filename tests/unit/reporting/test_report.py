@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from drank.reporting.figures import FIGURES, save
+from drank.reporting.figures.sheet import save
 from drank.reporting.summary import summarise
 from drank.reporting.tables import TABLES
 from tests.unit.records_fixture import METHODS, all_records, make_plan
 from tests.unit.report_page import Page, page_of
+from tests.unit.reporting.materials import FIGURES, material_of
 
 
 def test_the_page_is_whole_and_asks_for_nothing(tmp_path, records):
     summary = summarise(records, METHODS)
-    save(FIGURES["accuracy"](summary), tmp_path / "a.pdf", tmp_path / "a.png")
+    save(FIGURES["accuracy"].draw(material_of("accuracy", summary), "page"), tmp_path / "a.pdf", tmp_path / "a.png")
     markup = page_of(records, tables=TABLES, figures={tmp_path / "a.png": "How it <went>"}, plans=[make_plan("docs-mha", "d-rank", 0.2)])
     page = Page(markup)
     assert not page.wrong

@@ -48,6 +48,15 @@ def test_order_is_that_of_the_arguments_whatever_the_order_of_the_records(summar
     assert list(dict.fromkeys(backwards["method"])) == list(METHODS[::-1])
 
 
+def test_data_sets_of_differences_stand_in_the_order_of_the_results():
+    records = [make(*of) for make in (perplexity_record, zeroshot_record) for of in (("m", "dense", 0.0), ("m", "d-rank", 0.2))]
+    filed = [replace(one, detail=dict(sorted(one.detail.items()))) for one in records]
+    frame = summarise(filed, ("dense", "d-rank")).query("method == 'd-rank'")
+    for metric, difference in (("perplexity", "log_perplexity_gap_to_dense"), ("accuracy", "accuracy_minus_dense")):
+        order = [list(frame.loc[frame["metric"] == name, "dataset"]) for name in (metric, difference)]
+        assert order[0] == order[1] != sorted(order[0])
+
+
 def test_methods_that_are_not_named_follow_by_name():
     records = [perplexity_record("m", method, 0.2) for method in ("zeta", "d-rank", "alpha")]
     assert list(dict.fromkeys(summarise(records, ("d-rank",))["method"])) == ["d-rank", "alpha", "zeta"]

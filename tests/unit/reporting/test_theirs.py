@@ -14,8 +14,6 @@ from drank.evaluation.measured_model import MeasuredModel
 from drank.methods import Method
 from drank.models.sources import describe_source
 from drank.models.theirs import Theirs
-from drank.reporting.figures import FIGURES
-from drank.reporting.figures.captions import CAPTIONS, caption_of
 from drank.reporting.records import Record, Size
 from drank.reporting.records.measured import record_of
 from drank.reporting.report import verdict
@@ -27,6 +25,7 @@ from drank.reporting.tables.numbers import Numbers
 from drank.runtime.files import write_json
 from tests.unit.records_fixture import KINDS, METHODS, SHA, all_records
 from tests.unit.report_page import Page, page_of
+from tests.unit.reporting.materials import caption_of, figure_of, legend
 
 METHOD = Method("theirs", weighting="identity", compresses=False, budgeted=False, checkpoint={"path": "models/theirs"})
 SHAPE = {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 16}
@@ -86,11 +85,9 @@ def test_it_stands_below_dense_and_competes_nowhere(run, summary):
 
 def test_figures_against_the_ratio_leave_it_out_and_say_so(summary):
     for name in ("perplexity", "accuracy", "throughput"):
-        figure = FIGURES[name](summary)
-        assert "theirs" not in [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-        assert caption_of(name, ["theirs"]).endswith("Left out, as somebody else's checkpoint at no ratio of the run: theirs.")
-        assert caption_of(name, []) == CAPTIONS[name]
-    assert caption_of("ranks", ["theirs"]) == CAPTIONS["ranks"]
+        assert "theirs" not in legend(figure_of(name, summary))
+        assert "as somebody else's checkpoint at no ratio of the run: theirs" in caption_of(name, summary)
+        assert "somebody" not in caption_of(name, summary[summary["method"] != "theirs"])
 
 
 def test_the_report_says_whose_it_is(run):

@@ -1,0 +1,91 @@
+"""The figures of runs along axes: draws, fine-tuning, bytes and speed, the calibration text."""
+
+from dataclasses import replace
+
+import pytest
+
+from drank.reporting.figures.sheet import save
+from drank.reporting.names import method_name
+from tests.unit.reporting.materials import FIGURES, WIDTHS, assert_readable, drawn, legend, panels, values
+from tests.unit.reporting.planted import CORPORA, PLANTED, after, draws
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("models", [("one",), ("Llama-3.2-1B", "Qwen3-0.6B")])
+@pytest.mark.parametrize("name", PLANTED)
+def test_every_figure_can_be_read_at_the_size_it_is_printed(name, models, width):
+    assert_readable(FIGURES[name].draw(PLANTED[name](models), width).figure)
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_changed_number_changes_the_files(tmp_path, name):
+    one = PLANTED[name]()
+    last = one.numbers["value"].where(one.numbers["metric"] == "perplexity").dropna().index[-1]
+    numbers = one.numbers.assign(value=one.numbers["value"].where(one.numbers.index != last, one.numbers["value"] * 1.01))
+    for folder, of in (
+        ("a", one),
+        ("b", one),
+        ("c", replace(one, numbers=numbers)),
+    ):
+        options = {"dataset": "code"} if name in ("frontier", "stability") else {}
+        save(FIGURES[name].draw(replace(of, options=options), "column"), tmp_path / folder / "f.pdf", tmp_path / folder / "f.png")
+    for file in ("f.pdf", "f.png"):
+        first, same, other = ((tmp_path / folder / file).read_bytes() for folder in "abc")
+        assert first == same != other
+
+
+def test_draws_stand_with_the_mean_of_each_method():
+    material = draws(("one", "two"), (0.2, 0.4))
+    found = drawn("draws", material)
+    assert list(found) == ["", "-one", "-two"]
+    figure, caption = FIGURES["draws"].draw(material, "page")
+    assert len(panels(figure)) == 2 * len(CORPORA) * 2
+    assert [axes.get_title() for axes in panels(figure)[:3]] == [
+        "one · docs · 20\u202f% removed",
+        "one · docs · 40\u202f% removed",
+        "one · reference · 20\u202f% removed",
+    ]
+    rows = material.numbers.query("model == 'one' and ratio == 0.2 and dataset == 'docs'")
+    axes = panels(figure)[0]
+    assert values(axes) == pytest.approx(sorted(rows["value"][rows["draw"].notna()]))
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["13", "42", "512", "1024"]
+    across = {round(line.get_ydata()[0], 6) for line in axes.get_lines() if line.get_marker() == "None"}
+    assert across == {round(found["value"].mean(), 6) for _, found in rows.groupby("method")}
+    assert legend(figure) == [method_name(method) for method in ("svd", "svd-llm", "basis-sharing", "d-rank")]
+    assert "(4 seeds), 20\u202f% and 40\u202f% of the parameters" in caption and "SVD was not drawn again." in caption
+    spread = material.numbers.dropna(subset="draw").groupby(["model", "dataset", "ratio", "method"])["value"].agg(["min", "max"])
+    low, high = spread.loc[(spread["max"] / spread["min"]).idxmax()]
+    assert f": {low:.2f} to {high:.2f}." in caption
+
+
+def test_without_an_axis_of_draws_there_is_nothing_to_draw():
+    figure, caption = FIGURES["draws"].draw(after(), "column")
+    assert not figure.get_axes() and caption.startswith("No perplexity was measured by draw")
+
+
+def test_both_forms_of_a_method_share_a_colour():
+    material = after(("one", "two"))
+    figure, caption = FIGURES["after"].draw(material, "page")
+    assert legend(figure) == ["dense", "after LoRA", "without", "SVD-LLM", "D-Rank", "Basis Sharing"]
+    axes = panels(figure)[0]
+    rows = material.numbers.query("model == 'one' and dataset == 'docs' and ratio > 0")
+    assert values(axes) == pytest.approx(sorted(rows["value"]))
+    lines = {round(line.get_ydata()[0], 9): line for line in axes.get_lines() if len(line.get_ydata()) == 4}
+    first = rows[rows["ratio"] == 0.2].set_index("label")["value"].round(9)
+    for plain, tuned in (("d-rank", "tuned-d-rank"), ("svd-llm", "svd-llm+finetune_from=0.2")):
+        assert lines[first[plain]].get_color() == lines[first[tuned]].get_color()
+        assert (lines[first[plain]].get_markerfacecolor(), lines[first[plain]].get_linestyle()) == ("white", "--")
+        assert lines[first[tuned]].get_linestyle() == "-"
+    assert "LoRA (SVD-LLM and D-Rank), broken lines without" in caption
+    assert "SVD-LLM at 50\u202f% on docs (one): 18.17 without, 14.88 after" in caption
+
+
+def test_a_method_whose_settings_differ_has_no_other_form():
+    material = after()
+    plans = [replace(plan, settings=plan.settings | {"beta": 0.1}) if plan.method == "tuned-d-rank" else plan for plan in material.plans]
+    assert "tuned-d-rank" in legend(FIGURES["after"].draw(replace(material, plans=plans), "page").figure)
+
+
+def test_a_run_without_fine_tuning_says_so():
+    figure, caption = FIGURES["after"].draw(draws(), "column")
+    assert not figure.get_axes() and caption == "No perplexity was measured of a fine-tuned model."
