@@ -151,8 +151,8 @@ def _latex_groups(groups: Sequence[Span]) -> str:
 
 def _latex_label(parts: Sequence[str], align: str) -> str:
     """A column's label, its lines one above the other."""
-    stacked = r"\\".join(map(escape, parts))
-    return stacked if len(parts) == 1 else f"\\shortstack[{align}]{{\\strut {stacked}}}"
+    stacked = r"\\".join(f"\\strut {escape(part)}" for part in parts)
+    return escape(parts[0]) if len(parts) == 1 else f"\\shortstack[{align}]{{{stacked}}}"
 
 
 def _latex_row(row: Sequence[Cell]) -> str:
