@@ -67,8 +67,8 @@ def fit_values(
     """Make the axis of the values hold all of them; says how it goes."""
     wide = wide if quantity.logarithmic else math.inf
     shown, lines = compressed(rows), [value for _, value in levels(rows, quantity)]
-    knee = scales.knee_of([*shown["value"], *lines]) if quantity.less_is_better else None
-    return scales.fit(axes, side, [*shown[COLUMNS].to_numpy().ravel(), *lines], inches, knee, wide)
+    values = [*shown["value"], *lines] if quantity.less_is_better else []
+    return scales.fit(axes, side, [*shown[COLUMNS].to_numpy().ravel(), *lines], inches, values, wide)
 
 
 def levels(rows: pd.DataFrame, quantity: Quantity) -> list[tuple[str, float]]:

@@ -52,7 +52,7 @@ def draw(material: Material, width: Width) -> Drawn:
         told = {key.model: len(models), key.dataset: len(datasets), f"{percent(key.ratio)} removed": len(ratios)}
         axes.set_title(" · ".join(name for name, count in told.items() if count > 1) or f"{key.dataset}, {percent(key.ratio)} removed")
         _panel(axes, shown, methods, names)
-        used.append(scales.fit(axes, "y", shown["value"], HEIGHT - 0.4, scales.knee_of(shown["value"])))
+        used.append(scales.fit(axes, "y", shown["value"], HEIGHT - 0.4, shown["value"]))
     figure.supxlabel("draw of the calibration text")
     figure.supylabel(PERPLEXITY.label)
     style = looks(methods)

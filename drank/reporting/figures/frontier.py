@@ -54,7 +54,7 @@ def draw(material: Material, width: Width) -> Drawn:
             axes.set_title(model)
         axes.set_xlabel(AXES[name])
         axes.axhline(here.loc[here["method"].map(is_dense), "value"].iloc[0], color="black", linestyle="--", linewidth=0.8, zorder=0.5)
-        used.append(scales.fit(axes, "y", here["value"], HEIGHT - 0.5, scales.knee_of(here["value"]), wide=1))
+        used.append(scales.fit(axes, "y", here["value"], HEIGHT - 0.5, here["value"], wide=1))
         scales.fit(axes, "x", here[name], 2.3, wide=1.5)
         axes.grid(visible=True, axis="both")
     figure.supylabel(f"perplexity on {points['dataset'].iloc[0]} ↓")

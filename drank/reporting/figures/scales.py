@@ -18,11 +18,11 @@ Scale = Literal["linear", "logarithmic", "folded"]
 WIDE_RANGE = 4.0
 """From this quotient of the largest and smallest value on, an axis is logarithmic."""
 
-FAR = 2.5
-"""Values are far from the others where none lies between and the least of them is this multiple of the greatest of the others."""
+FAR, EMPTY, NARROW = 1.5, 0.4, 0.25
+"""Values are folded that lie beyond a gap of this quotient, if the gap is this share of the axis or leaves that share to what is below."""
 
-NARROW, UPPER = 0.35, 0.35
-"""Where far values leave less than the first of the axis to the others, they are folded into the second."""
+UPPER = 0.35
+"""The share of the axis that the folded values get."""
 
 STEPS = ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 """Multiples of the powers of ten at which a logarithmic axis may have its numbers, from dense to sparse."""
@@ -63,10 +63,10 @@ def above(_: Sequence[float]) -> float:
     return 0.13
 
 
-def fit(axes: Axes, side: Side, ends: Iterable[float], inches: float, knee: float | None = None, wide: float = WIDE_RANGE) -> Scale:
-    """Make an axis `inches` long hold all `ends` with some air, logarithmic where the last is `wide` times the first, folded above `knee`.
+def fit(axes: Axes, side: Side, ends: Iterable[float], inches: float, values: Iterable[float] = (), wide: float = WIDE_RANGE) -> Scale:
+    """Make an axis `inches` long hold all `ends` with some air, logarithmic where the last is `wide` times the first.
 
-    The knee counts only where what lies below it would get less than `NARROW` of the axis.
+    It is folded where that makes room for most of the `values`.
     """
     found = [value for value in ends if math.isfinite(value)]
     axis, room = (axes.xaxis, beside) if side == "x" else (axes.yaxis, above)
@@ -82,8 +82,8 @@ def fit(axes: Axes, side: Side, ends: Iterable[float], inches: float, knee: floa
         return "linear"
     air = max((high / low) ** 0.05, 1.01)
     low, high = low / air, high * air
-    folded = knee is not None and low < knee < high and math.log(knee / low) < NARROW * math.log(high / low)
-    if knee is None or not folded:
+    knee = knee_of(values, low, high)
+    if knee is None:
         (axes.set_xscale if side == "x" else axes.set_yscale)("log")
         ticks = round_values(low, high, inches, room)
     else:
@@ -94,15 +94,21 @@ def fit(axes: Axes, side: Side, ends: Iterable[float], inches: float, knee: floa
     limits(low, high)
     axis.set_major_locator(FixedLocator(ticks))
     plain_numbers(axis)
-    return "folded" if folded else "logarithmic"
+    return "logarithmic" if knee is None else "folded"
 
 
-def knee_of(values: Iterable[float]) -> float | None:
-    """Where an axis may fold: in the widest gap that at least half of the values lie below, if it is as wide as `FAR`; None otherwise."""
-    found = sorted(value for value in values if math.isfinite(value) and value > 0)
-    gaps = [(after / before, before, after) for before, after in list(pairwise(found))[len(found) // 2 :]]
-    width, before, after = max(gaps, default=(1.0, 1.0, 1.0))
-    return min(math.sqrt(before * after), 1.15 * before) if width >= FAR else None
+def knee_of(values: Iterable[float], low: float, high: float) -> float | None:
+    """Where an axis from `low` to `high` should fold: in the widest gap above at least half of the values for which that makes room.
+
+    None where no gap does, or all is within a power of ten.
+    """
+    found = sorted(value for value in values if math.isfinite(value) and value > 0) if high >= 10 * low else []
+    for before, after in sorted(list(pairwise(found))[len(found) // 2 :], key=lambda ends: ends[0] / ends[1]):
+        knee, empty = min(math.sqrt(before * after), 1.15 * before), math.log(after / before)
+        crowded = math.log(knee / low) < NARROW * math.log(high / low) or empty > EMPTY * math.log(high / low)
+        if after >= FAR * before and knee > low and crowded:
+            return knee
+    return None
 
 
 def round_values(low: float, high: float, inches: float, room: Room = beside) -> list[float]:

@@ -26,20 +26,23 @@ def test_round_values_lie_inside_and_apart(low, quotient, width):
     assert values or quotient < 10
 
 
-def test_the_axis_folds_in_the_widest_gap_above_most_values():
-    assert knee_of([8, 9, 11, 20, 5000]) == 1.15 * 20
-    assert knee_of([8, 9, 11, 20, 5000, math.nan]) == 1.15 * 20
-    assert knee_of([8, 9, 11, 20]) is None  # none is far
-    assert knee_of([5, 500, 510, 520, 530]) is None  # the best one alone lies below the gap
-    assert knee_of([8, 9, 10, 30, 900]) == 1.15 * 30  # the wider of two
-    assert knee_of([]) is None
+def test_an_axis_folds_where_that_makes_room_for_most_values():
+    def knee(*values):
+        return knee_of(values, 0.9 * min(values), 1.1 * max(values))
+
+    assert knee(8, 9, 11, 20, 5000) == knee(8, 9, 11, 20, 5000, math.nan) == 1.15 * 20
+    assert knee(8, 9, 11, 20) is None  # none is far
+    assert knee(5, 500, 510, 520, 530) is None  # the best one alone lies below the gap
+    assert knee(11, 12, 13, 14, 18, 37, 55, 122, 272) == 1.15 * 18  # not in the widest gap, which would make no room
+    assert knee(11, 12, 15, 15, 16, 22, 26, 56, 57, 76, 182, 304) is None  # a logarithm makes room enough
+    assert knee_of([], 1, 2) is None
 
 
 @pytest.mark.parametrize("far", [400, 2e4, 3e7])
 @pytest.mark.parametrize("inches", [0.6, 1.5, 5])
 def test_a_folded_axis_can_be_read_in_both_parts(far, inches):
     axes = Figure().subplots()
-    assert fit(axes, "x", [8, 9, 20, far], inches, knee_of([8, 9, 20, far])) == "folded"
+    assert fit(axes, "x", [8, 9, 20, far], inches, [8, 9, 20, far]) == "folded"
     low, high = axes.get_xlim()
     ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
     knee = 1.15 * 20
