@@ -77,6 +77,17 @@ class Artefact:
             for point in self.points
         ]
 
+    def told(self) -> dict[str, Any]:
+        """What the script that prints it is told of it, but for notes on its models and the times of steps."""
+        return {
+            "name": self.name,
+            "layout": self.layout_name,
+            "rows": self.rows(),
+            "axes": list(self.axes),
+            "options": dict(self.options),
+            "shown": list(self.shown),
+        }
+
 
 class Runs:
     """What a configuration comes to: its `artefacts` by name, their `methods` by model and label, and what is `wanted` of each run.

@@ -163,13 +163,6 @@ def plans_of(artefact):
 
 def told_of(artefact):
     """What the script that prints an artefact is told of it."""
-    return {
-        "name": artefact.name,
-        "layout": artefact.layout_name,
-        "rows": artefact.rows(),
-        "axes": list(artefact.axes),
-        "options": dict(artefact.options),
-        "shown": artefact.shown,
-        "timings": {"/".join(chain.place): chain.timings() for chain in compressing(artefact)} if "timings" in artefact.layout.reads else {},
-        "notes": {model: refusals(REFUSED[model]) for model in artefact.models},
-    }
+    timed = compressing(artefact) if "timings" in artefact.layout.reads else []
+    timings = {"/".join(chain.place): chain.timings() for chain in timed}
+    return artefact.told() | {"timings": timings, "notes": {model: refusals(REFUSED[model]) for model in artefact.models}}

@@ -1,0 +1,132 @@
+"""Every artefact of the default configuration: made of planted records, plans and spectra, and another when one of these is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from drank.config import read_config, read_schema, with_defaults
+from drank.config.artefacts import Runs
+from drank.reporting.artefact import exhibit_of, material_of, write
+from drank.reporting.manuscript import macros, manuscript
+from drank.reporting.records import Result
+from drank.reporting.summary import summarise
+from tests.unit.configurations import ROOT
+from tests.unit.records_fixture import SHA, TASKS, make_plan, make_spectrum, perplexity_record, throughput_record, zeroshot_record
+
+CONFIG = with_defaults(read_config(ROOT / "config/config.yaml"), read_schema(ROOT / "workflow/schemas/config.schema.yaml"))
+RUNS = Runs(CONFIG)
+
+
+def records_of(cell):
+    """What is measured of a run, with a text of validation, under the names of the configuration's tasks."""
+    model, label, ratio = cell[0], cell[1], float(cell[2])
+    method, wanted = RUNS.methods[model][label], RUNS.wanted[cell]
+    text, answers = perplexity_record(model, label, ratio), zeroshot_record(model, label, ratio)
+    docs = [replace(row, dataset="python-docs.validation", value=row.value * 1.01) for row in text.results[:2]]
+    text = replace(text, results=(*text.results, *docs), detail=text.detail | {"python-docs.validation": text.detail["python-docs"]})
+    names = dict(zip(TASKS, CONFIG["zeroshot"]["tasks"], strict=True)) | {"average": "average"}
+    answers = replace(
+        answers,
+        results=tuple(replace(row, dataset=names[row.dataset]) for row in answers.results),
+        detail={names[task]: told for task, told in answers.detail.items()},
+    )
+    found = {"perplexity": text, "zeroshot": answers, "throughput": throughput_record(model, label, ratio)}
+    calibration = CONFIG["calibration"] | (method.calibration or {}) | {"text_sha256": SHA}
+    return [
+        replace(
+            record,
+            provenance=record.provenance | {"method": method.settings(ratio), "calibration": calibration if method.compresses else None},
+        )
+        for kind, record in found.items()
+        if wanted[kind]
+    ]
+
+
+def planted():
+    """All records, plans and spectra of the configuration's runs."""
+    records = [record for cell in RUNS.wanted for record in records_of(cell)]
+    plans, spectra = [], {}
+    for model, label, ratio in RUNS.wanted:
+        method = RUNS.methods[model][label]
+        if method.compresses and not method.control:
+            text = {**CONFIG["calibration"], **(method.calibration or {})}
+            plan = replace(
+                make_plan(model, label, float(ratio), group=method.group), settings=method.settings(float(ratio)), calibration=text
+            )
+            plans.append(plan)
+            if method.allocator == "effective-rank":
+                spectra[model, method.spectrum] = make_spectrum(model, method.group) | {"spectrum": method.spectrum, "calibration": text}
+    return records, plans, list(spectra.values())
+
+
+RECORDS, PLANS, SPECTRA = planted()
+
+
+def told(name):
+    return RUNS.artefacts[name].told() | {"notes": dict.fromkeys(RUNS.artefacts[name].models, "")}
+
+
+def material(name, records=RECORDS, plans=PLANS, spectra=SPECTRA):
+    return material_of(told(name), summarise(records, list(CONFIG["methods"]), list(CONFIG["models"])), records, spectra, plans)
+
+
+def printed(name, folder, **parts):
+    """The bytes of every file of an artefact, by file."""
+    files = [folder / file for file in RUNS.artefacts[name].files]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    write(told(name), material(name, **parts), [str(file) for file in files])
+    return {file.relative_to(folder): file.read_bytes() for file in files}
+
+
+def worse(record):
+    """A record with another number for everything: losses and perplexities, answers, speeds."""
+    rows = []
+    for row in record.results:
+        scale = 0.9 if row.metric == "accuracy" else 1.1
+        ends = {name: value * scale for name in ("ci_low", "ci_high") if (value := getattr(row, name)) is not None}
+        rows.append(Result(**{**row.__dict__, "value": row.value * scale, **ends}))
+    detail = record.detail
+    if record.kind == "perplexity":
+        more = {name: (np.array(text["window_loss"]) + 30).tolist() for name, text in detail.items()}
+        detail = {name: text | {"window_loss": more[name]} for name, text in detail.items()}
+    return replace(record, results=tuple(rows), detail=detail)
+
+
+@pytest.mark.parametrize("name", RUNS.artefacts)
+def test_a_changed_record_changes_every_file_that_quotes_it(name, tmp_path):
+    artefact = RUNS.artefacts[name]
+    before = printed(name, tmp_path / "before")
+    assert all(before.values())
+    place = next(point for point in reversed(artefact.points) if not RUNS.methods[point.model][point.label].control and point.ratio > 0)
+    changed = {}
+    if artefact.kinds:
+        at = (place.model, place.label, place.ratio)
+        changed["records"] = [worse(one) if (one.model, one.method, one.ratio) == at else one for one in RECORDS]
+    elif "spectra" in artefact.layout.reads:
+        changed["spectra"] = [
+            spectrum | {"groups": [{**g, "effective_rank": 2 * g["effective_rank"]} for g in spectrum["groups"]]} for spectrum in SPECTRA
+        ]
+    else:
+        changed["plans"] = [replace(plan, groups=tuple(replace(g, rank=g.rank + 3) for g in plan.groups)) for plan in PLANS]
+    after = printed(name, tmp_path / "after", **changed)
+    others = {f"{name}-{model}" for model in artefact.models if model != place.model} if artefact.kinds else set()
+    wrapper = f"results/tables/{name}.tex"  # a float holds the caption, the numbers are in the bare tabular
+    same = {str(file) for file in before if before[file] == after[file]} - {wrapper}
+    assert not [file for file in same if file.split("/")[-1].partition(".")[0] not in others], same
+
+
+def test_a_changed_record_changes_numbers_and_manuscript():
+    def text(records):
+        summary = summarise(records, list(CONFIG["methods"]), list(CONFIG["models"]))
+        made = {name: material(name, records) for name in RUNS.artefacts}
+        exhibits = [exhibit_of(told(name), made[name]) for name in ("table3", "table5", "steps")]
+        return macros(made), manuscript(exhibits, summary, records, [], {})
+
+    numbers, article = text(RECORDS)
+    for name in ("table3", "table4", "table5", "figure5", "paired"):
+        assert f"{{{name}/" in numbers
+    at = ("docs-mha", "l-rank", 0.2)
+    other_numbers, other_article = text([worse(one) if (one.model, one.method, one.ratio) == at else one for one in RECORDS])
+    assert numbers != other_numbers and article != other_article
