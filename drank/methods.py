@@ -24,7 +24,7 @@ class Method:
     """One way to compress a model: a row of the table in config/README.md, which explains every option.
 
     From ratio `refit_from` on the factors are refitted, then come `corrections` natural-gradient steps, and from `finetune_from` on the
-    factors are trained by LoRA. One with `compresses` off is the dense model or somebody else's `checkpoint`; not `budgeted`: no ratio.
+    factors are trained by LoRA. One with `compresses` off is the dense model or a `checkpoint` beside it; not `budgeted`: no ratio.
     """
 
     title: str
@@ -133,10 +133,7 @@ class Method:
         return replace(self, **off)
 
     def settings(self, ratio: float | None = None) -> dict[str, Any]:
-        """Every field by name, as a plan, a record and a model folder hold it; with a ratio as `at` says, so that they tell what was done.
-
-        `Method(**settings)` is the method again.
-        """
+        """Every field by name, for `Method(**settings)`; with a ratio as `at` says, so that plans and records tell what was done."""
         return asdict(self if ratio is None else self.at(ratio))
 
     def ranking(self) -> dict[str, Any]:
@@ -154,6 +151,8 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "dense": Method("Dense", weighting="identity", compresses=False, budgeted=False),
+    "rounded-8": Method("Rounded to 8 bits", weighting="identity", compresses=False, budgeted=False, checkpoint={"bits": 8, "block": 32}),
+    "rounded-4": Method("Rounded to 4 bits", weighting="identity", compresses=False, budgeted=False, checkpoint={"bits": 4, "block": 32}),
     "full-rank": Method("Full rank", allocator="full", control=True, budgeted=False),
     "random-ranks": Method("Random ranks", allocator="random", control=True),
     "svd": Method("SVD", weighting="identity"),
@@ -197,4 +196,4 @@ METHODS: dict[str, Method] = {
         dense_past_break_even=True,
     ),
 }
-"""The published methods with the options of their papers, our own, and the controls."""
+"""The published methods with the options of their papers, our own, the controls, and the dense model, whole and rounded."""

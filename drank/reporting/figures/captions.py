@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drank.reporting.figures.style import MANY
+from drank.reporting.names import method_name
 
 MANY_METHODS = (
     f"Where more than {MANY} methods are compared, they stand one below the other instead, with a mark for each ratio: the best on top, by "
@@ -38,6 +39,6 @@ AGAINST_RATIO = ("perplexity", "accuracy", "throughput")
 
 
 def caption_of(name: str, theirs: Sequence[str]) -> str:
-    """The caption of a figure in a run that measured these checkpoints of somebody else, which are in no figure."""
-    left_out = f" Left out, as somebody else's checkpoint at no ratio of the run: {', '.join(theirs)}."
+    """The caption of a figure in a run that measured these checkpoints beside the dense model, which are in no figure."""
+    left_out = f" Left out, as at no ratio of the run: {', '.join(map(method_name, theirs))}."
     return CAPTIONS[name] + (left_out if theirs and name in AGAINST_RATIO else "")
