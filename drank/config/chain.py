@@ -11,6 +11,7 @@ from typing import Any
 
 from drank.config.resolved import calibration_options, finetune_options, search_options
 from drank.methods import Method
+from drank.models.theirs import rounds
 
 
 def texts_of(config: Mapping[str, Any], method: Method) -> dict[str, dict[str, Any]]:
@@ -90,7 +91,9 @@ class Chain:
 
     @property
     def made(self) -> str:
-        """What a measurement loads: the compressed model's directory, for others the file that says where it lies."""
+        """What a measurement loads: the directory of a model that the run made, for others the file that says where it lies."""
+        if rounds(self.method.checkpoint):
+            return f"results/rounded/{self.model}/{self.label}"
         if self.method.checkpoint:
             return f"results/sources/{self.model}/{self.label}.json"
         return f"results/models/{self._own}" if self.method.compresses else self.source
@@ -144,9 +147,9 @@ class Chain:
         return dict(self.texts[text]) if tokens in self.compress_texts() else None
 
     def timings(self) -> dict[str, str]:
-        """The steps on the way, by rule, each with the file in which Snakemake notes how long it took; none where nothing is compressed."""
+        """The steps on the way, by rule, each with the file in which Snakemake notes how long it took; none where nothing is made."""
         if not self.method.compresses:
-            return {}
+            return {"round": f"results/benchmarks/round/{self.model}/{self.label}.tsv"} if rounds(self.method.checkpoint) else {}
         needs, place, text = self.method.needs, f"{self.model}/{self.method.spectrum}", f"{self.model}{self.method.calibrated}"
         chain = {
             "calibrate": text if self.calibrated else None,

@@ -9,14 +9,14 @@ from typing import Any
 from drank.config.resolved import entries_for
 from drank.models.families import context_of
 from drank.models.sources import SourceError, directory_of
-from drank.models.theirs import faults_of, place_of
+from drank.models.theirs import faults_of, place_of, rounds
 from drank.runtime.files import read_json
 
 
 def checkpoint_problems(config: Mapping[str, Any], model: str) -> Iterator[str]:
     """A line for everything that forbids measuring a checkpoint beside one model; what has to come from a hub first is not looked at."""
     for label, options in entries_for(config, model).items():
-        if "checkpoint" in options:
+        if "checkpoint" in options and not rounds(options["checkpoint"]):
             problems = [*faults_of(options["checkpoint"], config["models"][model]), *_too_long(config, options["checkpoint"])]
             yield from (f"method {label}: checkpoint {place_of(options['checkpoint'])}: {problem}" for problem in problems)
 

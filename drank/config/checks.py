@@ -13,6 +13,7 @@ from drank.config.checkpoints import checkpoint_problems, unreadable
 from drank.config.measurable import faults_of, splits_in
 from drank.config.method_entries import method_of
 from drank.config.resolved import entries_for, finetune_options, ratios_of, refusals_for, search_options
+from drank.config.roundings import unfit
 from drank.corpora import listed
 from drank.corpora.text_files import problems_with
 from drank.evaluation.zeroshot import check_tasks
@@ -20,6 +21,7 @@ from drank.methods import Method
 from drank.models.families import context_of, family_of, kind_of
 from drank.models.soundness import packed
 from drank.models.sources import SourceError, directory_of, problems_of
+from drank.models.theirs import rounds
 from drank.models.weights import Checkpoint
 from drank.runtime.suggestions import near
 
@@ -142,7 +144,7 @@ def _model_problems(config: Mapping[str, Any], model: str, written: Mapping[str,
             yield str(error)
     faults = problems_of(source)
     yield from faults
-    if any(method.compresses for method in methods.values()) and (otherwise := _stored_otherwise(source)):
+    if any(method.compresses or rounds(method.checkpoint) for method in methods.values()) and (otherwise := _stored_otherwise(source)):
         yield from otherwise
         return
     try:
@@ -164,7 +166,7 @@ def _model_problems(config: Mapping[str, Any], model: str, written: Mapping[str,
     if faults or not any(checkpoint.directory.glob("*.safetensors")):
         return  # a hub model of which an interrupted `prefetch` left no weights yet
     kinds = {kind_of(role) for role in family_of(checkpoint.config).roles}
-    refused = {label: reason for label, method in methods.items() if (reason := method.refusal(kinds, layers))}
+    refused = {label: reason for label, method in methods.items() if (reason := method.refusal(kinds, layers))} | unfit(source, methods)
     if methods and len(refused) == len(methods):
         yield f"no method applies: {'; '.join(f'{label} ({reason})' for label, reason in refused.items())}"
     for label, method in methods.items():

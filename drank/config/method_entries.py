@@ -43,7 +43,7 @@ EVERY_KIND = ("q", "k", "v", "o", "gate", "up", "down")
 
 
 def method_of(label: str, options: Mapping[str, Any]) -> Method:
-    """The method that a configuration's entry describes; for somebody else's checkpoint one that compresses nothing and says where it is.
+    """The method that a configuration's entry describes; for a checkpoint beside it one that compresses nothing and says where it is.
 
     Raises ValueError naming every unknown name in it, options that nothing would read, and settings that can apply to no model.
     """
@@ -60,7 +60,7 @@ def method_of(label: str, options: Mapping[str, Any]) -> Method:
     if label != base and (entry.control or not entry.compresses):
         problems.append(f"{base} goes by its own name alone, so that tables and reports know it")
     if changes and not entry.compresses:
-        problems.append(f"the dense model has no options, and these are set: {', '.join(changes)}")
+        problems.append(f"{base} has no such options, and these are set: {', '.join(changes)}")
     if entry.budgeted and changes.get("allocator") == "full":
         problems.append("allocator full meets no budget; use the method full-rank")
     for axis, known in CHOICES.items():
@@ -94,12 +94,15 @@ def method_of(label: str, options: Mapping[str, Any]) -> Method:
 
 
 def _theirs(label: str, options: Mapping[str, Any]) -> Method:
-    problems = [f"the name is taken by a method of the table; call {place_of(options['checkpoint'])} otherwise"] if label in METHODS else []
+    given, known = dict(options["checkpoint"]), METHODS.get(label)
+    same = known is not None and known.checkpoint is not None and known.checkpoint["bits"] == given.get("bits")
+    problems = [f"the name is taken by a method of the table; call {place_of(given)} otherwise"] if known and not same else []
     if others := [name for name in options if name != "checkpoint"]:
         problems.append(f"a checkpoint is measured as it is, and {', '.join(others)} would change nothing; leave it out, or the checkpoint")
     if problems:
         raise ValueError(f"method {label}: {'; '.join(problems)}")
-    return Method(label, weighting="identity", compresses=False, budgeted=False, checkpoint=dict(options["checkpoint"]))
+    title = known.title if known else label
+    return Method(title, weighting="identity", compresses=False, budgeted=False, checkpoint=given)
 
 
 def _standstill(method: Method) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from drank.calibration.losses import LABELS
 from drank.config.method_entries import method_of
+from drank.config.roundings import unfit
 from drank.methods import METHODS, Method
 from drank.models.families import family_of, kind_of
 from drank.models.sources import SourceError, directory_of
@@ -22,6 +23,7 @@ def methods_for(config: Mapping[str, Any], model: str) -> dict[str, Method]:
 def refusals_for(config: Mapping[str, Any], model: str) -> dict[str, str]:
     """Why methods of a run cannot apply to one model, by label; for a model that is not on this machine yet what can be told without it."""
     absent = dict.fromkeys(given_elsewhere(config, model), "its checkpoint is given for other models only")
+    absent |= unfit(config["models"][model], _methods_named(config, model))
     shape = shape_of(config, model)
     reasons = {label: method.refusal(*shape) for label, method in _methods_named(config, model).items()} if shape else {}
     return absent | {label: reason for label, reason in reasons.items() if reason}

@@ -9,6 +9,7 @@ from typing import Any
 from drank.models.description import quantised_by
 from drank.models.sources import directory_of
 from drank.models.tensors import size_of
+from drank.models.theirs import rounds
 from drank.models.weights import Checkpoint
 from drank.runtime.files import read_json
 
@@ -32,6 +33,8 @@ class Sizes:
 
     def of_checkpoint(self, checkpoint: Mapping[str, Any]) -> Sizes:
         """The sizes with the parameters of somebody else's checkpoint; a quantised one stores other numbers and is taken to be as large."""
+        if rounds(checkpoint):
+            return self
         directory = directory_of(checkpoint)
         quantised = quantised_by(read_json(directory / "config.json"))
         return self if quantised else replace(self, parameters=size_of(directory).parameters)

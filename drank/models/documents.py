@@ -9,6 +9,9 @@ from contextvars import ContextVar
 CARD, PLAN, MAKING, NUMBERS = "README.md", "plan.json", "making.json", "numbers.json"
 """The model card for people, the ranks with every field of the method, how they became a model, and what was measured of it."""
 
+ROUNDING = "rounding.json"
+"""Beside the weights of a rounded model: of which model they are, what of it was rounded, how, and by whom."""
+
 _LEFT_OUT: ContextVar[bool] = ContextVar("left_out", default=False)
 
 

@@ -75,8 +75,8 @@ def problems_of(source: Mapping[str, Any]) -> list[str]:
 
 
 def local_files_of(source: Mapping[str, Any]) -> list[str]:
-    """The files of a model that the configuration places on this machine; none for a hub model."""
-    return [] if "hub" in source else list(map(str, _files_of(directory_of(source))))
+    """The files of a model that the configuration places on this machine; none for a hub model, or one that the run makes."""
+    return list(map(str, _files_of(directory_of(source)))) if {"embedded", "path"} & source.keys() else []
 
 
 def identity_of(source: Mapping[str, Any]) -> dict[str, Any]:

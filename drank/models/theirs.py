@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drank.models.documents import ROUNDING
 from drank.models.soundness import adapted, misread
-from drank.models.sources import Places, SourceError, directory_of, model_directory
+from drank.models.sources import Places, SourceError, directory_of, fingerprint, model_directory
 from drank.runtime.files import read_json
 
 REMEDY = "compare it with the model that it was made from, or give one with that model's tokenizer"
@@ -28,12 +29,30 @@ class Theirs:
 
     @classmethod
     def of(cls, found: str | Path, beside: str | Path, places: Places) -> Theirs:
-        """From the two source files, of the checkpoint and of the dense model, and the places of the run's models by name."""
-        return cls(read_json(found), model_directory(beside, places))
+        """From the source file of the checkpoint, or the directory of a rounded model, that of the dense one, and the places by name."""
+        return cls(_rounded(Path(found)) if Path(found).is_dir() else read_json(found), model_directory(beside, places))
+
+    @property
+    def rounded(self) -> bool:
+        """Whether it is the dense model rounded, in whose files the run has put the rest in its own precision."""
+        return rounds(self.description["source"])
+
+
+def rounds(checkpoint: Mapping[str, Any] | None) -> bool:
+    """Whether a run makes this checkpoint itself: the dense model rounded to so many `bits`, with a scale for each `block` of weights."""
+    return checkpoint is not None and "bits" in checkpoint
+
+
+def _rounded(directory: Path) -> dict[str, Any]:
+    """What a rounded model is, as its own folder says, and the SHA-256 of its files."""
+    return {**read_json(directory / ROUNDING), "files": fingerprint(directory)}
 
 
 def place_of(checkpoint: Mapping[str, Any]) -> str:
-    """Where a checkpoint lies, in a word: its path, or its hub id and revision, such as `org/name@main`."""
+    """Where a checkpoint lies, in a word: its path, or its hub id and revision, such as `org/name@main`; else how it was rounded."""
+    if rounds(checkpoint):
+        by = f" by {checkpoint['library']}" if "library" in checkpoint else ""
+        return f"the dense model rounded to {checkpoint['bits']} bits in blocks of {checkpoint['block']}{by}"
     if "path" in checkpoint:
         return str(checkpoint["path"])
     return f"{checkpoint['hub']}@{checkpoint['revision']}" if checkpoint.get("revision") else str(checkpoint["hub"])

@@ -70,7 +70,7 @@ def is_control(label: str) -> bool:
 
 def is_dense(label: str) -> bool:
     """Whether a label is that of the uncompressed model."""
-    return label in METHODS and not METHODS[label].compresses
+    return label in METHODS and not METHODS[label].compresses and not METHODS[label].checkpoint
 
 
 def competes(label: str) -> bool:

@@ -21,8 +21,16 @@ def test_a_method_of_ones_own_starts_from_a_base():
     assert method_of("mine", {"base": "svd", "title": "Mine"}).title == "Mine"
 
 
+def test_a_rounding_has_other_blocks_under_its_name_and_other_bits_under_one_of_its_own():
+    changed = method_of("rounded-8", {"checkpoint": {"bits": 8, "block": 64}})
+    assert (changed.title, changed.checkpoint) == ("Rounded to 8 bits", {"bits": 8, "block": 64})
+    assert METHODS["rounded-8"].checkpoint == {"bits": 8, "block": 32}
+    own = method_of("rounded-3", {"checkpoint": {"bits": 3, "block": 32}})
+    assert own.title == "rounded-3" and not own.compresses and not own.budgeted
+
+
 def test_unknown_names_come_with_near_ones():
-    with pytest.raises(ValueError, match=r"method 'd-rnk' is unknown \(did you mean d-rank or l-rank\?\); known: dense, full-rank"):
+    with pytest.raises(ValueError, match=r"method 'd-rnk' is unknown \(did you mean d-rank or l-rank\?\); known: dense, rounded-8"):
         method_of("d-rnk", {})
     with pytest.raises(ValueError, match="method 'svdllm' is unknown"):
         method_of("mine", {"base": "svdllm"})
@@ -54,7 +62,12 @@ def test_near_says_nothing_where_nothing_is_near():
         ("d-rank", {"base": "svd"}, "the name is taken"),
         ("baseline", {"base": "dense"}, "dense goes by its own name alone"),
         ("chance", {"base": "random-ranks"}, "random-ranks goes by its own name alone"),
-        ("dense", {"beta": 0.1}, "the dense model has no options"),
+        ("dense", {"beta": 0.1}, "dense has no such options"),
+        ("rounded-8", {"beta": 0.1}, "rounded-8 has no such options"),
+        ("rounded-3", {"base": "rounded-4"}, "rounded-4 goes by its own name alone"),
+        ("rounded-8", {"checkpoint": {"bits": 4, "block": 32}}, "the name is taken .* the dense model rounded to 4 bits in blocks of 32"),
+        ("rounded-8", {"checkpoint": {"path": "theirs"}}, "the name is taken"),
+        ("dense", {"checkpoint": {"bits": 8, "block": 32}}, "the name is taken"),
         ("svd", {"allocator": "full"}, "meets no budget"),
         ("mine", {"base": "svd-llm", "mix": 0.5, "alpha": 0.3}, "mix, alpha would change nothing"),
         ("mine", {"base": "svd-llm", "refit": "at-once"}, "refit would change nothing"),

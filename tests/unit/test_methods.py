@@ -45,8 +45,9 @@ def test_the_table_is_that_of_the_papers():
 
 def test_controls_and_the_dense_model():
     assert {name for name, method in METHODS.items() if method.control} == {"full-rank", "random-ranks"}
-    assert {name for name, method in METHODS.items() if not method.budgeted} == {"dense", "full-rank"}
-    assert [name for name, method in METHODS.items() if not method.compresses] == ["dense"]
+    assert {name for name, method in METHODS.items() if not method.budgeted} == {"dense", "rounded-8", "rounded-4", "full-rank"}
+    assert [name for name, method in METHODS.items() if not method.compresses] == ["dense", "rounded-8", "rounded-4"]
+    assert METHODS["dense"].checkpoint is None, "all others that compress nothing are measured beside it"
     assert METHODS["full-rank"].allocator == "full" and METHODS["random-ranks"].allocator == "random"
     assert METHODS["random-ranks"].weighting == METHODS["svd-llm"].weighting, "only the ranks differ from SVD-LLM"
 

@@ -21,3 +21,28 @@ rule checkpoint:
         "Finding and hashing {wildcards.method}, to be measured beside {wildcards.model}"
     script:
         "../scripts/checkpoint.py"
+
+
+rule round:
+    input:
+        source="results/sources/{model}.json",
+    output:
+        directory("results/rounded/{model}/{method}"),
+    log:
+        "results/logs/round/{model}/{method}.log",
+    benchmark:
+        "results/benchmarks/round/{model}/{method}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        **MODEL_JOB,
+    params:
+        code=code("round.py"),
+        places=places,
+        rounding=lambda wildcards: method_of_job(wildcards).checkpoint,
+        compute=COMPUTE,
+    message:
+        "Rounding {wildcards.model} by {wildcards.method}"
+    script:
+        "../scripts/round.py"

@@ -59,7 +59,7 @@ def record_of(
     if theirs is not None:
         provenance["checkpoint"] = theirs.description
         provenance["method"]["checkpoint"] = theirs.description["source"]
-    size = _size(directory, taken.itemsize) if theirs is None else _their_size(directory, taken.itemsize, theirs.dense)
+    size = _size(directory, taken.itemsize) if theirs is None else _their_size(directory, taken.itemsize, theirs)
     results = tuple(Result(**row) for row in rows)
     return Record(kind, label["model"], label["method"], float(label["ratio"]), size, results, detail, provenance)
 
@@ -70,15 +70,17 @@ def _size(directory: Path, itemsize: int) -> Size:
     return Size(stored.parameters, _bytes(directory, itemsize, stored), stored.ratio_stored, stored.ratio_model)
 
 
-def _their_size(directory: Path, itemsize: int, dense: Path) -> Size:
+def _their_size(directory: Path, itemsize: int, theirs: Theirs) -> Size:
     """What somebody else's checkpoint takes, and the share of the dense model that it lacks: of its parameters.
 
-    Packed numbers are not parameters, so that for a quantised checkpoint it is the share of its bytes, of both as stored. What it removed
-    from the projections is known where drank made it, and of others not.
+    Packed numbers are not parameters, so that for a quantised checkpoint it is the share of its bytes, of both as stored; a rounded model
+    stands beside the dense one in the precision of the run, in which it keeps what is not rounded. What it removed from the projections is
+    known where drank made it, and of others not.
     """
-    config, stored, whole = read_json(directory / "config.json"), size_of(directory), size_of(dense)
-    share = stored.bytes / whole.bytes if quantised_by(config) else stored.parameters / whole.parameters
-    known = is_compressed(config.get("quantization_config"))
+    config, stored, whole = read_json(directory / "config.json"), size_of(directory), size_of(theirs.dense)
+    known, packed = is_compressed(config.get("quantization_config")), quantised_by(config)
+    beside = whole.parameters * itemsize if theirs.rounded else whole.bytes
+    share = stored.bytes / beside if packed else stored.parameters / whole.parameters
     return Size(stored.parameters, _bytes(directory, itemsize, stored), stored.ratio_stored if known else None, 1 - share)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from drank.models.theirs import rounds
 from drank.reporting.names import method_name, percent
 from drank.reporting.recipes import checkpoint, follows, method_in, ranks, reads, texts
 from drank.reporting.records import Record
@@ -41,11 +42,12 @@ def _row(by_ratio: Mapping[float, Record], chains: Chains) -> Row:
     def said(tell: Callable[[dict[str, Any]], str], part: str | None = "method") -> str:
         return _over_ratios({ratio: tell(origin[part] if part else origin) for ratio, origin in origins.items()})
 
-    theirs = checkpoint(first.provenance)
+    theirs, method = checkpoint(first.provenance), method_in(first.provenance["method"])
+    whose = "" if rounds(method.checkpoint) else "somebody else's checkpoint: "
     taken = [_seconds(record, chains) for record in by_ratio.values()]
     return Row(
         method=method_name(first.method),
-        source=f"somebody else's checkpoint: {theirs}" if theirs else method_in(first.provenance["method"]).paper,
+        source=f"{whose}{theirs}" if theirs else method.paper,
         ranks=said(ranks),
         reads=said(reads),
         follows=said(follows),

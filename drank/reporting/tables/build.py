@@ -29,7 +29,7 @@ class Quantity:
 
 
 def build(name: str, caption: str, numbers: Numbers, quantities: Sequence[Quantity], *, dense: bool = True, chance: bool = False) -> Table:
-    """The table of these quantities: dense and somebody else's checkpoints, a block for each ratio, controls and (`chance`) chance below.
+    """The table of these quantities: dense and the checkpoints beside it, a block for each ratio, controls and (`chance`) chance below.
 
     Where the summary has none of them the table has no rows and its caption says so, as a run may leave any of them out.
     """
@@ -39,7 +39,8 @@ def build(name: str, caption: str, numbers: Numbers, quantities: Sequence[Quanti
     top = [numbers.dense] if dense and numbers.dense is not None and shown else []
     theirs = [entry for entry in numbers.theirs if _measured(numbers, entry, shown)]
     if theirs:
-        caption += f" Somebody else's checkpoint, at no ratio of the run and in no contest: {', '.join(entry.method for entry in theirs)}."
+        named = ", ".join(method_name(entry.method) for entry in theirs)
+        caption += f" Measured beside the dense model, at no ratio of the run and in no contest: {named}."
     top += theirs
     contests = [[entry for entry in numbers.competing(ratio) if _measured(numbers, entry, shown)] for ratio in numbers.ratios]
     controls = [entry for entry in numbers.controls if _measured(numbers, entry, shown)]

@@ -13,6 +13,7 @@ from drank.config.forecast import Sizes, forecast
 from drank.config.method_entries import method_of
 from drank.config.paths import rooted
 from drank.config.prefetch import prefetch
+from drank.runtime.files import read_json, write_json
 from tests.unit.configurations import SCHEMA, problems
 
 
@@ -77,7 +78,7 @@ def test_all_that_is_wrong_is_said_at_once(valid, theirs, tmp_path):
         f"models.tiny: method lost: checkpoint {tmp_path / 'lost'}: there is no such folder",
         "models.tiny: method svd: the name is taken by a method of the table",
         "models.tiny: method both: a checkpoint is measured as it is, and base, group would change nothing",
-        "methods.two.checkpoint: needs exactly one of path, hub",
+        "methods.two.checkpoint: needs exactly one of path, hub, bits",
         "methods.pinned.checkpoint: 'hub' is a dependency of 'revision'",
         "models.tiny: method 'unknown' is unknown",
     ):
@@ -115,3 +116,34 @@ def test_the_forecast_counts_the_parameters_of_a_checkpoint(valid, theirs, tmp_p
 def test_an_entry_with_a_checkpoint_has_no_other_options():
     with pytest.raises(ValueError, match="method dense: the name is taken by a method of the table; call org/name@v1 otherwise"):
         method_of("dense", {"checkpoint": {"hub": "org/name", "revision": "v1"}})
+
+
+def test_a_rounded_model_is_made_by_the_run_and_refused_where_its_blocks_do_not_fit(valid):
+    valid["methods"] |= {
+        "rounded-8": {},
+        "rounded-4": {"checkpoint": {"bits": 4, "block": 8}},
+        "three": {"checkpoint": {"bits": 3, "block": 8}},
+    }
+    config = with_defaults(valid, SCHEMA)
+    check(config)
+    assert {label: reason.partition(" (")[0] for label, reason in refusals_for(config, "tiny").items()} == {
+        "rounded-8": "blocks of 32 do not divide the inputs of its projections"
+    }
+    methods = methods_for(config, "tiny")
+    chain = Chain("tiny", "rounded-4", methods["rounded-4"], "0", {})
+    assert (chain.made, chain.beside) == ("results/rounded/tiny/rounded-4", {"beside": "results/sources/tiny.json"})
+    assert ratios_of(config, methods["three"]) == [0] and chain.timings() == {"round": "results/benchmarks/round/tiny/rounded-4.tsv"}
+    jobs = [(0, "round", {"model": "tiny", "method": "rounded-4"}), (1, "evaluate", {"model": "tiny", "method": "rounded-4", "ratio": "0"})]
+    jobs.append((2, "evaluate", {"model": "tiny", "method": "dense", "ratio": "0"}))
+    seconds = forecast(config, jobs)
+    assert seconds[1] == seconds[2] > seconds[0] > 0, "it computes as the dense model does"
+
+
+def test_a_rounding_that_nothing_is_left_of_or_that_says_half_is_a_problem(valid, model):
+    valid["methods"] = {"rounded-4": {}}
+    assert any(line.startswith("models.tiny: no method applies: rounded-4 (blocks of 32 do not divide") for line in problems(valid))
+    valid["methods"] = {"rounded-4": {"checkpoint": {"bits": 4}}}
+    assert "methods.rounded-4.checkpoint: 'block' is a dependency of 'bits'" in problems(valid)
+    write_json(model / "config.json", {**read_json(model / "config.json"), "quantization_config": {"quant_method": "gptq"}})
+    valid["methods"] = {"rounded-4": {"checkpoint": {"bits": 4, "block": 8}}}
+    assert any("is quantised (gptq) already" in line for line in problems(valid))

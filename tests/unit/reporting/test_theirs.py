@@ -78,8 +78,8 @@ def test_it_stands_below_dense_and_competes_nowhere(run, summary):
     for name, first in (("main", ["Dense", "theirs"]), ("paired", ["theirs"]), ("throughput", ["Dense", "theirs"])):
         table = TABLES[name](summary, "docs-mha")
         assert [row[1].text for row in table.blocks[0]] == first and not any(cell.bold for row in table.blocks[0] for cell in row)
-        assert "Somebody else's checkpoint, at no ratio of the run and in no contest: theirs." in table.caption
-        assert "Somebody" not in TABLES[name](without, "docs-mha").caption
+        assert "Measured beside the dense model, at no ratio of the run and in no contest: theirs." in table.caption
+        assert "beside the dense" not in TABLES[name](without, "docs-mha").caption
     assert TABLES["throughput"](summary, "docs-mha").blocks[0][1][-1].text == "–", "what it removed from projections nobody knows"
 
 
