@@ -125,6 +125,10 @@ def _compress(config: Mapping[str, Any], size: Sizes, method: Method | None, *_:
     return refit + corrections + 3 * epochs * size.forward(tokens)
 
 
+def _round(_config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
+    return 100.0 * size.parameters
+
+
 def _evaluate(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
     text, tasks = config["perplexity"], config["zeroshot"]
     read = len(text["corpora"]) * (text["windows"] * text["length"] if text["windows"] else UNKNOWN_TEXT)
