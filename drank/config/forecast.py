@@ -152,6 +152,7 @@ WORK: dict[str, Callable[..., float]] = {
     "selection": _choose,
     "relinearise": _relinearise,
     "compress": _compress,
+    "round": _round,
     **dict.fromkeys(("evaluate", "evaluate_texts", "evaluate_tasks"), _evaluate),
     "throughput": _throughput,
 }

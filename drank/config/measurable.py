@@ -10,8 +10,8 @@ from drank.corpora.embedded import SPLITS
 from drank.reporting.layouts import LAYOUTS, METRICS
 from drank.runtime.suggestions import near
 
-TAKEN = (
-    *(
+TAKEN = frozenset(
+    [
         "all",
         "allocate",
         "calibrate",
@@ -23,9 +23,28 @@ TAKEN = (
         "document",
         "evaluate",
         "evaluate_part",
-    ),
-    *("evaluate_tasks", "evaluate_texts", "evaluations", "gradients", "gradients_part", "manuscript", "prefetch", "relinearise", "report"),
-    *("selection", "sensitivity", "slopes", "source", "spectrum", "summary", "task", "testbed", "throughput", "tokenize", "train"),
+        "evaluate_tasks",
+        "evaluate_texts",
+        "evaluations",
+        "gradients",
+        "gradients_part",
+        "manuscript",
+        "prefetch",
+        "relinearise",
+        "report",
+        "round",
+        "selection",
+        "sensitivity",
+        "slopes",
+        "source",
+        "spectrum",
+        "summary",
+        "task",
+        "testbed",
+        "throughput",
+        "tokenize",
+        "train",
+    ]
 )
 """What a run calls its other rules: an artefact is built by its name, so that it needs one of its own."""
 

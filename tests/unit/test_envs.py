@@ -120,7 +120,7 @@ def third_party(names):
 def rules():
     """Name, conda file and script of every rule of the workflow that has both."""
     for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
-        for block in re.split(r"^(?:rule|checkpoint) ", path.read_text(), flags=re.MULTILINE)[1:]:
+        for block in re.split(r"^ *rule(?: |:)", path.read_text(), flags=re.MULTILINE)[1:]:
             conda = re.search(r"conda:\s*\"([^\"]+)\"", block)
             script = re.search(r"script:\s*\"([^\"]+)\"", block)
             if conda and script:

@@ -39,7 +39,8 @@ def test_every_rule_that_loads_a_model_is_known():
             if found := re.match(r"\s*(?:use rule \w+ as|rule) (\w+)(?: with)?:", block):
                 rules[found[1]] = any(asked in block for asked in ('config["compute"]["threads"]', "ALL_CORES", "job_of"))
     heavy = {rule for rule, many in rules.items() if many}
-    assert heavy == WORK.keys() | {f"{rule}{PART}" for rule in shards_of(config())}
+    alike = {"evaluate_texts", "evaluate_tasks"}  # which inherit what they ask for
+    assert heavy | alike == WORK.keys() | {f"{rule}{PART}" for rule in shards_of(config())}
 
 
 @pytest.mark.parametrize("rule", ["calibrate", "gradients", "evaluate"])

@@ -1,5 +1,4 @@
 import re
-from dataclasses import replace
 
 import pytest
 from matplotlib.colors import to_rgb
@@ -10,6 +9,7 @@ from drank.reporting.figures.scales import FOLD
 from drank.reporting.figures.sheet import caption_in, save
 from drank.reporting.names import method_name
 from tests.unit.records_fixture import make_plan, make_spectrum
+from tests.unit.reporting import materials
 from tests.unit.reporting.materials import (
     FIGURES,
     MODELS,
@@ -17,7 +17,6 @@ from tests.unit.reporting.materials import (
     assert_readable,
     caption_of,
     data_of,
-    drawn,
     figure_of,
     legend,
     material_of,
@@ -57,7 +56,7 @@ def test_every_figure_can_be_read_at_the_size_it_is_printed(name, models, ratios
 
 
 def test_a_file_for_all_models_and_one_for_each(data, tmp_path):
-    found = drawn("perplexity", material_of("perplexity", **data))
+    found = materials.drawn("perplexity", material_of("perplexity", **data))
     assert list(found) == ["", "-docs-mha", "-docs-gqa"]
     assert [one.figure.get_figwidth() for one in found.values()] == [6.9, 3.35, 3.35]
     assert [
@@ -190,17 +189,3 @@ def test_only_the_kinds_asked_for_are_drawn(data):
     )
     with pytest.raises(ValueError, match="kinds w; under `kinds` may stand q, k"):
         figure_of("effective_rank", spectra=data["spectra"], options={"kinds": ["w"]})
-
-
-@pytest.mark.parametrize("name", PLAIN)
-def test_a_changed_number_changes_the_files(tmp_path, name):
-    for folder, change in (("a", 1.0), ("b", 1.02)):
-        data = data_of(("one",), (0.4,))
-        data["summary"].loc[data["summary"]["method"] == "d-rank", "value"] *= change
-        data["spectra"][0]["groups"][0]["effective_rank"] *= change
-        data["plans"] = [
-            replace(plan, groups=tuple(replace(group, rank=int(group.rank * change**2)) for group in plan.groups)) for plan in data["plans"]
-        ]
-        save(FIGURES[name].draw(material_of(name, **data), "column"), tmp_path / folder / "f.pdf", tmp_path / folder / "f.png")
-    for file in ("f.pdf", "f.png"):
-        assert (tmp_path / "a" / file).read_bytes() != (tmp_path / "b" / file).read_bytes()
