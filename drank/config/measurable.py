@@ -10,42 +10,13 @@ from drank.corpora.embedded import SPLITS
 from drank.reporting.layouts import LAYOUTS, METRICS
 from drank.runtime.suggestions import near
 
-TAKEN = frozenset(
-    [
-        "all",
-        "allocate",
-        "calibrate",
-        "calibrate_part",
-        "cards",
-        "checkpoint",
-        "compress",
-        "corpus",
-        "document",
-        "evaluate",
-        "evaluate_part",
-        "evaluate_tasks",
-        "evaluate_texts",
-        "evaluations",
-        "gradients",
-        "gradients_part",
-        "manuscript",
-        "prefetch",
-        "relinearise",
-        "report",
-        "round",
-        "selection",
-        "sensitivity",
-        "slopes",
-        "source",
-        "spectrum",
-        "summary",
-        "task",
-        "testbed",
-        "throughput",
-        "tokenize",
-        "train",
-    ]
-)
+_RULES = """
+all allocate calibrate calibrate_part cards checkpoint compress corpus document evaluate evaluate_part evaluate_tasks evaluate_texts evaluations
+gradients gradients_part manuscript prefetch relinearise report round selection sensitivity slopes source spectrum summary task testbed
+throughput tokenize train
+"""
+
+TAKEN = frozenset(_RULES.split())
 """What a run calls its other rules: an artefact is built by its name, so that it needs one of its own."""
 
 
