@@ -11,9 +11,9 @@ from drank.reporting.layouts import LAYOUTS, METRICS
 from drank.runtime.suggestions import near
 
 _RULES = """
-all allocate calibrate calibrate_part cards checkpoint compress corpus document evaluate evaluate_part evaluate_tasks evaluate_texts evaluations
-gradients gradients_part manuscript prefetch relinearise report round selection sensitivity slopes source spectrum summary task testbed
-throughput tokenize train
+all allocate calibrate calibrate_part cards checkpoint compress corpus document evaluate evaluate_part evaluate_tasks evaluate_texts
+evaluations gradients gradients_part manuscript prefetch relinearise report round selection sensitivity slopes source spectrum
+summary task testbed throughput tokenize train
 """
 
 TAKEN = frozenset(_RULES.split())

@@ -11,6 +11,7 @@ import numpy as np
 from drank.reporting.names import unique
 from drank.reporting.paired_intervals import paired_difference
 from drank.reporting.records import Record, Result
+from drank.variants import CALIBRATION_AXES, values_in, variant
 
 DENSE = "dense"
 """The uncompressed model, which every other method is compared with."""
@@ -33,11 +34,18 @@ class Comparison(NamedTuple):
 
 
 def comparisons(record: Record, records: Sequence[Record]) -> Iterator[Comparison]:
-    """The record beside dense and beside SVD-LLM at its ratio, where these exist and are not the record itself."""
+    """The record beside dense, and beside SVD-LLM on its calibration and at its ratio, where these exist and are not the record itself."""
     for other in records:
         same = other.kind == record.kind and other.model == record.model and record.method not in (other.method, DENSE)
-        if same and (other.method == DENSE or (other.method == BASELINE and other.ratio == record.ratio)):
-            yield Comparison(record, other, other.method)
+        if same and other.method == DENSE:
+            yield Comparison(record, other, DENSE)
+        elif same and other.method == baseline_of(record.method) and other.ratio == record.ratio:
+            yield Comparison(record, other, BASELINE)
+
+
+def baseline_of(label: str) -> str:
+    """The label of SVD-LLM calibrated as the method of this label is: one that has seen other text is no baseline for what text gives."""
+    return variant(BASELINE, {axis: value for axis, value in values_in(label).items() if axis in CALIBRATION_AXES})
 
 
 def mismatches(pair: Comparison) -> Iterator[str]:

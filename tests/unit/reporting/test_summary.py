@@ -150,3 +150,17 @@ def test_a_summary_without_its_columns_is_refused(tmp_path):
 
 def test_no_records_make_an_empty_summary():
     assert summarise([]).empty
+
+
+def test_a_variant_is_compared_with_the_baseline_of_its_own_calibration():
+    def records(*labels):
+        return [perplexity_record("docs-mha", label, 0.2) for label in labels]
+
+    def compared(label, found):
+        rows = summarise(found)
+        return "perplexity_minus_svd-llm" in set(rows.loc[rows["method"] == label, "metric"])
+
+    found = records("svd-llm", "d-rank+beta=0.4", "d-rank+draw=42")
+    assert compared("d-rank+beta=0.4", found) and not compared("d-rank+draw=42", found)
+    assert compared("d-rank+draw=42", [*found, *records("svd-llm+draw=42")])
+    assert not compared("svd-llm+draw=42", [*found, *records("svd-llm+draw=42")])
