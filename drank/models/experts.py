@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers.core_model_loading import WeightRenaming
 
 from drank.models.families import FAMILIES, UnknownFamilyError, blocks_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+    from transformers.core_model_loading import WeightRenaming
 
 _PATH = "mlp.experts"
 _LAYOUT = {"is_transposed": False, "is_concatenated": True, "has_bias": False, "has_gate": True}
@@ -84,4 +84,6 @@ def unfuse(model: PreTrainedModel) -> PreTrainedModel:
 
 def renamings(model_type: str) -> list[WeightRenaming]:
     """What turns the names that the files of a family have into those of its modules, for transformers to load and save by."""
+    from transformers.core_model_loading import WeightRenaming  # a second that steps without a model need not wait for
+
     return [WeightRenaming(f"{stored}.", f"{own}.") for stored, own in FAMILIES[model_type].renamed.items()]

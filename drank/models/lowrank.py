@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
 from drank.models.description import CheckpointError, describe
 from drank.models.families import family_of, module_path, projections_of
@@ -20,12 +19,13 @@ from drank.models.guard import guard, put_notice
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+    from transformers.pytorch_utils import Conv1D
 
 
 def matrix_of(dense: nn.Module) -> Tensor:
     """W of a dense projection, `nn.Linear` or GPT-2's Conv1D: a view (d1, d2) of its weight, with y = x W."""
     weight = cast("Tensor", dense.weight)
-    return weight if isinstance(dense, Conv1D) else weight.mT
+    return weight.mT if isinstance(dense, nn.Linear) else weight
 
 
 class LowRankLinear(nn.Module):
@@ -147,6 +147,8 @@ def _misfits(model: PreTrainedModel, groups: Sequence[Group]) -> Iterator[str]:
     modules = {(projection.role, layer): module for layer, projection, module in projections_of(model)}
     depth = len(modules) // len(roles)
     seen = Counter((group.shape.role, layer) for group in groups for layer in group.shape.layers)
+    from transformers.pytorch_utils import Conv1D  # a second that steps without a model need not wait for
+
     yield from (f"{role} of layer {layer} is in {count} groups" for (role, layer), count in seen.items() if count > 1)
     for group in groups:
         shape = group.shape

@@ -12,6 +12,7 @@ from drank.runtime.codehash import code_of
 from drank.runtime.content import KEPT
 from drank.runtime.metadata import keep_notes
 from drank.runtime.orphans import spare_results
+from drank.runtime.rescheduling import look_again_once
 from drank.runtime.unchanged import leave_out_unchanged
 from drank.corpora import identity_of as identity_of_corpus, listed
 from drank.corpora.installed import package_versions
@@ -34,6 +35,7 @@ PARTS = "results/parts/"
 os.environ[KEPT] = str(Path(".snakemake/drank.contents.json").resolve())
 keep_notes("results", aside=(CARD, NUMBERS), parts=PARTS)
 leave_out_unchanged(JobScheduler)
+look_again_once(JobScheduler)
 if not workflow.is_main_process:
     belong()
     spare_results(Job)
