@@ -23,8 +23,8 @@ from drank.reporting.tables.layout import Table
 if TYPE_CHECKING:
     from drank.reporting.figures.sheet import Drawn
 
-OF_EVERY_RUN = (AVERAGE, "memory")
-"""Data sets that are no text, task or phase which an artefact could name."""
+MEMORY = "memory"
+"""The data set name under which the memory of a model stands."""
 
 
 SHOWN = {
@@ -50,8 +50,9 @@ def material_of(
     `told` has its name, its `rows` (a run each, with the values of its `axes`), its `options`, the names of what it may have `shown`, and
     notes by model. `config` and the settings of its `methods` by model tell which numbers of the paper stand beside.
     """
-    shown = [*told["shown"], *(OF_EVERY_RUN if "on" not in told["options"] else ())]
     numbers = numbers_of(summary, told["rows"])
+    tasks = {*numbers.loc[numbers["metric"] == "accuracy", "dataset"], AVERAGE} - {AVERAGE}
+    shown = [*told["shown"], MEMORY, *([AVERAGE] if tasks <= set(told["shown"]) else [])]  # an average over others would not be its own
     runs = {(row["model"], row["label"], row["ratio"]) for row in told["rows"]}
     material = Material(
         name=told["name"],

@@ -119,6 +119,16 @@ def test_a_changed_record_changes_every_file_that_quotes_it(name, tmp_path):
     assert not [file for file in same if file.split("/")[-1].partition(".")[0] not in others], same
 
 
+def test_an_average_stands_only_beside_all_that_it_is_of():
+    one = told("table4")
+    places = {(row["model"], row["label"], row["ratio"]) for row in one["rows"]}
+    own = [record for record in RECORDS if (record.model, record.method, record.ratio) in places]
+    whole = material_of(one, summarise(own)).numbers
+    assert "average" in set(whole["dataset"]) and "python-code" not in set(whole["dataset"])
+    few = material_of({**one, "shown": ["python-docs", "docs-summary"]}, summarise(own)).numbers
+    assert set(few.loc[few["metric"] == "accuracy", "dataset"]) == {"docs-summary"}
+
+
 SHOWN = ("table6", "steps", "cost")
 
 
