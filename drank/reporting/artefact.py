@@ -86,12 +86,12 @@ def tables_of(told: Mapping[str, Any], material: Material) -> list[Table]:
         return []
     make = layout.load()
     if not layout.each:
-        return [_filled(make(material))]
+        return [_captioned(_filled(make(material)), told)]
     several = len(told["notes"]) > 1
     found = []
     for model, note in told["notes"].items():
         name = f"{told['name']}-{model}" if several else told["name"]
-        found.append(_filled(make(material.of(model)).noted(note).named(name)))
+        found.append(_captioned(_filled(make(material.of(model)).noted(note).named(name)), told))
     return found
 
 
@@ -101,7 +101,8 @@ def figures_of(told: Mapping[str, Any], material: Material) -> dict[str, Drawn]:
     if layout.kind != "figure":
         return {}
     draw, name = layout.load(), told["name"]
-    return {name: draw(material, "page")} | {f"{name}-{model}": draw(material.of(model), "column") for model in told["notes"]}
+    found = {name: draw(material, "page")} | {f"{name}-{model}": draw(material.of(model), "column") for model in told["notes"]}
+    return {key: drawn._replace(caption=told["options"].get("caption", drawn.caption)) for key, drawn in found.items()}
 
 
 def write(told: Mapping[str, Any], material: Material, files: Sequence[str]) -> None:
@@ -131,6 +132,11 @@ def exhibit_of(told: Mapping[str, Any], material: Material) -> Exhibit:
     quantities = SHOWN.get(told["layout"], ["perplexity"])
     width: Literal["page", "column"] = "page" if several else "column"
     return Exhibit(told["name"], f"figures/{shown}.pdf", material, caption=drawn[shown].caption, width=width, quantities=quantities)
+
+
+def _captioned(table: Table, told: Mapping[str, Any]) -> Table:
+    """The table with the caption that the configuration gives it, if any."""
+    return replace(table, caption=told["options"].get("caption", table.caption))
 
 
 def _filled(table: Table) -> Table:

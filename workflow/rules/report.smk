@@ -3,9 +3,9 @@ MODELS = [chain_at(model, *cell).made for model in METHODS for cell in cells(mod
 THEIRS = [label for label in config["methods"] if any(label in found and found[label].checkpoint for found in METHODS.values())]
 SPECTRA = list(dict.fromkeys(path for artefact in RUNS.artefacts.values() for path in spectra_of(artefact)))
 LAID_OUT = sorted({artefact.layout.function.replace(":", ".") for artefact in RUNS.artefacts.values()})
-RANKED = [chain_at(model, *cell) for model in METHODS for cell in cells(model) if METHODS[model][cell[0]].compresses]
-PLANS = [chain.plan for chain in RANKED if not chain.method.control]
-CARDS = ["results/cards.txt"] if any(path.startswith("results/models/") for path in MODELS) else []
+MADE = [chain_at(model, *cell) for model in METHODS for cell in cells(model, *KINDS) if METHODS[model][cell[0]].compresses]  # and measured
+PLANS = [chain.plan for chain in MADE if not chain.method.control]
+CARDS = ["results/cards.txt"] if MADE else []
 ARTEFACT_FILES = [path for artefact in RUNS.artefacts.values() for path in artefact.files]
 TOLD = {name: told_of(artefact) for name, artefact in RUNS.artefacts.items()}
 PAPER = {  # what tells which numbers of the paper stand beside ours
@@ -44,7 +44,7 @@ rule summary:
 
 rule cards:
     input:
-        models=[path for path in MODELS if path.startswith("results/models/")],
+        models=[chain.made for chain in MADE],
         records=RECORDS,
     output:
         "results/cards.txt",

@@ -119,6 +119,13 @@ def test_a_changed_record_changes_every_file_that_quotes_it(name, tmp_path):
     assert not [file for file in same if file.split("/")[-1].partition(".")[0] not in others], same
 
 
+def test_a_caption_of_the_configuration_stands_instead_of_the_usual_one():
+    for name in ("table3", "table6", "figure5"):
+        one = told(name)
+        exhibit = exhibit_of({**one, "options": {**one["options"], "caption": "Mine."}}, material(name))
+        assert [exhibit.caption, *(table.caption for table in exhibit.tables)][-1] == "Mine."
+
+
 def test_an_average_stands_only_beside_all_that_it_is_of():
     one = told("table4")
     places = {(row["model"], row["label"], row["ratio"]) for row in one["rows"]}
