@@ -22,7 +22,7 @@ from benchmarks.l_rank_materials import Settings, Source, say
 from benchmarks.l_rank_prediction import RATIOS, figure, predictions
 from benchmarks.l_rank_rows import FIRST, ROWS
 from drank.models.sources import problems_of
-from drank.reporting.figures.style import save
+from drank.reporting.figures.sheet import save
 from drank.reporting.tables import write
 from drank.runtime.device import prepare
 from drank.runtime.files import write_text

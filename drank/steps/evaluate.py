@@ -60,7 +60,9 @@ def run(
     are made without the model.
     """
     directory, pieces = model_directory(model, places), Pieces(kept)
-    texts = [replace(read_tokens(path), corpus=name) for path, name in zip(tokens, perplexity["corpora"] if tokens else (), strict=True)]
+    read = [read_tokens(path) for path in tokens]
+    names_of_texts = perplexity.get("corpora") or [text.corpus for text in read]
+    texts = [replace(text, corpus=name) for text, name in zip(read, names_of_texts, strict=True)]
     theirs = Theirs.of(model, beside, places) if beside else None
     tokenizer, asked, built = theirs.dense if theirs else directory, dict(tasks or {}), dict(items or {})
     now = decided(directory, tokenizer, measured_by or {}) if kept else {kind: {} for kind in MEASURED_BY}  # a model is read for its hash

@@ -86,7 +86,7 @@ def test_curvatures_add_up_apart_and_together():
 def test_the_figure_draws_every_column():
     frame = pd.DataFrame({"ratio": [0.1, 0.2], "kronecker": [0.1, 0.2], "exact": [0.1, 0.2], "joint": [0.1, 0.5]})
     frame = frame.assign(joint_error=0.1, divergence=0.3, calibration=[-0.1, 0.3], **{"evaluated a": 0.4})
-    assert [len(axes.lines) for axes in figure(frame).axes] == [6, 6]
+    assert [len(axes.lines) for axes in figure(frame).figure.axes] == [6, 6]
 
 
 def test_what_the_command_line_says():

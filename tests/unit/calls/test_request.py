@@ -13,7 +13,7 @@ TEXT = "one two three\n" * 400
 
 
 def test_every_option_of_a_method_in_the_schema_is_a_keyword():
-    assert set(OPTIONS) | {"base"} == set(read_schema(SCHEMA)["$defs"]["method"]["properties"]) - {"checkpoint"}
+    assert set(OPTIONS) | {"base"} == set(read_schema(SCHEMA)["$defs"]["method"]["properties"]) - {"checkpoint", "calibration"}
 
 
 def test_the_workflow_is_where_it_is_said_to_be():

@@ -24,9 +24,9 @@ def test_the_frontier_holds_every_model_that_was_measured():
         assert axes.get_xlim()[0] < points[name].min() <= points[name].max() < axes.get_xlim()[1]
     names = ["dense", "rounded-8", "rounded-4", "theirs", *HURT]
     assert legend(figure) == [*map(method_name, names), "Pareto front"]
-    assert "one: rounded-8 stores 27\u202f% of the bytes and loses 0.000 nats per token" in caption
+    assert "one: Rounded to 8 bits stores 27\u202f% of the bytes and loses 0.000 nats per token" in caption
     assert "the least that a low-rank method loses is 0.060, L-Rank at 20\u202f%" in caption
-    assert "On the front of bytes: rounded-8 and rounded-4." in caption and "decode speed" in caption
+    assert "On the front of bytes: Rounded to 8 bits and Rounded to 4 bits." in caption and "decode speed" in caption
 
 
 def test_the_front_is_of_those_that_none_beats():
