@@ -47,19 +47,22 @@ def material_of(
 ) -> Material:
     """What an artefact is made of, out of a summary, spectra and plans that may hold more than its runs.
 
-    `told` has its name, its `rows` (a run each, with the values of its `axes`), its `options`, the names of what it may have `shown`, and
-    notes by model. `config` and the settings of its `methods` by model tell which numbers of the paper stand beside.
+    `told` has its name, its layout, its `rows` (a run each, with the values of its `axes`), its `options`, the names of what it may have
+    `shown`, its `spectra` as MODEL/SPECTRUM, and notes by model. `config` and the settings of its `methods` by model tell which numbers of
+    the paper stand beside.
     """
     numbers = numbers_of(summary, told["rows"])
     tasks = {*numbers.loc[numbers["metric"] == "accuracy", "dataset"], AVERAGE} - {AVERAGE}
     shown = [*told["shown"], MEMORY, *([AVERAGE] if tasks <= set(told["shown"]) else [])]  # an average over others would not be its own
-    runs = {(row["model"], row["label"], row["ratio"]) for row in told["rows"]}
+    runs, reads = {(row["model"], row["label"], row["ratio"]) for row in told["rows"]}, LAYOUTS[told["layout"]].reads
     material = Material(
         name=told["name"],
         numbers=numbers[numbers["dataset"].isin(shown)],
         axes=tuple(told["axes"]),
-        spectra=[spectrum for spectrum in spectra if spectrum["model"] in {model for model, *_ in runs}],
-        plans=[plan for plan in plans if (plan.model, plan.method, plan.ratio) in runs],
+        spectra=[
+            spectrum for spectrum in spectra if "spectra" in reads and f"{spectrum['model']}/{spectrum['spectrum']}" in told["spectra"]
+        ],
+        plans=[plan for plan in plans if "plans" in reads and (plan.model, plan.method, plan.ratio) in runs],
         options={**told["options"], **_seconds(told.get("timings", {}))},
         notes=told["notes"],
         records=[record for record in records if (record.model, record.method, record.ratio) in runs],

@@ -165,4 +165,5 @@ def told_of(artefact):
     """What the script that prints an artefact is told of it."""
     timed = compressing(artefact) if "timings" in artefact.layout.reads else []
     timings = {"/".join(chain.place): chain.timings() for chain in timed}
-    return artefact.told() | {"timings": timings, "notes": {model: refusals(REFUSED[model]) for model in artefact.models}}
+    spectra = [path.removeprefix("results/spectra/") for path in spectra_of(artefact)]
+    return artefact.told() | {"timings": timings, "spectra": spectra, "notes": {model: refusals(REFUSED[model]) for model in artefact.models}}

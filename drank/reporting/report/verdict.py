@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -122,7 +123,8 @@ def _scope(contested: Sequence[Contest]) -> str:
     counts = [
         (len({getattr(contest, kind) for contest in contested}), kind, plural if plural != kind else f"{kind}s") for kind, plural in kinds
     ]
-    return " × ".join(f"{count} {kind if count == 1 else plural}" for count, kind, plural in counts)
+    whole = math.prod(count for count, *_ in counts) == len(contested)
+    return (" × " if whole else ", ").join(f"{count} {kind if count == 1 else plural}" for count, kind, plural in counts)
 
 
 def _focus(models: Sequence[Numbers], contested: Sequence[Contest]) -> list[str]:

@@ -64,7 +64,10 @@ RECORDS, PLANS, SPECTRA = planted()
 
 
 def told(name):
-    return RUNS.artefacts[name].told() | {"notes": dict.fromkeys(RUNS.artefacts[name].models, "")}
+    artefact = RUNS.artefacts[name]
+    methods = {(point.model, RUNS.methods[point.model][point.label]) for point in artefact.points}
+    spectra = {f"{model}/{method.spectrum}" for model, method in methods if method.allocator == "effective-rank"}
+    return artefact.told() | {"notes": dict.fromkeys(artefact.models, ""), "spectra": sorted(spectra)}
 
 
 def material(name, records=RECORDS, plans=PLANS, spectra=SPECTRA):
@@ -124,6 +127,11 @@ def test_a_caption_of_the_configuration_stands_instead_of_the_usual_one():
         one = told(name)
         exhibit = exhibit_of({**one, "options": {**one["options"], "caption": "Mine."}}, material(name))
         assert [exhibit.caption, *(table.caption for table in exhibit.tables)][-1] == "Mine."
+
+
+def test_an_artefact_holds_the_spectra_and_plans_that_its_layout_reads_of_its_own_runs():
+    assert {spectrum["spectrum"] for spectrum in material("table1").spectra} == {"whitening-n2"}
+    assert len(material("stability").spectra) == 6 and not material("table5").spectra and not material("table5").plans
 
 
 def test_an_average_stands_only_beside_all_that_it_is_of():
