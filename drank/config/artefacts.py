@@ -16,6 +16,7 @@ from drank.config.measurable import kinds_of, measurable, split_of
 from drank.config.resolved import calibration_options
 from drank.methods import Method
 from drank.reporting.layouts import KINDS, LAYOUTS, METRICS, Layout
+from drank.reporting.names import BASELINE, DENSE
 from drank.variants import CALIBRATION_AXES
 
 USUAL: dict[str, dict[str, Any]] = {
@@ -79,14 +80,8 @@ class Artefact:
 
     def told(self) -> dict[str, Any]:
         """What the script that prints it is told of it, but for notes on its models and the times of steps."""
-        return {
-            "name": self.name,
-            "layout": self.layout_name,
-            "rows": self.rows(),
-            "axes": list(self.axes),
-            "options": dict(self.options),
-            "shown": list(self.shown),
-        }
+        told = {"name": self.name, "layout": self.layout_name, "rows": self.rows(), "axes": list(self.axes)}
+        return told | {"options": dict(self.options), "shown": list(self.shown)}
 
 
 class Runs:
@@ -191,5 +186,10 @@ def _emptiness(config: Mapping[str, Any], artefact: Artefact) -> Iterator[str]:
         sections = {"perplexity": "perplexity.corpora", "zeroshot": "zeroshot.tasks", "throughput": "throughput"}
         missing = " or ".join(sections[kind] for kind in artefact.kinds)
         yield f"it shows {' or '.join(artefact.kinds)}, and the configuration measures none; set {missing}"
-    if artefact.layout.reads and not artefact.compressed:
+    if (artefact.layout.reads or artefact.layout.compressed) and not artefact.compressed:
         yield "it shows what compressing leaves, and no run of it compresses"
+    if artefact.layout_name == "paired":
+        for model in artefact.models:
+            labels = {point.label for point in artefact.points if point.model == model}
+            if not any(labels - {other} for other in labels & {DENSE, BASELINE}):
+                yield f"it compares with {DENSE} and {BASELINE}, and of {model} it has neither beside another method"

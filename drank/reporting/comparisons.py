@@ -8,18 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drank.reporting.names import unique
+from drank.reporting.names import BASELINE, DENSE, unique
 from drank.reporting.paired_intervals import paired_difference
 from drank.reporting.records import Record, Result
 from drank.variants import CALIBRATION_AXES, values_in, variant
-
-DENSE = "dense"
-"""The uncompressed model, which every other method is compared with."""
-
-
-BASELINE = "svd-llm"
-"""The method that every other one is compared with at the same ratio."""
-
 
 AVERAGE = "average"
 """The data set name under which the mean over all tasks stands."""

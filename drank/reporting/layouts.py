@@ -23,14 +23,15 @@ class Layout:
 
     `function` stands as `module:name`. `each`: a table for every model; a figure is drawn of all and of each. `measures` is what it shows
     of what was measured: nothing for one that shows a single `metric`, and for one that reads `spectra` or `plans` alone. `reads` names
-    these, and `timings` of steps. `options` are the keys of an entry that it knows beside `runs`, `on` and `caption`; `needs` those that it
-    cannot do without.
+    these, and `timings` of steps. `compressed`: it shows nothing of runs that compress nothing. `options` are the keys of an entry that it
+    knows beside `runs`, `on` and `caption`; `needs` those that it cannot do without.
     """
 
     kind: Literal["table", "figure"]
     function: str
     measures: tuple[str, ...] = ()
     each: bool = False
+    compressed: bool = False
     reads: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -54,7 +55,7 @@ TABLES, FIGURES = "drank.reporting.tables", "drank.reporting.figures"
 
 LAYOUTS: dict[str, Layout] = {
     "quality": Layout("table", f"{TABLES}.quantities:quality", ("perplexity", "zeroshot"), each=True),
-    "paired": Layout("table", f"{TABLES}.quantities:paired", ("perplexity", "zeroshot"), each=True),
+    "paired": Layout("table", f"{TABLES}.quantities:paired", ("perplexity", "zeroshot"), each=True, compressed=True),
     "throughput": Layout("table", f"{TABLES}.quantities:throughput", ("throughput",), each=True),
     "pivot": Layout("table", f"{TABLES}.pivot:pivot", options=("rows", "columns", "metric", "over"), needs=("rows", "columns")),
     "effective_rank": Layout("table", f"{TABLES}.effective_ranks:effective_rank", reads=("spectra",), options=("kinds",)),
@@ -64,11 +65,11 @@ LAYOUTS: dict[str, Layout] = {
     "stability": Layout("table", f"{TABLES}.stability:stability", ("perplexity",), reads=("plans", "spectra"), options=("reference",)),
     "effective_rank_by_layer": Layout("figure", f"{FIGURES}.effective_rank:draw", reads=("spectra",), options=("kinds",)),
     "ranks_by_layer": Layout("figure", f"{FIGURES}.ranks:draw", reads=("plans",)),
-    "perplexity_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:perplexity", ("perplexity",)),
-    "accuracy_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:accuracy", ("zeroshot",)),
-    "throughput_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:throughput", ("throughput",)),
-    "draws": Layout("figure", f"{FIGURES}.draws:draw", ("perplexity",)),
-    "fine_tuning": Layout("figure", f"{FIGURES}.after:draw", ("perplexity",), reads=("plans",)),
+    "perplexity_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:perplexity", ("perplexity",), compressed=True),
+    "accuracy_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:accuracy", ("zeroshot",), compressed=True),
+    "throughput_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:throughput", ("throughput",), compressed=True),
+    "draws": Layout("figure", f"{FIGURES}.draws:draw", ("perplexity",), compressed=True),
+    "fine_tuning": Layout("figure", f"{FIGURES}.after:draw", ("perplexity",), reads=("plans",), compressed=True),
     "frontier": Layout("figure", f"{FIGURES}.frontier:draw", ("perplexity", "throughput")),
     "stability_by_layer": Layout("figure", f"{FIGURES}.stability:draw", ("perplexity",), reads=("plans", "spectra")),
 }

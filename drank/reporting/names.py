@@ -25,6 +25,12 @@ SHORT = {
 }
 """Data sets that the papers of the field abbreviate in the headers of their tables."""
 
+DENSE = "dense"
+"""The uncompressed model, which every other method is compared with."""
+
+BASELINE = "svd-llm"
+"""The method that every other one is compared with at the same ratio."""
+
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",

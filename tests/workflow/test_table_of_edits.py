@@ -22,6 +22,9 @@ from tests.workflow.edits import (
 )
 from tests.workflow.runs import PRINTED, Run
 
+TOLD = dict.fromkeys(("cards", "summary", "report"), 1)
+OF_RECORDS = dict.fromkeys(("main", "paired", "perplexity", "accuracy"), 1) | TOLD  # of perplexities and answers
+OF_TIMINGS = dict.fromkeys(("timings", "speed"), 1) | TOLD
 REPORTING = dict.fromkeys(("cards", "summary", *PRINTED, "report"), 1)
 MEASURING = {"evaluate": 3, "throughput": 2, **REPORTING}
 MAKING = {"allocate": 2, "compress": 2, "evaluate": 2, "throughput": 1, **REPORTING}
@@ -60,24 +63,24 @@ OTHER: dict[str, tuple[Edit, dict[str, int]]] = {
     "the code of a script": (code("workflow/scripts/calibrate.py", "run(snakemake", "print()\nrun(snakemake"), FROM_CALIBRATION),
     "the numbers on cards": (code("drank/models/card/numbers.py", "rows = []\n", "rows = [print()]\n"), {"cards": 1}),
     "one more ratio": (settings(ratios=[0.3, 0.5]), {"allocate": 2, "compress": 2, "evaluate": 2, "throughput": 1, **REPORTING}),
-    "fewer windows of perplexity": (settings(perplexity={"windows": 4}), {"evaluate": 3, **REPORTING}),
-    "a deleted record": (result("perplexity/tiny/svd-llm/0.3.json"), {"evaluate": 1, **REPORTING}),
-    "a deleted timing": (result("throughput/tiny/0.3"), {"throughput": 1, **REPORTING}),
-    "a deleted model": (result("models/tiny/svd-llm/0.3"), {"compress": 1, "evaluate": 1, "throughput": 1, **REPORTING}),
+    "fewer windows of perplexity": (settings(perplexity={"windows": 4}), {"evaluate": 3, **OF_RECORDS}),
+    "a deleted record": (result("perplexity/tiny/svd-llm/0.3.json"), {"evaluate": 1, **OF_RECORDS}),
+    "a deleted timing": (result("throughput/tiny/0.3"), {"throughput": 1, **OF_TIMINGS}),
+    "a deleted model": (result("models/tiny/svd-llm/0.3"), {"compress": 1, "evaluate": 1, "throughput": 1, **OF_RECORDS, **OF_TIMINGS}),
     "a deleted spectrum": (
         result("spectra/tiny/whitening-n1"),
-        {"spectrum": 1, "allocate": 1, "compress": 1, "evaluate": 1, "throughput": 1, **REPORTING},
+        {"spectrum": 1, "allocate": 1, "compress": 1, "evaluate": 1, "throughput": 1, "ranks": 1, **OF_RECORDS, **OF_TIMINGS},
     ),
     "deleted moments": (result("moments/tiny"), FROM_CALIBRATION),
     "a deleted figure": (result("figures/perplexity.pdf"), {"perplexity": 1, "report": 1}),
     "an edited plan": (
         result("plans/tiny/svd-llm/0.3.json", lambda text: text.replace(b"tiny", b"tony")),
-        {"allocate": 1, "compress": 1, "evaluate": 1, "throughput": 1, **REPORTING},
+        {"allocate": 1, "compress": 1, "evaluate": 1, "throughput": 1, "ranks": 1, **OF_RECORDS, **OF_TIMINGS},
     ),
-    "an edited record": (result("zeroshot/tiny/dense/0.json", lambda text: text + b"\n"), {"evaluate": 1, **REPORTING}),
+    "an edited record": (result("zeroshot/tiny/dense/0.json", lambda text: text + b"\n"), {"evaluate": 1, **OF_RECORDS}),
     "a byte of a model": (
         result("models/tiny/svd-llm/0.3/model.safetensors", lambda data: data[:-1] + bytes([data[-1] ^ 1])),
-        {"compress": 1, "evaluate": 1, "throughput": 1, **REPORTING},
+        {"compress": 1, "evaluate": 1, "throughput": 1, **OF_RECORDS, **OF_TIMINGS},
     ),
 }
 

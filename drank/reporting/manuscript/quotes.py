@@ -10,9 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from drank.reporting.comparisons import BASELINE, DENSE
 from drank.reporting.material import Material
-from drank.reporting.names import escape, number
+from drank.reporting.names import BASELINE, DENSE, escape, number
 from drank.reporting.tables.numbers import SIZE
 
 PRINTED = {

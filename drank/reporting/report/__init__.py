@@ -11,8 +11,7 @@ from typing import Any
 import pandas as pd
 
 from drank.allocation.plan import Plan
-from drank.reporting.comparisons import BASELINE
-from drank.reporting.names import method_name, percent
+from drank.reporting.names import BASELINE, method_name, percent
 from drank.reporting.records import Record
 from drank.reporting.report.checks import checks
 from drank.reporting.report.conditions import facts, runs, samples, sizes

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drank.methods import METHODS
-from drank.reporting.comparisons import BASELINE
-from drank.reporting.names import method_name, percent
+from drank.reporting.names import BASELINE, method_name, percent
 from drank.reporting.report.verdict import FOCUS
 from drank.reporting.tables.numbers import Entry, Numbers
 

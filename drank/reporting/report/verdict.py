@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from drank.reporting.comparisons import AVERAGE, BASELINE
-from drank.reporting.names import method_name, number, percent
+from drank.reporting.comparisons import AVERAGE
+from drank.reporting.names import BASELINE, method_name, number, percent
 from drank.reporting.tables.numbers import Entry, Numbers, Value
 from drank.reporting.tables.quantities import interval, signed
 

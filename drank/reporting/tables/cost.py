@@ -9,9 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from drank.reporting.comparisons import BASELINE
 from drank.reporting.material import Material
-from drank.reporting.names import competes, method_name, number, percent, unique
+from drank.reporting.names import BASELINE, competes, method_name, number, percent, unique
 from drank.reporting.tables.artefact import table_of, wanted
 from drank.reporting.tables.layout import MISSING, Cell, Column, Table
 from drank.reporting.tables.quantities import signed

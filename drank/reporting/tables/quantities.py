@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from drank.reporting.comparisons import AVERAGE, BASELINE, DENSE
+from drank.reporting.comparisons import AVERAGE
 from drank.reporting.material import Material
-from drank.reporting.names import method_name, number
+from drank.reporting.names import BASELINE, DENSE, method_name, number
 from drank.reporting.noise import noise_floor
 from drank.reporting.tables.build import Quantity, build
 from drank.reporting.tables.layout import Cell, Column, Table
