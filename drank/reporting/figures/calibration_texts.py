@@ -14,7 +14,7 @@ from drank.reporting.figures.ranks import in_order
 from drank.reporting.figures.words import listed
 from drank.reporting.material import Material
 from drank.reporting.names import competes, method_name, unique
-from drank.variants import CALIBRATION_AXES, without
+from drank.variants import CALIBRATION_AXES, base_of, without
 
 
 class Text(NamedTuple):
@@ -57,7 +57,9 @@ def changes(material: Material, reference: Text) -> list[Line]:
     found: dict[str, dict[Text, dict[str, float]]] = {}
     for spectrum in material.spectra:
         if text := Text.of(spectrum.get("calibration", {})):
-            found.setdefault(spectrum["spectrum"], {})[text] = {group["group"]: group["effective_rank"] for group in spectrum["groups"]}
+            found.setdefault(base_of(spectrum["spectrum"]), {})[text] = {
+                group["group"]: group["effective_rank"] for group in spectrum["groups"]
+            }
     lines = []
     for name, ranks in found.items():
         if reference in ranks and len(ranks) > 1:

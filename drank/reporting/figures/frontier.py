@@ -165,4 +165,5 @@ def _told(points: pd.DataFrame) -> Iterator[str]:
             )
         best = front(here, "bytes")
         marks = [f"{method_name(row.method)}{f' at {percent(row.ratio)}' if row.ratio else ''}" for row in best.itertuples()]
-        yield f"{of}{'; '.join(words)}. On the front of bytes: {listed(marks)}.".replace("-0.000", "0.000")
+        told = f"{of}{'; '.join(words)}"
+        yield f"{told[:1].upper() if not of else told[:1]}{told[1:]}. On the front of bytes: {listed(marks)}.".replace("-0.000", "0.000")

@@ -100,7 +100,8 @@ def stability(models=("one",), ratios=(0.2, 0.4)):
             noise = 0.5 / math.sqrt(text["windows"]) + 0.05 * (text["corpus"] != "docs")
             spectrum = make_spectrum(model)
             groups = [group | {"effective_rank": group["effective_rank"] * (1 + noise * random.normal())} for group in spectrum["groups"]]
-            spectra.append({**spectrum, "groups": groups, "calibration": text})
+            name = variant(spectrum["spectrum"], {"draw": text["seed"], "windows": text["windows"]})
+            spectra.append({**spectrum, "spectrum": name, "groups": groups, "calibration": text})
             for method in ("svd-llm", "d-rank"):
                 for ratio in ratios:
                     label = variant(method, changed)

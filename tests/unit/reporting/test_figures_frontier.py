@@ -29,6 +29,12 @@ def test_the_frontier_holds_every_model_that_was_measured():
     assert "On the front of bytes: Rounded to 8 bits and Rounded to 4 bits." in caption and "decode speed" in caption
 
 
+def test_the_caption_is_made_of_sentences_without_comparators_too():
+    material = frontier()
+    alone = replace(material, numbers=material.numbers[~material.numbers["method"].isin(["rounded-8", "rounded-4", "theirs"])])
+    assert " The least that a low-rank method loses" in FIGURES["frontier"].draw(alone, "page").caption
+
+
 def test_the_front_is_of_those_that_none_beats():
     points = points_of(frontier())
     for name, sign in (("bytes", 1), ("speed", -1)):
