@@ -24,10 +24,10 @@ def by_axis(calibration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def written(value: Any) -> str:
-    """A value as it stands in a label: numbers by six digits, truth values and nothing as YAML writes them."""
+    """A value as it stands in a label: fractions by six digits, truth values and nothing as YAML writes them."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    return f"{value:g}".replace("e+", "e") if isinstance(value, float) else str(value)
 
 
 def base_of(label: str) -> str:

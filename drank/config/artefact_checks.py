@@ -27,7 +27,11 @@ def artefact_problems(config: Mapping[str, Any]) -> list[str]:
 def _unmakeable(config: Mapping[str, Any], cell: tuple[str, str, str], method: Method) -> Iterator[str]:
     """Why a variant cannot be made; of the methods as the configuration has them other checks tell."""
     model, label, ratio = cell
-    text = calibration_options(config, method.calibration)
+    text, works = calibration_options(config, method.calibration), method.at(float(ratio))
+    if (works.reads_calibration or works.searches or works.finetune_from is not None) and not config.get("calibration"):
+        if is_variant(label):
+            yield f"{label} reads a calibration text, and the configuration has none; add `calibration: {{corpus: …}}`"
+        return
     if method.calibration and text["split"] not in splits_in(config["corpora"][text["corpus"]]):
         yield f"{label}: calibration corpus {text['corpus']!r} has no split {text['split']!r}; choose another corpus, or set the split"
     if method.compresses and method.budgeted and (is_variant(label) or float(ratio) not in config["ratios"]):

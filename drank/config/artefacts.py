@@ -16,7 +16,7 @@ from drank.config.measurable import kinds_of, measurable, split_of
 from drank.config.resolved import calibration_options
 from drank.methods import Method
 from drank.reporting.layouts import KINDS, LAYOUTS, METRICS, Layout
-from drank.reporting.names import BASELINE, DENSE
+from drank.reporting.names import BASELINE, DENSE, baseline_of
 from drank.variants import CALIBRATION_AXES
 
 USUAL: dict[str, dict[str, Any]] = {
@@ -190,6 +190,6 @@ def _emptiness(config: Mapping[str, Any], artefact: Artefact) -> Iterator[str]:
         yield "it shows what compressing leaves, and no run of it compresses"
     if artefact.layout_name == "paired":
         for model in artefact.models:
-            labels = {point.label for point in artefact.points if point.model == model}
-            if not any(labels - {other} for other in labels & {DENSE, BASELINE}):
-                yield f"it compares with {DENSE} and {BASELINE}, and of {model} it has neither beside another method"
+            at = {(point.label, point.ratio) for point in artefact.points if point.model == model}
+            if not any((baseline_of(label), ratio) in at - {(label, ratio)} or (DENSE, 0) in at - {(label, ratio)} for label, ratio in at):
+                yield f"it compares with {DENSE} and {BASELINE}, and of {model} it has neither beside another method, at one ratio and on one calibration"

@@ -48,18 +48,23 @@ def listed(value: Any) -> list[Any]:
 
 @dataclass(frozen=True)
 class Point:
-    """One run as an artefact asks for it: `label` is the method as files have it, `axes` the values asked for."""
+    """One run as an artefact asks for it: `label` is the method as files have it, `axes` the values `asked` for that it stands on."""
 
     model: str
     method: str
     label: str
     ratio: float
     axes: Mapping[str, Any] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def cell(self) -> tuple[str, str, str]:
         """Model, label and ratio as they stand in paths."""
         return self.model, self.label, f"{self.ratio:g}"
+
+
+class _RefusedError(ValueError):
+    """A method with values of a grid that cannot apply to one model."""
 
 
 class Grids:
@@ -72,34 +77,44 @@ class Grids:
         self._refused = {model: refusals_for(config, model) for model in config["models"]}
 
     def points(self, grid: Mapping[str, Any]) -> list[Point]:
-        """The runs of one grid; raises ValueError with all that cannot be."""
+        """The runs of one grid, without methods that do not apply to a model; raises ValueError with all that cannot be on any."""
         models, methods = (listed(grid.get(name) or list(self.config[f"{name}s"])) for name in ("model", "method"))
         axes = {axis: listed(values) for axis, values in grid.items() if axis not in PLACES}
         problems: list[str] = []
         found: list[Point] = []
+        refused: dict[tuple[Any, ...], str] = {}
         for model, method in product(models, methods):
             for values in product(*axes.values()):
                 try:
                     found += self._points(model, method, dict(zip(axes, values, strict=True)), grid.get("ratio"))
+                except _RefusedError as error:
+                    refused[method, values] = str(error)
                 except ValueError as error:
                     problems.append(str(error))
+        made = {(point.method, tuple(point.asked.values())) for point in found}
+        problems += [reason for asked, reason in refused.items() if asked not in made]
         if problems:
             raise ValueError("; ".join(dict.fromkeys(problems)))
         return found
 
     def _points(self, model: str, label: str, values: Mapping[str, Any], ratio: Any) -> Iterator[Point]:
-        """A method of one model with these values, at each ratio; nothing where it does not apply to the model."""
+        """A method of one model with these values, at each ratio; nothing where it does not apply to the model as it is with them."""
         entries = entries_for(self.config, model)
-        if label in self._refused[model] or label not in entries:
+        if label not in entries:
             return
         plain = method_of(label, entries[label])
         changed, method = self._varied(label, entries[label], plain, values)
-        if changed and (shape := shape_of(self.config, model)) and (reason := method.refusal(*shape)):
-            raise ValueError(f"{model}: {variant(label, changed)}: {reason}")
+        if label in self._refused[model] and not changed:
+            return
+        if (shape := shape_of(self.config, model)) and (reason := method.refusal(*shape)):
+            raise _RefusedError(f"{model}: {variant(label, changed)}: {reason}")
         asked = [0] if not plain.budgeted else listed(ratio) if ratio is not None else ratios_of(self.config, plain)
+        if long := [value for value in (*asked, *changed.values()) if isinstance(value, float) and float(f"{value:g}") != value]:
+            raise ValueError(f"{', '.join(map(str, long))}: more than six digits, and files are named by six")
         for one in asked:
             name = self._label(model, label, changed, method, float(one))
-            yield Point(model, label, name, float(one), values if plain.compresses else {})
+            mine = {axis: value for axis, value in values.items() if _stands_on(axis, method, float(one))}
+            yield Point(model, label, name, float(one), mine, values)
 
     def _varied(self, label: str, entry: Mapping[str, Any], plain: Method, values: Mapping[str, Any]) -> tuple[dict[str, Any], Method]:
         """What of these values is other than the method has it, by axis, and the method with it; dense and checkpoints stand on no axis."""
@@ -124,6 +139,16 @@ class Grids:
         return found
 
 
+def _stands_on(axis: str, method: Method, ratio: float) -> bool:
+    """Whether a run of a method is another with another value on an axis: of one that reads no text not by which text it is."""
+    return method.compresses and (axis not in CALIBRATION_AXES or _reads_text(method.at(ratio)))
+
+
+def _reads_text(works: Method) -> bool:
+    """Whether anything on the way to a model reads the text of the calibration."""
+    return works.reads_calibration or works.searches or works.finetune_from is not None
+
+
 def _in_order(changed: Mapping[str, Any]) -> list[str]:
     """Axes in the order in which labels have them: options as the method's, then those of the calibration."""
     order = [*Method.__dataclass_fields__, *CALIBRATION_AXES]
@@ -134,6 +159,6 @@ def _at(method: Method, ratio: float) -> str:
     """All that decides the model a method makes at a ratio; a text that nothing reads is no part of it."""
     works = method.at(ratio)
     settings = {key: value for key, value in asdict(works).items() if key not in ("title", "paper", "control")}
-    if not (works.reads_calibration or works.searches or works.finetune_from is not None):
+    if not _reads_text(works):
         settings["calibration"] = None
     return json.dumps(settings, sort_keys=True)

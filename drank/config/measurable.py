@@ -16,6 +16,8 @@ evaluations gradients gradients_part manuscript prefetch relinearise report roun
 summary task testbed throughput tokenize train
 """
 
+KINDS_OF_PROJECTION = ("q", "k", "v", "o", "gate", "up", "down", "qkv", "gate_up")
+
 TAKEN = frozenset(_RULES.split())
 """What a run calls its other rules: an artefact is built by its name, so that it needs one of its own."""
 
@@ -80,3 +82,26 @@ def faults_of(config: Mapping[str, Any], name: str, entry: Mapping[str, Any]) ->
             for name in listed(entry.get(key, []))
             if not kinds_of(config, name)
         )
+        for name in listed(entry.get(key, [])):
+            corpus, split = split_of(config, name)
+            if kinds_of(config, name) == ["perplexity"] and split not in (there := splits_in(config["corpora"][corpus])):
+                yield f"{key}: corpus {corpus!r} has no split {split!r}, only {', '.join(there)}"
+    allowed = ("model", "method", "label", "ratio", "dataset", *(axis for grid in listed(entry.get("runs", {})) for axis in grid))
+    for key in ("rows", "columns", "over", "axis"):
+        yield from (
+            f"{key}: {axis!r} is nothing that its runs stand on{near(axis, allowed)}: {', '.join(dict.fromkeys(allowed))}"
+            for axis in listed(entry.get(key, []))
+            if axis not in allowed
+        )
+    yield from (
+        f"kinds: {kind!r} is no kind of projection{near(kind, KINDS_OF_PROJECTION)}: {', '.join(KINDS_OF_PROJECTION)}"
+        for kind in listed(entry.get("kinds", []))
+        if kind not in KINDS_OF_PROJECTION
+    )
+    yield from (
+        f"chain: {label!r} is not one of methods{near(label, config['methods'])}: {', '.join(config['methods'])}"
+        for label in entry.get("chain", {})
+        if label.partition("+")[0] not in config["methods"]
+    )
+    if missing := [axis for axis in layout.stands_on if axis not in allowed]:
+        yield f"layout {entry['layout']} compares runs by {', '.join(missing)}, which no grid of `runs` names"

@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drank.reporting.names import BASELINE, DENSE, unique
+from drank.reporting.names import BASELINE, DENSE, baseline_of, unique
 from drank.reporting.paired_intervals import paired_difference
 from drank.reporting.records import Record, Result
-from drank.variants import CALIBRATION_AXES, values_in, variant
 
 AVERAGE = "average"
 """The data set name under which the mean over all tasks stands."""
@@ -33,11 +32,6 @@ def comparisons(record: Record, records: Sequence[Record]) -> Iterator[Compariso
             yield Comparison(record, other, DENSE)
         elif same and other.method == baseline_of(record.method) and other.ratio == record.ratio:
             yield Comparison(record, other, BASELINE)
-
-
-def baseline_of(label: str) -> str:
-    """The label of SVD-LLM calibrated as the method of this label is: one that has seen other text is no baseline for what text gives."""
-    return variant(BASELINE, {axis: value for axis, value in values_in(label).items() if axis in CALIBRATION_AXES})
 
 
 def mismatches(pair: Comparison) -> Iterator[str]:

@@ -24,7 +24,8 @@ class Layout:
     `function` stands as `module:name`. `each`: a table for every model; a figure is drawn of all and of each. `measures` is what it shows
     of what was measured: nothing for one that shows a single `metric`, and for one that reads `spectra` or `plans` alone. `reads` names
     these, and `timings` of steps. `compressed`: it shows nothing of runs that compress nothing. `options` are the keys of an entry that it
-    knows beside `runs`, `on` and `caption`; `needs` those that it cannot do without.
+    knows beside `runs`, `on` and `caption`; `needs` those that it cannot do without, and `stands_on` axes that
+    its runs must have.
     """
 
     kind: Literal["table", "figure"]
@@ -35,6 +36,7 @@ class Layout:
     reads: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    stands_on: tuple[str, ...] = ()
 
     def files(self, name: str, models: Sequence[str]) -> list[str]:
         """The files of an artefact of this layout that is about these models."""
@@ -68,8 +70,10 @@ LAYOUTS: dict[str, Layout] = {
     "perplexity_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:perplexity", ("perplexity",), compressed=True),
     "accuracy_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:accuracy", ("zeroshot",), compressed=True),
     "throughput_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:throughput", ("throughput",), compressed=True),
-    "draws": Layout("figure", f"{FIGURES}.draws:draw", ("perplexity",), compressed=True),
-    "fine_tuning": Layout("figure", f"{FIGURES}.after:draw", ("perplexity",), reads=("plans",), compressed=True),
+    "draws": Layout("figure", f"{FIGURES}.draws:draw", ("perplexity",), compressed=True, stands_on=("draw",)),
+    "fine_tuning": Layout(
+        "figure", f"{FIGURES}.after:draw", ("perplexity",), reads=("plans",), compressed=True, stands_on=("finetune_from",)
+    ),
     "frontier": Layout("figure", f"{FIGURES}.frontier:draw", ("perplexity", "throughput")),
     "stability_by_layer": Layout("figure", f"{FIGURES}.stability:draw", ("perplexity",), reads=("plans", "spectra")),
 }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from drank.methods import METHODS
-from drank.variants import base_of, said
+from drank.variants import CALIBRATION_AXES, base_of, said, values_in, variant
 
 ROLES = {"q": "Q", "k": "K", "v": "V", "o": "O", "qkv": "QKV"}
 """Roles that are printed other than they are written."""
@@ -67,6 +67,11 @@ def method_name(label: str) -> str:
     base = base_of(label)
     title = METHODS[base].title if base in METHODS else base
     return f"{title} ({said(label)})" if said(label) else title
+
+
+def baseline_of(label: str) -> str:
+    """The label of SVD-LLM calibrated as the method of this label is: one that has seen other text is no baseline for what text gives."""
+    return variant(BASELINE, {axis: value for axis, value in values_in(label).items() if axis in CALIBRATION_AXES})
 
 
 def is_control(label: str) -> bool:

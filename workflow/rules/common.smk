@@ -27,6 +27,7 @@ from drank.models.documents import CARD, NUMBERS
 from drank.models.sources import identity_of, local_files_of
 from drank.reporting.layouts import KINDS
 from drank.reporting.names import refusals
+from drank.variants import base_of
 from drank.evaluation.zeroshot import files_of
 from drank.evaluation.zeroshot.contents import content_of
 

@@ -147,13 +147,15 @@ def compressing(artefact):
 
 
 def spectra_of(artefact):
-    """The spectra that an artefact reads: of each model those that D-Rank reads, or else the first one."""
+    """The spectra that an artefact reads: of each model those that D-Rank reads, or else those of its first method."""
     if "spectra" not in artefact.layout.reads:
         return []
     chains = compressing(artefact)
     by_rank = [chain for chain in chains if chain.method.allocator == "effective-rank"]
-    others = {chain.model: chain for chain in reversed(chains) if all(chain.model != one.model for one in by_rank)}
-    return list(dict.fromkeys(chain.spectrum for chain in [*by_rank, *others.values()]))
+    first = {chain.model: base_of(chain.label) for chain in reversed(chains)}
+    ranked = {chain.model for chain in by_rank}
+    others = [chain for chain in chains if chain.model not in ranked and base_of(chain.label) == first[chain.model]]
+    return list(dict.fromkeys(chain.spectrum for chain in [*by_rank, *others]))
 
 
 def plans_of(artefact):

@@ -77,7 +77,7 @@ def _of_run(
 
 def _on_text(rows: pd.DataFrame, text: Mapping[str, Any], configured: Mapping[str, Any]) -> pd.DataFrame:
     """The rows that are about a calibration on this text."""
-    if (text["windows"], text["length"]) != (WINDOWS, LENGTH):
+    if (text["windows"], text["length"], configured.get("split", "train")) != (WINDOWS, LENGTH, "train"):
         return rows[:0]
     return rows[(rows["corpus"] == text["corpus"]) & _says(rows["draw"], text["seed"], configured["seed"])]
 

@@ -55,15 +55,19 @@ def published_for(config: Mapping[str, Any]) -> pd.DataFrame:
     """The numbers of the paper that are about the models, texts and tasks of a configuration, by its labels: `COLUMNS`.
 
     A model is the paper's by its id on the hub, a text by repository and subset, a task by the harness's name where it is asked without
-    examples. The average is the paper's where the tasks are its seven, a perplexity where the windows are of its length.
+    examples. The average is the paper's where the tasks are its seven, a perplexity where it is of the whole test text in windows of its
+    length, an accuracy where it is of all items.
     """
     texts, tasks = _texts(config["corpora"]), _tasks(config["tasks"])
     asked = set(config.get("zeroshot", {}).get("tasks", []))
     theirs = [asked.intersection(labels) for labels in tasks.values()]
     average: Words = {"average": ["average"]} if all(theirs) and len(asked) == len(TASKS) else {}
     frame = published()
-    if config.get("perplexity", {}).get("length") != LENGTH:
+    measured = config.get("perplexity", {})
+    if (measured.get("length"), measured.get("windows"), measured.get("split", "test")) != (LENGTH, None, "test"):
         frame = frame[frame["metric"] != "perplexity"]
+    if config.get("zeroshot", {}).get("limit"):
+        frame = frame[frame["metric"] != "accuracy"]
     frame = _in_words(frame, "model", _models(config["models"]))
     frame = _in_words(frame, "corpus", texts | {"": [""]})
     return _in_words(frame, "dataset", texts | tasks | average | {kind: [kind] for kind in (*KINDS, "")}).reset_index(drop=True)

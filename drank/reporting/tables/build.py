@@ -110,7 +110,7 @@ def _frame(numbers: Numbers, entries: Sequence[Entry], quantities: Sequence[Quan
     for quantity in quantities:
         values = [numbers.get(entry, quantity.dataset, quantity.metric) or Value(float("nan")) for entry in entries]
         name = f"{quantity.metric} {quantity.dataset}"
-        for suffix, field in (("", "value"), (" ci_low", "low"), (" ci_high", "high"), (" stderr", "stderr")):
+        for suffix, field in (("", "value"), (" ci_low", "low"), (" ci_high", "high"), (" stderr", "stderr"), (" published", "published")):
             column = [getattr(value, field) for value in values]
             if not suffix or any(number == number for number in column):
                 frame[name + suffix] = column

@@ -14,6 +14,7 @@ from drank.reporting.names import number, unique
 from drank.reporting.tables.artefact import table_of, varying
 from drank.reporting.tables.axes import HEADS, plain, printed
 from drank.reporting.tables.layout import Cell, Column, Table
+from drank.variants import written
 
 SUFFIX = ".validation"
 """What a data set of validation text is called by after the name of its corpus."""
@@ -64,7 +65,7 @@ def choice(material: Material) -> Table:
     for one in found:
         honest, tuned = one.ends
         before = [Cell(printed(head, one.place[head])) for head in told] + [Cell(one.test)] * several
-        cells = [f"{one.by_validation:g}", f"{one.by_test:g}", number(honest), number(tuned)]
+        cells = [written(one.by_validation), written(one.by_test), number(honest), number(tuned)]
         rows.append([*before, *map(Cell, [*cells, number(honest - tuned, 3), number(math.log(honest / tuned), 4)])])
     caption = (
         f"{symbol} chosen on validation text ({material.options['validation']}) and on the test text itself, and what each choice comes "
@@ -90,7 +91,7 @@ def _choices(material: Material, axis: str, heads: list[str]) -> Iterator[Choice
         for test in tests:
             one, two = _by_value(contest, validation, axis), _by_value(contest, test, axis)
             if one.keys() != two.keys():
-                only = ", ".join(f"{value:g}" for value in one.keys() ^ two.keys())
+                only = ", ".join(written(value) for value in one.keys() ^ two.keys())
                 where = ", ".join(printed(head, value) for head, value in place.items() if value is not None)
                 told = f"{axis} {only} was measured on {validation} alone or on {test} alone; measure it on both"
                 raise ValueError(f"{material.name}: {where}: {told}")

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from drank.reporting.material import Material
-from drank.reporting.names import BASELINE, competes, method_name, number, percent, unique
+from drank.reporting.names import BASELINE, baseline_of, competes, method_name, number, percent, unique
 from drank.reporting.tables.artefact import table_of, wanted
 from drank.reporting.tables.layout import MISSING, Cell, Column, Table
 from drank.reporting.tables.quantities import signed
@@ -56,7 +56,7 @@ def _costs(material: Material, run: Run, datasets: list[str]) -> dict[str, Any]:
         "memory_bytes": _stated(material, "memory", run, making.get("peak_memory_bytes", math.nan)),
     }
     for name in datasets:
-        own, other = (_number(rows, name, "perplexity") for rows in (mine, at[at["label"] == BASELINE]))
+        own, other = (_number(rows, name, "perplexity") for rows in (mine, at[at["label"] == baseline_of(run.label)]))
         told |= {f"nats over dense {name}": _number(mine, name, GAP), f"nats gained {name}": math.log(other / own)}
     return run._asdict() | told
 

@@ -15,13 +15,14 @@ SIZE = "size"
 
 
 class Value(NamedTuple):
-    """A number with its interval, standard error and chance level; NaN where it has none."""
+    """A number with its interval, standard error, chance level and what the paper has in its place; NaN where it has none."""
 
     value: float
     low: float = math.nan
     high: float = math.nan
     stderr: float = math.nan
     chance: float = math.nan
+    published: float = math.nan
 
     @property
     def better(self) -> bool:
@@ -45,10 +46,10 @@ class Numbers:
     """All numbers of one model; raises ValueError where the summary has none.
 
     `entries` are all of its versions, `theirs` those of them that are somebody else's checkpoints, which meet no ratio and do not compete;
-    `ratios` are those at which methods do.
+    `ratios` are those at which methods do. `published` are numbers of the paper, as a material has them.
     """
 
-    def __init__(self, summary: pd.DataFrame, model: str) -> None:
+    def __init__(self, summary: pd.DataFrame, model: str, published: pd.DataFrame | None = None) -> None:
         rows = summary[summary["model"] == model]
         if rows.empty:
             raise ValueError(f"the summary has no rows of model {model!r}; it has {', '.join(unique(summary['model'])) or 'none at all'}")
@@ -60,6 +61,10 @@ class Numbers:
             for name in ("parameters", "bytes", "ratio_stored", "ratio_model"):
                 if not math.isnan(size := float(getattr(row, name))):
                     self._values[entry, SIZE, name] = Value(size)
+        for row in () if published is None else published[published["model"] == model].itertuples(index=False):
+            place = Entry(row.label, float(row.ratio)), row.dataset, row.metric
+            if place in self._values:
+                self._values[place] = self._values[place]._replace(published=row.value)
         self.entries = list(dict.fromkeys(entry for entry, _, _ in self._values))
         foreign = set(rows.loc[rows["checkpoint"] != "", "method"])
         self.theirs = [entry for entry in self.entries if entry.method in foreign]

@@ -30,8 +30,13 @@ def interval(value: Value, digits: int = 2, scale: float = 1) -> str:
 
 
 def scaled(scale: float, digits: int) -> Callable[[Value], Cell]:
-    """A cell that shows a number in other units."""
-    return lambda value: Cell(number(scale * value.value, digits))
+    """A cell that shows a number in other units, what the paper has in its place in small type."""
+    return lambda value: Cell(number(scale * value.value, digits), _published(value, scale, digits))
+
+
+def _published(value: Value, scale: float, digits: int) -> str:
+    """The paper's number in parentheses, empty where it has none."""
+    return "" if math.isnan(value.published) else f"({number(scale * value.published, digits)})"
 
 
 def difference(scale: float = 1, digits: int = 2) -> Callable[[Value], Cell]:
@@ -46,16 +51,21 @@ def difference(scale: float = 1, digits: int = 2) -> Callable[[Value], Cell]:
     return cell
 
 
-def main_table(summary: pd.DataFrame, model: str) -> Table:
-    """Perplexity on every corpus and accuracy on every task by ratio and method (the paper's table 3)."""
-    numbers = Numbers(summary, model)
+def main_table(summary: pd.DataFrame, model: str, published: pd.DataFrame | None = None) -> Table:
+    """Perplexity on every corpus and accuracy on every task by ratio and method (the paper's table 3), the paper's numbers beside ours."""
+    numbers = Numbers(summary, model, published)
     corpora, tasks = numbers.datasets("perplexity"), [task for task in numbers.datasets("accuracy") if task != AVERAGE]
     quantities = [Quantity(name, "perplexity", Column(name, "Perplexity", "low"), scaled(1, 2), "best") for name in corpora]
     quantities += [Quantity(name, "accuracy", Column(name, "Accuracy (%)", "high"), scaled(100, 1), "best") for name in tasks]
     quantities += [Quantity(AVERAGE, "accuracy", Column(AVERAGE, "Accuracy (%)", "high"), _accuracy_with_error, "best")]
     measured = " and ".join(["perplexity"] * bool(corpora) + ["zero-shot accuracy"] * bool(tasks)).capitalize()
     contested = any(len(numbers.competing(ratio)) > 1 for ratio in numbers.ratios)
-    notes = ["best of each ratio in bold"] * contested + ["± one standard error of the average"] * bool(tasks)
+    beside = published is not None and len(published) > 0
+    notes = (
+        ["best of each ratio in bold"] * contested
+        + ["in parentheses the published numbers"] * beside
+        + ["± one standard error of the average"] * bool(tasks)
+    )
     caption = f"{measured} of {model}" + (f" by compression ratio. {RATIO_NOTE}" if numbers.ratios else ".")
     caption += f" {'; '.join(notes).capitalize()}." if notes else ""
     caption += " The last block checks the pipeline and does not compete." if numbers.controls else ""
@@ -118,7 +128,7 @@ def throughput_table(summary: pd.DataFrame, model: str) -> Table:
 
 def quality(material: Material) -> Table:
     """The table of what one model keeps."""
-    return main_table(material.summary, material.models[0])
+    return main_table(material.summary, material.models[0], material.published)
 
 
 def paired(material: Material) -> Table:
@@ -141,7 +151,8 @@ def _noise(floors: Mapping[str, float]) -> str:
 
 def _accuracy_with_error(value: Value) -> Cell:
     """Percent, with the standard error in small type."""
-    return Cell(number(100 * value.value, 1), "" if math.isnan(value.stderr) else f"±{100 * value.stderr:.1f}")
+    error = "" if math.isnan(value.stderr) else f"±{100 * value.stderr:.1f}"
+    return Cell(number(100 * value.value, 1), " ".join(filter(None, (error, _published(value, 100, 1)))))
 
 
 def _speed(value: Value) -> Cell:

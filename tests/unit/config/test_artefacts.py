@@ -70,6 +70,22 @@ def test_what_sets_in_later_makes_no_variant_before():
     assert cells(found) == {"docs-mha/d-rank/0.2", "docs-mha/d-rank/0.4", "docs-mha/d-rank+refit_from=null/0.4"}
 
 
+def test_a_value_that_fits_one_model_is_run_on_that_one():
+    models = {**BASE["models"], "docs-gqa": {"embedded": "docs-gqa", "methods": {"d-rank": {"group": 99}}}}
+    found = runs({"a": {"layout": "quality", "runs": {"method": "d-rank", "group": [1, 2], "ratio": 0.2}}}, models=models)
+    assert len([cell for cell in found.wanted if cell[0] == "docs-gqa"]) == 2, "of the configured group it is refused, of these it is not"
+
+
+def test_seeds_are_told_apart_however_long_they_are():
+    found = runs({"a": {"layout": "quality", "runs": {"method": "svd-llm", "draw": [20240101, 20240102], "ratio": 0.2}}})
+    assert {cell[1] for cell in found.wanted} == {"svd-llm+draw=20240101", "svd-llm+draw=20240102"}
+
+
+def test_one_run_that_reads_no_text_is_no_row_of_draws():
+    rows = runs({"a": {"layout": "quality", "runs": {"model": "docs-mha", "method": ["svd", "svd-llm"], "draw": [13, 42], "ratio": 0.2}}})
+    assert [row["draw"] for row in rows.artefacts["a"].rows()] == [None, 13, 42]
+
+
 def test_runs_of_several_artefacts_are_one_and_are_measured_on_all_they_ask_for():
     grid = {"model": "docs-mha", "method": ["dense", "svd-llm"], "ratio": 0.2}
     a, b = ({"layout": "quality", "runs": grid, "on": text} for text in ("other", "docs.validation"))
@@ -98,6 +114,20 @@ def test_axes_of_the_text_stand_on_the_run_s_where_a_grid_does_not_name_them():
         ({"layout": "quality", "runs": {"method": "svd-llm", "density": "stable-rank"}}, "density would change nothing"),
         ({"layout": "quality", "runs": {"method": "svd-llm", "corpus": "other"}}, "calibration corpus 'other' has no split 'train'"),
         ({"layout": "quality", "runs": {"method": "svd-llm", "ratio": 0.9999}}, "svd-llm at 0.9999"),
+        ({"layout": "quality", "runs": {"method": "svd-llm", "ratio": 0.2000001}}, "0.2000001: more than six digits"),
+        ({"layout": "quality", "on": "other.train"}, "on: corpus 'other' has no split 'train', only test"),
+        (
+            {"layout": "choice", "validation": "other.validation", "runs": {"method": "d-rank", "beta": [0, 0.3]}},
+            "has no split 'validation'",
+        ),
+        (
+            {"layout": "pivot", "rows": "methd", "columns": "ratio"},
+            "rows: 'methd' is nothing that its runs stand on (did you mean method?)",
+        ),
+        ({"layout": "pivot", "rows": "method", "columns": "ratio", "over": "draw"}, "over: 'draw' is nothing that its runs stand on"),
+        ({"layout": "draws", "runs": {"method": "svd-llm"}}, "layout draws compares runs by draw, which no grid of `runs` names"),
+        ({"layout": "effective_rank", "kinds": ["x"]}, "kinds: 'x' is no kind of projection"),
+        ({"layout": "steps", "chain": {"svd-llm": "start", "l-rnk": "ranks"}}, "chain: 'l-rnk' is not one of methods"),
     ],
 )
 def test_what_cannot_be_is_told_with_its_place(artefact, said):

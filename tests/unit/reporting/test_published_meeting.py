@@ -2,9 +2,13 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from drank.methods import METHODS
+from drank.reporting.summary import summarise
+from drank.reporting.tables import main_table
+from tests.unit.records_fixture import perplexity_record
 from tests.unit.reporting.papers_models import CONFIG, METHODS_OF, material, met
 
 
@@ -83,3 +87,17 @@ def test_effective_ranks_stand_beside_the_spectrum_of_their_model_text_and_group
     frame = met(material(name="table1", spectra=[spectrum, *others]))
     assert len(frame) == 21
     assert frame[(frame["dataset"] == "v") & (frame["layer"] == 10)]["value"].tolist() == [1026]
+
+
+def test_a_table_of_one_model_has_the_numbers_of_the_paper_beside_ours():
+    records = [perplexity_record("docs-mha", label, ratio) for label, ratio in (("dense", 0.0), ("svd-llm", 0.2), ("d-rank", 0.2))]
+    theirs = [("d-rank", 0.2, "python-docs", 7.45), ("d-rank", 0.3, "python-docs", 1.0), ("svd", 0.2, "python-docs", 2.0)]
+    rows = [
+        {"model": "docs-mha", "label": label, "ratio": ratio, "dataset": name, "metric": "perplexity", "value": v}
+        for label, ratio, name, v in theirs
+    ]
+    table = main_table(summarise(records), "docs-mha", pd.DataFrame(rows))
+    cells = [cell for block in table.blocks for row in block for cell in row]
+    assert [cell.small for cell in cells if cell.small] == ["(7.45)"] and "what the paper of D-Rank has" in table.caption
+    assert table.frame["perplexity python-docs published"].dropna().tolist() == [7.45]
+    assert "paper" not in main_table(summarise(records), "docs-mha").caption
