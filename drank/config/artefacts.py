@@ -192,4 +192,4 @@ def _emptiness(config: Mapping[str, Any], artefact: Artefact) -> Iterator[str]:
         for model in artefact.models:
             at = {(point.label, point.ratio) for point in artefact.points if point.model == model}
             if not any((baseline_of(label), ratio) in at - {(label, ratio)} or (DENSE, 0) in at - {(label, ratio)} for label, ratio in at):
-                yield f"it compares with {DENSE} and {BASELINE}, and of {model} it has neither beside another method, at one ratio and on one calibration"
+                yield f"it compares with {DENSE} and {BASELINE}, and of {model} no run has either beside it, calibrated as it is"

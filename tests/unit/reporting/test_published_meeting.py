@@ -98,6 +98,6 @@ def test_a_table_of_one_model_has_the_numbers_of_the_paper_beside_ours():
     ]
     table = main_table(summarise(records), "docs-mha", pd.DataFrame(rows))
     cells = [cell for block in table.blocks for row in block for cell in row]
-    assert [cell.small for cell in cells if cell.small] == ["(7.45)"] and "what the paper of D-Rank has" in table.caption
+    assert [cell.small for cell in cells if cell.small] == ["(7.45)"] and "the published numbers" in table.caption
     assert table.frame["perplexity python-docs published"].dropna().tolist() == [7.45]
-    assert "paper" not in main_table(summarise(records), "docs-mha").caption
+    assert "published" not in main_table(summarise(records), "docs-mha").caption
