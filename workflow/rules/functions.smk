@@ -169,3 +169,8 @@ def told_of(artefact):
     timings = {"/".join(chain.place): chain.timings() for chain in timed}
     spectra = [path.removeprefix("results/spectra/") for path in spectra_of(artefact)]
     return artefact.told() | {"timings": timings, "spectra": spectra, "notes": {model: refusals(REFUSED[model]) for model in artefact.models}}
+
+
+def dense_beside(wildcards):
+    """What describes the dense model, timed beside the others where the run measures it or a checkpoint is compared with it; else none."""
+    return [f"results/sources/{wildcards.model}.json"] if "dense" in METHODS[wildcards.model] or theirs_at(wildcards) else []

@@ -1,8 +1,3 @@
-def dense_beside(wildcards):
-    """What describes the dense model, timed beside the others where the run measures it or a checkpoint is compared with it; else none."""
-    return [f"results/sources/{wildcards.model}.json"] if "dense" in METHODS[wildcards.model] or theirs_at(wildcards) else []
-
-
 rule throughput:
     input:
         models=lambda wildcards: [chain_at(wildcards.model, method, wildcards.ratio).made for method in methods_at(wildcards)],

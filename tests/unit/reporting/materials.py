@@ -37,7 +37,7 @@ FIGURES = {name: SimpleNamespace(draw=LAYOUTS[layout].load()) for name, layout i
 
 def drawn(name, material):
     """All figures of a material in a layout, by what follows its name in the names of their files."""
-    return figures_of({"name": "", "layout": NAMES[name], "notes": dict.fromkeys(material.models, "")}, material)
+    return figures_of({"name": "", "layout": NAMES[name], "notes": dict.fromkeys(material.models, ""), "options": {}}, material)
 
 
 def material_of(name="any", summary=None, axes=(), **parts):
