@@ -134,7 +134,8 @@ def _refused(evidence: Evidence) -> Iterator[str]:
 
 
 def _theirs(evidence: Evidence) -> Iterator[str]:
-    found = unique(f"{method_name(record.method)} ({place})" for record in evidence.records if (place := checkpoint(record.provenance)))
+    others = [record for record in evidence.records if "bits" not in record.provenance.get("checkpoint", {}).get("source", {})]
+    found = unique(f"{method_name(record.method)} ({place})" for record in others if (place := checkpoint(record.provenance)))
     if found:
         yield f"Made by others, from what and how we did not control, and at no ratio of ours: {listed(found)}."
 
