@@ -184,4 +184,4 @@ def _reads_text(method: str, chosen: Mapping[str, Any], ratio: float) -> bool:
         found = method_of(method, chosen).at(float(ratio))
     except (ValueError, TypeError):
         return False  # `asked` tells what is wrong
-    return found.compresses and (found.reads_calibration or found.searches or found.finetune_from is not None)
+    return found.reads_text

@@ -28,7 +28,7 @@ def _unmakeable(config: Mapping[str, Any], cell: tuple[str, str, str], method: M
     """Why a variant cannot be made; of the methods as the configuration has them other checks tell."""
     model, label, ratio = cell
     text, works = calibration_options(config, method.calibration), method.at(float(ratio))
-    if (works.reads_calibration or works.searches or works.finetune_from is not None) and not config.get("calibration"):
+    if works.reads_text and not config.get("calibration"):
         if is_variant(label):
             yield f"{label} reads a calibration text, and the configuration has none; add `calibration: {{corpus: …}}`"
         return

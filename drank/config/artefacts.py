@@ -56,6 +56,11 @@ class Artefact:
         return self.layout.files(self.name, self.models)
 
     @property
+    def picture(self) -> str | None:
+        """The picture that shows all of it, of a figure."""
+        return next((file for file in self.files if file.endswith(".png")), None)
+
+    @property
     def models(self) -> list[str]:
         """The models of its runs."""
         return list(dict.fromkeys(point.model for point in self.points))
@@ -155,7 +160,7 @@ class Runs:
     def _completed(self, config: Mapping[str, Any], point: Point, grids: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The values of a run, with those of the calibration that another grid of the artefact names and its own does not."""
         method = self.methods[point.model][point.label]
-        text = calibration_options(config, method.calibration) if method.reads_calibration else {}
+        text = calibration_options(config, method.calibration) if method.at(point.ratio).reads_text else {}
         named = [axis for axis in CALIBRATION_AXES if any(axis in grid for grid in grids)]
         return {**{axis: text[CALIBRATION_AXES[axis]] for axis in named if text}, **point.axes}
 

@@ -141,12 +141,7 @@ class Grids:
 
 def _stands_on(axis: str, method: Method, ratio: float) -> bool:
     """Whether a run of a method is another with another value on an axis: of one that reads no text not by which text it is."""
-    return method.compresses and (axis not in CALIBRATION_AXES or _reads_text(method.at(ratio)))
-
-
-def _reads_text(works: Method) -> bool:
-    """Whether anything on the way to a model reads the text of the calibration."""
-    return works.reads_calibration or works.searches or works.finetune_from is not None
+    return method.compresses and (axis not in CALIBRATION_AXES or method.at(ratio).reads_text)
 
 
 def _in_order(changed: Mapping[str, Any]) -> list[str]:
@@ -159,6 +154,6 @@ def _at(method: Method, ratio: float) -> str:
     """All that decides the model a method makes at a ratio; a text that nothing reads is no part of it."""
     works = method.at(ratio)
     settings = {key: value for key, value in asdict(works).items() if key not in ("title", "paper", "control")}
-    if not _reads_text(works):
+    if not works.reads_text:
         settings["calibration"] = None
     return json.dumps(settings, sort_keys=True)

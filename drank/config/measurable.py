@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from drank.config.grids import listed
 from drank.corpora.embedded import SPLITS
 from drank.reporting.layouts import LAYOUTS, METRICS
 from drank.runtime.suggestions import near
+from drank.variants import base_of
 
 _RULES = """
 all allocate calibrate calibrate_part cards checkpoint compress corpus document evaluate evaluate_part evaluate_tasks evaluate_texts
@@ -59,49 +60,40 @@ def faults_of(config: Mapping[str, Any], name: str, entry: Mapping[str, Any]) ->
         yield "the name is taken by a step of the run; call it otherwise"
     layout = LAYOUTS.get(entry["layout"])
     if layout is None:
-        yield f"layout {entry['layout']!r} is unknown{near(entry['layout'], LAYOUTS)}; known: {', '.join(LAYOUTS)}"
+        yield from _unknown("layout", [entry["layout"]], LAYOUTS, "none of the layouts")
         return
     for key in entry.keys() - {"layout", "runs", "on", "caption", *layout.options}:
         yield f"layout {entry['layout']} does not read {key}; leave it out (it knows {', '.join(layout.options) or 'no options'})"
     yield from (f"layout {entry['layout']} needs {key}" for key in layout.needs if key not in entry)
-    if "metric" in entry and entry["metric"] not in METRICS:
-        yield f"metric {entry['metric']!r} is unknown{near(entry['metric'], METRICS)}; known: {', '.join(METRICS)}"
-    for grid in listed(entry.get("runs", {})):
-        for place in ("model", "method", "corpus"):
-            section = "corpora" if place == "corpus" else f"{place}s"
-            known = config[section]
-            yield from (
-                f"runs.{place}: {name!r} is not one of {section}{near(name, known)}: {', '.join(known)}"
-                for name in listed(grid.get(place, []))
-                if name not in known
-            )
+    grids = listed(entry.get("runs", {}))
+    for grid in grids:
+        for place, section in (("model", "models"), ("method", "methods"), ("corpus", "corpora")):
+            yield from _unknown(f"runs.{place}", grid.get(place, []), config[section], f"not one of {section}")
+    yield from _unmeasured(config, entry)
+    stands = dict.fromkeys(("model", "method", "label", "ratio", "dataset", *(axis for grid in grids for axis in grid)))
+    for key in ("rows", "columns", "over", "axis"):
+        yield from _unknown(key, entry.get(key, []), stands, "nothing that its runs stand on")
+    yield from _unknown("metric", entry.get("metric", []), METRICS, "no metric")
+    yield from _unknown("kinds", entry.get("kinds", []), KINDS_OF_PROJECTION, "no kind of projection")
+    yield from _unknown("chain", map(base_of, entry.get("chain", {})), config["methods"], "not one of methods")
+    if missing := [axis for axis in layout.stands_on if axis not in stands]:
+        yield f"layout {entry['layout']} compares runs by {', '.join(missing)}, which no grid of `runs` names"
+
+
+def _unknown(place: str, names: Any, known: Collection[str], what: str) -> Iterator[str]:
+    """A line for every name, of one or several, that is none of those known."""
+    for name in [names] if isinstance(names, str) else names:
+        if name not in known:
+            yield f"{place}: {name!r} is {what}{near(name, known)}: {', '.join(known)}"
+
+
+def _unmeasured(config: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:
+    """A line for every text, task or phase in an entry that is not measured, and for splits that a corpus does not have."""
     texts = [*config["corpora"], *config["zeroshot"]["tasks"], *(["prefill", "decode"] if "throughput" in config else [])]
     for key in ("on", "validation"):
-        yield from (
-            f"{key}: {name!r} is no text, task or phase that is measured{near(name, texts)}: {', '.join(texts)}, or CORPUS.SPLIT"
-            for name in listed(entry.get(key, []))
-            if not kinds_of(config, name)
-        )
         for name in listed(entry.get(key, [])):
-            corpus, split = split_of(config, name)
-            if kinds_of(config, name) == ["perplexity"] and split not in (there := splits_in(config["corpora"][corpus])):
+            kinds, (corpus, split) = kinds_of(config, name), split_of(config, name)
+            if not kinds:
+                yield f"{key}: {name!r} is no text, task or phase that is measured{near(name, texts)}: {', '.join(texts)}, or CORPUS.SPLIT"
+            elif kinds == ["perplexity"] and split not in (there := splits_in(config["corpora"][corpus])):
                 yield f"{key}: corpus {corpus!r} has no split {split!r}, only {', '.join(there)}"
-    allowed = ("model", "method", "label", "ratio", "dataset", *(axis for grid in listed(entry.get("runs", {})) for axis in grid))
-    for key in ("rows", "columns", "over", "axis"):
-        yield from (
-            f"{key}: {axis!r} is nothing that its runs stand on{near(axis, allowed)}: {', '.join(dict.fromkeys(allowed))}"
-            for axis in listed(entry.get(key, []))
-            if axis not in allowed
-        )
-    yield from (
-        f"kinds: {kind!r} is no kind of projection{near(kind, KINDS_OF_PROJECTION)}: {', '.join(KINDS_OF_PROJECTION)}"
-        for kind in listed(entry.get("kinds", []))
-        if kind not in KINDS_OF_PROJECTION
-    )
-    yield from (
-        f"chain: {label!r} is not one of methods{near(label, config['methods'])}: {', '.join(config['methods'])}"
-        for label in entry.get("chain", {})
-        if label.partition("+")[0] not in config["methods"]
-    )
-    if missing := [axis for axis in layout.stands_on if axis not in allowed]:
-        yield f"layout {entry['layout']} compares runs by {', '.join(missing)}, which no grid of `runs` names"

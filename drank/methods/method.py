@@ -104,6 +104,11 @@ class Method:
         return self.compresses and (told or self.refit_from is not None or self.corrections > 0)
 
     @property
+    def reads_text(self) -> bool:
+        """Whether this method reads a text at all: the calibration's, or one that is the calibration's unless a section says otherwise."""
+        return self.compresses and (self.reads_calibration or self.searches or self.finetune_from is not None)
+
+    @property
     def searches(self) -> bool:
         """Whether something is tried out on the text of a search: each projection alone, or the values of an option."""
         return "sensitivity" in self.needs or self.chooses

@@ -119,22 +119,15 @@ def write(told: Mapping[str, Any], material: Material, files: Sequence[str]) -> 
         save(drawn, pdf, png)
 
 
-def pictures_of(told: Mapping[str, Any], material: Material) -> dict[str, str]:
-    """The caption of the picture that shows all models of an artefact, by its file; of a table none."""
-    drawn = figures_of(told, material)
-    return {f"results/figures/{told['name']}.png": drawn[told["name"]].caption} if drawn else {}
-
-
-def exhibit_of(told: Mapping[str, Any], material: Material) -> Exhibit:
-    """An artefact as the manuscript shows it: a figure of one model in a column, of several over two."""
-    tables, drawn = tables_of(told, material), figures_of(told, material)
-    if tables:
+def exhibit_of(told: Mapping[str, Any], material: Material, pictures: Mapping[str, str]) -> Exhibit:
+    """An artefact as the manuscript shows it: a figure of one model in a column, of several over two; `pictures` has captions by name."""
+    if tables := tables_of(told, material):
         return Exhibit(told["name"], f"tables/{told['name']}.tex", material, tables)
     several = len(told["notes"]) > 1
     shown = told["name"] if several else f"{told['name']}-{next(iter(told['notes']))}"
     quantities = SHOWN.get(told["layout"], ["perplexity"])
     width: Literal["page", "column"] = "page" if several else "column"
-    return Exhibit(told["name"], f"figures/{shown}.pdf", material, caption=drawn[shown].caption, width=width, quantities=quantities)
+    return Exhibit(told["name"], f"figures/{shown}.pdf", material, caption=pictures[shown], width=width, quantities=quantities)
 
 
 def _captioned(table: Table, told: Mapping[str, Any]) -> Table:

@@ -60,9 +60,7 @@ def run(
     are made without the model.
     """
     directory, pieces = model_directory(model, places), Pieces(kept)
-    read = [read_tokens(path) for path in tokens]
-    names_of_texts = perplexity.get("corpora") or [text.corpus for text in read]
-    texts = [replace(text, corpus=name) for text, name in zip(read, names_of_texts, strict=True)]
+    texts = _texts(tokens, perplexity)
     theirs = Theirs.of(model, beside, places) if beside else None
     tokenizer, asked, built = theirs.dense if theirs else directory, dict(tasks or {}), dict(items or {})
     now = decided(directory, tokenizer, measured_by or {}) if kept else {kind: {} for kind in MEASURED_BY}  # a model is read for its hash
@@ -91,6 +89,13 @@ def run(
         record = record_of(directory, taken, kind, names, rows, detail, settings[kind], inputs[kind], dense, theirs, apart)
         record.write(outputs[kind])
     pieces.tidy(now)
+
+
+def _texts(tokens: Sequence[str], options: Mapping[str, Any]) -> list[Tokens]:
+    """The texts in these files, under the names that a section `perplexity` has in its `corpora`, or else their own."""
+    read = [read_tokens(path) for path in tokens]
+    names = options.get("corpora") or [text.corpus for text in read]
+    return [replace(text, corpus=name) for text, name in zip(read, names, strict=True)]
 
 
 def _part(path: str | Path) -> tuple[Share, list[Piece]]:

@@ -1,6 +1,6 @@
 RECORDS = [*(path for kind in ("perplexity", "zeroshot") for path in results_of(kind)), *timings()]
-MODELS = [chain_at(model, *cell).made for model in METHODS for cell in cells(model)]  # what a run without measurements is for
-THEIRS = [label for label in config["methods"] if any(label in found and found[label].checkpoint for found in METHODS.values())]
+WAYS = [chain_at(model, *cell) for model in METHODS for cell in cells(model)]
+MODELS = [chain.made for chain in WAYS]  # what a run without measurements is for
 SPECTRA = list(dict.fromkeys(path for artefact in RUNS.artefacts.values() for path in spectra_of(artefact)))
 LAID_OUT = sorted({artefact.layout.function.replace(":", ".") for artefact in RUNS.artefacts.values()})
 MADE = [chain_at(model, *cell) for model in METHODS for cell in cells(model, *KINDS) if METHODS[model][cell[0]].compresses]  # and measured
@@ -12,10 +12,9 @@ PAPER = {  # what tells which numbers of the paper stand beside ours
     "config": config,
     "methods": {model: {label: METHODS[model][label].settings() for label in config["methods"] if label in METHODS[model]} for model in METHODS},
 }
-CHAINS = {
-    model: {label: {ratio: chain_at(model, label, ratio).timings() for method, ratio in cells(model) if method == label} for label in METHODS[model]}
-    for model in METHODS
-}
+CHAINS = {model: {} for model in METHODS}
+for WAY in WAYS:
+    CHAINS[WAY.model].setdefault(WAY.label, {})[WAY.ratio] = WAY.timings()
 
 
 rule summary:
@@ -97,7 +96,7 @@ for ARTEFACT in RUNS.artefacts.values():
 rule report:
     input:
         summary="results/summary.csv",
-        artefacts=ARTEFACT_FILES,
+        pictures=[artefact.picture for artefact in RUNS.artefacts.values() if artefact.picture],
         spectra=SPECTRA,
         plans=PLANS,
         records=RECORDS,
@@ -117,8 +116,6 @@ rule report:
         code=code("report.py", "drank/reporting/report/report.html.j2", "drank/reporting/report/report.css", *LAID_OUT),
         paper=lambda wildcards, input: PAPER,
         artefacts=TOLD,
-        theirs=THEIRS,
-        refused=REFUSED,
         chains=CHAINS,
         shown=SHOWN,
         config=lambda wildcards, input: config,
@@ -130,8 +127,8 @@ rule report:
 
 rule document:
     input:
-        artefacts=[path for path in ARTEFACT_FILES if path.endswith((".tex", ".pdf"))],
         summary="results/summary.csv",
+        pictures=[path for path in ARTEFACT_FILES if path.endswith(".png")],
         spectra=SPECTRA,
         plans=PLANS,
         records=RECORDS,
@@ -149,7 +146,6 @@ rule document:
         code=code("document.py", *LAID_OUT),
         artefacts=TOLD,
         paper=lambda wildcards, input: PAPER,
-        theirs=THEIRS,
         refused=REFUSED,
     message:
         "Writing the manuscript and every number that it may quote"
@@ -159,8 +155,9 @@ rule document:
 
 rule manuscript:
     input:
-        rules.document.output,
-        [path for path in ARTEFACT_FILES if path.endswith((".tex", ".pdf"))],
+        text=rules.document.output.text,
+        numbers=rules.document.output.numbers,
+        artefacts=[path for path in ARTEFACT_FILES if path.endswith((".tex", ".pdf"))],
     output:
         "results/manuscript.pdf",
     log:
@@ -175,5 +172,5 @@ rule manuscript:
     shell:
         "command -v latexmk > /dev/null || {{ echo 'the manuscript needs latexmk with booktabs (Debian: latexmk texlive-latex-recommended"
         " lmodern); everything else runs without' >&2; exit 1; }}; "
-        "cd results && latexmk -pdf -interaction=nonstopmode -halt-on-error -outdir=latex manuscript.tex > logs/manuscript.log 2>&1 "
-        "&& mv latex/manuscript.pdf manuscript.pdf && rm -r latex"
+        "(cd $(dirname {input.text:q}) && latexmk -pdf -interaction=nonstopmode -halt-on-error -outdir=latex manuscript.tex "
+        "&& mv latex/manuscript.pdf manuscript.pdf && rm -r latex) > {log:q} 2>&1"

@@ -4,8 +4,11 @@ from drank.runtime.log import start
 
 start(snakemake.log[0])
 
+from pathlib import Path
+
 from drank.allocation.plan import Plan
 from drank.reporting.artefact import exhibit_of, material_of
+from drank.reporting.figures.sheet import caption_in
 from drank.reporting.manuscript import macros, manuscript
 from drank.reporting.records import read_records
 from drank.reporting.report.checks import checks
@@ -18,5 +21,6 @@ summary, records = read_csv(inputs.summary), read_records(inputs.records)
 plans, spectra = [Plan.read(path) for path in inputs.plans], [read_json(f"{path}/summary.json") for path in inputs.spectra]
 made = [(told, material_of(told, summary, records, spectra, plans, **params.paper)) for told in params.artefacts.values()]
 write_text(snakemake.output.numbers, macros({material.name: material for _, material in made}))
-exhibits = [exhibit_of(told, material) for told, material in made]
+captions = {Path(path).stem: caption_in(path) for path in inputs.pictures}
+exhibits = [exhibit_of(told, material, captions) for told, material in made]
 write_text(snakemake.output.text, manuscript(exhibits, summary, records, checks(list(per_model(summary))), params.refused))

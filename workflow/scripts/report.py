@@ -5,7 +5,8 @@ from drank.runtime.log import start
 start(snakemake.log[0])
 
 from drank.allocation.plan import Plan
-from drank.reporting.artefact import material_of, pictures_of, tables_of
+from drank.reporting.artefact import material_of, tables_of
+from drank.reporting.figures.sheet import caption_in
 from drank.reporting.records import read_records
 from drank.reporting.report import render, verdict
 from drank.reporting.summary import read_csv
@@ -17,7 +18,7 @@ plans, records = [Plan.read(path) for path in inputs.plans], read_records(inputs
 spectra = [read_json(f"{path}/summary.json") for path in inputs.spectra]
 made = [(told, material_of(told, summary, records, spectra, plans, **params.paper)) for told in params.artefacts.values()]
 tables = [table for told, material in made for table in tables_of(told, material)]
-pictures = {path: caption for told, material in made for path, caption in pictures_of(told, material).items()}
+pictures = {path: caption_in(path) for path in inputs.pictures}
 page = render(summary, tables, pictures, plans, records, params.config, params.chains)
 write_text(snakemake.output.page, page)
 write_text(snakemake.output.verdict, "".join(f"{line}\n" for line in verdict(summary)))

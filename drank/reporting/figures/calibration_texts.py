@@ -11,7 +11,6 @@ import pandas as pd
 from drank.allocation.plan import Plan
 from drank.reporting.figures.method_order import compressed
 from drank.reporting.figures.ranks import in_order
-from drank.reporting.figures.words import listed
 from drank.reporting.material import Material
 from drank.reporting.names import competes, method_name, unique
 from drank.variants import CALIBRATION_AXES, base_of, without
@@ -95,13 +94,11 @@ def _moved(plan: Plan, reference: Plan) -> float:
 
 
 def perplexities(material: Material, ratio: float) -> tuple[pd.DataFrame, str]:
-    """The perplexities at the ratio on one corpus, and its name; ValueError for one that was not measured."""
+    """The perplexities at the ratio on the first corpus, and its name, empty where there are none."""
     summary = material.summary.drop_duplicates()
     rows = summary[summary["metric"] == "perplexity"]
     measured = unique(rows["dataset"])
-    dataset = material.options.get("dataset", measured[0] if measured else "")
-    if measured and dataset not in measured:
-        raise ValueError(f"{material.name}: perplexity was not measured on {dataset!r}; under `dataset` may stand {listed(measured)}")
+    dataset = measured[0] if measured else ""
     rows = compressed(rows[rows["dataset"] == dataset])
     return rows[rows["ratio"] == ratio], dataset
 

@@ -21,9 +21,6 @@ from drank.reporting.names import is_dense, method_name, percent, unique
 HEIGHT = 2.0
 """Inches of a panel."""
 
-COMPARATORS = ("rounded-8", "rounded-4")
-"""Labels of what a user would pick instead, beside every checkpoint of somebody else; the option `comparators` names others."""
-
 OTHER = Look("#b0b0b0", "o")
 """Methods that are not told apart, where there are many."""
 
@@ -35,7 +32,7 @@ AXES = {"bytes": "stored bytes, % of dense", "speed": "decode tokens/s, × dense
 
 @styled
 def draw(material: Material, width: Width) -> Drawn:
-    """Perplexity on one corpus (the option `dataset`, the first one otherwise) against stored bytes, and against decode speed if measured.
+    """Perplexity on the first corpus against stored bytes, and against decode speed if measured.
 
     A mark for each model that was measured, the uncompressed one and comparators among them; the front is of those that none beats in both.
     """
@@ -72,17 +69,13 @@ def points_of(material: Material) -> pd.DataFrame:
     """A row for each model that was measured: perplexity as `value`, `nats` over dense, and whether it is a `comparator`.
 
     Its `bytes` are in percent of the dense model's, decode `speed` is over that of dense, NaN where it was not measured.
-    Controls that remove nothing are left out, and so are models without a dense row. ValueError for a corpus that was not measured.
+    A comparator is what a user would pick instead: every checkpoint that no method of ours made. Controls that remove nothing are left
+    out, and so are models without a dense row.
     """
     summary = material.summary.drop_duplicates()
     rows = summary[summary["metric"] == "perplexity"]
-    measured = unique(rows["dataset"])
-    dataset = material.options.get("dataset", measured[0] if measured else None)
-    if dataset not in [*measured, None]:
-        raise ValueError(f"{material.name}: perplexity was not measured on {dataset!r}; under `dataset` may stand {listed(measured)}")
-    comparators = material.options.get("comparators", COMPARATORS)
-    rows = rows[rows["dataset"] == dataset]
-    rows = rows.assign(comparator=(rows["checkpoint"] != "") | rows["method"].isin(comparators))
+    rows = rows[rows["dataset"] == next(iter(rows["dataset"]), None)]
+    rows = rows.assign(comparator=rows["checkpoint"] != "")
     rows = rows[rows["comparator"] | (rows["ratio"] > 0) | rows["method"].map(is_dense).astype(bool)]
     dense = uncompressed(rows).set_index("model")
     rows = rows[rows["model"].isin(dense.index)]

@@ -103,7 +103,7 @@ def test_axes_of_the_text_stand_on_the_run_s_where_a_grid_does_not_name_them():
 @pytest.mark.parametrize(
     ("artefact", "said"),
     [
-        ({"layout": "pivott"}, "layout 'pivott' is unknown (did you mean pivot?)"),
+        ({"layout": "pivott"}, "layout: 'pivott' is none of the layouts (did you mean pivot?)"),
         ({"layout": "pivot", "rows": "method"}, "layout pivot needs columns"),
         ({"layout": "quality", "rows": "method"}, "layout quality does not read rows"),
         ({"layout": "quality", "on": "docz"}, "on: 'docz' is no text, task or phase that is measured (did you mean docs?)"),
