@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 
 from drank.reporting.report import render
 from drank.reporting.summary import summarise
-from drank.reporting.tables import TABLES
 from tests.unit.records_fixture import METHODS
+from tests.unit.reporting.tables_of import TABLES
 
 VOID = {"meta", "img", "br", "wbr", "link", "hr", "input"}
 

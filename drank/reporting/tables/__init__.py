@@ -1,25 +1,15 @@
-"""Tables: pure functions of the summary, printed as CSV, LaTeX and HTML. A new table is one function and one entry here."""
+"""Tables: pure functions of an artefact's material, printed as CSV, LaTeX and HTML. A new one is one function and one line of `layouts`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import pandas as pd
 
 from drank.reporting.tables.floats import bare, wrapper
 from drank.reporting.tables.layout import Table
-from drank.reporting.tables.quantities import main_table, paired_table, throughput_table
 from drank.runtime.files import write_text
 
-__all__ = ["TABLES", "Table", "main_table", "paired_table", "throughput_table", "write"]
-
-TABLES: dict[str, Callable[[pd.DataFrame, str], Table]] = {
-    "main": main_table,
-    "paired": paired_table,
-    "throughput": throughput_table,
-}
-"""The tables by name: functions of a summary and a model."""
+__all__ = ["Table", "write"]
 
 
 def write(tables: Sequence[Table], path: str | Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-import pandas as pd
-
 from drank.reporting.comparisons import AVERAGE
 from drank.reporting.material import Material
 from drank.reporting.names import BASELINE, DENSE, method_name, number
@@ -51,30 +49,35 @@ def difference(scale: float = 1, digits: int = 2) -> Callable[[Value], Cell]:
     return cell
 
 
-def main_table(summary: pd.DataFrame, model: str, published: pd.DataFrame | None = None) -> Table:
-    """Perplexity on every corpus and accuracy on every task by ratio and method (the paper's table 3), the paper's numbers beside ours."""
-    numbers = Numbers(summary, model, published)
+def _numbers(material: Material) -> Numbers:
+    """The numbers of the one model that a material is about, the paper's beside them."""
+    return Numbers(material.summary, material.models[0], material.published)
+
+
+def quality(material: Material) -> Table:
+    """Perplexity of one model on every corpus and accuracy on every task by ratio and method (the paper's table 3)."""
+    numbers = _numbers(material)
     corpora, tasks = numbers.datasets("perplexity"), [task for task in numbers.datasets("accuracy") if task != AVERAGE]
     quantities = [Quantity(name, "perplexity", Column(name, "Perplexity", "low"), scaled(1, 2), "best") for name in corpora]
     quantities += [Quantity(name, "accuracy", Column(name, "Accuracy (%)", "high"), scaled(100, 1), "best") for name in tasks]
     quantities += [Quantity(AVERAGE, "accuracy", Column(AVERAGE, "Accuracy (%)", "high"), _accuracy_with_error, "best")]
     measured = " and ".join(["perplexity"] * bool(corpora) + ["zero-shot accuracy"] * bool(tasks)).capitalize()
     contested = any(len(numbers.competing(ratio)) > 1 for ratio in numbers.ratios)
-    beside = published is not None and len(published) > 0
+    beside = material.published is not None and len(material.published) > 0
     notes = (
         ["best of each ratio in bold"] * contested
         + ["in parentheses the published numbers"] * beside
         + ["± one standard error of the average"] * bool(tasks)
     )
-    caption = f"{measured} of {model}" + (f" by compression ratio. {RATIO_NOTE}" if numbers.ratios else ".")
+    caption = f"{measured} of {numbers.model}" + (f" by compression ratio. {RATIO_NOTE}" if numbers.ratios else ".")
     caption += f" {'; '.join(notes).capitalize()}." if notes else ""
     caption += " The last block checks the pipeline and does not compete." if numbers.controls else ""
-    return build("main", caption, numbers, quantities, chance=True)
+    return build(material.name, caption, numbers, quantities, chance=True)
 
 
-def paired_table(summary: pd.DataFrame, model: str) -> Table:
-    """Differences to dense and to SVD-LLM on the same windows and items, with 95 % intervals."""
-    numbers = Numbers(summary, model)
+def paired(material: Material) -> Table:
+    """Differences of one model to dense and to SVD-LLM on the same windows and items, with 95 % intervals."""
+    numbers = _numbers(material)
     quantities = []
     for reference, bold in ((DENSE, ""), (BASELINE, "better")):
         metric, label = f"perplexity_minus_{reference}", method_name(reference)
@@ -88,19 +91,17 @@ def paired_table(summary: pd.DataFrame, model: str) -> Table:
     rivals = [method_name(one) for one in (DENSE, BASELINE) if one in {reference for _, reference in told}]
     how = {"perplexity": "perplexity by bootstrap over the same windows", "accuracy": "average accuracy in points over the same items"}
     kinds = [text for kind, text in how.items() if kind in {kind for kind, _ in told}]
-    caption = (
-        f"Paired differences of {model} to {' and to '.join(rivals)} at the same ratio, with 95\u202f% intervals: {', '.join(kinds)}. "
-    )
+    caption = f"Paired differences of {numbers.model} to {' and to '.join(rivals)} at the same ratio, with 95\u202f% intervals: {', '.join(kinds)}. "
     caption += f"Bold: better than {method_name(BASELINE)} by an interval that excludes zero. " * (method_name(BASELINE) in rivals)
     caption += RATIO_NOTE
-    return build("paired", caption, numbers, quantities, dense=False)
+    return build(material.name, caption, numbers, quantities, dense=False)
 
 
-def throughput_table(summary: pd.DataFrame, model: str) -> Table:
-    """Speed, stored size and memory of a model's own by ratio and method; bold is only what the noise of the timings cannot explain."""
-    numbers = Numbers(summary, model)
+def throughput(material: Material) -> Table:
+    """Speed, stored size and own memory of one model by ratio and method; bold is only what the noise of the timings cannot explain."""
+    numbers = _numbers(material)
     phases = numbers.datasets("tokens_per_second")
-    floors = {phase: floor for phase in phases if (floor := noise_floor(summary, model, phase)) is not None}
+    floors = {phase: floor for phase in phases if (floor := noise_floor(material.numbers, numbers.model, phase)) is not None}
     quantities = []
     for phase in phases:
         speed, gain = Column("tokens/s", phase.capitalize(), "high"), Column("× dense", phase.capitalize(), "high")
@@ -117,28 +118,15 @@ def throughput_table(summary: pd.DataFrame, model: str) -> Table:
             Quantity(SIZE, "bytes", Column("MB", "Stored"), scaled(1e-6, 2)),
             Quantity(SIZE, "ratio_stored", Column("removed (%)", "Stored"), scaled(100, 2)),
         ]
-    caption = f"Throughput and size of {model}: median tokens per second over the repeats (quartiles in small type) and over that of the "
+    caption = (
+        f"Throughput and size of {numbers.model}: median tokens per second over the repeats (quartiles in small type) and over that of the "
+    )
     caption += f"dense model timed beside it. {_noise(floors)} Memory: weights and buffers as loaded, keys and values after decoding, and "
     caption += "the most that weights, activations and cache took at once. Stored: parameters and "
     caption += "bytes of the whole model (shared bases once), and the share of the compressed projections that the saved tensors lack. "
     caption += RATIO_NOTE
     caption += " Bytes are those in the precision of the run, of a quantised checkpoint those of its files." if numbers.theirs else ""
-    return build("throughput", caption, numbers, quantities)
-
-
-def quality(material: Material) -> Table:
-    """The table of what one model keeps."""
-    return main_table(material.summary, material.models[0], material.published)
-
-
-def paired(material: Material) -> Table:
-    """The table of differences of one model."""
-    return paired_table(material.summary, material.models[0])
-
-
-def throughput(material: Material) -> Table:
-    """The table of speed and size of one model."""
-    return throughput_table(material.summary, material.models[0])
+    return build(material.name, caption, numbers, quantities)
 
 
 def _noise(floors: Mapping[str, float]) -> str:

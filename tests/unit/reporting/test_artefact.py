@@ -7,7 +7,7 @@ import pytest
 
 from drank.config import read_config, read_schema, with_defaults
 from drank.config.artefacts import Runs
-from drank.reporting.artefact import exhibit_of, material_of, write
+from drank.reporting.artefact import exhibit_of, figures_of, material_of, tables_of, write
 from drank.reporting.manuscript import macros, manuscript
 from drank.reporting.records import Result
 from drank.reporting.summary import summarise
@@ -125,13 +125,15 @@ def test_a_changed_record_changes_every_file_that_quotes_it(name, tmp_path):
 def test_a_caption_of_the_configuration_stands_instead_of_the_usual_one():
     for name in ("table3", "table6", "figure5"):
         one = told(name)
-        exhibit = exhibit_of({**one, "options": {**one["options"], "caption": "Mine."}}, material(name))
-        assert [exhibit.caption, *(table.caption for table in exhibit.tables)][-1] == "Mine."
+        one["options"] = {**one["options"], "caption": "Mine."}
+        assert {made.caption for made in (*tables_of(one, material(name)), *figures_of(one, material(name)).values())} == {"Mine."}
 
 
-def test_an_artefact_holds_the_spectra_and_plans_that_its_layout_reads_of_its_own_runs():
-    assert {spectrum["spectrum"] for spectrum in material("table1").spectra} == {"whitening-n2"}
-    assert len(material("stability").spectra) == 6 and not material("table5").spectra and not material("table5").plans
+def test_a_figure_of_one_model_stands_in_a_column_with_the_caption_of_its_picture():
+    exhibit = exhibit_of(told("figure5"), material("figure5"), {"figure5-docs-mha": "What is drawn."})
+    assert (exhibit.path, exhibit.width, exhibit.caption) == ("figures/figure5-docs-mha.pdf", "column", "What is drawn.")
+    exhibit = exhibit_of(told("figure2"), material("figure2"), {"figure2": "Both."})
+    assert (exhibit.path, exhibit.width, exhibit.caption) == ("figures/figure2.pdf", "page", "Both.")
 
 
 def test_an_average_stands_only_beside_all_that_it_is_of():
@@ -151,7 +153,7 @@ def test_a_changed_record_changes_numbers_and_manuscript():
     def text(records):
         made = {name: material(name, records) for name in SHOWN}
         own = [record for record in records if (record.model, record.method) in {("docs-mha", "dense"), ("docs-mha", "l-rank")}]
-        exhibits = [exhibit_of(told(name), made[name]) for name in SHOWN]
+        exhibits = [exhibit_of(told(name), made[name], {}) for name in SHOWN]
         return macros(made), manuscript(exhibits, summarise(own), own, [], {})
 
     numbers, article = text(RECORDS)

@@ -13,10 +13,11 @@ from drank.reporting.manuscript.results import sentence
 from drank.reporting.material import Material, numbers_of
 from drank.reporting.report.checks import checks
 from drank.reporting.summary import summarise
-from drank.reporting.tables import TABLES, main_table, write
+from drank.reporting.tables import write
 from drank.reporting.tables.numbers import per_model
 from tests.unit.latex import needs_latex, typeset
 from tests.unit.records_fixture import METHODS, all_records, make_plan, make_spectrum, perplexity_record
+from tests.unit.reporting.tables_of import TABLES, main_table
 
 MODELS = ("docs-mha", "docs-gqa")
 PLACE = "docs-mha/d-rank/0.2/python-docs/perplexity"

@@ -4,8 +4,8 @@ import pytest
 
 from drank.reporting.noise import noise_floor
 from drank.reporting.summary import summarise
-from drank.reporting.tables import throughput_table
 from tests.unit.records_fixture import METHODS
+from tests.unit.reporting.tables_of import throughput_table
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 
 from drank.methods import METHODS
 from drank.reporting.summary import summarise
-from drank.reporting.tables import main_table
 from tests.unit.records_fixture import perplexity_record
 from tests.unit.reporting.papers_models import CONFIG, METHODS_OF, material, met
+from tests.unit.reporting.tables_of import main_table
 
 
 @pytest.mark.parametrize(("name", "value"), [("table3", 1727), ("table6", 1721), ("table7", 1630), ("my-table", 1727), ("figure5", 1727)])

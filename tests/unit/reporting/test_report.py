@@ -8,10 +8,10 @@ import pytest
 
 from drank.reporting.figures.sheet import save
 from drank.reporting.summary import summarise
-from drank.reporting.tables import TABLES
 from tests.unit.records_fixture import METHODS, all_records, make_plan
 from tests.unit.report_page import Page, page_of
 from tests.unit.reporting.materials import FIGURES, material_of
+from tests.unit.reporting.tables_of import TABLES
 
 
 def test_the_page_is_whole_and_asks_for_nothing(tmp_path, records):

@@ -10,10 +10,11 @@ import pytest
 
 from drank.reporting.names import is_control, method_name, refusals
 from drank.reporting.summary import summarise
-from drank.reporting.tables import TABLES, main_table, paired_table, write
+from drank.reporting.tables import write
 from drank.reporting.tables.floats import wrapper
 from drank.reporting.tables.numbers import Numbers
 from tests.unit.records_fixture import CORPORA, METHODS, TASKS, all_records, perplexity_record, zeroshot_record
+from tests.unit.reporting.tables_of import TABLES, main_table, paired_table
 
 
 @pytest.fixture(scope="module")

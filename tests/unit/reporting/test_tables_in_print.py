@@ -7,13 +7,14 @@ import pytest
 
 from drank.reporting.names import hyphenated
 from drank.reporting.summary import summarise
-from drank.reporting.tables import TABLES, write
+from drank.reporting.tables import write
 from drank.reporting.tables.fitting import COLUMN, HEIGHT, TEXT, fit
 from drank.reporting.tables.floats import bare, label, wrapper
 from drank.reporting.tables.layout import Cell, Column, Table
 from drank.reporting.tables.measure import SIZES, height, width
 from tests.unit.latex import ARTICLES, needs_latex, typeset
 from tests.unit.records_fixture import METHODS, all_records
+from tests.unit.reporting.tables_of import TABLES
 
 TASKS = ("openbookqa", "arc_easy", "winogrande", "hellaswag", "arc_challenge", "piqa", "mathqa")
 

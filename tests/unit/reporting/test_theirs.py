@@ -20,12 +20,12 @@ from drank.reporting.report import verdict
 from drank.reporting.report.checks import checks
 from drank.reporting.report.method_table import methods
 from drank.reporting.summary import read_csv, summarise, write_csv
-from drank.reporting.tables import TABLES
 from drank.reporting.tables.numbers import Numbers
 from drank.runtime.files import write_json
 from tests.unit.records_fixture import KINDS, METHODS, SHA, all_records
 from tests.unit.report_page import Page, page_of
 from tests.unit.reporting.materials import caption_of, figure_of, legend
+from tests.unit.reporting.tables_of import TABLES
 
 METHOD = Method("theirs", weighting="identity", compresses=False, budgeted=False, checkpoint={"path": "models/theirs"})
 SHAPE = {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 16}
