@@ -91,7 +91,8 @@ def paired(material: Material) -> Table:
     rivals = [method_name(one) for one in (DENSE, BASELINE) if one in {reference for _, reference in told}]
     how = {"perplexity": "perplexity by bootstrap over the same windows", "accuracy": "average accuracy in points over the same items"}
     kinds = [text for kind, text in how.items() if kind in {kind for kind, _ in told}]
-    caption = f"Paired differences of {numbers.model} to {' and to '.join(rivals)} at the same ratio, with 95\u202f% intervals: {', '.join(kinds)}. "
+    caption = f"Paired differences of {numbers.model} to {' and to '.join(rivals)} at the same ratio, with 95\u202f% "
+    caption += f"intervals: {', '.join(kinds)}. "
     caption += f"Bold: better than {method_name(BASELINE)} by an interval that excludes zero. " * (method_name(BASELINE) in rivals)
     caption += RATIO_NOTE
     return build(material.name, caption, numbers, quantities, dense=False)
