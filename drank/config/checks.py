@@ -46,14 +46,15 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
         *_reference_problems(config, written),
         *check_tasks(config["tasks"]),
     ]
-    for name, entry in config["artefacts"].items():
-        problems += [f"artefacts.{name}: {problem}" for problem in faults_of(config, name, entry)]
     for model, source in config["models"].items():
         faults = [*_override_problems(source, written["methods"]), *_model_problems(config, model, written)]
         faults += checkpoint_problems(config, model)
         problems += [f"models.{model}: {problem}" for problem in faults]
-    if not problems:
-        problems += artefact_problems(config)
+    amiss = {name: list(faults_of(config, name, entry)) for name, entry in config["artefacts"].items()}
+    rest = {name: entry for name, entry in config["artefacts"].items() if not amiss[name]}
+    if not problems and (rest or not config["artefacts"]):  # which runs these are is known only of methods that are right
+        problems += artefact_problems({**config, "artefacts": rest})
+    problems += [f"artefacts.{name}: {problem}" for name, found in amiss.items() for problem in found]
     return list(dict.fromkeys(problems))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from drank.calibration.losses import LABELS
@@ -82,21 +82,19 @@ def gradient_options(config: Mapping[str, Any], labels: str, changes: Changes = 
     return calibration | {"gradient_windows": few if labels == "sampled" else calibration["windows"]}
 
 
-def shards_of(config: Mapping[str, Any], variants: Iterable[Changes] = ()) -> dict[str, int]:
+def shards_of(config: Mapping[str, Any]) -> dict[str, int]:
     """Into how many jobs a run divides each step that is a sum over windows or items, by the rule that adds them up.
 
-    They are `compute.shards`, and never more than there are batches of windows in any calibration, of the run or of these `variants`; how
-    many windows or items a measurement reads is known only when it reads them.
+    They are `compute.shards`, and never more than there are batches of windows; how many windows or items a measurement reads is known
+    only when it reads them.
     """
     asked, text = config["compute"]["shards"], calibration_options(config)
-    texts = [None, *variants] if text else []
-    windows = [calibration_options(config, changes)["windows"] for changes in texts]
-    read = [gradient_options(config, labels, changes)["gradient_windows"] for labels in LABELS for changes in texts]
+    read = [gradient_options(config, labels)["gradient_windows"] for labels in LABELS] if text else []
 
     def batches(windows: int) -> int:
         return -(-windows // text["batch"])
 
-    shares = {"calibrate": min(asked, *map(batches, windows)), "gradients": min(asked, *map(batches, read))} if text else {}
+    shares = {"calibrate": min(asked, batches(text["windows"])), "gradients": min(asked, *map(batches, read))} if text else {}
     return {"calibrate": 1, "gradients": 1, "evaluate": asked, **shares}
 
 

@@ -120,3 +120,14 @@ def test_the_time_of_a_divided_step_is_that_of_all_its_jobs(divided: Run) -> Non
     folder = divided.folder / "results/benchmarks/calibrate"
     jobs = [float(path.read_text().splitlines()[-1].split("\t")[0]) for path in (folder / "tiny").glob("*.tsv")]
     assert len(jobs) == 5 and seconds_of(folder / "tiny.tsv") == pytest.approx(sum(jobs))
+
+
+def test_a_calibration_with_fewer_batches_than_shares_is_made_whole(whole: Run, tmp_path: Path) -> None:
+    run = run_with(whole.folder, tmp_path / "run", 2)
+    shutil.rmtree(run.folder / "results")
+    shutil.rmtree(run.folder / ".snakemake")
+    runs = {"model": "tiny", "method": "svd-llm", "ratio": 0.3, "windows": [2, 8]}
+    run.change(artefacts={"windows": {"layout": "pivot", "runs": runs, "rows": ["windows"], "columns": ["ratio"], "on": "words"}})
+    run.change(calibration={**run.config["calibration"], "windows": 8, "batch": 2})
+    planned = run.planned("windows")
+    assert (planned["calibrate"], planned["calibrate_part"]) == (2, 2), "two windows are one batch, which one job reads"

@@ -35,9 +35,9 @@ rule calibrate:
         timing_of("calibrate", "{model}{calibrated}")
     conda:
         "../../envs/torch.yaml"
-    threads: job_of("calibrate")["threads"]
+    threads: threads_of("calibrate")
     resources:
-        **job_of("calibrate")["resources"],
+        **resources_of("calibrate"),
     params:
         code=code("calibrate.py"),
         places=places,
@@ -82,9 +82,9 @@ rule gradients:
         timing_of("gradients", "{model}{calibrated}/{labels}")
     conda:
         "../../envs/torch.yaml"
-    threads: job_of("gradients")["threads"]
+    threads: threads_of("gradients")
     resources:
-        **job_of("gradients")["resources"],
+        **resources_of("gradients"),
     params:
         code=code("gradients.py"),
         places=places,

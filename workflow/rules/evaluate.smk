@@ -24,9 +24,9 @@ rule evaluate:
         timing_of("evaluate", "{model}/{method}/{ratio}")
     conda:
         "../../envs/evaluate.yaml"
-    threads: job_of("evaluate")["threads"]
+    threads: threads_of("evaluate")
     resources:
-        **job_of("evaluate")["resources"],
+        **resources_of("evaluate"),
     params:
         code=code("evaluate.py"),
         places=places,

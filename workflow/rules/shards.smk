@@ -1,6 +1,4 @@
-SHARDS = shards_of(config, CALIBRATIONS.values())  # into how many jobs each step is divided
-GATHERING = {"threads": 1, "resources": MODEL_JOB | {"gpu": 0}}  # a job that adds parts reads them layer by layer and loads no model
-MEASURING = {"threads": config["compute"]["threads"], "resources": MODEL_JOB}
+SHARDS = shards_of(config)  # into how many jobs each step is divided
 
 
 scattergather:
@@ -12,14 +10,25 @@ def parts_at(path):
     return f"{path.replace('results/', PARTS, 1)}/{{scatteritem}}"
 
 
+def is_whole(step, wildcards):
+    """Whether one job leaves a result without parts: where the step is not divided, and for a calibration with fewer batches than shares."""
+    return SHARDS[step] == 1 or shards_of(RUNS.as_asked(config, wildcards))[step] < SHARDS[step]
+
+
 def parts_of(step, path):
     """What a step adds up to its result: the parts of all shares, nothing where one job makes it whole."""
-    return getattr(gather, step)(parts_at(path), allow_missing=True) if SHARDS[step] > 1 else []
+    parts = getattr(gather, step)(parts_at(path), allow_missing=True) if SHARDS[step] > 1 else []
+    return lambda wildcards: [] if is_whole(step, wildcards) else [part.format(**wildcards) for part in parts]
 
 
-def job_of(step):
-    """What the job asks for that leaves a step's result."""
-    return GATHERING if SHARDS[step] > 1 else MEASURING
+def threads_of(step):
+    """The threads of the job that leaves a step's result: one that adds parts has one."""
+    return lambda wildcards: config["compute"]["threads"] if is_whole(step, wildcards) else 1
+
+
+def resources_of(step):
+    """What that job asks for: one that adds parts reads them layer by layer and loads no model, so that it needs no GPU."""
+    return MODEL_JOB | {"gpu": lambda wildcards: config["compute"]["gpus"] if is_whole(step, wildcards) else 0}
 
 
 def timing_of(step, path):

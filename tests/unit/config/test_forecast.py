@@ -37,7 +37,7 @@ def test_every_rule_that_loads_a_model_is_known():
     for path in (ROOT / "workflow/rules").glob("*.smk"):
         for block in re.split(r"^(?=\s*(?:use )?rule |def |[A-Z])", path.read_text(), flags=re.MULTILINE):
             if found := re.match(r"\s*(?:use rule \w+ as|rule) (\w+)(?: with)?:", block):
-                rules[found[1]] = any(asked in block for asked in ('config["compute"]["threads"]', "ALL_CORES", "job_of"))
+                rules[found[1]] = any(asked in block for asked in ('config["compute"]["threads"]', "ALL_CORES", "threads_of"))
     heavy = {rule for rule, many in rules.items() if many}
     alike = {"evaluate_texts", "evaluate_tasks"}  # which inherit what they ask for
     assert heavy | alike == WORK.keys() | {f"{rule}{PART}" for rule in shards_of(config())}
