@@ -22,6 +22,7 @@ from drank.allocation.released_code import released
 from drank.allocation.rounding import integer_ranks, whole_parts
 from drank.allocation.rules import by_density, densities_of, full, random, uniform
 from drank.models.groups import Group, Shape
+from drank.models.storage import STORAGES
 
 
 def _own_claims(problem: Problem, options: Options, ranks: Floats) -> Floats:
@@ -67,6 +68,7 @@ CHOICES: dict[str, Collection[str]] = {
     "density": DENSITIES,
     "scope": ("type", "model"),
     "rebalance": REBALANCES,
+    "storage": STORAGES,
 }
 """What the options that name something may name."""
 
@@ -95,7 +97,8 @@ def check_budget(shapes: Sequence[Shape], ratio: float, settings: Mapping[str, A
 
 def _problems(evidence: Evidence, ratio: float, options: Options) -> list[Problem]:
     allocator = ALLOCATORS[options.allocator]
-    dense = allocator.dense or options.dense_past_break_even
+    dense = allocator.dense or options.dense_past_break_even or not STORAGES[options.storage].past_break_even
+    evidence = replace(evidence, shapes=[replace(shape, storage=options.storage) for shape in evidence.shapes])
     if allocator.budgeted:
         return problems_of(evidence, ratio, options, dense)
     shapes = tuple(evidence.shapes)
@@ -107,9 +110,10 @@ def _problems(evidence: Evidence, ratio: float, options: Options) -> list[Proble
 def allocate(evidence: Evidence, ratio: float, settings: Mapping[str, Any], *, model: str, method: str) -> Plan:
     """The plan of one method at one ratio.
 
-    Every kind of projection, or with scope `model` all together, meets the budget `(1 − ratio) · Σ d1·n·d2` to within one ω, never
-    above; with β > 0, Q, K and V do so together. Floors and caps hold for the ranks of the plan, after rebalancing too. Two allocators
-    differ: `full` has no budget, `released` may leave more unused. The effective rank of a group is the paper's, whatever the density.
+    Every kind of projection, or with scope `model` all together, meets the budget `(1 − ratio) · Σ d1·n·d2` of stored numbers to within
+    one step of a rank, never above; with β > 0, Q, K and V do so together. Floors and caps hold for the ranks of the plan, after
+    rebalancing too. Two allocators differ: `full` has no budget, `released` may leave more unused. The effective rank of a group is the
+    paper's, whatever the density.
 
     Raises BudgetError naming every budget that cannot be met, ValueError naming settings that are wrong or cannot apply to this model
     (`refusal`) and evidence that is missing.

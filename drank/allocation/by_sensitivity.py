@@ -16,7 +16,8 @@ def sensitivity(problem: Problem, options: Options) -> Floats:
     """Real ranks by the lowest threshold of perplexity whose kept ratios meet the budget; published over the whole model.
 
     Our reading: at a threshold a group keeps the smallest ratio at which it alone, truncated, leaves the perplexity at or below the
-    threshold, and all of itself (its break-even rank, or dense storage) where there is none. All perplexities that were measured are
+    threshold, and all of itself (its break-even rank, or dense storage) where there is none. A ratio stands for the rank at which two
+    factors keep it, which is where it was measured, and costs what that rank costs as it is stored. All perplexities that were measured are
     thresholds, in order; what a threshold saves too much the rounding hands out in proportion.
     """
     tables = [problem.evidence.sensitivity[shape.name] for shape in problem.shapes]
@@ -24,9 +25,10 @@ def sensitivity(problem: Problem, options: Options) -> Floats:
     perplexities = [np.array(list(table.values())) for table in tables]
     thresholds = [-math.inf, *np.unique(np.concatenate(perplexities))]
 
-    def kept(threshold: float) -> Floats:
+    def stored(threshold: float) -> Floats:
         fitting = (shares[values <= threshold] for shares, values in zip(ratios, perplexities, strict=True))
-        return np.array([fit.min(initial=1.0) for fit in fitting])
+        ranks = np.array([fit.min(initial=1.0) for fit in fitting]) * problem.sizes / problem.costs
+        return np.array([shape.form.numbers(shape.rows, shape.width, rank) for shape, rank in zip(problem.shapes, ranks, strict=True)])
 
-    met = bisect.bisect_left(thresholds, True, hi=len(thresholds) - 1, key=lambda t: bool(kept(t) @ problem.sizes <= problem.budget))
-    return kept(thresholds[met]) * problem.sizes / problem.costs
+    met = bisect.bisect_left(thresholds, True, hi=len(thresholds) - 1, key=lambda t: bool(stored(t).sum() <= problem.budget))
+    return stored(thresholds[met]) / problem.costs

@@ -7,7 +7,7 @@ saves parameters only below break-even: down to there the group stays dense, and
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -23,17 +23,17 @@ def greedy(problem: Problem, options: Options) -> Floats:
     IO-SVD (github.com/mint-vu/IO-SVD). What the last drop saved too much is handed back, largest |δ| first.
     """
     start = _start(problem)
-    slopes = [np.abs(values) for values in _dropping(problem, start)]
+    slopes = [np.abs(values) for values in _dropping(problem)]
     # A heap over the last components gives out a group's components in their order, one that hides behind a larger one right after it:
     # that is the order of the largest |δ| so far.
     keys = np.concatenate([np.maximum.accumulate(values) for values in slopes])
     owner = np.repeat(np.arange(len(slopes)), [len(values) for values in slopes])
     order = np.argsort(keys, kind="stable")
-    saved = np.cumsum(np.concatenate(list(_savings(problem, start)))[order])
+    saved = np.cumsum(np.concatenate(list(_savings(problem)))[order])
     excess = problem.spent(start) - problem.budget
     taken = int(np.searchsorted(saved, excess)) + 1 if excess > 0 else 0
     dropped = np.bincount(owner[order[:taken]], minlength=len(start))
-    return _handed_back(problem, [rank - int(count) for rank, count in zip(start, dropped, strict=True)])
+    return _handed_back(problem, dropped.tolist())
 
 
 def zero_sum(problem: Problem, options: Options) -> Floats:
@@ -44,8 +44,8 @@ def zero_sum(problem: Problem, options: Options) -> Floats:
     steps, rank floor and 8-bit variants are left out. What the last drop saved too much is handed back, largest |δ| first.
     """
     start = _start(problem)
-    slopes = [values.tolist() for values in _dropping(problem, start)]
-    savings = [values.tolist() for values in _savings(problem, start)]
+    slopes = [values.tolist() for values in _dropping(problem)]
+    savings = [values.tolist() for values in _savings(problem)]
     dropped, total, excess = [0] * len(start), 0.0, problem.spent(start) - problem.budget
     rising: list[tuple[float, int]] = []  # groups whose last component has δ ≥ 0, by |δ|
     falling: list[tuple[float, int]] = []
@@ -65,7 +65,7 @@ def zero_sum(problem: Problem, options: Options) -> Floats:
         if count + 1 < len(slopes[i]):
             following = slopes[i][count + 1]
             heapq.heappush(rising if following >= 0 else falling, (abs(following), i))
-    return _handed_back(problem, [rank - count for rank, count in zip(start, dropped, strict=True)])
+    return _handed_back(problem, dropped)
 
 
 def _start(problem: Problem) -> list[int]:
@@ -73,21 +73,29 @@ def _start(problem: Problem) -> list[int]:
     return [problem.allowed(i, rank) for i, rank in enumerate(problem.high)]
 
 
-def _dropping(problem: Problem, start: list[int]) -> Iterator[Floats]:
-    """Of each group the slopes in the order in which its components can go, the smallest σ first."""
-    for shape, low, high in zip(problem.shapes, problem.low, start, strict=True):
-        yield problem.evidence.slopes[shape.name][low:high][::-1]
+def _dropping(problem: Problem) -> Iterator[Floats]:
+    """Of each group the slopes in the order in which its components can go, the smallest σ first: sums where several go at once."""
+    for i, shape in enumerate(problem.shapes):
+        ladder = problem.ladder(i)
+        slopes = problem.evidence.slopes[shape.name][: ladder[-1]]
+        yield np.add.reduceat(slopes, ladder[:-1])[::-1] if len(ladder) > 1 else slopes[:0]
 
 
-def _savings(problem: Problem, start: list[int]) -> Iterator[Integers]:
-    """Of each group the parameters that each of its drops saves, in the same order."""
-    for shape, low, high in zip(problem.shapes, problem.low, start, strict=True):
-        stored = np.minimum(np.arange(low, high + 1) * shape.cost, shape.dense_parameters)
+def _savings(problem: Problem) -> Iterator[Integers]:
+    """Of each group the parameters that each of its drops saves, in the same order: none above break-even."""
+    for i, shape in enumerate(problem.shapes):
+        stored = [min(shape.parameters(rank), shape.dense_parameters) for rank in problem.ladder(i).tolist()]
         yield np.diff(stored)[::-1]
 
 
-def _handed_back(problem: Problem, ranks: list[int]) -> Floats:
+def _handed_back(problem: Problem, dropped: Sequence[int]) -> Floats:
+    """The ranks after so many drops of each group, and after what they saved too much was handed out again."""
     slopes = [problem.evidence.slopes[shape.name] for shape in problem.shapes]
-    ranks = [problem.allowed(i, rank) for i, rank in enumerate(ranks)]
-    top_up(problem, ranks, lambda i, rank: abs(float(slopes[i][rank])))
-    return np.array(ranks, dtype=np.float64)
+    ranks = [problem.allowed(i, int(problem.ladder(i)[-1 - count])) for i, count in enumerate(dropped)]
+
+    def worth(i: int, rank: int) -> float:
+        higher = problem.above(i, rank)
+        return abs(float(slopes[i][rank : min(rank + problem.multiple, higher or rank)].sum()))
+
+    top_up(problem, ranks, worth)
+    return problem.real(ranks)

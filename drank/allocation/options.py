@@ -11,6 +11,8 @@ from typing import Any
 class Options:
     """What allocation reads of a method's settings, with the defaults.
 
+    `storage` says what a rank costs (`drank.models.storage`), and ranks are multiples of `rank_multiple`.
+
     `floor` and `cap` are multiples of each group's uniform rank, `scope` says who shares a budget (each kind of projection, or the whole
     model), `beta` is the share of Q and K that moves to V, and `mix` the share of layer importance against loss (Swift-SVD's α).
     """
@@ -25,6 +27,8 @@ class Options:
     mix: float | None = None
     normalise: bool = False
     dense_past_break_even: bool = False
+    storage: str = "factors"
+    rank_multiple: int = 1
     seed: int = 13
 
     @classmethod
@@ -40,6 +44,7 @@ class Options:
             "floor": (options.floor, options.floor >= 0, "a multiple of the uniform rank, 0 or more"),
             "cap": (options.cap, options.cap is None or options.cap > 0, "a multiple of the uniform rank above 0, or null"),
             "beta": (options.beta, 0 <= options.beta < 1, "a share of the ranks of Q and K, at least 0 and below 1"),
+            "rank_multiple": (options.rank_multiple, options.rank_multiple >= 1, "a whole number above 0"),
             "mix": (options.mix, options.mix is None or 0 <= options.mix <= 1, "a share between 0 and 1, or null"),
         }
         problems += [f"{key} {value} is not {what}" for key, (value, fits, what) in limits.items() if not fits]

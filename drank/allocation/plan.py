@@ -58,7 +58,7 @@ class Plan:
         data = json.loads(text)
         groups = tuple(
             Group(
-                Shape(row["role"], tuple(row["layers"]), row["rows"], row["columns"]),
+                Shape(row["role"], tuple(row["layers"]), row["rows"], row["columns"], row["storage"]),
                 row["effective_rank"],
                 row["rank"],
                 row["dense"],

@@ -25,10 +25,10 @@ def released(problem: Problem, options: Options) -> Floats:
     """
     kind, static = problem.shapes[0].kind, settled(problem, uniform(problem, options))
     if kind in STATIC:
-        return np.array(static, dtype=np.float64)
+        return problem.real(static)
     dynamic = _repaired(problem, options, settled(problem, by_density(problem, options)))
     chosen = static if kind in WHERE_BETTER and truncated(problem, static) <= truncated(problem, dynamic) else dynamic
-    return np.array(chosen, dtype=np.float64)
+    return problem.real(chosen)
 
 
 def truncated(problem: Problem, ranks: list[int]) -> float:

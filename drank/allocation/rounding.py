@@ -14,11 +14,11 @@ Worth = Callable[[int, int], float]
 
 
 def settled(problem: Problem, real: Floats) -> list[int]:
-    """Real ranks rounded down and brought within their bounds, whatever they cost; dense where the real rank is past break-even."""
+    """The whole ranks that the parameters of real ones buy, brought within their bounds, whatever they cost; dense where they buy all."""
     ranks = []
     for i, (shape, value) in enumerate(zip(problem.shapes, real, strict=True)):
-        past = problem.dense and value >= shape.break_even * (1 - 1e-12)
-        ranks.append(problem.allowed(i, math.ceil(shape.break_even) if past else math.floor(value + 1e-9)))
+        past = problem.dense and value * shape.cost >= shape.dense_parameters * (1 - 1e-12)
+        ranks.append(problem.allowed(i, shape.max_rank if past else shape.rank_within(math.floor((value + 1e-9) * shape.cost))))
     return ranks
 
 
@@ -56,12 +56,21 @@ def top_up(problem: Problem, ranks: list[int], worth: Worth) -> None:
 
 
 def by_claims(problem: Problem, claims: Floats) -> Worth:
-    """`claim / (k (k + 1) ω)`: what one more rank takes off the objective Σ claim/k of D-Rank's equation 3, per parameter."""
-    return lambda i, rank: float(claims[i]) / (rank * (rank + 1) * problem.shapes[i].cost)
+    """What the next step takes off the objective Σ claim/k of D-Rank's equation 3, k the real rank, per parameter.
+
+    With p stored before and p' after it, k = p/ω: `claim ω / (p p')`, for one more rank of two factors `claim / (k (k + 1) ω)`.
+    """
+
+    def worth(i: int, rank: int) -> float:
+        higher = problem.above(i, rank)
+        assert higher is not None
+        return float(claims[i]) * problem.shapes[i].cost / (problem.parameters(i, rank) * problem.parameters(i, higher))
+
+    return worth
 
 
 def integer_ranks(problem: Problem, real: Floats, claims: Floats) -> list[int]:
-    """Integer ranks near `real` within their bounds that spend the budget to within the smallest cost of a group that could still grow.
+    """Integer ranks near `real` within their bounds that spend the budget to within the smallest step of a group that could still grow.
 
     Rounds down, takes back what bounds or a transfer put above the budget, then hands out what is left, both by the claims.
     """

@@ -53,8 +53,8 @@ def spread(problem: Problem, base: Floats, slope: Floats) -> Floats:
 
 
 def bounds(problem: Problem) -> tuple[Floats, Floats]:
-    """The lowest and the highest rank of each group."""
-    return np.array(problem.low, dtype=np.float64), np.array(problem.high, dtype=np.float64)
+    """The lowest and the highest real rank of each group."""
+    return problem.real(problem.low), problem.real(problem.high)
 
 
 def uniform(problem: Problem, options: Options) -> Floats:
@@ -89,4 +89,4 @@ def random(problem: Problem, options: Options) -> Floats:
 
 def full(problem: Problem, options: Options) -> Floats:
     """Every group at the rank where its factors are exact, whatever the budget: a control that must equal the dense model."""
-    return np.array([shape.max_rank for shape in problem.shapes], dtype=np.float64)
+    return problem.real([shape.max_rank for shape in problem.shapes])

@@ -55,7 +55,7 @@ def continuous_bound(case: Problem) -> tuple[float, float]:
     member = [[float(i == j) for i, _ in points] for j in range(len(case.shapes))]
     found = scipy.optimize.linprog(losses, A_ub=[sizes], b_ub=[case.budget], A_eq=member, b_eq=np.ones(len(member)), bounds=(0, 1))
     assert found.success
-    gains = np.concatenate([hull_steps(case, i, values)[1] for i, values in enumerate(energies_of(case))])
+    gains = np.concatenate([hull_steps(case, i, values)[2] for i, values in enumerate(energies_of(case))])
     return found.fun, gains.max(initial=0.0)
 
 
@@ -81,7 +81,7 @@ def test_a_budget_that_hull_steps_spend_to_the_last_parameter_is_filled_to_the_o
     steps = [
         (gain / size, i, j, size)
         for i, v in enumerate(energies_of(case))
-        for j, (size, gain) in enumerate(zip(*hull_steps(case, i, v), strict=True))
+        for j, (size, gain) in enumerate(zip(*hull_steps(case, i, v)[1:], strict=True))
     ]
     steps.sort(key=lambda step: (-step[0], step[1], step[2]))
     for taken in range(len(steps) + 1):
@@ -116,8 +116,8 @@ def test_the_hull_leaves_out_ranks_that_dense_storage_beats():
     """10 × 10, ω 20, dense 100. From rank 1 (loss 27) dense gains 27/80 a parameter, from 2 (7) 7/60, from 3 (6) 6/40, from 4 (5) 5/20."""
     case = problem([Shape("q", (0,), 10, 10)], 100, dense=True)
     energies = np.array([50.0, 20, 1, 1, 1, 1, 1, 1, 1, 0])
-    sizes, gains = hull_steps(case, 0, energies)
-    assert sizes.tolist() == [20, 60] and gains.tolist() == [20, 7]
+    ranks, sizes, gains = hull_steps(case, 0, energies)
+    assert ranks == [2, 10] and sizes.tolist() == [20, 60] and gains.tolist() == [20, 7]
     assert water_fill(problem([Shape("q", (0,), 10, 10)], 99, dense=True), [energies]) == [4], "what is left still buys ranks"
 
 

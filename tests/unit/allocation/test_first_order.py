@@ -12,6 +12,7 @@ from drank.allocation.evidence import Evidence
 from drank.allocation.first_order import greedy, zero_sum
 from drank.allocation.options import Options
 from drank.allocation.problem import Problem
+from drank.allocation.rounding import settled
 from drank.models.groups import Shape
 from tests.unit.allocators_fixture import assert_full
 
@@ -55,7 +56,7 @@ def by_heaps(case: Problem, zero: bool) -> list[int]:
 
 def stripped(case: Problem, found: np.ndarray, published: list[int]) -> None:
     """Our ranks are the published ones with steps handed back."""
-    ranks = found.astype(int).tolist()
+    ranks = settled(case, found)
     assert all(ours >= theirs for ours, theirs in zip(ranks, published, strict=True))
     assert case.spent(ranks) - case.spent(published) < max(shape.cost for shape in case.shapes)
     assert_full(case, ranks)
@@ -73,7 +74,7 @@ def test_greedy_drops_what_the_published_loop_drops_and_hands_back_the_rest(case
     if len(np.unique(values)) == len(values):
         stripped(case, greedy(case, Options()), by_heaps(case, zero=False))
     else:
-        assert_full(case, greedy(case, Options()).astype(int).tolist())
+        assert_full(case, settled(case, greedy(case, Options())))
 
 
 def test_a_component_behind_a_larger_one_goes_right_after_it():
@@ -81,7 +82,7 @@ def test_a_component_behind_a_larger_one_goes_right_after_it():
     shapes = (Shape("q", (0,), 4, 4), Shape("q", (1,), 4, 4))  # ω 8, break-even 2
     slopes = {"q.00": np.array([7.0, 1, 1, 5]), "q.01": np.array([7.0, 9, 3, 2])}
     case = Problem("model", shapes, 24, (1, 1), (4, 4), True, Evidence(shapes, slopes=slopes))
-    assert greedy(case, Options()).tolist() == [1, 4]
+    assert settled(case, greedy(case, Options())) == [1, 4]
 
 
 def test_zero_sum_balances_where_greedy_runs_one_way():
@@ -89,5 +90,5 @@ def test_zero_sum_balances_where_greedy_runs_one_way():
     shapes = (Shape("q", (0,), 20, 20), Shape("q", (1,), 20, 20))
     slopes = {"q.00": np.full(20, 0.1), "q.01": np.full(20, -0.11)}
     case = Problem("model", shapes, 560, (1, 1), (20, 20), True, Evidence(shapes, slopes=slopes))
-    assert greedy(case, Options()).tolist() == [4, 20]
-    assert zero_sum(case, Options()).tolist() == [6, 8], "14 · 0.1 and 12 · −0.11"
+    assert settled(case, greedy(case, Options())) == [4, 20]
+    assert settled(case, zero_sum(case, Options())) == [6, 8], "14 · 0.1 and 12 · −0.11"
