@@ -20,7 +20,7 @@ from drank.compression.factors import factors_of
 from drank.compression.refit import refit
 from drank.compression.relinearise import relinearise
 from drank.methods import Method
-from drank.models.lowrank import convert
+from drank.models.conversion import convert
 from drank.spectra.slopes import slopes_of, write_slopes
 from drank.spectra.spectrum import decompose_model
 

@@ -30,7 +30,7 @@ from drank.compression.refit import refit
 from drank.config import gradient_options
 from drank.methods import METHODS
 from drank.models.checkpoint import load_model
-from drank.models.lowrank import convert
+from drank.models.conversion import convert
 from drank.models.residency import open_skeleton
 from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model

@@ -31,8 +31,8 @@ from drank.compression.correction import divergence_of, leaving_states
 from drank.compression.factors import factors_of
 from drank.evaluation.losses import window_losses
 from drank.methods import Method
+from drank.models.conversion import convert
 from drank.models.families import projections_of
-from drank.models.lowrank import convert
 from drank.reporting.figures.sheet import Drawn, legend_above, panels, styled
 from drank.reporting.figures.style import GREY
 from drank.runtime.files import read_json, write_json

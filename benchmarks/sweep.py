@@ -34,7 +34,7 @@ from drank.compression.refit import refit
 from drank.corpora import first_documents, read
 from drank.methods import METHODS, Method
 from drank.models.checkpoint import load_model, load_tokenizer, save
-from drank.models.lowrank import convert
+from drank.models.conversion import convert
 from drank.models.weights import Checkpoint
 from drank.spectra.slopes import slopes_of
 from drank.spectra.spectrum import decompose_model, read_energies, read_summary

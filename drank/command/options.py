@@ -30,6 +30,8 @@ HELP = {
     "beta": "The share of Q and K moved to V.",
     "rebalance": "What beta moves: ranks or parameters.",
     "dense_past_break_even": "Keep matrices dense whose factors would be no smaller.",
+    "storage": "How low rank is stored: factors or pivoted, which is smaller.",
+    "rank_multiple": "What all ranks are multiples of, as kernels like them.",
     "refit_from": "The ratio from which on factors are refitted; none for never.",
     "refit": "in-order, at-once or compensated.",
     "compensation": "How far a compensated refit makes up for misread inputs, 0 to 1.",

@@ -17,7 +17,7 @@ from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of
 from drank.models.checkpoint import load_model
-from drank.models.lowrank import convert
+from drank.models.conversion import convert
 from drank.models.weights import Checkpoint
 from drank.runtime.files import replacing
 from drank.runtime.log import progress

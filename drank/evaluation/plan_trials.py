@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from drank.allocation.plan import Plan
 from drank.compression.factors import factors_of
 from drank.evaluation.losses import window_losses
+from drank.models.conversion import convert
 from drank.models.groups import Group
-from drank.models.lowrank import convert
 from drank.models.weights import Checkpoint
 from drank.runtime.log import progress
 

@@ -43,6 +43,7 @@ METHODS: dict[str, Method] = {
         allocator="optimal",
         scope="model",
         dense_past_break_even=True,
+        storage="pivoted",
         refit_from=0.0,
         refit="compensated",
         corrections=3,
@@ -54,6 +55,7 @@ METHODS: dict[str, Method] = {
         allocator="optimal",
         scope="model",
         dense_past_break_even=True,
+        storage="pivoted",
     ),
 }
 """The published methods with the options of their papers, our own, the controls, and the dense model, whole and rounded."""

@@ -12,7 +12,8 @@ from drank.variants import by_axis, variant
 
 RANKING = (
     *("weighting", "alpha", "damping", "labels", "group", "steps"),
-    *("allocator", "density", "scope", "floor", "cap", "mix", "normalise", "beta", "rebalance", "dense_past_break_even", "seed"),
+    *("allocator", "density", "scope", "floor", "cap", "mix", "normalise", "beta", "rebalance", "dense_past_break_even"),
+    *("storage", "rank_multiple", "seed"),
 )
 """The options that decide the ranks of a plan; all others tell what follows, or what a method is called."""
 
@@ -43,6 +44,8 @@ class Method:
     beta: float = 0.0
     rebalance: str = "ranks"
     dense_past_break_even: bool = False
+    storage: str = "factors"
+    rank_multiple: int = 1
     refit_from: float | None = None
     refit: str = "in-order"
     compensation: float = 0.5

@@ -8,6 +8,7 @@ from typing import Any
 
 from drank import __version__
 from drank.models.groups import Group, Shape
+from drank.models.storage import STORAGES
 
 QUANT_METHOD = "drank (pip install drank, then import drank)"
 """The name under which transformers looks up who rebuilds a checkpoint: what programs without drank print as unknown to them."""
@@ -16,8 +17,8 @@ QUANT_METHODS = (QUANT_METHOD, "drank")
 """That name, and the one it had in older checkpoints."""
 
 
-FORMAT = 1
-"""The version of what `describe` writes."""
+FORMAT, FORMATS = 2, (1, 2)
+"""The version of what `describe` writes, and those that `described` reads: 1 has no storages, all its low-rank groups are two factors."""
 
 
 class CheckpointError(ValueError):
@@ -46,6 +47,7 @@ def describe(groups: Iterable[Group]) -> dict[str, Any]:
             "columns": group.shape.columns,
             "rank": group.rank,
             "dense": group.dense,
+            "storage": group.shape.storage,
         }
         for group in groups
     ]
@@ -57,15 +59,21 @@ def described(config: Mapping[str, Any]) -> tuple[Group, ...]:
 
     Raises CheckpointError for another format or a malformed group.
     """
-    if config.get("format") != FORMAT:
+    if config.get("format") not in FORMATS:
         raise CheckpointError(
-            f"checkpoint format {config.get('format')!r}, written by drank {config.get('drank_version', 'unknown')}, is not the format "
-            f"{FORMAT} that drank {__version__} reads; install the drank that wrote it, or rerun `compress`"
+            f"checkpoint format {config.get('format')!r}, written by drank {config.get('drank_version', 'unknown')}, is none of the "
+            f"formats {FORMATS[0]} to {FORMAT} that drank {__version__} reads; install the drank that wrote it, or rerun `compress`"
         )
     try:
         return tuple(
-            Group(Shape(row["role"], tuple(row["layers"]), row["rows"], row["columns"]), math.nan, row["rank"], row["dense"])
+            Group(_shape(row, row["storage"] if config["format"] > 1 else "factors"), math.nan, row["rank"], row["dense"])
             for row in config["groups"]
         )
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"the groups in config.json are malformed ({error!r}); rerun `compress`") from error
+
+
+def _shape(row: Mapping[str, Any], storage: str) -> Shape:
+    """The shape in a row; raises KeyError for a storage that is none."""
+    STORAGES[storage]
+    return Shape(row["role"], tuple(row["layers"]), row["rows"], row["columns"], storage)

@@ -5,7 +5,7 @@ Tensors are read from the files and written to new ones, a shard at a time; no m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from drank.models.card.merged import merged_card
 from drank.models.card.writing import groups_in
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
-from drank.models.families import FAMILIES, kind_of, module_path
+from drank.models.families import FAMILIES, kind_of
 from drank.models.groups import Group
 from drank.models.hashes import weight_hashes
 from drank.models.headers import StoredTensor
-from drank.models.tensors import INDEX, WEIGHTS, by_stored_name, stored_name, stored_tensors, weight_files
+from drank.models.tensors import INDEX, WEIGHTS, by_stored_name, stored_tensors, tensors_of, weight_files
 from drank.models.weights import read_tensors
 from drank.runtime.files import read_json, replacing, share_mode, write_json
 
@@ -41,8 +41,8 @@ class _Output:
 def merge(directory: str | Path, out: str | Path, max_shard_size: int | str = "5GB") -> Path:
     """Write the model of a compressed directory as a plain one into `out`, whole or not at all; returns `out`.
 
-    Each matrix is the product of its factors in float64, rounded to the dtype of the factors, so the function is that of the low-rank
-    model up to rounding; it takes as much room as the dense model. Biases, tokenizer and generation configuration are kept. Raises
+    Each matrix is the product of what is stored of it in float64, rounded to the dtype of the factors, so the function is that of the
+    low-rank model up to rounding; it takes as much room as the dense model. Biases, tokenizer and generation configuration are kept. Raises
     CheckpointError where the directory holds no whole compressed model, ValueError where `out` is that directory.
     """
     directory, out = Path(directory), Path(out)
@@ -64,30 +64,44 @@ def merge(directory: str | Path, out: str | Path, max_shard_size: int | str = "5
 def _outputs(directory: Path, model_type: str, groups: tuple[Group, ...]) -> Iterator[_Output]:
     """The tensors of the plain checkpoint, in the order of their names."""
     stored = by_stored_name(model_type, stored_tensors(directory))
-    low_rank: dict[str, tuple[str, str]] = {}
-    for group in groups:
-        if not group.dense:
-            paths = [stored_name(model_type, module_path(model_type, layer, group.shape.role)) for layer in group.shape.layers]
-            low_rank |= dict.fromkeys(paths, (f"{paths[0]}.basis.weight", group.shape.role))
-    gone = {name for path, (basis, _) in low_rank.items() for name in (basis, f"{path}.coefficients.weight")}
+    factored = [group for group in groups if not group.dense]
+    gone = {name for group in factored for name in tensors_of(model_type, group)}
     gone |= {name for name, tensor in stored.items() if not tensor.elements}  # what keeps programs without drank from reading the model
     kept = {name.replace(".coefficients.bias", ".bias"): tensor for name, tensor in stored.items() if name not in gone}
     outputs = [_Output(name, tensor.bytes, partial(_read, tensor)) for name, tensor in kept.items()]
-    for path, (basis, role) in low_rank.items():
-        outputs.append(_product(path, stored[basis], stored[f"{path}.coefficients.weight"], _transposed(model_type, role)))
+    outputs += [output for group in factored for output in _products(model_type, group, stored)]
     yield from sorted(outputs, key=lambda output: _natural(output.name))
 
 
-def _product(path: str, basis: StoredTensor, coefficients: StoredTensor, transposed: bool) -> _Output:
-    """The dense weight of one projection."""
+def _products(model_type: str, group: Group, stored: Mapping[str, StoredTensor]) -> Iterator[_Output]:
+    """The dense weights of the projections of one group."""
+    shape, names = group.shape, list(tensors_of(model_type, group))
+    shared = {name.rsplit(".", 2 if name.endswith("weight") else 1)[1]: stored[name] for name in names[: -len(shape.layers)]}
+    transposed = _transposed(model_type, shape.role)
 
-    def read() -> Tensor:
-        factors = read_tensors({"basis": basis, "coefficients": coefficients})
-        product = (factors["coefficients"].double() @ factors["basis"].double()).to(factors["coefficients"].dtype)
+    def read(coefficients: StoredTensor) -> Tensor:
+        found = read_tensors({**shared, "coefficients": coefficients})
+        product = product_of(found["basis"], found["coefficients"], found.get("pivots")).to(found["coefficients"].dtype)
         return product.mT.contiguous() if transposed else product
 
-    item = coefficients.bytes // coefficients.elements
-    return _Output(f"{path}.weight", coefficients.shape[0] * basis.shape[1] * item, read)
+    for name in names[-len(shape.layers) :]:
+        item = stored[name].bytes // stored[name].elements
+        path = name.removesuffix(".coefficients.weight")
+        yield _Output(f"{path}.weight", shape.rows * shape.columns * item, partial(read, stored[name]))
+
+
+def product_of(basis: Tensor, coefficients: Tensor, pivots: Tensor | None = None) -> Tensor:
+    """The dense weight (d2, d1), float64, of what a low-rank module stores: basis (k, …), coefficients (d2, k), perhaps pivots (k,)."""
+    import torch
+
+    others, rows = basis.double(), coefficients.double()
+    if pivots is None:
+        return rows @ others
+    whole = torch.zeros(len(rows), others.shape[1] + len(pivots), dtype=torch.float64)
+    free = torch.ones(whole.shape[1], dtype=torch.bool)
+    free[pivots.long()] = False
+    whole[:, pivots.long()], whole[:, free] = rows, rows @ others
+    return whole
 
 
 def _transposed(model_type: str, role: str) -> bool:

@@ -21,11 +21,12 @@ from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 from transformers.utils.versions import require_version
 
+from drank.models.conversion import skeleton
 from drank.models.description import QUANT_METHODS, described
 from drank.models.experts import renamings, unfuse
 from drank.models.families import family_of
 from drank.models.guard import put_notice, sealed, unseal
-from drank.models.lowrank import skeleton
+from drank.models.lowrank import PivotedLinear
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -79,6 +80,9 @@ class DrankQuantizer(HfQuantizer):
     def _process_model_after_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
         # The modules are ordinary floating-point ones: unmarked, `float()`, full fine-tuning and compilation work as for dense models.
         self.remove_quantization_config(model)
+        for module in model.modules():
+            if isinstance(module, PivotedLinear) and module.owns_basis:
+                module.arrange()
         model.config.quantization_config = self.quantization_config.description()
         return model
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drank.models.description import CheckpointError, described, is_compressed
-from drank.models.families import FAMILIES, module_path
+from drank.models.families import FAMILIES, kind_of, module_path
 from drank.models.groups import Group
 from drank.models.headers import StoredTensor, read_header
 from drank.models.tied import counted
@@ -103,7 +103,7 @@ def size_of(directory: str | Path) -> StoredSize:
     parameters = sum(tensor.elements for tensor in tensors.values())
     quantization = config.get("quantization_config") or {}
     groups = described(quantization) if is_compressed(quantization) else ()
-    names = [name for group in groups for name in _weight_names(config["model_type"], group)]
+    names = [name for group in groups for name in tensors_of(config["model_type"], group)]
     tensors = by_stored_name(config["model_type"], tensors) if groups else tensors
     if absent := [name for name in names if name not in tensors]:
         raise CheckpointError(
@@ -119,11 +119,14 @@ def size_of(directory: str | Path) -> StoredSize:
     )
 
 
-def _weight_names(model_type: str, group: Group) -> list[str]:
-    """The stored tensors that hold the weights of one group."""
-    paths = [module_path(model_type, layer, group.shape.role) for layer in group.shape.layers]
+def tensors_of(model_type: str, group: Group) -> dict[str, tuple[int, ...]]:
+    """The tensors that hold the weights of a group, by the names they have in files, with their shapes: first what its layers share."""
+    shape, rank = group.shape, group.rank
+    paths = [stored_name(model_type, module_path(model_type, layer, shape.role)) for layer in shape.layers]
     if group.dense:
-        names = [f"{path}.weight" for path in paths]
-    else:
-        names = [f"{paths[0]}.basis.weight", *(f"{path}.coefficients.weight" for path in paths)]
-    return [stored_name(model_type, name) for name in names]
+        transposed = any(part.transposed for part in FAMILIES[model_type].projections if kind_of(part.role) == shape.kind)
+        sides = (shape.rows, shape.columns) if transposed else (shape.columns, shape.rows)
+        return dict.fromkeys((f"{path}.weight" for path in paths), sides)
+    shared = {"pivots": (rank,), "basis.weight": (rank, shape.rows - rank)} if shape.form.pivots else {"basis.weight": (rank, shape.rows)}
+    own = {f"{path}.coefficients.weight": (shape.columns, rank) for path in paths}
+    return {f"{paths[0]}.{name}": size for name, size in shared.items()} | own

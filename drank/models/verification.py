@@ -9,10 +9,8 @@ from typing import Any
 from drank.models.card.writing import stated_hashes
 from drank.models.description import CheckpointError, described, is_compressed
 from drank.models.documents import CARD
-from drank.models.families import FAMILIES, kind_of, module_path
-from drank.models.groups import Group
 from drank.models.headers import StoredTensor
-from drank.models.tensors import by_stored_name, stored_name, stored_tensors, weight_files
+from drank.models.tensors import by_stored_name, stored_tensors, tensors_of, weight_files
 from drank.runtime.files import file_hash, read_json
 
 
@@ -63,20 +61,7 @@ def _expected(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     quantization = config.get("quantization_config") or {}
     if not is_compressed(quantization):
         return {}
-    shapes = [item for group in described(quantization) for item in _of_group(config["model_type"], group)]
-    return dict(shapes)
-
-
-def _of_group(model_type: str, group: Group) -> Iterator[tuple[str, tuple[int, ...]]]:
-    shape = group.shape
-    paths = [stored_name(model_type, module_path(model_type, layer, shape.role)) for layer in shape.layers]
-    if group.dense:
-        transposed = any(one.transposed for one in FAMILIES[model_type].projections if kind_of(one.role) == shape.kind)
-        sides = (shape.rows, shape.columns) if transposed else (shape.columns, shape.rows)
-        yield from ((f"{path}.weight", sides) for path in paths)
-    else:
-        yield f"{paths[0]}.basis.weight", (group.rank, shape.rows)
-        yield from ((f"{path}.coefficients.weight", (shape.columns, group.rank)) for path in paths)
+    return {name: sides for group in described(quantization) for name, sides in tensors_of(config["model_type"], group).items()}
 
 
 def _wrong(expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, StoredTensor]) -> Iterator[str]:

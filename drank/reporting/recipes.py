@@ -32,6 +32,8 @@ def ranks(settings: Mapping[str, Any]) -> str:
     words += [f"β {method.beta:g}" + (f" of {method.rebalance}" if method.rebalance != Method.rebalance else "")] if method.beta else []
     words += [f"{name} {getattr(method, name):g}" for name in ("floor", "cap") if getattr(method, name) != getattr(Method, name)]
     words += ["dense past break-even"] if method.dense_past_break_even else []
+    words += [method.storage] if method.storage != Method.storage else []
+    words += [f"multiples of {method.rank_multiple}"] if method.rank_multiple > 1 else []
     return ", ".join(words)
 
 

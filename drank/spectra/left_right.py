@@ -12,7 +12,7 @@ from drank.models.groups import Shape
 from drank.models.weights import Checkpoint
 from drank.runtime.finite import NonFiniteError
 from drank.spectra.decomposition import Left
-from drank.spectra.weightings import TOKENS, WEIGHTINGS
+from drank.spectra.weightings import MOMENT, TOKENS, WEIGHTINGS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,6 +62,15 @@ class Sides:
             self._last = None  # the old one is freed before the new one is made
             self._last = (self.key(shape), Left(self._left(shape)))
         return self._last[1], None if right is None else [self._root(block, shape) for block in right]
+
+    def scales(self, shape: Shape) -> Tensor | None:
+        """The root mean squares of the inputs of a group, over its layers, (d1,); None for a weighting that is made of no moments."""
+        import torch
+
+        if not self.weighting.moments:
+            return None
+        moments = torch.stack([moment.diagonal() for moment in self._read(MOMENT, shape)]).mean(0)
+        return (moments / torch.stack(self._read(TOKENS, shape)).mean().clamp(min=1)).sqrt()
 
     def _left(self, shape: Shape) -> Tensor | None:
         import torch

@@ -49,7 +49,8 @@ def decompose_model(
     """Write the spectra of all groups of a model as a directory: one file per first layer, and `summary.json`.
 
     `layer-XXX.safetensors` holds for each group whose first layer is XXX `{name}.energies`, λ in descending order, float64 (r,), and
-    `{name}.coefficients`, the rows C, float32 (r, n·d2), with r = min(d1, n·d2); with a right factor also `{name}.duals`, D = C R Rᵀ.
+    `{name}.coefficients`, the rows C, float32 (r, n·d2), with r = min(d1, n·d2); with a right factor also `{name}.duals`, D = C R Rᵀ,
+    and for a weighting that is made of moments `{name}.scales`, the root mean squares of the inputs, float32 (d1,).
     The summary holds `facts`, and the shape, effective rank and total energy of each group.
 
     A run that was interrupted goes on at the first layer it had reached where the arguments, and `key` (whatever else decides the result:
@@ -79,6 +80,8 @@ def _spectrum(checkpoint: Checkpoint, shape: Shape, sides: Sides) -> dict[str, T
     tensors = {"energies": found.energies, "coefficients": found.coefficients.to(torch.float32)}
     if sides.weighting.right_of is not None:
         tensors["duals"] = found.duals.to(torch.float32)
+    if (scales := sides.scales(shape)) is not None:
+        tensors["scales"] = scales.to(torch.float32)
     return {f"{shape.name}.{part}": tensor.cpu() for part, tensor in tensors.items()}
 
 
@@ -123,4 +126,16 @@ def read_bases(directory: str | Path, ranks: Mapping[str, int]) -> dict[str, tup
         with safe_open(layer_file(directory, first[name]), framework="pt") as file:
             coefficients, duals, stored = file.get_slice(f"{name}.coefficients")[:rank], f"{name}.duals", file.keys()
             found[name] = (coefficients, file.get_slice(duals)[:rank] if duals in stored else coefficients)
+    return found
+
+
+def read_scales(directory: str | Path) -> dict[str, Tensor]:
+    """The root mean squares of the inputs of every group, float32 (d1,), by name; nothing for a weighting that is made of no moments."""
+    from safetensors import safe_open
+
+    found: dict[str, Tensor] = {}
+    for layer in sorted({shape.layers[0] for shape in read_summary(directory)[0]}):
+        with safe_open(layer_file(directory, layer), framework="pt") as file:
+            names = [name for name in file.keys() if name.endswith(".scales")]  # noqa: SIM118 - it is no mapping
+            found |= {name.removesuffix(".scales"): file.get_tensor(name) for name in names}
     return found

@@ -15,12 +15,13 @@ from drank.compression.making import Making
 from drank.compression.refit import refit
 from drank.corpora.windows import read_tokens
 from drank.models.checkpoint import load_model, load_tokenizer, save
-from drank.models.lowrank import convert
+from drank.models.conversion import convert, store
 from drank.models.residency import open_skeleton
 from drank.models.sources import Places, model_directory
 from drank.models.weights import Checkpoint
 from drank.runtime.device import prepare
 from drank.runtime.files import read_json
+from drank.spectra.spectrum import read_scales
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -71,5 +72,6 @@ def run(
         windows = text.sample(training["length"], training["windows"], training["seed"])
         with making.stage("finetune", text.facts(training)):
             model = finetune(model, windows, training)
+    store(model, ranks.groups, read_scales(spectra))
     save(model, tokenizer, ranks.groups, output, documents=making.documents)
     return model

@@ -14,10 +14,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 
 import drank.models.families
 from drank.allocation.plan import Plan
+from drank.models.conversion import convert
 from drank.models.experts import unfuse
 from drank.models.families import projections_of
 from drank.models.groups import Group, Shape
-from drank.models.lowrank import convert, matrix_of
+from drank.models.lowrank import matrix_of
 
 Compress = Callable[..., tuple[PreTrainedModel, Plan]]
 

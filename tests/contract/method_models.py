@@ -24,7 +24,7 @@ from drank.compression.refit import refit
 from drank.evaluation.plan_trials import try_plans
 from drank.methods import Method
 from drank.models.checkpoint import load_model, save
-from drank.models.lowrank import convert
+from drank.models.conversion import convert
 from drank.models.weights import Checkpoint
 from drank.spectra.slopes import slopes_of
 from drank.spectra.spectrum import decompose_model, read_energies, read_summary

@@ -12,7 +12,7 @@ from drank.allocation.evidence import Evidence
 from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of
 from drank.config.method_entries import method_of
-from drank.models.lowrank import convert
+from drank.models.conversion import convert
 from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model, read_energies, read_summary
 

@@ -13,8 +13,8 @@ from drank.calibration.gradients import collect, read_gradients
 from drank.calibration.losses import divergence
 from drank.compression.correction import leaving_states
 from drank.models.checkpoint import load_model
+from drank.models.conversion import convert
 from drank.models.families import family_of, projections_of
-from drank.models.lowrank import convert
 from drank.models.residency import open_skeleton
 from drank.runtime.files import file_hash, read_json
 

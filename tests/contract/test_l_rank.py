@@ -21,9 +21,10 @@ from drank.compression.correction import correct
 from drank.compression.factors import factors_of
 from drank.methods import METHODS
 from drank.models.checkpoint import load_model, save
+from drank.models.conversion import convert
 from drank.models.families import family_of, kind_of, projections_of
 from drank.models.groups import Group
-from drank.models.lowrank import LowRankLinear, convert
+from drank.models.lowrank import LowRankLinear
 from drank.models.residency import open_skeleton
 from drank.models.tensors import size_of
 from drank.models.weights import Checkpoint

@@ -17,8 +17,9 @@ from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of
 from drank.methods import METHODS, Method
 from drank.models.checkpoint import load_model, save
+from drank.models.conversion import convert
 from drank.models.families import FAMILIES, family_of, kind_of, module_path
-from drank.models.lowrank import LowRankLinear, convert
+from drank.models.lowrank import LowRankLinear
 from drank.models.tensors import size_of
 from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model, read_energies, read_summary

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from drank.compression.refit import refit
+from drank.models.conversion import convert
 from drank.models.families import family_of, kind_of, module_path
-from drank.models.lowrank import LowRankLinear, convert
+from drank.models.lowrank import LowRankLinear
 from drank.models.weights import Checkpoint
 from tests.contract.forward import inputs_of
 

@@ -15,9 +15,10 @@ from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of
 from drank.models.checkpoint import load_model
+from drank.models.conversion import convert
 from drank.models.families import projections_of
 from drank.models.groups import Group
-from drank.models.lowrank import LowRankLinear, convert, matrix_of
+from drank.models.lowrank import LowRankLinear, matrix_of
 from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model
 from tests.unit.interrupted import small_llama

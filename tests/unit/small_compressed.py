@@ -14,8 +14,8 @@ from drank.allocation.plan import Plan
 from drank.compression.making import Making
 from drank.methods import METHODS
 from drank.models.checkpoint import save
+from drank.models.conversion import convert
 from drank.models.groups import Group, Shape
-from drank.models.lowrank import convert
 
 GROUPS = (
     Group(Shape("q", (0, 1), 8, 8), 3.0, 3),

@@ -139,6 +139,8 @@ def test_ranking_options_are_what_decides_ranks_and_nothing_else():
         "beta": 0.3,
         "rebalance": "ranks",
         "dense_past_break_even": False,
+        "storage": "factors",
+        "rank_multiple": 1,
         "seed": 13,
     }
     assert method_of("d-rank", {"refit_from": 0.1, "title": "Ours"}).ranking() == METHODS["d-rank"].ranking()

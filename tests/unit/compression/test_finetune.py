@@ -14,9 +14,10 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 from drank.allocation.plan import Plan
 from drank.compression.finetune import OPTIONS, factor_names, finetune, learning_rate
 from drank.models.checkpoint import load_model, save
+from drank.models.conversion import convert
 from drank.models.families import projections_of
 from drank.models.groups import Group, Shape
-from drank.models.lowrank import LowRankLinear, convert
+from drank.models.lowrank import LowRankLinear
 from drank.runtime.finite import NonFiniteError
 
 FAST = {"learning_rate": 2e-3, "epochs": 4, "batch": 4}

@@ -15,8 +15,9 @@ from drank.allocation.plan import Plan
 from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of
 from drank.compression.refit import refit, refit_coefficients
+from drank.models.conversion import convert
 from drank.models.groups import Group
-from drank.models.lowrank import LowRankLinear, convert
+from drank.models.lowrank import LowRankLinear
 from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model
 from tests.unit.compressed_llama import draw, inputs_at

@@ -17,7 +17,8 @@ from drank.compression.factors import factors_of
 from drank.compression.relinearise import relinearise
 from drank.methods import METHODS
 from drank.models.checkpoint import load_model
-from drank.models.lowrank import LowRankLinear, convert
+from drank.models.conversion import convert
+from drank.models.lowrank import LowRankLinear
 from drank.runtime.files import file_hash, read_json
 from drank.spectra.spectrum import decompose_model, read_bases, read_energies, read_summary
 from tests.unit.compressed_llama import measured

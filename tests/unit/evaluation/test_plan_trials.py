@@ -15,7 +15,7 @@ from drank.allocation.evidence import Evidence
 from drank.allocation.selection import best_mix, plans_by_mix
 from drank.evaluation import plan_trials as trials
 from drank.evaluation.plan_trials import try_plans
-from drank.models.lowrank import convert
+from drank.models.conversion import convert
 from drank.models.weights import Checkpoint
 
 SETTINGS = {"allocator": "importance-loss", "floor": 0.3}

@@ -6,8 +6,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from drank.allocation.plan import Plan
+from drank.models.conversion import convert
 from drank.models.groups import Group, Shape
-from drank.models.lowrank import convert
 
 PLAN = Plan("tiny", "test", 0.2, {}, (Group(Shape("q", (0, 1), 8, 8), 3.0, 3),))
 

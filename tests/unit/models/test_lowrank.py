@@ -13,18 +13,17 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 from transformers.pytorch_utils import Conv1D
 
+from drank.models.conversion import convert, skeleton
 from drank.models.description import CheckpointError
 from drank.models.experts import unfuse
 from drank.models.families import UnknownFamilyError
 from drank.models.groups import Group, Shape
-from drank.models.lowrank import LowRankLinear, convert, matrix_of, skeleton
+from drank.models.lowrank import LowRankLinear, matrix_of
 
 
 def llama() -> LlamaForCausalLM:
-    config = LlamaConfig(
-        vocab_size=11, hidden_size=8, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1
-    )
-    return LlamaForCausalLM(config).eval()
+    sizes = {"vocab_size": 11, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2}
+    return LlamaForCausalLM(LlamaConfig(**sizes, num_attention_heads=2, num_key_value_heads=1)).eval()
 
 
 QUERY = Group(Shape("q", (0, 1), 8, 8), 3.0, 3)
@@ -103,6 +102,7 @@ def test_convert_keeps_dtype_bias_mode_and_the_other_modules():
         "columns": 8,
         "rank": 3,
         "dense": False,
+        "storage": "factors",
     }
 
 

@@ -116,7 +116,7 @@ def test_description_survives_json():
 
 
 @pytest.mark.parametrize(
-    "broken", [{}, {"format": 2, "groups": []}, {"format": 1}, {"format": 1, "groups": [{"role": "q"}]}, {"format": 1, "groups": 3}]
+    "broken", [{}, {"format": 3, "groups": []}, {"format": 1}, {"format": 1, "groups": [{"role": "q"}]}, {"format": 1, "groups": 3}]
 )
 def test_malformed_description_is_refused(broken):
     with pytest.raises(CheckpointError, match="rerun `compress`"):
