@@ -14,8 +14,8 @@ def pivot(basis: Tensor, scales: Tensor | None = None) -> tuple[Tensor, Tensor]:
 
     `basis` is (d1, k) in float64, of any rank; `scales` (d1,) are the root mean squares of the inputs. Rows are multiplied by them before
     pivots are chosen, so that inputs with large activations become pivots, which are not rounded. The choice is that of a QR with column
-    pivoting of the transposed rows, on a GPU that of an LU with partial pivoting; it depends on the span of the basis alone, for an
-    orthonormal basis of it is taken first, which also serves a basis that is not of full rank.
+    pivoting of the transposed rows, on a GPU that of an LU with partial pivoting, of an orthonormal basis of the same span: one that is
+    not of full rank is so served too.
     """
     rows, rank = basis.shape
     weights = _weights(basis, scales)
