@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 
 import drank.models.families
 from drank.allocation.plan import Plan
-from drank.models.conversion import convert
+from drank.models.conversion import convert, store
 from drank.models.experts import unfuse
 from drank.models.families import projections_of
 from drank.models.groups import Group, Shape
 from drank.models.lowrank import matrix_of
+from drank.models.storage import STORAGES
 
 Compress = Callable[..., tuple[PreTrainedModel, Plan]]
 
@@ -155,14 +157,22 @@ def windows() -> torch.Tensor:
     return torch.randint(0, 250, (7, 20), generator=torch.Generator().manual_seed(3))
 
 
+@pytest.fixture(params=STORAGES)
+def storage(request: pytest.FixtureRequest) -> str:
+    """Each storage in turn."""
+    return request.param
+
+
 @pytest.fixture
-def compress(tiny_model, tiny_plan, svd_factors) -> Compress:
-    """Builds a tiny model, converts it by a plan (group, keep, dense), and gives both."""
+def compress(tiny_model, tiny_plan, svd_factors, storage) -> Compress:
+    """Builds a tiny model, converts it by a plan (group, keep, dense) to a storage, and gives both."""
 
     def build(family: str, *, group: int = 2, keep: float | None = 0.6, dense=(), **options):
         model = tiny_model(family, **options)
         plan = tiny_plan(model, group=group, keep=keep, dense=dense)
+        plan = replace(plan, groups=tuple(replace(one, shape=replace(one.shape, storage=storage)) for one in plan.groups))
         convert(model, plan.groups, svd_factors(model, plan))
+        store(model, plan.groups, {})
         return model, plan
 
     return build

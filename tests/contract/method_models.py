@@ -24,10 +24,11 @@ from drank.compression.refit import refit
 from drank.evaluation.plan_trials import try_plans
 from drank.methods import Method
 from drank.models.checkpoint import load_model, save
-from drank.models.conversion import convert
+from drank.models.conversion import convert, store
+from drank.models.families import family_of, kind_of
 from drank.models.weights import Checkpoint
 from drank.spectra.slopes import slopes_of
-from drank.spectra.spectrum import decompose_model, read_energies, read_summary
+from drank.spectra.spectrum import decompose_model, read_energies, read_scales, read_summary
 
 Compress = Callable[..., tuple[PreTrainedModel, Plan]]
 
@@ -110,6 +111,13 @@ def compress(dense_directory, measured, evidence, windows) -> Compress:
             refit(model, checkpoint, windows, batch=4, order=method.refit)
         if method.corrections:
             correct(model, load_model(directory), windows, method.corrections, batch=4)
+        store(model, plan.groups, read_scales(path))
         return model, plan
 
     return build
+
+
+def unrefused(method: Method, family: str, model_config: Any) -> Method:
+    """The method as it applies to a family: where it refuses for its rebalancing, without that."""
+    kinds = {kind_of(role) for role in family_of(model_config).roles}
+    return method if method.refusal(kinds, 5) is None else replace(method, beta=0.0)

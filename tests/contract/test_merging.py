@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 from drank.models.checkpoint import load_model, load_tokenizer, save
 from drank.models.families import FAMILIES
-from drank.models.merging import OURS, merge
+from drank.models.lowrank import PivotedLinear
+from drank.models.merging import OURS, merge, product_of
 from drank.models.tensors import stored_tensors
 from tests.contract.forward import logits_of
 
@@ -82,5 +83,6 @@ def test_products_are_taken_in_float64_and_rounded_once(family, compress, tmp_pa
     for layer in shape.layers:
         blocks = (model.model.layers, plain.model.layers) if family == "llama" else (model.transformer.h, plain.transformer.h)
         low_rank, dense = (block[layer].get_submodule(role) for block in blocks)
-        product = (low_rank.coefficients.weight.double() @ low_rank.basis.weight.double()).bfloat16()
+        pivots = low_rank.pivots if isinstance(low_rank, PivotedLinear) else None
+        product = product_of(low_rank.basis.weight, low_rank.coefficients.weight, pivots).bfloat16()
         assert torch.equal(dense.weight, product if family == "llama" else product.mT)

@@ -25,7 +25,7 @@ from drank.models.weights import Checkpoint
 from drank.spectra.spectrum import decompose_model, read_energies, read_summary
 from tests.contract import method_models
 from tests.contract.forward import logits_of
-from tests.contract.method_models import Compress
+from tests.contract.method_models import Compress, unrefused
 
 RATIO = 0.3
 COMPRESSING = [name for name, method in METHODS.items() if method.compresses and method.budgeted]
@@ -62,12 +62,6 @@ def evidence(dense_directory, measured, windows) -> Callable[[str, Method], Evid
 @pytest.fixture(scope="session")
 def compress(dense_directory, measured, evidence, windows) -> Compress:
     return method_models.compress(dense_directory, measured, evidence, windows)
-
-
-def unrefused(method: Method, family: str, model_config: Any) -> Method:
-    """The method as it applies to a family: where it refuses for its rebalancing, without that."""
-    kinds = {kind_of(role) for role in family_of(model_config).roles}
-    return method if method.refusal(kinds, 5) is None else replace(method, beta=0.0)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
