@@ -12,33 +12,34 @@ so that they say where to go and not how far: one size for the whole model is se
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from safetensors import safe_open
+
 from drank.calibration.backward import logits_of
-from drank.calibration.gradients import collect, read_gradients
+from drank.calibration.gradients import collect
 from drank.calibration.losses import divergence
-from drank.calibration.moments import calibrate, open_stream, read_moments
+from drank.calibration.moments import calibrate, open_stream
 from drank.calibration.streams import run_block, wide
+from drank.compression.directions import Direction, directions_of
 from drank.models.families import blocks_of, projections_of
-from drank.models.lowrank import LowRankLinear, matrix_of
 from drank.models.residency import resident
+from drank.runtime.files import remove, replacing
+from drank.runtime.finite import NonFiniteError
 from drank.runtime.log import progress
-from drank.spectra.weightings import MOMENT, OUTPUTS, TOKENS
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
-
-DAMPING = 0.1
-"""What is added to every Kronecker factor, as a multiple of its mean diagonal."""
 
 SEARCH = 16
 """Windows, at most, on which the size of a step is searched; never more than a quarter of all."""
@@ -50,38 +51,84 @@ DOUBLINGS = 10
 """How often a size is doubled at most."""
 
 
-@dataclass(frozen=True)
-class Direction:
-    """A view of a parameter, (in, out), its preconditioned gradient in float32, and how fast the loss falls along it."""
-
-    parameter: Tensor
-    step: Tensor
-    slope: float
-
-
-def correct(model: PreTrainedModel, dense: PreTrainedModel, windows: Tensor, count: int, batch: int = 8) -> list[float]:
+def correct(
+    model: PreTrainedModel, dense: PreTrainedModel, windows: Tensor, count: int, batch: int = 8, work: str | Path | None = None
+) -> list[float]:
     """Take up to `count` steps, in place; gives back the divergence per token on the windows of the search before and after each.
 
     `windows` are windows of token ids, (windows, tokens). The last of them are kept from the gradients, so that how far to go is told by
     text that did not say where to: no step is taken that does not lower the divergence there, and none after one that was not. One window
-    alone serves both. `dense` is the model that was compressed, or a skeleton of it (`drank.models.residency`). Gradients and moments lie
-    in the folder for temporary files in the meantime. Raises NonFiniteError naming the layer.
+    alone serves both. `dense` is the model that was compressed, or a skeleton of it (`drank.models.residency`).
+
+    Gradients and moments lie in the folder `work` in the meantime, with the projections as the last step left them: called again with
+    that folder, and a model compressed and refitted like the first, it goes on from there, within a step at the block that was reached.
+    Without one it is a temporary folder. Raises NonFiniteError naming the layer.
     """
+    with nullcontext(Path(work)) if work else TemporaryDirectory(prefix="drank-correction-") as folder:
+        return _correct(model, dense, windows, count, batch, Progress(Path(folder)))
+
+
+class Progress:
+    """What the corrections of one model have come to, in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """The folder may hold what an interrupted run had reached."""
+        self.folder = folder
+
+    def reached(self, model: PreTrainedModel) -> list[float]:
+        """The divergences found so far, empty for none; gives the projections the weights that they had then."""
+        from safetensors.torch import load_file
+
+        if not (state := self.folder / "state.safetensors").is_file():
+            return []
+        model.load_state_dict(load_file(state), strict=False)
+        with safe_open(state, framework="pt") as file:
+            return [float(value) for value in json.loads(file.metadata()["found"])]
+
+    def keep(self, model: PreTrainedModel, found: Sequence[float]) -> None:
+        """Note where the model is now, whole or not at all."""
+        from safetensors.torch import save_file
+
+        names = {f"{name}." for name, module in model.named_modules() if any(module is part for _, _, part in projections_of(model))}
+        state = {name: value.contiguous() for name, value in model.state_dict().items() if name.startswith(tuple(names))}
+        with replacing(self.folder / "state.safetensors") as temporary:
+            save_file(state, temporary, metadata={"found": json.dumps(list(found))})
+
+
+def _correct(model: PreTrainedModel, dense: PreTrainedModel, windows: Tensor, count: int, batch: int, progressed: Progress) -> list[float]:
     kept = min(SEARCH, max(1, len(windows) // 4))
     seen = windows[:-kept] if len(windows) > 1 else windows
     searched, reference = windows[-kept:], leaving_states(dense, windows, batch)
-    found = [divergence_of(model, searched, reference[-kept:], batch)]
-    for number in range(1, count + 1):
-        with TemporaryDirectory(prefix="drank-correction-") as work:
-            collect(model, seen, Path(work) / "gradients", {}, batch, reference=reference[: len(seen)])
-            calibrate(model, seen, Path(work) / "moments", {}, batch)
-            directions = _directions(model, Path(work) / "gradients", Path(work) / "moments")
+    found = progressed.reached(model) or [divergence_of(model, searched, reference[-kept:], batch)]
+    if not math.isfinite(found[0]):
+        where = _first_bad(model, windows, batch)
+        raise NonFiniteError(f"before the first correction the divergence from the dense model is {found[0]}: {where}")
+    while len(found) <= count and not (len(found) > 1 and found[-1] == found[-2]):
+        number, gradients, moments = len(found), progressed.folder / "gradients", progressed.folder / "moments"
+        facts = {"correction": number}
+        collect(model, seen, gradients, facts, batch, reference=reference[: len(seen)])
+        calibrate(model, seen, moments, facts, batch)
+        directions = directions_of(model, gradients, moments)
         size, lowest = _search(model, directions, searched, reference[-kept:], batch, found[-1])
         log.info("correction %d of %d: KL to the dense model %.4f → %.4f per token, step size %.3g", number, count, found[-1], lowest, size)
         found.append(lowest)
-        if size == 0:
-            break
+        progressed.keep(model, found)
+        for folder in (gradients, moments):
+            remove(folder)
     return found
+
+
+def _first_bad(model: PreTrainedModel, windows: Tensor, batch: int) -> str:
+    """Where a model stops being finite, and what to do."""
+    import torch
+
+    stream = open_stream(model, windows, batch)
+    remedy = "run in float32 (`compute: dtype: float32`), and check the checkpoint for damaged weights"
+    for layer, block in enumerate(blocks_of(model)):
+        stream.states = run_block(block, layer, stream)
+        if not all(bool(torch.isfinite(states).all()) for states in stream.states):
+            return f"what leaves layer {layer} is not finite; {remedy}"
+    return f"all layers are finite, the logits are not; {remedy}"
 
 
 def leaving_states(model: PreTrainedModel, windows: Tensor, batch: int = 8) -> list[Tensor]:
@@ -132,50 +179,3 @@ def _search(
         taken, lowest, size = size, reached, 2 * size
     move(taken)
     return taken, lowest
-
-
-def _directions(model: PreTrainedModel, gradients: Path, moments: Path) -> list[Direction]:
-    """The preconditioned gradients of every factor, and of every projection that is stored dense."""
-    import torch
-
-    bases: dict[int, list[tuple[LowRankLinear, Tensor, Tensor, Tensor]]] = {}
-    found = []
-    for layer, projection, module in projections_of(model):
-        names = {"role": projection.role, "reads": projection.reads}
-        tokens = read_moments(moments, layer, TOKENS.format(**names)).clamp(min=1)
-        gradient = read_gradients(gradients, layer, projection.role).to(model.device, torch.float64)
-        inputs = _damped((read_moments(moments, layer, MOMENT.format(**names)) / tokens).to(model.device))
-        outputs = _damped(read_gradients(gradients, layer, OUTPUTS.format(**names)).to(model.device))
-        if not isinstance(module, LowRankLinear):
-            found.append(_direction(matrix_of(module), inputs, gradient, outputs))
-            continue
-        basis, rows = (part.weight.detach().double().mT for part in (module.basis, module.coefficients))
-        found.append(_direction(module.coefficients.weight.mT, basis.mT @ inputs @ basis, basis.mT @ gradient, outputs))
-        bases.setdefault(id(module.basis), []).append((module, inputs, gradient @ rows.mT, rows @ outputs @ rows.mT))
-    for members in bases.values():
-        modules, read, products, projected = zip(*members, strict=True)
-        gradient, outputs = torch.stack(products).sum(0), torch.stack(projected).sum(0)
-        found.append(_direction(modules[0].basis.weight.mT, torch.stack(read).mean(0), gradient, outputs))
-    return found
-
-
-def _direction(parameter: Tensor, inputs: Tensor, gradient: Tensor, outputs: Tensor) -> Direction:
-    """inputs⁻¹ gradient outputs⁻¹; nothing where a factor has no inverse, as it has none for an expert that no token reached."""
-    import torch
-
-    (left, failed), (right, too) = (torch.linalg.cholesky_ex(factor) for factor in (inputs, outputs))
-    if failed or too:
-        return Direction(parameter, torch.zeros_like(gradient, dtype=torch.float32), 0.0)
-    step = torch.cholesky_solve(torch.cholesky_solve(gradient, left).mT, right).mT
-    return Direction(parameter, step.float(), float((step * gradient).sum()))
-
-
-def _damped(factor: Tensor) -> Tensor:
-    """With `DAMPING` × its mean diagonal on the diagonal.
-
-    Done before a factor is projected on a basis: the loss may not depend on the scale of a projection at all, as before a norm of queries
-    and keys, and a factor that is zero along a component says nothing of how far a step along it may go.
-    """
-    import torch
-
-    return factor + torch.eye(len(factor), dtype=factor.dtype, device=factor.device) * (DAMPING * factor.diagonal().mean())

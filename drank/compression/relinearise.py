@@ -6,6 +6,7 @@ again on the model compressed so far, and the original weights, never the compre
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,12 +20,15 @@ from drank.compression.factors import factors_of
 from drank.models.checkpoint import load_model
 from drank.models.conversion import convert
 from drank.models.weights import Checkpoint
-from drank.runtime.files import replacing
+from drank.runtime.files import file_hash, remove, resuming
 from drank.runtime.log import progress
 from drank.spectra.spectrum import decompose_model
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+WORK = "work"
+"""The folder, inside that of the result, of what the steps on the way leave."""
 
 
 def relinearise(
@@ -47,31 +51,49 @@ def relinearise(
     seed: int = 13,
     dtype: str = "float32",
     device: str = "cpu",
+    key: Any = None,
 ) -> None:
     """Write the spectra of the last of `steps` steps as a directory that `decompose_model` would write.
 
     `spectra` are those of the dense model in `directory`. Step s of S compresses by the method's own allocation at s/S of the ratio,
     measures the moments over `moments_windows` and the gradients over `windows`, both (windows, tokens) of token ids, and decomposes the
-    original weights; the last spectra are for the ratio itself. Raises what `allocate`, `calibrate`, `collect` and `decompose_model`
-    raise, and ValueError for fewer than two steps.
+    original weights; the last spectra are for the ratio itself. A run that was interrupted goes on at the step, and within it at the layer,
+    it had reached where the arguments, and `key` (whatever else decides the result), are the same.
+
+    Raises what `allocate`, `calibrate`, `collect` and `decompose_model` raise, and ValueError for fewer than two steps.
     """
     if steps < 2:
         raise ValueError(f"{steps} steps re-linearise nothing; take 2 or more, or the spectra of the dense model")
     checkpoint = Checkpoint(Path(directory))
     recipe: dict[str, Any] = {"weighting": weighting, "options": options, "group": group, "facts": facts, "device": device}
-    with replacing(output) as whole:
-        work, latest = whole / "work", Path(spectra)
-        work.mkdir(parents=True)
+    same = [
+        recipe,
+        settings,
+        method,
+        ratio,
+        steps,
+        labels,
+        seed,
+        dtype,
+        batch,
+        str(directory),
+        file_hash(Path(spectra) / "summary.json"),
+        key,
+    ]
+    texts = [hashlib.sha256(ids.cpu().contiguous().numpy().tobytes()).hexdigest() for ids in (windows, moments_windows)]
+    with resuming(output, [same, texts]) as whole:
+        latest = Path(spectra)
         for step in progress(range(1, steps), "re-linearising, step"):
-            model = load_model(directory, dtype, device)
-            plan = allocate(read_evidence(latest), ratio * step / steps, settings, model=str(directory), method=method)
-            convert(model, plan.groups, factors_of(checkpoint, plan, latest))
-            at = work / str(step)
-            calibrate(model, moments_windows, at / "moments", {}, batch)
-            collect(model, windows, at / "gradients", {}, batch, labels=labels, seed=seed + step)
-            del model
+            at = whole / WORK / str(step)
+            if not (at / "spectra").is_dir():  # what is there is whole
+                model = load_model(directory, dtype, device)
+                plan = allocate(read_evidence(latest), ratio * step / steps, settings, model=str(directory), method=method)
+                convert(model, plan.groups, factors_of(checkpoint, plan, latest))
+                calibrate(model, moments_windows, at / "moments", {"step": step}, batch)
+                collect(model, windows, at / "gradients", {"step": step}, batch, labels=labels, seed=seed + step)
+                del model
+                decompose_model(checkpoint, at / "spectra", moments=at / "moments", gradients=at / "gradients", **recipe)
             latest = at / "spectra"
-            decompose_model(checkpoint, latest, moments=at / "moments", gradients=at / "gradients", **recipe)
         for file in latest.iterdir():
-            file.rename(whole / file.name)
-        shutil.rmtree(work)
+            shutil.copy(file, whole / file.name)
+        remove(whole / WORK)

@@ -26,6 +26,7 @@ def run(
     calibration: Mapping[str, Any],
     compute: Mapping[str, Any],
     threads: int,
+    code: str = "",
 ) -> None:
     """Write the spectra of the last step as a folder; `names` gives model, method and ratio, `options` are those of the weighting."""
     device = prepare(compute, threads)
@@ -45,5 +46,6 @@ def run(
         seed=calibration["seed"],
         dtype=compute["dtype"],
         device=device,
+        key=code,
         facts={**names, **recipe, "calibration": read_json(f"{spectra}/summary.json")["calibration"]},
     )

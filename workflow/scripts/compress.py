@@ -19,4 +19,5 @@ run(
     training=params.training,
     compute=params.compute,
     threads=snakemake.threads,
+    code=params.code,
 )

@@ -19,4 +19,5 @@ run(
     calibration=params.calibration,
     compute=params.compute,
     threads=snakemake.threads,
+    code=params.code,
 )

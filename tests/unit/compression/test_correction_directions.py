@@ -7,7 +7,8 @@ import torch
 
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate
-from drank.compression.correction import Direction, _direction, _directions, leaving_states
+from drank.compression.correction import leaving_states
+from drank.compression.directions import Direction, _direction, directions_of
 from drank.models.families import projections_of
 from drank.models.lowrank import LowRankLinear
 from tests.unit.compressed_llama import kl
@@ -39,12 +40,12 @@ def natural(inputs: torch.Tensor, gradient: torch.Tensor, outputs: torch.Tensor)
     return torch.linalg.solve(torch.kron(inputs, outputs), gradient.flatten()).reshape(gradient.shape)
 
 
-def measured_directions(model, toy, folder) -> dict[int, Direction]:
+def measureddirections_of(model, toy, folder) -> dict[int, Direction]:
     """By the address of the parameter."""
     reference = leaving_states(toy.dense(), toy.windows)
     collect(model, toy.windows, folder / "gradients", {}, 5, reference=reference)
     calibrate(model, toy.windows, folder / "moments", {}, 5)
-    return {one.parameter.data_ptr(): one for one in _directions(model, folder / "gradients", folder / "moments")}
+    return {one.parameter.data_ptr(): one for one in directions_of(model, folder / "gradients", folder / "moments")}
 
 
 @pytest.mark.parametrize("group", [1, 2])
@@ -53,7 +54,7 @@ def test_directions_are_those_of_autograd_on_the_factors_and_explicit_kronecker_
     one = toy if group == 1 else paired
     stored = [shape.name for shape in one.checkpoint.shapes(group) if shape.name in ("up.01", "up.02")]
     model, dense = one.compressed(one.plan(3, dense=stored)), one.dense()
-    found = measured_directions(model, one, tmp_path)
+    found = measureddirections_of(model, one, tmp_path)
     predicted = one.windows[:, 1:].numel()
     seen = seen_by(model, dense, one.windows)
     factors, owners = [], {}
@@ -95,7 +96,7 @@ def test_the_steps_of_a_projection_do_not_depend_on_how_it_is_split(toy, tmp_pat
             mix = torch.tensor([[2.0, 0.3, 0.0], [0.0, 1e-2, 0.1], [0.0, 0.0, 30.0]], dtype=torch.float64)
             b, c = b @ mix, torch.linalg.solve(mix, c)
             module.basis.weight.data, module.coefficients.weight.data = b.mT.contiguous(), c.mT.contiguous()
-        found = measured_directions(model, toy, tmp_path / str(turned))
+        found = measureddirections_of(model, toy, tmp_path / str(turned))
         steps = [found[part.weight.data_ptr()].step.double() for part in (module.basis, module.coefficients)]
         changes.append((steps[0] @ c, b @ steps[1]))
     for one, other in zip(*changes, strict=True):
