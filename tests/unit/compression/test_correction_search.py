@@ -30,7 +30,7 @@ def test_sizes_are_searched_on_the_last_windows_and_directions_come_from_the_oth
 
     monkeypatch.setattr(drank.compression.correction, "collect", gradients)
     monkeypatch.setattr(drank.compression.correction, "calibrate", lambda *_args: passed.append(("seen", _args[1], None)))
-    monkeypatch.setattr(drank.compression.correction, "_directions", lambda *_args: [])
+    monkeypatch.setattr(drank.compression.correction, "directions_of", lambda *_args: [])
     monkeypatch.setattr(drank.compression.correction, "divergence_of", divergence)
     assert correct(toy.compressed(toy.plan(4)), dense, windows, 1) == [1.0, 1.0]
     assert [kind for kind, *_ in passed] == ["searched", "seen", "seen"]

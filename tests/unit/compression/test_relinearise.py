@@ -116,7 +116,7 @@ def test_a_step_that_fails_leaves_nothing_behind(stage, step, toy, tmp_path, mon
     monkeypatch.setattr(drank.compression.relinearise, stage, failing)
     with pytest.raises(RuntimeError, match="the disk is full"):
         relinearise(toy.directory, tmp_path / "spectra", **arguments(toy, steps=3))
-    assert len(calls) == step and not list(tmp_path.iterdir())
+    assert len(calls) == 1 and not list(tmp_path.glob("[!.]*")), "nothing is in place; what was reached is kept, hidden, to be gone on with"
 
 
 @pytest.mark.parametrize("step", [1, 2])
