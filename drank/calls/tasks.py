@@ -23,7 +23,7 @@ from drank.runtime.files import read_json
 DOCS = {"embedded": "python-docs"}
 """The corpus out of whose held-out documents embedded tasks are made."""
 
-RESUMED = ("calibrate", "gradients", "spectrum")
+RESUMED = ("calibrate", "gradients", "spectrum", "relinearise", "compress")
 """Steps that go on where an interrupted one stopped, for which they have to know the code."""
 
 

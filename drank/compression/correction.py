@@ -89,7 +89,8 @@ class Progress:
         """Note where the model is now, whole or not at all."""
         from safetensors.torch import save_file
 
-        names = {f"{name}." for name, module in model.named_modules() if any(module is part for _, _, part in projections_of(model))}
+        parts = {id(module) for _, _, module in projections_of(model)}
+        names = {f"{name}." for name, module in model.named_modules() if id(module) in parts}
         state = {name: value.contiguous() for name, value in model.state_dict().items() if name.startswith(tuple(names))}
         with replacing(self.folder / "state.safetensors") as temporary:
             save_file(state, temporary, metadata={"found": json.dumps(list(found))})
@@ -104,10 +105,13 @@ def _correct(model: PreTrainedModel, dense: PreTrainedModel, windows: Tensor, co
         where = _first_bad(model, windows, batch)
         raise NonFiniteError(f"before the first correction the divergence from the dense model is {found[0]}: {where}")
     while len(found) <= count and not (len(found) > 1 and found[-1] == found[-2]):
-        number, gradients, moments = len(found), progressed.folder / "gradients", progressed.folder / "moments"
+        number = len(found)
+        gradients, moments = (progressed.folder / f"{kind}-{number}" for kind in ("gradients", "moments"))
         facts = {"correction": number}
-        collect(model, seen, gradients, facts, batch, reference=reference[: len(seen)])
-        calibrate(model, seen, moments, facts, batch)
+        if not gradients.is_dir():  # what is there is whole
+            collect(model, seen, gradients, facts, batch, reference=reference[: len(seen)])
+        if not moments.is_dir():
+            calibrate(model, seen, moments, facts, batch)
         directions = directions_of(model, gradients, moments)
         size, lowest = _search(model, directions, searched, reference[-kept:], batch, found[-1])
         log.info("correction %d of %d: KL to the dense model %.4f → %.4f per token, step size %.3g", number, count, found[-1], lowest, size)

@@ -103,7 +103,7 @@ def test_a_model_is_the_best_of_its_ranks_for_what_it_reads(made):
 def test_as_many_corrections_are_made_as_were_asked_for(made, tmp_path, steps, monkeypatch):
     folder, tokens, plan = made
     asked = []
-    monkeypatch.setattr(compress, "correct", lambda model, dense, windows, count, batch: asked.append((count, windows.shape, batch)))
+    monkeypatch.setattr(compress, "correct", lambda model, dense, windows, count, batch, work: asked.append((count, windows.shape, batch)))
     chain = Chain("tiny", "svd-llm", METHODS["svd-llm"], "0.4", {"calibration": TEXT})
     data = Plan.read(plan)
     changed = Plan(data.model, data.method, data.ratio, data.settings | {"corrections": steps}, data.groups, data.calibration)
