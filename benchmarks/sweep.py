@@ -34,10 +34,10 @@ from drank.compression.refit import refit
 from drank.corpora import first_documents, read
 from drank.methods import METHODS, Method
 from drank.models.checkpoint import load_model, load_tokenizer, save
-from drank.models.conversion import convert
+from drank.models.conversion import convert, store
 from drank.models.weights import Checkpoint
 from drank.spectra.slopes import slopes_of
-from drank.spectra.spectrum import decompose_model, read_energies, read_summary
+from drank.spectra.spectrum import decompose_model, read_energies, read_scales, read_summary
 from drank.testbed import MODELS
 
 RATIOS = (0.2, 0.4, 0.6, 0.8)
@@ -141,6 +141,7 @@ class Sweep:
                 with self.timed("correct"):
                     correct(model, self.model(), self.windows, method.corrections)
             with self.timed("compress"):
+                store(model, plan.groups, read_scales(spectra))
                 save(model, None, plan.groups, self.folder / "model")
 
 

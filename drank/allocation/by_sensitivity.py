@@ -26,9 +26,12 @@ def sensitivity(problem: Problem, options: Options) -> Floats:
     thresholds = [-math.inf, *np.unique(np.concatenate(perplexities))]
 
     def stored(threshold: float) -> Floats:
-        fitting = (shares[values <= threshold] for shares, values in zip(ratios, perplexities, strict=True))
-        ranks = np.array([fit.min(initial=1.0) for fit in fitting]) * problem.sizes / problem.costs
-        return np.array([shape.form.numbers(shape.rows, shape.width, rank) for shape, rank in zip(problem.shapes, ranks, strict=True)])
+        found = []
+        for shape, shares, values in zip(problem.shapes, ratios, perplexities, strict=True):
+            fitting = shares[values <= threshold]
+            rank = fitting.min(initial=1.0) * shape.dense_parameters / shape.cost
+            found.append(shape.form.numbers(shape.rows, shape.width, rank) if len(fitting) else shape.dense_parameters)
+        return np.array(found, dtype=np.float64)
 
     met = bisect.bisect_left(thresholds, True, hi=len(thresholds) - 1, key=lambda t: bool(stored(t).sum() <= problem.budget))
     return stored(thresholds[met]) / problem.costs

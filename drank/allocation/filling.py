@@ -21,8 +21,9 @@ def hull_steps(problem: Problem, i: int, energies: Floats) -> tuple[list[int], F
     Two factors of one more rank gain λ_{k+1} for ω parameters, which only get worse as λ falls, so that every rank is on the hull. Where a
     further rank is the cheaper the higher it is, or a group at break-even is stored dense, a step may lead over several ranks at once.
     """
-    ranks, loss = [problem.allowed(i, rank) for rank in problem.ladder(i).tolist()], tail_of(energies)
-    ranks = list(dict.fromkeys(ranks))
+    ladder, loss = problem.ladder(i), tail_of(energies)
+    ranks = [rank for rank in ladder.tolist() if not problem.is_dense(i, rank)]
+    ranks += [problem.shapes[i].max_rank] if len(ranks) < len(ladder) else []
     stored = [problem.parameters(i, rank) for rank in ranks]
     kept: list[tuple[int, int, float]] = []
     for before, after, price in zip(ranks, ranks[1:], np.diff(stored).tolist(), strict=False):

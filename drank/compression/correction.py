@@ -102,8 +102,11 @@ def _correct(model: PreTrainedModel, dense: PreTrainedModel, windows: Tensor, co
     searched, reference = windows[-kept:], leaving_states(dense, windows, batch)
     found = progressed.reached(model) or [divergence_of(model, searched, reference[-kept:], batch)]
     if not math.isfinite(found[0]):
-        where = _first_bad(model, windows, batch)
-        raise NonFiniteError(f"before the first correction the divergence from the dense model is {found[0]}: {where}")
+        leaving_states(model, searched, batch)  # raises, naming the layer, where it is a block that is not finite
+        raise NonFiniteError(
+            f"before the first correction the divergence from the dense model is {found[0]}: what leaves the last block is finite and the "
+            "logits are not; run in float32 (`compute: dtype: float32`), and check the output head for damaged weights"
+        )
     while len(found) <= count and not (len(found) > 1 and found[-1] == found[-2]):
         number = len(found)
         gradients, moments = (progressed.folder / f"{kind}-{number}" for kind in ("gradients", "moments"))
@@ -120,19 +123,6 @@ def _correct(model: PreTrainedModel, dense: PreTrainedModel, windows: Tensor, co
         for folder in (gradients, moments):
             remove(folder)
     return found
-
-
-def _first_bad(model: PreTrainedModel, windows: Tensor, batch: int) -> str:
-    """Where a model stops being finite, and what to do."""
-    import torch
-
-    stream = open_stream(model, windows, batch)
-    remedy = "run in float32 (`compute: dtype: float32`), and check the checkpoint for damaged weights"
-    for layer, block in enumerate(blocks_of(model)):
-        stream.states = run_block(block, layer, stream)
-        if not all(bool(torch.isfinite(states).all()) for states in stream.states):
-            return f"what leaves layer {layer} is not finite; {remedy}"
-    return f"all layers are finite, the logits are not; {remedy}"
 
 
 def leaving_states(model: PreTrainedModel, windows: Tensor, batch: int = 8) -> list[Tensor]:

@@ -20,15 +20,12 @@ from drank.compression.factors import factors_of
 from drank.models.checkpoint import load_model
 from drank.models.conversion import convert
 from drank.models.weights import Checkpoint
-from drank.runtime.files import file_hash, remove, resuming
 from drank.runtime.log import progress
-from drank.spectra.spectrum import decompose_model
+from drank.runtime.working import working
+from drank.spectra.spectrum import decompose_model, version_of
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-WORK = "work"
-"""The folder, inside that of the result, of what the steps on the way leave."""
 
 
 def relinearise(
@@ -66,34 +63,22 @@ def relinearise(
         raise ValueError(f"{steps} steps re-linearise nothing; take 2 or more, or the spectra of the dense model")
     checkpoint = Checkpoint(Path(directory))
     recipe: dict[str, Any] = {"weighting": weighting, "options": options, "group": group, "facts": facts, "device": device}
-    same = [
-        recipe,
-        settings,
-        method,
-        ratio,
-        steps,
-        labels,
-        seed,
-        dtype,
-        batch,
-        str(directory),
-        file_hash(Path(spectra) / "summary.json"),
-        key,
-    ]
-    texts = [hashlib.sha256(ids.cpu().contiguous().numpy().tobytes()).hexdigest() for ids in (windows, moments_windows)]
-    with resuming(output, [same, texts]) as whole:
+    same = [recipe, settings, method, ratio, steps, labels, seed, dtype, batch, str(directory), version_of(spectra), key]
+    with working(output, [same, [hashlib.sha256(ids.cpu().numpy().tobytes()).hexdigest() for ids in (windows, moments_windows)]]) as places:
+        work, result = places
         latest = Path(spectra)
         for step in progress(range(1, steps), "re-linearising, step"):
-            at = whole / WORK / str(step)
-            if not (at / "spectra").is_dir():  # what is there is whole
+            at = work / str(step)
+            moments, gradients, found = (at / name for name in ("moments", "gradients", "spectra"))
+            if not found.is_dir():  # what is there is whole
                 model = load_model(directory, dtype, device)
                 plan = allocate(read_evidence(latest), ratio * step / steps, settings, model=str(directory), method=method)
                 convert(model, plan.groups, factors_of(checkpoint, plan, latest))
-                calibrate(model, moments_windows, at / "moments", {"step": step}, batch)
-                collect(model, windows, at / "gradients", {"step": step}, batch, labels=labels, seed=seed + step)
+                if not moments.is_dir():
+                    calibrate(model, moments_windows, moments, {"step": step}, batch)
+                if not gradients.is_dir():
+                    collect(model, windows, gradients, {"step": step}, batch, labels=labels, seed=seed + step)
                 del model
-                decompose_model(checkpoint, at / "spectra", moments=at / "moments", gradients=at / "gradients", **recipe)
-            latest = at / "spectra"
-        for file in latest.iterdir():
-            shutil.copy(file, whole / file.name)
-        remove(whole / WORK)
+                decompose_model(checkpoint, found, moments=moments, gradients=gradients, **recipe)
+            latest = found
+        shutil.copytree(latest, result, dirs_exist_ok=True)

@@ -75,5 +75,6 @@ def described(config: Mapping[str, Any]) -> tuple[Group, ...]:
 
 def _shape(row: Mapping[str, Any], storage: str) -> Shape:
     """The shape in a row; raises KeyError for a storage that is none."""
-    STORAGES[storage]
+    if storage not in STORAGES:
+        raise KeyError(storage)
     return Shape(row["role"], tuple(row["layers"]), row["rows"], row["columns"], storage)

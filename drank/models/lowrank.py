@@ -96,7 +96,8 @@ class LowRankLinear(nn.Module):
         if self.owns_basis:
             self.basis.weight = _parameter(basis.T, dtype, device)
         self.coefficients.weight = _parameter(coefficients.T, dtype, device)
-        self.coefficients.bias = cast("nn.Parameter | None", dense.bias)  # type: ignore[assignment]
+        if dense.bias is not None:
+            self.coefficients.bias = cast("nn.Parameter", dense.bias)
         self.weight = guard(dtype, device)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -41,6 +41,7 @@ class Sides:
             )
         self._reads = {projection.role: projection.reads for projection in checkpoint.family.projections}
         self._last: tuple[tuple[str, tuple[int, ...]], Left] | None = None
+        self._scales: tuple[tuple[str, tuple[int, ...]], Tensor] | None = None
 
     def key(self, shape: Shape) -> tuple[str, tuple[int, ...]]:
         """What groups with the same left factor have in common: the name and the layers of the statistic that it is made of."""
@@ -65,10 +66,16 @@ class Sides:
 
     def scales(self, shape: Shape) -> Tensor | None:
         """The root mean squares of the inputs of a group, over its layers, (d1,); None for a weighting that is made of no moments."""
-        import torch
-
         if not self.weighting.moments:
             return None
+        key = self._name(MOMENT, shape), shape.layers
+        if self._scales is None or self._scales[0] != key:
+            self._scales = key, self._root_mean_squares(shape)
+        return self._scales[1]
+
+    def _root_mean_squares(self, shape: Shape) -> Tensor:
+        import torch
+
         moments = torch.stack([moment.diagonal() for moment in self._read(MOMENT, shape)]).mean(0)
         return (moments / torch.stack(self._read(TOKENS, shape)).mean().clamp(min=1)).sqrt()
 

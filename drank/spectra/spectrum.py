@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from drank.calibration.layer_files import layer_file, read_layer, write_layer
 from drank.models.groups import Shape
 from drank.models.weights import Checkpoint
-from drank.runtime.files import read_json, resuming, write_text
+from drank.runtime.files import file_hash, read_json, resuming, write_text
 from drank.runtime.finite import NonFiniteError
 from drank.runtime.log import progress
 from drank.spectra.decomposition import decompose
@@ -127,6 +127,12 @@ def read_bases(directory: str | Path, ranks: Mapping[str, int]) -> dict[str, tup
             coefficients, duals, stored = file.get_slice(f"{name}.coefficients")[:rank], f"{name}.duals", file.keys()
             found[name] = (coefficients, file.get_slice(duals)[:rank] if duals in stored else coefficients)
     return found
+
+
+def version_of(directory: str | Path) -> list[str | int]:
+    """What tells spectra from others that lay or lie in the same place: the hash of their summary, and when it was written."""
+    summary = Path(directory) / "summary.json"
+    return [file_hash(summary), summary.stat().st_mtime_ns]
 
 
 def read_scales(directory: str | Path) -> dict[str, Tensor]:

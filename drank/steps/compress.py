@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +20,12 @@ from drank.models.residency import open_skeleton
 from drank.models.sources import Places, model_directory
 from drank.models.weights import Checkpoint
 from drank.runtime.device import prepare
-from drank.runtime.files import file_hash, read_json, resuming
-from drank.spectra.spectrum import read_scales
+from drank.runtime.files import file_hash, read_json
+from drank.runtime.working import working
+from drank.spectra.spectrum import read_scales, version_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-WORK = "corrections"
-"""What the folder in which a model is corrected is called; the model takes its place."""
 
 
 def run(
@@ -45,7 +41,7 @@ def run(
     training: Mapping[str, Any] | None = None,
     compute: Mapping[str, Any],
     threads: int,
-    code: str = "",
+    code: str,
 ) -> PreTrainedModel:
     """The compressed model, which is also written as a directory.
 
@@ -54,35 +50,50 @@ def run(
     where an interrupted call with the same arguments, inputs and `code` stopped.
     """
     device = prepare(compute, threads)
-    directory, dtype = model_directory(source, places), compute["dtype"]
-    ranks, checkpoint = Plan.read(plan), Checkpoint(directory)
-    settings, making = ranks.settings, Making(ranks, device, threads, read_json(source))
-    read = {name: file_hash(path) for name, path in (("source", source), ("plan", plan), ("tokens", tokens)) if path}
-    same = {**read, "spectra": file_hash(f"{spectra}/summary.json"), "calibration": calibration, "compute": compute, "code": code}
-    with resuming(output, same) if settings["corrections"] else nullcontext(Path(output)) as place:
-        tokenizer, model = load_tokenizer(directory), load_model(directory, dtype, device)
-        with making.stage("factors"):
-            convert(model, ranks.groups, factors_of(checkpoint, ranks, spectra))
-        if tokens is not None and calibration is not None:
-            text = read_tokens(tokens)
-            windows, batch = text.sample(calibration["length"], calibration["windows"], calibration["seed"]), calibration["batch"]
-            if settings["refit_from"] is not None:
-                with making.stage("refit", text.facts(calibration)):
-                    if settings["refit"] == "compensated":
-                        dense = open_skeleton(directory, dtype, device)
-                        compensate(model, dense, ranks, spectra, windows, batch, settings["compensation"])
-                        del dense  # corrections open one of their own
-                    else:
-                        refit(model, checkpoint, windows, batch, settings["refit"])
-            if settings["corrections"]:
-                with making.stage("corrections", text.facts(calibration)):
-                    correct(model, open_skeleton(directory, dtype, device), windows, settings["corrections"], batch, place / WORK)
-        if finetune_tokens is not None and training is not None:
-            text = read_tokens(finetune_tokens)
-            windows = text.sample(training["length"], training["windows"], training["seed"])
-            with making.stage("finetune", text.facts(training)):
-                model = finetune(model, windows, training)
+    directory, ranks = model_directory(source, places), Plan.read(plan)
+    making, tokenizer = Making(ranks, device, threads, read_json(source)), load_tokenizer(directory)
+    texts = {"tokens": tokens, "calibration": calibration, "finetune_tokens": finetune_tokens, "training": training}
+
+    def make(place: Path, work: Path) -> PreTrainedModel:
+        model = _made(directory, ranks, spectra, texts, making, work, compute["dtype"], device)
         store(model, ranks.groups, read_scales(spectra))
         save(model, tokenizer, ranks.groups, place, documents=making.documents)
+        return model
+
+    if not ranks.settings["corrections"]:
+        return make(Path(output), Path(output))
+    read = [file_hash(path) for path in (source, plan, tokens) if path]
+    with working(output, [read, version_of(spectra), calibration, compute, code]) as (work, result):
+        model = make(result, work)
     model.name_or_path = str(Path(output).resolve())
+    return model
+
+
+def _made(
+    directory: Path, plan: Plan, spectra: str, texts: Mapping[str, Any], making: Making, work: Path, dtype: str, device: str
+) -> PreTrainedModel:
+    """The model with the factors of a plan, refitted, corrected (in the folder `work`) and trained as its method says."""
+    settings, checkpoint = plan.settings, Checkpoint(directory)
+    model, calibration, training = load_model(directory, dtype, device), texts["calibration"], texts["training"]
+    with making.stage("factors"):
+        convert(model, plan.groups, factors_of(checkpoint, plan, spectra))
+    if texts["tokens"] is not None and calibration is not None:
+        text = read_tokens(texts["tokens"])
+        windows, batch = text.sample(calibration["length"], calibration["windows"], calibration["seed"]), calibration["batch"]
+        if settings["refit_from"] is not None:
+            with making.stage("refit", text.facts(calibration)):
+                if settings["refit"] == "compensated":
+                    dense = open_skeleton(directory, dtype, device)
+                    compensate(model, dense, plan, spectra, windows, batch, settings["compensation"])
+                    del dense  # corrections open one of their own
+                else:
+                    refit(model, checkpoint, windows, batch, settings["refit"])
+        if settings["corrections"]:
+            with making.stage("corrections", text.facts(calibration)):
+                correct(model, open_skeleton(directory, dtype, device), windows, settings["corrections"], batch, work)
+    if texts["finetune_tokens"] is not None and training is not None:
+        text = read_tokens(texts["finetune_tokens"])
+        windows = text.sample(training["length"], training["windows"], training["seed"])
+        with making.stage("finetune", text.facts(training)):
+            model = finetune(model, windows, training)
     return model

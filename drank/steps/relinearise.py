@@ -26,7 +26,7 @@ def run(
     calibration: Mapping[str, Any],
     compute: Mapping[str, Any],
     threads: int,
-    code: str = "",
+    code: str,
 ) -> None:
     """Write the spectra of the last step as a folder; `names` gives model, method and ratio, `options` are those of the weighting."""
     device = prepare(compute, threads)

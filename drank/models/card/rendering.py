@@ -78,6 +78,8 @@ def _metadata(making: Mapping[str, Any] | None, own: Sequence[Mapping[str, Any]]
 
 def _summary(name: str, method: str, size: StoredSize, making: Mapping[str, Any] | None) -> str:
     dense = round(size.parameters / (1 - size.ratio_model))
+    pivoted = (making or {}).get("method", {}).get("storage") == "pivoted"
+    form = ", of the first without the rows that are an identity," if pivoted else ","
     asked = f" at ratio {making['ratio']:g}" if making else ""
     rows = [
         ["parameters", f"{size.parameters:,}", f"{dense:,}"],
@@ -87,7 +89,7 @@ def _summary(name: str, method: str, size: StoredSize, making: Mapping[str, Any]
     ]
     return (
         f"{name}, compressed by {method}{asked}: {count(size.parameters)} parameters instead of {count(dense)}. "
-        "Weight matrices are stored as the product of two thin ones, an SVD cut off at the rank given to each; embeddings, norms and "
+        f"Weight matrices are stored as the product of two thin ones{form} an SVD cut off at the rank given to each; embeddings, norms and "
         "all else of the architecture are as they were. "
         f"Made with drank{' ' + making['drank'] if making else ''}.\n\n{table(['', 'this model:', 'dense:'], rows)}"
     )

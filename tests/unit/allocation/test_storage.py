@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drank.allocation.allocate import ALLOCATORS
+from drank.allocation.evidence import Evidence
 from drank.allocation.filling import hull_steps, water_fill
 from drank.allocation.problem import BudgetError, Problem
 from drank.allocation.rounding import integer_ranks, settled
@@ -98,3 +99,12 @@ def test_what_rounding_leaves_goes_where_the_rule_itself_gains_most():
     shapes = [Shape("q", (i,), 30, 30, "pivoted") for i in range(2)]
     case = problem(shapes, 2 * shapes[0].parameters(8) + 45, dense=True)
     assert integer_ranks(case, case.real([8, 8]), np.array([1.0, 100.0])) == [8, 9]
+
+
+def test_a_group_that_no_threshold_lets_go_is_kept_whole():
+    """Its break-even rank of two factors would cost less in pivoted form, and lose something."""
+    shapes = [Shape("q", (i,), 20, 20) for i in range(2)]
+    table = {f"{tenths / 10:g}": 10.0 for tenths in range(1, 10)}
+    evidence = Evidence(shapes, {s.name: np.ones(20) for s in shapes}, sensitivity={"q.00": dict.fromkeys(table, 99.0), "q.01": table})
+    plan = plan_of(evidence, 0.3, allocator="sensitivity", scope="model", storage="pivoted")
+    assert [group.dense for group in plan.groups] == [True, False]

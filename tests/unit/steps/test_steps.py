@@ -110,7 +110,7 @@ def test_as_many_corrections_are_made_as_were_asked_for(made, tmp_path, steps, m
     (tmp_path / "plan.json").write_text(changed.to_json())
     (spectra,) = (folder / "work/results/spectra/tiny").glob("w*")
     files = {"source": folder / "work" / chain.source, "plan": tmp_path / "plan.json", "spectra": spectra, "tokens": tokens}
-    compress.run(tmp_path / "out", **files, places=places(folder), calibration=TEXT, **COMPUTE)
+    compress.run(tmp_path / "out", **files, places=places(folder), calibration=TEXT, **COMPUTE, code="x")
     assert asked == [(steps, (6, 16), 4)]
 
 
