@@ -114,3 +114,11 @@ def test_a_dense_model_that_is_not_finite_is_named(toy):
     dense.model.layers[2].mlp.down_proj.weight.data[0, 0] = math.nan
     with pytest.raises(NonFiniteError, match="layer 2"):
         correct(toy.compressed(toy.plan(SIDE)), dense, toy.windows, 1)
+
+
+@pytest.mark.parametrize(("broken", "told"), [("model.layers.1.mlp.up_proj.weight", "layer 1"), ("lm_head.weight", "the logits are not")])
+def test_a_compressed_model_that_is_not_finite_is_named_before_the_first_step(broken, told, toy):
+    model = toy.compressed(toy.plan(4, dense=["up.01"]))
+    model.get_parameter(broken).data[0, 0] = math.nan
+    with pytest.raises(NonFiniteError, match=told):
+        correct(model, toy.dense(), toy.windows, 1)

@@ -114,6 +114,37 @@ def test_as_many_corrections_are_made_as_were_asked_for(made, tmp_path, steps, m
     assert asked == [(steps, (6, 16), 4)]
 
 
+def test_an_interrupted_model_is_corrected_no_further_and_leaves_nothing_beside_it(made, tmp_path, monkeypatch):
+    """It fails where it is saved; the next call takes the corrections as they are."""
+    folder, tokens, plan = made
+    data = Plan.read(plan)
+    changed = Plan(data.model, data.method, data.ratio, data.settings | {"corrections": 2}, data.groups, data.calibration)
+    (tmp_path / "plan.json").write_text(changed.to_json())
+    (spectra,) = (folder / "work/results/spectra/tiny").glob("w*")
+    source = folder / "work" / Chain("tiny", "svd-llm", METHODS["svd-llm"], "0.4", {"calibration": TEXT}).source
+    files = {"source": source, "plan": tmp_path / "plan.json", "spectra": spectra, "tokens": tokens}
+    (tmp_path / "models").mkdir()
+
+    def call(name: str):
+        return compress.run(tmp_path / "models" / name, **files, places=places(folder), calibration=TEXT, **COMPUTE, code="x")
+
+    def full(*_args, **_options):
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compress, "save", full)
+        with pytest.raises(OSError, match="the disk is full"):
+            call("out")
+    with monkeypatch.context() as patched:
+        patched.setattr("drank.compression.correction.collect", lambda *_args, **_options: pytest.fail("differentiated again"))
+        model = call("out")
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["out"]
+    assert not {"work", "result"} & {path.name for path in (tmp_path / "models/out").iterdir()}
+    whole = call("whole").state_dict()
+    assert all(torch.equal(value, whole[name]) for name, value in model.state_dict().items())
+    assert model.name_or_path == str((tmp_path / "models/out").resolve())
+
+
 def test_perplexity_is_that_of_the_first_windows_by_hand(made, tmp_path):
     folder, tokens, _ = made
     options = {"length": 20, "windows": 3, "batch": 2}
