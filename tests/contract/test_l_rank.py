@@ -21,7 +21,7 @@ from drank.compression.correction import correct
 from drank.compression.factors import factors_of
 from drank.methods import METHODS
 from drank.models.checkpoint import load_model, save
-from drank.models.conversion import convert
+from drank.models.conversion import convert, store
 from drank.models.families import family_of, kind_of, projections_of
 from drank.models.groups import Group
 from drank.models.lowrank import LowRankLinear
@@ -102,6 +102,7 @@ def test_a_refitted_and_corrected_model_keeps_its_budget_and_generates_once_it_i
     assert shapes_of(model) == before
     assert found[1] < found[0]
     assert refitted.isfinite().all() and (refitted - logits_of(plain, tokens)).abs().max() > 1e-4
+    store(model, plan.groups, {})
     save(model, None, plan.groups, tmp_path / "model")
     size = size_of(tmp_path / "model")
     assert size.ratio_stored >= RATIO and size.ratio_stored == pytest.approx(1 - plan.parameters / plan.dense_parameters)

@@ -25,7 +25,9 @@ CHANGES = [
     ("l-rank", {"labels": "text"}),
     ("l-rank", {"steps": 2}),
     ("l-rank", {"scope": "type"}),
-    ("l-rank", {"dense_past_break_even": False}),
+    ("asvd-search", {"dense_past_break_even": False}),
+    ("svd-llm", {"storage": "pivoted"}),
+    ("svd-llm", {"rank_multiple": 8}),
     ("l-rank", {"normalise": True}),
     ("l-rank", {"refit_from": None}),
     ("l-rank", {"refit": "in-order"}),
@@ -73,7 +75,7 @@ def test_words_of_methods():
     assert words(METHODS["zs-svd"])[1] == "inputs, gradients (text labels)"
     assert words(METHODS["fwsvd"])[1] == "gradients (text labels)"
     found = words(METHODS["l-rank"])
-    assert found[0] == "kronecker-fisher, damping 0.1, optimal, one budget, dense past break-even"
+    assert found[0] == "kronecker-fisher, damping 0.1, optimal, one budget, dense past break-even, pivoted"
     assert found[1:] == ("inputs, gradients (sampled labels), outputs of the dense model", "compensated refit (0.5), 3 corrections")
 
 
