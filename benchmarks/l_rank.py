@@ -1,9 +1,9 @@
 """Take L-Rank apart on one model: `python -m benchmarks.l_rank --model docs-mha --out FOLDER`.
 
-Measures in one process, row by row and ratio by ratio, and writes into the folder `ablation`, `windows` and `corpora` (.csv and .tex)
-and `prediction` (.csv, .png and .pdf). What has been measured is kept there (`measured/`, `prediction/`) and not measured again, nor are
-statistics and spectra (`statistics/`, which may be deleted at the end); after a change of drank's code give another folder. All numbers
-are gaps to the dense model in log-perplexity.
+Measures in one process, row by row and ratio by ratio, and writes into the folder `ablation`, `storage` (published methods in both, 10 to
+80 %), `windows` and `corpora` (.csv and .tex) and `prediction` (.csv, .png and .pdf). What has been measured is kept there (`measured/`,
+`prediction/`) and not measured again, nor are statistics and spectra (`statistics/`, which may be deleted at the end); after a change of
+drank's code give another folder. All numbers are gaps to the dense model in log-perplexity.
 
 On docs-mha with two cores the whole of it takes some hours; `--parts`, `--rows`, `--ratios`, `--windows` and `--evaluated` ask for less.
 """
@@ -38,7 +38,7 @@ EMBEDDED = {
 MOST = 256
 """Windows of the largest calibration."""
 
-PARTS = ("ablation", "windows", "corpora", "prediction")
+PARTS = ("ablation", "storage", "windows", "corpora", "prediction")
 
 
 def sources(given: Sequence[str]) -> dict[str, Source]:

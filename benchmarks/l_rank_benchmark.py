@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from benchmarks.l_rank_lab import Job, Lab, Losses
 from benchmarks.l_rank_materials import say
-from benchmarks.l_rank_rows import ABLATION, FULL, OVER_CORPORA, OVER_WINDOWS, ROWS
+from benchmarks.l_rank_rows import ABLATION, FULL, OVER_CORPORA, OVER_WINDOWS, ROWS, STORAGE, Row
 from benchmarks.l_rank_tables import Block, Found, Line, gap_table
 from drank.evaluation.bootstrap import LEVEL
 from drank.models.families import kind_of
 from drank.reporting.names import percent
 from drank.reporting.tables import Table
+
+STORED = tuple(tenth / 10 for tenth in range(1, 9))
+"""The ratios at which storages are compared."""
 
 RATIO = 0.4
 """The ratio at which the size and the corpus of the calibration text are varied."""
@@ -33,25 +36,35 @@ class Benchmark:
 
     def jobs(self, part: str) -> list[Job]:
         """The measurements of one table."""
-        if part == "ablation":
-            return [Job(row, ratio, self.home, self.windows) for ratio in self.ratios for row in self.rows]
+        if part in self._blocks:
+            blocks, ratios = self._blocks[part]
+            names = [row.name for block in blocks for row in block if row.name in self.rows]
+            return [Job(name, ratio, self.home, self.windows) for ratio in ratios for name in names]
         if part == "windows":
             return [Job(row, RATIO, self.home, size) for size in self.sizes for row in OVER_WINDOWS if row in self.rows]
         return [Job(row, RATIO, corpus, self.windows) for corpus in self.corpora for row in OVER_CORPORA if row in self.rows]
 
     def table(self, part: str) -> Table:
         """One table, from the records there are."""
-        return {"ablation": self._ablation, "windows": self._windows, "corpora": self._corpora}[part]()
+        return {"windows": self._windows, "corpora": self._corpora}[part]() if part not in self._blocks else self._by_ratio(part)
 
-    def _ablation(self) -> Table:
-        def line(name: str) -> Line:
-            jobs = [Job(name, ratio, self.home, self.windows) for ratio in self.ratios]
-            return Line((ROWS[name].text,), tuple(self._found(job, FULL) for job in jobs))
+    @property
+    def _blocks(self) -> dict[str, tuple[tuple[tuple[Row, ...], ...], Sequence[float]]]:
+        """The tables that have a column for each ratio: their rows and their ratios."""
+        return {"ablation": (ABLATION, self.ratios), "storage": (STORAGE, STORED)}
 
-        caption = f"What each part of L-Rank adds on {self._model}: gaps to the dense model in log-perplexity, calibrated on "
+    def _by_ratio(self, part: str) -> Table:
+        chosen, ratios = self._blocks[part]
+
+        def line(row: Row) -> Line:
+            jobs = [Job(row.name, ratio, self.home, self.windows) for ratio in ratios]
+            return Line((row.text,), tuple(self._found(job, FULL) for job in jobs))
+
+        caption = {"ablation": "What each part of L-Rank adds", "storage": "Published methods as two factors and pivoted"}[part]
+        caption += f" on {self._model}: gaps to the dense model in log-perplexity, calibrated on "
         caption += f"{self.windows} windows of {self._origin(self.home)}. {self._small(FULL)}"
-        blocks = [[line(row.name) for row in block if row.name in self.rows] for block in ABLATION]
-        return self._table("ablation", caption, ("Row",), tuple(f"{percent(ratio)} removed" for ratio in self.ratios), blocks)
+        blocks = [[line(row) for row in block if row.name in self.rows] for block in chosen]
+        return self._table(part, caption, ("Row",), tuple(f"{percent(ratio)} removed" for ratio in ratios), blocks)
 
     def _windows(self) -> Table:
         def found(row: str, size: int) -> Found:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from transformers import PreTrainedModel
 
@@ -70,29 +70,20 @@ class Lab(Materials):
         return {corpus: WindowLosses(**found[corpus]) for corpus in self.texts}
 
     def measure(self, jobs: Iterable[Job]) -> None:
-        """Measure every job that has no record yet; those that differ in the number of corrections alone are stages of one model."""
+        """Measure every job that has no record yet."""
         wanted = list(dict.fromkeys(jobs))
-        chains: dict[tuple[Any, ...], list[Job]] = {}
-        for job in wanted:
-            if self.found(job) is None:
-                chains.setdefault((replace(ROWS[job.row].method, title="", corrections=0), *job[1:]), []).append(job)
-        left = sum(map(len, chains.values()))
-        say(f"{len(wanted)} measurements, {len(wanted) - left} of them made before")
-        for members in chains.values():
-            name, ratio, corpus, windows = members[0]
-            calibration, done = self.calibration(corpus, windows), 0
-            started = time.monotonic()
-            model = calibration.compressed(ROWS[name].method, ratio)
-            for job in sorted(members, key=lambda one: ROWS[one.row].method.corrections):
-                count = ROWS[job.row].method.corrections - done
-                if count:
-                    correct(model, self.skeleton(), calibration.windows, count, self.batch)
-                    done += count
-                losses, left = self.losses(model), left - 1
-                write_losses(self.record(job), losses, ROWS[job.row].method)
-                gaps = ", ".join(f"{on} {gap(losses, self.dense, on):+.4f}" for on in losses)
-                say(f"{job.row} at {ratio:g}, {windows} windows of {corpus}: {gaps}; {duration(time.monotonic() - started)}, {left} to go")
-                started = time.monotonic()
+        missing = [job for job in wanted if self.found(job) is None]
+        say(f"{len(wanted)} measurements, {len(wanted) - len(missing)} of them made before")
+        for left, job in reversed(list(enumerate(reversed(missing)))):
+            started, method, calibration = time.monotonic(), ROWS[job.row].method, self.calibration(job.corpus, job.windows)
+            model = calibration.compressed(method, job.ratio)
+            if method.corrections:
+                correct(model, self.skeleton(), calibration.windows, method.corrections, self.batch)
+            made_in = duration(time.monotonic() - started)
+            losses = self.losses(model)
+            write_losses(self.record(job), losses, method)
+            gaps = ", ".join(f"{on} {gap(losses, self.dense, on):+.4f}" for on in losses)
+            say(f"{job.row} at {job.ratio:g}, {job.windows} windows of {job.corpus}: {gaps}; made in {made_in}, {left} to go")
 
 
 def gap(losses: Losses, dense: Losses, corpus: str) -> float:

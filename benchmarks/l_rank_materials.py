@@ -60,6 +60,7 @@ class Materials:
         if not folder.exists():
             say(f"reading {name}")
             with replacing(folder) as partial:
+                partial.mkdir(parents=True)
                 write(partial / "text.parquet", source.place, read(source.place))
                 tokenizer = load_tokenizer(self.source)
                 for split in sorted({document.split for document in load(partial / "text.parquet")[0]} & {"train", "test"}):

@@ -19,51 +19,72 @@ class Row:
 
 L_RANK = METHODS["l-rank"]
 PLAIN = replace(L_RANK, title="L-Rank, plain", refit_from=None, corrections=0)
-INPUT = replace(METHODS["optimal"], scope="model")
 D_RANK = replace(METHODS["d-rank"], title="D-Rank, n = 1", group=1)
-COMPENSATED: dict[str, Any] = {"refit_from": 0.0, "refit": "compensated", "corrections": 0}
+COMPENSATED: dict[str, Any] = {"refit_from": 0.0, "refit": "compensated", "corrections": 0, "storage": "pivoted"}
 CORRECTED: dict[str, Any] = {**COMPENSATED, "corrections": L_RANK.corrections}
 
 FULL, FIRST = "l-rank", "plain"
 """The whole method, to which all others are compared, and the row that the third block of the ablation varies."""
 
+PUBLISHED = ("svd-llm", "svd-llm-v2", "basis-sharing", "gfwsvd", "zs-svd", "io-svd", "d-rank")
+"""The published methods that are compared under both storages; what those leave out (SVD, FWSVD, ASVD) is far behind them in either."""
+
+
+def stored(name: str, storage: str) -> Row:
+    """A published method under a storage, which is part of its name unless it is the paper's."""
+    method = replace(METHODS[name], storage=storage)
+    return Row(name if storage == "factors" else f"{name}-{storage}", f"{method.title}, {storage}", method)
+
+
+STORAGE: tuple[tuple[Row, ...], ...] = (
+    *(tuple(stored(name, storage) for name in PUBLISHED) for storage in ("factors", "pivoted")),
+    (Row(FIRST, "L-Rank, plain", PLAIN), Row(FULL, "L-Rank", L_RANK)),
+)
+"""The rows of the table of storages."""
+
 ABLATION: tuple[tuple[Row, ...], ...] = (
     (
-        Row("svd-llm", "SVD-LLM", METHODS["svd-llm"]),
-        Row("d-rank-n1", "D-Rank, n = 1", D_RANK),
-        Row("io-svd", "IO-SVD", METHODS["io-svd"]),
+        stored("svd-llm", "factors"),
+        stored("svd-llm", "pivoted"),
+        Row("d-rank-n1", "D-Rank, n = 1, factors", D_RANK),
+        Row("d-rank-n1-pivoted", "D-Rank, n = 1, pivoted", replace(D_RANK, storage="pivoted")),
+        stored("io-svd", "factors"),
+        stored("io-svd", "pivoted"),
     ),
     (
-        Row("input", "input side, one budget for the model", INPUT),
-        Row("scalar", "the same in units of the loss, + dense option", METHODS["l-rank-scalar"]),
-        Row("output", "both sides, one budget for the model", replace(PLAIN, dense_past_break_even=False)),
-        Row(FIRST, "+ dense option (plain)", PLAIN),
+        Row("plain-factors", "plain, factors", replace(PLAIN, storage="factors")),
+        Row("scalar", "input side in units of the loss, pivoted", METHODS["l-rank-scalar"]),
+        Row(FIRST, "both sides, pivoted (plain)", PLAIN),
     ),
     (
         Row("text", "plain, labels of the text", replace(PLAIN, labels="text")),
         Row("per-type", "plain, a budget for each type", replace(PLAIN, scope="type")),
-        *(Row(f"damping-{value:g}", f"plain, damping {value:g}", replace(PLAIN, damping=value)) for value in (0.001, 0.01, 1.0)),
-        *(Row(f"steps-{count}", f"plain, {count} steps", replace(PLAIN, steps=count)) for count in (2, 4)),
-    ),
-    tuple(
-        Row(f"compensated-{share:g}", f"plain + refit, a = {share:g}", replace(PLAIN, **COMPENSATED, compensation=share))
-        for share in (0.0, 0.5, 1.0)
+        *(Row(f"damping-{value:g}", f"plain, damping {value:g}", replace(PLAIN, damping=value)) for value in (0.01, 1.0)),
+        Row("steps-2", "plain, 2 steps", replace(PLAIN, steps=2)),
     ),
     (
-        Row("corrected-1", f"plain + refit, a = {L_RANK.compensation:g}, 1 correction", replace(L_RANK, corrections=1)),
-        Row("corrected-2", "the same, 2 corrections", replace(L_RANK, corrections=2)),
-        Row(FULL, f"the same, {L_RANK.corrections} corrections (L-Rank)", L_RANK),
+        *(
+            Row(f"compensated-{share:g}", f"plain + refit, a = {share:g}", replace(PLAIN, **COMPENSATED, compensation=share))
+            for share in (0.0, 0.5, 1.0)
+        ),
+        Row("unfitted", f"plain + {L_RANK.corrections} corrections, no refit", replace(L_RANK, refit_from=None)),
     ),
     (
-        Row("d-rank-compensated", "D-Rank, n = 1, compensated refit", replace(D_RANK, **COMPENSATED)),
-        Row("d-rank-corrected", "D-Rank, n = 1, refit and corrections", replace(D_RANK, **CORRECTED)),
-        Row("io-svd-compensated", "IO-SVD, compensated refit", replace(METHODS["io-svd"], **COMPENSATED)),
-        Row("io-svd-corrected", "IO-SVD, refit and corrections", replace(METHODS["io-svd"], **CORRECTED)),
+        *(
+            Row(f"corrected-{count}", f"plain + refit, {count} correction{'s' * (count > 1)}", replace(L_RANK, corrections=count))
+            for count in range(1, L_RANK.corrections)
+        ),
+        Row(FULL, f"plain + refit, {L_RANK.corrections} corrections (L-Rank)", L_RANK),
+        Row("l-rank-factors", "L-Rank, factors", replace(L_RANK, storage="factors")),
+    ),
+    (
+        Row("d-rank-corrected", "D-Rank, n = 1, pivoted, refit and corrections", replace(D_RANK, **CORRECTED)),
+        Row("io-svd-corrected", "IO-SVD, pivoted, refit and corrections", replace(METHODS["io-svd"], **CORRECTED)),
     ),
 )
 """The rows of the ablation, a rule between the blocks. Plain has sampled labels, damping 0.1, one step and no refit."""
 
-ROWS = {row.name: row for block in ABLATION for row in block}
+ROWS = {row.name: row for block in (*STORAGE, *ABLATION) for row in block}
 """The rows by name."""
 
 OVER_WINDOWS = (FIRST, FULL)

@@ -5,11 +5,11 @@ g is always the gradient of the loss *summed* over all predicted tokens, so that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from drank.calibration.losses import LABELS, Objective, divergence, sampled_loss, text_loss
+from drank.calibration.losses import LABELS, Objective, sampled_loss, text_loss
 from drank.calibration.streams import Arguments, apply, forwards, removed, wide
 from drank.calibration.sums import Sums
 from drank.models.families import Family, blocks_of
@@ -52,25 +52,11 @@ def loss_gradient(
     return loss.item(), gradient
 
 
-def objective_of(model: PreTrainedModel, labels: str, seed: int, reference: Sequence[Tensor] | Mapping[int, Tensor] | None) -> Objective:
-    """The loss by these labels, `sampled` ones drawn by `seed`, or with a `reference` the divergence from it; else ValueError."""
+def objective_of(labels: str, seed: int) -> Objective:
+    """The loss by these labels, `sampled` ones drawn by `seed`; else ValueError."""
     if labels not in LABELS:
         raise ValueError(f"labels {labels!r} are unknown; known: {', '.join(LABELS)}")
-    if reference is not None:
-        return divergence_from(model, reference)
     return sampled_loss(seed) if labels == "sampled" else text_loss
-
-
-def divergence_from(model: PreTrainedModel, reference: Sequence[Tensor] | Mapping[int, Tensor]) -> Objective:
-    """KL of what another model predicts from what this one does, by the hidden states that leave the last block of the other."""
-    import torch
-
-    def loss(window: int, logits: Tensor, ids: Tensor) -> Tensor:
-        with torch.no_grad():
-            wanted = logits_of(model, reference[window][None].to(logits.device), ids[None])[0]
-        return divergence(wanted, logits)
-
-    return loss
 
 
 class ProjectionSums:

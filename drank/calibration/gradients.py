@@ -11,7 +11,7 @@ output side by the second moment of g; ZS-SVD (arXiv:2602.02848) ranks component
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,27 +44,23 @@ def collect(
     key: Any = None,
     labels: str = "text",
     seed: int = 13,
-    reference: Sequence[Tensor] | Mapping[int, Tensor] | None = None,
     share: Share | None = None,
 ) -> None:
     """Write what the next-token loss over windows of token ids (windows, tokens) says of every projection, as a directory.
 
-    The labels are the text's, or with `sampled` drawn by `seed` from what the model predicts. Where `reference` holds the hidden states
-    that leave the last block of another model, one tensor (tokens, d) for each window, the loss is KL(other ‖ model) instead; what
-    follows the blocks must be the same in both.
+    The labels are the text's, or with `sampled` drawn by `seed` from what the model predicts.
 
     `layer-XXX.safetensors` holds what `gradients_of` makes of the sums over all windows; `facts.json` holds `facts` and `loss`, the loss
-    per token. With a `share` they hold the sums over the windows of that share, for `parts.gather`; windows keep their numbers, and of
-    `reference` only those of the share are read.
+    per token. With a `share` they hold the sums over the windows of that share, for `parts.gather`; windows keep their numbers.
 
     An interrupted run is gone on with as `moments.calibrate` does. Raises ValueError for windows that predict nothing and for other
     labels, NonFiniteError where hidden states, the loss or gradients are not finite.
     """
     if windows.shape[1] < 2:
         raise ValueError("windows of one token predict nothing; set `length` to 2 or more")
-    objective = objective_of(model, labels, seed, reference)
+    objective = objective_of(labels, seed)
     arguments, own = arguments_of(model, windows[:1]), (share or WHOLE).batches(len(windows), batch)
-    decides = [key, labels, seed, reference is None]
+    decides = [key, labels, seed]
     with resuming(directory, identity(model, windows, batch, facts, decides, share)) as partial:
         work = partial / "work"
         work.mkdir(exist_ok=True)

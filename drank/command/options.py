@@ -35,7 +35,7 @@ HELP = {
     "refit_from": "The ratio from which on factors are refitted; none for never.",
     "refit": "in-order, at-once or compensated.",
     "compensation": "How far a compensated refit makes up for misread inputs, 0 to 1.",
-    "corrections": "Natural-gradient steps after the refit.",
+    "corrections": "Passes over the calibration text towards what the dense model predicts, after the refit.",
     "finetune_from": "The ratio from which on factors are trained by LoRA; none for never.",
     "seed": "The seed of random ranks.",
 }

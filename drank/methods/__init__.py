@@ -46,7 +46,7 @@ METHODS: dict[str, Method] = {
         storage="pivoted",
         refit_from=0.0,
         refit="compensated",
-        corrections=3,
+        corrections=4,
     ),
     "l-rank-scalar": Method(
         *("L-Rank, scalar", "docs/l-rank.md"),

@@ -22,7 +22,7 @@ RANKING = (
 class Method:
     """One way to compress a model: a row of the table in config/README.md, which explains every option.
 
-    From ratio `refit_from` on the factors are refitted, then come `corrections` natural-gradient steps, and from `finetune_from` on the
+    From ratio `refit_from` on the factors are refitted, then come `corrections` passes over the text, and from `finetune_from` on the
     factors are trained by LoRA. One with `compresses` off is the dense model or a `checkpoint` beside it; not `budgeted`: no ratio.
     """
 

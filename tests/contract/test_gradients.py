@@ -10,10 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from drank.calibration.gradients import collect, read_gradients
-from drank.calibration.losses import divergence
-from drank.compression.correction import leaving_states
 from drank.models.checkpoint import load_model
-from drank.models.conversion import convert
 from drank.models.families import family_of, projections_of
 from drank.models.residency import open_skeleton
 from drank.runtime.files import file_hash, read_json
@@ -78,36 +75,6 @@ def test_gradients_are_those_of_autograd_on_the_whole_model(family, batch, tiny_
         assert torch.equal(found[".outputs"], found[".outputs"].mT)
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(not module._forward_hooks and "forward" not in vars(module) for module in model.modules())
-
-
-def test_gradients_of_the_divergence_from_another_model_reach_the_factors_of_a_compressed_one(
-    family, tiny_model, tiny_plan, svd_factors, windows, tmp_path
-):
-    """∂/∂B = Σ ∇W Cᵀ over the layers that share B and ∂/∂C = Bᵀ ∇W, as autograd has them through the whole compressed model."""
-    dense, model = (tiny_model(family, dtype=torch.float64) for _ in range(2))
-    plan = tiny_plan(model, group=2)
-    convert(model, plan.groups, svd_factors(model, plan))
-    collect(model, windows, tmp_path / "gradients", {}, 3, reference=leaving_states(dense, windows, 2))
-    modules = [(layer, p.role, module) for layer, p, module in projections_of(model)]
-    found = {}
-    for layer, role, module in modules:
-        gradient = read_gradients(tmp_path / "gradients", layer, role)
-        b, c = (part.weight.detach().mT for part in (module.basis, module.coefficients))
-        found[module.coefficients.weight] = (b.mT @ gradient).mT
-        found[module.basis.weight] = found.get(module.basis.weight, 0) + (gradient @ c.mT).mT
-    expected, total = [torch.zeros_like(weight) for weight in found], 0.0
-    for window in windows:
-        with torch.no_grad():
-            wanted = dense(window[None]).logits[0, :-1]
-        loss = divergence(wanted, model(window[None]).logits[0, :-1]).sum()
-        total += loss.item()
-        for sums, gradient in zip(expected, torch.autograd.grad(loss, list(found), materialize_grads=True), strict=True):
-            sums += gradient
-    predicted = windows[:, 1:].numel()
-    assert total > 1e-3 * predicted
-    assert read_json(tmp_path / "gradients/facts.json")["loss"] == pytest.approx(total / predicted, rel=1e-9)
-    for gradient, sums in zip(found.values(), expected, strict=True):
-        torch.testing.assert_close(gradient, sums / predicted, rtol=1e-7, atol=1e-8 * sums.abs().max().item() / predicted + 1e-12)
 
 
 def test_a_skeleton_has_the_gradients_of_the_whole_model(family, tiny_model, windows, tmp_path):

@@ -64,7 +64,7 @@ class Measured:
         compensate(model, open_skeleton(self.directory), plan, self.spectra, self.windows, 5, share)
 
     def correct(self, model: PreTrainedModel) -> list[float]:
-        """One step, its size searched on windows that gave the direction too: of random text one says nothing of another."""
+        """One pass, which random text has to be told by what it is measured on."""
         return correct(model, open_skeleton(self.directory), torch.cat([self.windows, self.windows[:4]]), 1, 5)
 
 

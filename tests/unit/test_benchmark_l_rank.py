@@ -8,7 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from benchmarks.l_rank import model_at, names, sizes_up_to, sources
 from benchmarks.l_rank_lab import Job
 from benchmarks.l_rank_prediction import curvature, figure, scores_of
-from benchmarks.l_rank_rows import ABLATION, FIRST, FULL, OVER_CORPORA, OVER_WINDOWS, ROWS
+from benchmarks.l_rank_rows import ABLATION, FIRST, FULL, OVER_CORPORA, OVER_WINDOWS, ROWS, STORAGE
 from benchmarks.l_rank_tables import Found, Line, gap_table
 from drank.calibration.losses import sampled_loss
 from drank.config.method_entries import EVERY_KIND
@@ -26,7 +26,8 @@ def losses(*extra):
 
 
 def test_every_row_has_a_name_of_its_own_and_applies_to_llama():
-    assert len(ROWS) == sum(map(len, ABLATION))
+    every = [row for block in (*STORAGE, *ABLATION) for row in block]
+    assert all(ROWS[row.name].method == row.method for row in every), "one name, one method"
     assert {FIRST, FULL, *OVER_CORPORA, *OVER_WINDOWS} <= set(ROWS)
     assert ROWS[FULL].method == METHODS["l-rank"]
     for row in ROWS.values():

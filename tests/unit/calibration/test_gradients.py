@@ -9,8 +9,6 @@ import pytest
 import torch
 
 from drank.calibration.gradients import collect, read_gradients
-from drank.calibration.losses import divergence
-from drank.compression.correction import leaving_states
 from drank.runtime.files import file_hash, read_json
 from drank.runtime.finite import NonFiniteError
 from tests.unit.interrupted import LAYERS, PLACES, Killed, kill_after, small_llama, windows
@@ -61,28 +59,6 @@ def changed(model):
                 noise = torch.randn(module.weight.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(index))
                 module.weight += 0.1 * noise
     return model
-
-
-@pytest.mark.parametrize("batch", [2, 5])
-def test_a_reference_makes_the_loss_the_divergence_from_it(batch, tmp_path):
-    dense, model, ids = small_llama(torch.float64), changed(small_llama(torch.float64)), windows()
-    collect(model, ids, tmp_path / "gradients", {}, batch, reference=leaving_states(dense, ids, 3))
-    with torch.no_grad():
-        wanted = dense(ids).logits[:, :-1]
-    weights = {(layer, role): model.get_parameter(f"model.layers.{layer}.{name}.weight") for layer, role, name in PLACES}
-    loss = divergence(wanted, model(ids).logits[:, :-1]).sum()  # of the mean, Llama's norms would round in float32 otherwise
-    for (layer, role), gradient in zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True):
-        torch.testing.assert_close(read_gradients(tmp_path / "gradients", layer, role), gradient.mT / 25, rtol=1e-9, atol=1e-12)
-    assert read_json(tmp_path / "gradients/facts.json")["loss"] == pytest.approx(loss.item() / 25, rel=1e-10)
-
-
-def test_nothing_pulls_a_model_away_from_itself(tmp_path):
-    model, ids = small_llama(torch.float64), windows()
-    collect(model, ids, tmp_path / "gradients", {}, reference=leaving_states(model, ids))
-    assert read_json(tmp_path / "gradients/facts.json")["loss"] == pytest.approx(0, abs=1e-14)
-    for layer, role, _ in PLACES:
-        assert read_gradients(tmp_path / "gradients", layer, role).abs().max() < 1e-13
-        assert read_gradients(tmp_path / "gradients", layer, f"{role}.outputs").abs().max() < 1e-26
 
 
 def test_partial_work_for_other_facts_is_discarded(tmp_path, monkeypatch):

@@ -12,12 +12,11 @@ from safetensors.torch import load_file
 from drank.calibration import gradients, moments, parts
 from drank.calibration.layer_files import layer_file
 from drank.calibration.sums import Sums
-from drank.compression.correction import leaving_states
 from drank.runtime.files import file_hash, read_json, write_json
 from drank.runtime.shares import Share
 from tests.unit.interrupted import LAYERS, Killed, kill_after, small_llama
 
-KINDS = ("moments", "text", "sampled", "reference")
+KINDS = ("moments", "text", "sampled")
 WRITES = 1e-12
 """Of the largest number of a tensor: as near as sums of float64 in another order have to be."""
 
@@ -32,9 +31,7 @@ def taker(kind: str, model: object | None = None, ids: torch.Tensor | None = Non
     model, ids = model or small_llama(), windows() if ids is None else ids
     if kind == "moments":
         return lambda folder, share=None, facts=None: moments.calibrate(model, ids, folder, facts or {"a": 1}, batch, share=share)
-    reference = [0.9 * states for states in leaving_states(model, ids, 3)] if kind == "reference" else None
-    labels = {"labels": "sampled"} if kind == "sampled" else {}
-    options = {"reference": reference, **labels}
+    options = {"labels": "sampled"} if kind == "sampled" else {}
     return lambda folder, share=None, facts=None: gradients.collect(model, ids, folder, facts or {"a": 1}, batch, **options, share=share)
 
 

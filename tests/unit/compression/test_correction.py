@@ -16,9 +16,9 @@ from drank.runtime.finite import NonFiniteError
 from tests.unit.compressed_llama import SIDE, kl, measured
 
 
-def kl_of_the_search(model, dense, windows: torch.Tensor) -> float:
-    """Per predicted token of the last quarter of the windows, which the gradients do not see."""
-    last = windows[-(len(windows) // 4) :]
+def kl_at_the_end(model, dense, windows: torch.Tensor) -> float:
+    """Per predicted token of the last 16 windows."""
+    last = windows[-16:]
     with torch.no_grad():
         return kl(model, dense, last).item() / last[:, 1:].numel()
 
@@ -52,8 +52,8 @@ def test_corrections_lower_the_divergence_and_report_what_is_there(group, toy, p
     model, dense = one.compressed(one.plan(4)), one.dense()
     before = copy.deepcopy(model).state_dict()
     found = correct(model, dense, one.windows, 3, batch=5)
-    assert len(found) == 4 and found == sorted(found, reverse=True) and found[3] < 0.9 * found[0]
-    assert kl_of_the_search(model, dense, one.windows) == pytest.approx(found[-1], rel=1e-6)
+    assert len(found) == 4 and found[3] < 0.9 * found[0]
+    assert kl_at_the_end(model, dense, one.windows) == pytest.approx(found[-1], rel=1e-6)
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {name for name in before if "basis" in name or "coefficients" in name}, "nothing but the factors moves"
     assert all(torch.equal(value, one.dense().state_dict()[name]) for name, value in dense.state_dict().items())
@@ -69,20 +69,19 @@ def test_what_is_stored_dense_is_corrected_too(toy):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_a_model_that_is_the_dense_one_stays_it(dtype, tmp_path):
-    """What rounding leaves of the divergence says nothing, so that nothing is done."""
+    """What rounding leaves of the divergence says nothing."""
     toy = measured(tmp_path, dtype=dtype)
     model, dense = toy.dense(), toy.dense()
     found = correct(model, dense, toy.windows, 3)
-    assert all(abs(value) < 1e-6 for value in found)
-    for name, value in model.state_dict().items():
-        torch.testing.assert_close(value, dense.state_dict()[name], rtol=0, atol=1e-4, msg=name)
+    assert abs(found[0]) < 1e-6 and found[-1] == found[0]
+    assert all(torch.equal(value, dense.state_dict()[name]) for name, value in model.state_dict().items())
 
 
 def test_no_corrections_only_measure(toy):
     model = toy.compressed(toy.plan(4))
     before = copy.deepcopy(model).state_dict()
     found = correct(model, toy.dense(), toy.windows, 0)
-    assert found == [pytest.approx(kl_of_the_search(model, toy.dense(), toy.windows), rel=1e-6)]
+    assert found == [pytest.approx(kl_at_the_end(model, toy.dense(), toy.windows), rel=1e-6)]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
@@ -104,7 +103,7 @@ def test_what_is_measured_on_the_way_is_gone_at_the_end_however_it_ends(toy, tmp
     correct(model, toy.dense(), toy.windows, 1)
     assert not list(tmp_path.iterdir())
     model.model.layers[1].register_full_backward_hook(lambda _m, inputs, _o: tuple(value * math.inf for value in inputs))
-    with pytest.raises(NonFiniteError, match="layer 1: the gradients of the loss inside the block are not finite"):
+    with pytest.raises(NonFiniteError, match="correction 1, step 2 of 3: the divergence is nan; run in float32"):
         correct(model, toy.dense(), toy.windows, 1)
     assert not list(tmp_path.iterdir())
 

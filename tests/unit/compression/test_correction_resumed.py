@@ -7,29 +7,36 @@ import tempfile
 import pytest
 import torch
 
-import drank.compression.correction
+from drank.compression import passes
 from drank.compression.correction import correct
+from tests.unit.compressed_llama import measured
 
 
-@pytest.mark.parametrize("stopped_in", ["collect", "calibrate", "_search"])
-@pytest.mark.parametrize("after", [0, 1])
-def test_an_interrupted_correction_goes_on(stopped_in, after, toy, tmp_path, monkeypatch):
+@pytest.mark.parametrize("after", [0, 2, 3, 8])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_interrupted_corrections_go_on(dtype, after, tmp_path, monkeypatch):
+    """In each of three passes of three steps, and after two of them."""
+    toy = measured(tmp_path / "toy", dtype=dtype)
     plan = toy.plan(4, dense=["o.01"])
     whole = toy.compressed(plan)
-    found = correct(whole, toy.dense(), toy.windows, 2, batch=4)
-    real, calls = getattr(drank.compression.correction, stopped_in), []
+    found = correct(whole, toy.dense(), toy.windows, 3, batch=4)
+    real, calls = passes._backward, []
 
-    def breaking(*arguments, **options):
+    def breaking(*arguments):
         calls.append(1)
         if len(calls) > after:
             raise KeyboardInterrupt
-        return real(*arguments, **options)
+        return real(*arguments)
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with monkeypatch.context() as patched:
-        patched.setattr(drank.compression.correction, stopped_in, breaking)
+        patched.setattr(passes, "_backward", breaking)
         with pytest.raises(KeyboardInterrupt):
-            correct(toy.compressed(plan), toy.dense(), toy.windows, 2, batch=4, work=tmp_path / "work")
+            correct(toy.compressed(plan), toy.dense(), toy.windows, 3, batch=4, work=tmp_path / "work")
     model = toy.compressed(plan)
-    assert correct(model, toy.dense(), toy.windows, 2, batch=4, work=tmp_path / "work") == found
+    with monkeypatch.context() as patched:
+        calls.clear()
+        patched.setattr(passes, "_backward", lambda *arguments: calls.append(1) or real(*arguments))
+        assert correct(model, toy.dense(), toy.windows, 3, batch=4, work=tmp_path / "work") == found
+    assert len(calls) == 9 - after // 3 * 3, "passes that were over are not taken again"
     assert all(torch.equal(value, whole.state_dict()[name]) for name, value in model.state_dict().items())

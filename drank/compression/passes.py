@@ -1,0 +1,142 @@
+"""The passes over a text that corrections are made of, and what is kept of them.
+
+A step reads a few windows and is Adafactor's (arXiv:1804.04235): its length is a share of the root mean square of each matrix, so that no
+learning rate has to be found for a model, and with a row and a column for what it remembers of past gradients, so that beside the model
+there is one gradient of its factors and nothing else of their size.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors import safe_open
+
+from drank.calibration.backward import logits_of
+from drank.calibration.losses import divergence
+from drank.calibration.streams import wide
+from drank.compression.finetune import TOKENS_AT_ONCE, learning_rate
+from drank.runtime.files import replacing
+from drank.runtime.finite import NonFiniteError
+from drank.runtime.log import progress
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+WINDOWS = 4
+"""Windows that one step reads."""
+
+RATE = 1e-2
+"""The length of a step as a share of the root mean square of a matrix, where the divergence is 1 nat per token.
+
+Near the dense model the divergence is a square of how far the weights are from where they should be, so that steps go by its root. They
+grow at first and then fall to zero.
+"""
+
+NOTHING = 1e-30
+"""What is added to squared gradients (arXiv:1804.04235, section 9): small beside those of the smallest divergence."""
+
+REMEDY = "run in float32 (`compute: dtype: float32`)"
+
+
+class Passes:
+    """The passes over the text: the optimiser, what it moves, and the file in which all of it is kept."""
+
+    def __init__(self, parameters: Sequence[nn.Parameter], file: Path, found: list[float]) -> None:
+        """`found` gets the divergences that the file knows of."""
+        import torch
+
+        self.parameters, self.file, self.found = parameters, file, found
+        narrow = torch.finfo(parameters[0].dtype).bits < 32  # a step is lost between two of its numbers
+        self.exact = [parameter.detach().float() for parameter in parameters] if narrow else list(parameters)
+        self.optimizer = torch.optim.Adafactor(self.exact, lr=RATE, eps=(NOTHING, 0.0))
+
+    @property
+    def done(self) -> int:
+        """How many passes are over."""
+        return len(self.found) - 1
+
+    def begin(self, start: Path) -> None:
+        """Go on from the file; where there is none, keep what the model is now."""
+        from safetensors.torch import load_file
+
+        if not self.file.is_file():
+            self._write(start, {str(number): value for number, value in enumerate(self.parameters)})
+            return
+        state = load_file(self.file)
+        self.restore(self.file)
+        with safe_open(self.file, framework="pt") as file:
+            self.found[:] = [float(value) for value in json.loads(file.metadata()["found"])]
+        for number, exact in enumerate(self.exact):
+            own = {name.partition(".")[2]: value for name, value in state.items() if name.startswith(f"{number}.")}
+            if own:  # what no token reached has not moved
+                self.optimizer.state[exact] = {name: value if name == "step" else value.to(exact.device) for name, value in own.items()}
+
+    def restore(self, file: Path) -> None:
+        """Put back the weights that a file holds."""
+        from safetensors.torch import load_file
+
+        state = load_file(file)
+        self._put([state[str(number)] for number in range(len(self.exact))])
+
+    def keep(self) -> None:
+        """Note where the passes are now, whole or not at all."""
+        state = {str(number): exact for number, exact in enumerate(self.exact)}
+        for number, exact in enumerate(self.exact):
+            own = self.optimizer.state.get(exact, {})
+            state |= {f"{number}.{name}": value for name, value in own.items() if value is not None}
+        self._write(self.file, state, {"found": json.dumps(self.found)})
+
+    def take(self, model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], count: int, batch: int) -> None:
+        """One pass of `count`: every window once, in an order of the pass's own."""
+        import torch
+
+        order = torch.randperm(len(windows), generator=torch.Generator().manual_seed(self.done))
+        steps = order.split(WINDOWS)
+        for number, chosen in enumerate(progress(steps, f"correction {self.done + 1} of {count}, step")):
+            loss = _backward(model, windows, reference, chosen.tolist(), batch)
+            if not math.isfinite(loss):
+                raise NonFiniteError(f"correction {self.done + 1}, step {number + 1} of {len(steps)}: the divergence is {loss}; {REMEDY}")
+            for group in self.optimizer.param_groups:
+                group["lr"] = RATE * math.sqrt(max(0.0, self.found[0])) * learning_rate(self.done * len(steps) + number, count * len(steps))
+            for exact, parameter in zip(self.exact, self.parameters, strict=True):
+                exact.grad = parameter.grad if exact is parameter or parameter.grad is None else parameter.grad.float()
+            self.optimizer.step()
+            for parameter in self.parameters:
+                parameter.grad = None
+            self._put(self.exact)
+
+    def _put(self, values: Sequence[Tensor]) -> None:
+        import torch
+
+        with torch.no_grad():
+            for exact, parameter, value in zip(self.exact, self.parameters, values, strict=True):
+                exact.copy_(value)
+                parameter.copy_(value)
+
+    @staticmethod
+    def _write(path: Path, state: Mapping[str, Tensor], facts: dict[str, str] | None = None) -> None:
+        from safetensors.torch import save_file
+
+        with replacing(path) as temporary:
+            save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, temporary, metadata=facts)
+
+
+def _backward(model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], chosen: Sequence[int], batch: int) -> float:
+    """The mean divergence per predicted token of the chosen windows, after its gradients were added to those of the parameters."""
+    import torch
+
+    predicted, total = len(chosen) * (windows.shape[1] - 1), 0.0
+    size = max(1, min(batch, TOKENS_AT_ONCE // windows.shape[1]))
+    for part in (chosen[first : first + size] for first in range(0, len(chosen), size)):
+        ids = windows[part].to(model.device)
+        with torch.no_grad():
+            wanted = logits_of(model, torch.stack([reference[window] for window in part]).to(model.device), ids)
+        loss = divergence(wanted, wide(model(input_ids=ids, use_cache=False).logits[:, :-1])).sum() / predicted
+        loss.backward()
+        total += loss.item()
+    return total

@@ -1,0 +1,99 @@
+"""The passes of corrections: their gradients and the length of their steps, what is taken back, and narrow weights."""
+
+from __future__ import annotations
+
+import copy
+import logging
+
+import pytest
+import torch
+
+from drank.compression import passes
+from drank.compression.correction import correct, leaving_states, moving
+from drank.compression.passes import RATE, Passes, _backward
+from drank.models.families import projections_of
+from drank.models.lowrank import LowRankLinear
+from tests.unit.compressed_llama import kl, measured
+
+
+@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize(("batch", "at_once"), [(1, 2048), (3, 2048), (8, 2048), (8, 1)])
+def test_gradients_are_those_of_the_mean_divergence_however_few_windows_run_at_once(group, batch, at_once, toy, paired, monkeypatch):
+    one = toy if group == 1 else paired
+    monkeypatch.setattr(passes, "TOKENS_AT_ONCE", at_once)
+    model, dense = one.compressed(one.plan(4)), one.dense()
+    chosen = [7, 0, 3, 5]
+    with moving(model) as parameters:
+        loss = _backward(model, one.windows, leaving_states(dense, one.windows), chosen, batch)
+        found = [parameter.grad for parameter in parameters]
+        wanted = kl(model, dense, one.windows[chosen]) / one.windows[chosen][:, 1:].numel()
+        expected = torch.autograd.grad(wanted, parameters)
+    assert loss == pytest.approx(wanted.item(), rel=1e-9)
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-7, atol=1e-9 * theirs.abs().max().item())
+
+
+def test_only_factors_and_whole_projections_move_each_once_and_all_is_as_before_afterwards(paired):
+    model = paired.compressed(paired.plan(4, dense=["o.02"]))
+    model.model.norm.weight.requires_grad_(False)
+    before = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    with moving(model) as parameters:
+        wanting = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+        assert wanting == {id(parameter) for parameter in parameters} and len(wanting) == len(parameters)
+        names = {name for name, parameter in model.named_parameters() if id(parameter) in wanting}
+        whole = [module for _, _, module in projections_of(model) if not isinstance(module, LowRankLinear)]
+        assert {id(module.weight) for module in whole} <= wanting
+        assert all("basis" in name or "coefficients" in name or "o_proj" in name for name in names)
+        parameters[0].grad = torch.zeros_like(parameters[0])
+    assert before == {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_first_step_is_as_long_as_its_share_of_every_matrix(toy, monkeypatch, tmp_path):
+    """At most: an update whose root mean square is above 1 is cut to it (arXiv:1804.04235, section 6), and no row is far below."""
+    monkeypatch.setattr(passes, "learning_rate", lambda step, steps: 0.5)
+    monkeypatch.setattr(passes, "WINDOWS", len(toy.windows))
+    model = toy.compressed(toy.plan(4))
+    with moving(model) as parameters:
+        start = [parameter.detach().clone() for parameter in parameters]
+        Passes(parameters, tmp_path / "state", [1.0]).take(model, toy.windows, leaving_states(toy.dense(), toy.windows), 1, 8)
+        for parameter, before in zip(parameters, start, strict=True):
+            length = (parameter - before).square().mean().sqrt() / before.square().mean().sqrt()
+            assert 0.3 * RATE / 2 < length < RATE / 2 * (1 + 1e-9)
+
+
+def test_a_pass_reads_every_window_once_in_an_order_of_its_own(toy, monkeypatch):
+    read = []
+    real = _backward
+
+    def reading(model, windows, reference, chosen, batch):
+        read.append(chosen)
+        return real(model, windows, reference, chosen, batch)
+
+    monkeypatch.setattr(passes, "_backward", reading)
+    correct(toy.compressed(toy.plan(4)), toy.dense(), toy.windows, 2)
+    assert [len(chosen) for chosen in read] == [4, 4, 4] * 2
+    first, second = ([one for chosen in read[at : at + 3] for one in chosen] for at in (0, 3))
+    assert sorted(first) == sorted(second) == list(range(12)) and first != second
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_what_did_not_lower_the_divergence_is_left_out(dtype, tmp_path, monkeypatch, caplog):
+    toy = measured(tmp_path, dtype=dtype)
+    model = toy.compressed(toy.plan(4, dense=["o.01"]))
+    before = copy.deepcopy(model).state_dict()
+    monkeypatch.setattr(passes, "RATE", 3.0)
+    with caplog.at_level(logging.WARNING):
+        found = correct(model, toy.dense(), toy.windows, 2)
+    assert found[-1] == found[0] < found[-2] and "left out" in caplog.text
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_weights_of_16_bits_move_by_less_than_one_of_their_steps_at_a_time(tmp_path):
+    """Steps of less than half a rounding step add up in copies of float32; each alone would be lost."""
+    toy = measured(tmp_path, dtype=torch.bfloat16)
+    model = toy.compressed(toy.plan(4))
+    before = copy.deepcopy(model).state_dict()
+    found = correct(model, toy.dense(), toy.windows, 3)
+    assert found[-1] < 0.95 * found[0]
+    assert all(value.dtype == before[name].dtype for name, value in model.state_dict().items())
