@@ -17,7 +17,7 @@ from drank.calibration.backward import logits_of
 from drank.calibration.losses import divergence
 from drank.calibration.moments import open_stream
 from drank.calibration.streams import run_block, wide
-from drank.compression.passes import REMEDY, Passes
+from drank.compression.passes import REMEDY, START, Passes
 from drank.models.families import blocks_of, projections_of
 from drank.models.lowrank import LowRankLinear
 from drank.models.residency import resident
@@ -43,30 +43,39 @@ def correct(
     (`drank.models.residency`). Every factor moves, and every projection that is stored dense; a model of which the passes did not lower the
     divergence is left as it was. Weights of 16 bits are moved by copies in float32.
 
-    What each pass has come to is kept in the folder `work`: called again with that folder, and a model compressed and refitted like the
-    first, it goes on there. Without one it is a temporary folder. Raises NonFiniteError naming the layer, or the step.
+    What each pass has come to is kept in the folder `work`, and so are the weights before the first: called again with that folder, and a
+    model compressed like the first, it goes on there (`begun`). Without one it is a temporary folder. Raises NonFiniteError naming the
+    layer, or the step.
     """
     reference = leaving_states(dense, windows, batch)
-    found = [divergence_of(model, windows[-MEASURED:], reference[-MEASURED:], batch)]
-    if not math.isfinite(found[0]):
-        leaving_states(model, windows[-MEASURED:], batch)  # raises, naming the layer, where it is a block that is not finite
-        raise NonFiniteError(
-            f"before the first correction the divergence from the dense model is {found[0]}: what leaves the last block is finite and the "
-            f"logits are not; {REMEDY}, and check the output head for damaged weights"
-        )
+    measured, wanted = windows[-MEASURED:], reference[-MEASURED:]
     with nullcontext(Path(work)) if work else TemporaryDirectory(prefix="drank-correction-") as folder, moving(model) as parameters:
-        start, passes = Path(folder) / "start.safetensors", Passes(parameters, Path(folder) / "state.safetensors", found)
-        passes.begin(start)
+        passes = Passes(parameters, Path(folder))
+        passes.begin()
+        found = passes.found
+        if not found:
+            found.append(divergence_of(model, measured, wanted, batch))
+        if not math.isfinite(found[0]):
+            leaving_states(model, measured, batch)  # raises, naming the layer, where it is a block that is not finite
+            raise NonFiniteError(
+                f"before the first correction the divergence from the dense model is {found[0]}: what leaves the last block is finite and "
+                f"the logits are not; {REMEDY}, and check the output head for damaged weights"
+            )
         while passes.done < count:
             passes.take(model, windows, reference, count, batch)
-            found.append(divergence_of(model, windows[-MEASURED:], reference[-MEASURED:], batch))
+            found.append(divergence_of(model, measured, wanted, batch))
             log.info("correction %d of %d: KL to the dense model %.4f → %.4f per token", passes.done, count, *found[-2:])
             passes.keep()
         if count and not found[-1] < found[0]:
             log.warning("corrections did not lower the divergence from the dense model (%.3g → %.3g): left out", found[0], found[-1])
-            passes.restore(start)
+            passes.restore(passes.start)
             found.append(found[0])
     return found
+
+
+def begun(work: str | Path) -> bool:
+    """Whether corrections in this folder hold the weights that they start from, so that nothing before them has to be done again."""
+    return (Path(work) / START).is_file()
 
 
 @contextmanager

@@ -37,8 +37,11 @@ Near the dense model the divergence is a square of how far the weights are from 
 grow at first and then fall to zero.
 """
 
-NOTHING = 1e-30
-"""What is added to squared gradients (arXiv:1804.04235, section 9): small beside those of the smallest divergence."""
+NOTHING = 1e-15
+"""What the mean square of a gradient is at least taken for, far below that of any divergence; its square has to be a number in float32."""
+
+START = "start.safetensors"
+"""The file of the weights as they were before the first pass."""
 
 REMEDY = "run in float32 (`compute: dtype: float32`)"
 
@@ -46,11 +49,12 @@ REMEDY = "run in float32 (`compute: dtype: float32`)"
 class Passes:
     """The passes over the text: the optimiser, what it moves, and the file in which all of it is kept."""
 
-    def __init__(self, parameters: Sequence[nn.Parameter], file: Path, found: list[float]) -> None:
-        """`found` gets the divergences that the file knows of."""
+    def __init__(self, parameters: Sequence[nn.Parameter], folder: Path) -> None:
+        """Nothing is done yet; the folder may hold what an interrupted run had reached."""
         import torch
 
-        self.parameters, self.file, self.found = parameters, file, found
+        self.parameters, self.start, self.file = parameters, folder / START, folder / "state.safetensors"
+        self.found: list[float] = []  # the divergence before and after each pass
         narrow = torch.finfo(parameters[0].dtype).bits < 32  # a step is lost between two of its numbers
         self.exact = [parameter.detach().float() for parameter in parameters] if narrow else list(parameters)
         self.optimizer = torch.optim.Adafactor(self.exact, lr=RATE, eps=(NOTHING, 0.0))
@@ -60,17 +64,19 @@ class Passes:
         """How many passes are over."""
         return len(self.found) - 1
 
-    def begin(self, start: Path) -> None:
-        """Go on from the file; where there is none, keep what the model is now."""
+    def begin(self) -> None:
+        """Go on from the folder; where it holds nothing, keep what the model is now."""
         from safetensors.torch import load_file
 
+        if not self.start.is_file():
+            self._write(self.start, {str(number): value for number, value in enumerate(self.parameters)})
         if not self.file.is_file():
-            self._write(start, {str(number): value for number, value in enumerate(self.parameters)})
+            self.restore(self.start)
             return
         state = load_file(self.file)
         self.restore(self.file)
         with safe_open(self.file, framework="pt") as file:
-            self.found[:] = [float(value) for value in json.loads(file.metadata()["found"])]
+            self.found = [float(value) for value in json.loads(file.metadata()["found"])]
         for number, exact in enumerate(self.exact):
             own = {name.partition(".")[2]: value for name, value in state.items() if name.startswith(f"{number}.")}
             if own:  # what no token reached has not moved

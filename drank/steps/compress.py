@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
 from drank.compression.compensation import compensate
-from drank.compression.correction import correct
+from drank.compression.correction import begun, correct
 from drank.compression.factors import factors_of
 from drank.compression.finetune import finetune
 from drank.compression.making import Making
@@ -26,6 +27,8 @@ from drank.spectra.spectrum import read_scales, version_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -82,7 +85,9 @@ def _made(
         windows, batch = text.sample(calibration["length"], calibration["windows"], calibration["seed"]), calibration["batch"]
         if settings["refit_from"] is not None:
             with making.stage("refit", text.facts(calibration)):
-                if settings["refit"] == "compensated":
+                if settings["corrections"] and begun(work):
+                    log.info("refitted before the interruption")
+                elif settings["refit"] == "compensated":
                     dense = open_skeleton(directory, dtype, device)
                     compensate(model, dense, plan, spectra, windows, batch, settings["compensation"])
                     del dense  # corrections open one of their own

@@ -56,7 +56,9 @@ def test_a_first_step_is_as_long_as_its_share_of_every_matrix(toy, monkeypatch, 
     model = toy.compressed(toy.plan(4))
     with moving(model) as parameters:
         start = [parameter.detach().clone() for parameter in parameters]
-        Passes(parameters, tmp_path / "state", [1.0]).take(model, toy.windows, leaving_states(toy.dense(), toy.windows), 1, 8)
+        passes_ = Passes(parameters, tmp_path)
+        passes_.found = [1.0]
+        passes_.take(model, toy.windows, leaving_states(toy.dense(), toy.windows), 1, 8)
         for parameter, before in zip(parameters, start, strict=True):
             length = (parameter - before).square().mean().sqrt() / before.square().mean().sqrt()
             assert 0.3 * RATE / 2 < length < RATE / 2 * (1 + 1e-9)
@@ -97,3 +99,19 @@ def test_weights_of_16_bits_move_by_less_than_one_of_their_steps_at_a_time(tmp_p
     found = correct(model, toy.dense(), toy.windows, 3)
     assert found[-1] < 0.95 * found[0]
     assert all(value.dtype == before[name].dtype for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_has_no_gradient_stays(dtype, tmp_path):
+    """A block whose attention gives nothing asks nothing of its queries, keys and values."""
+    toy = measured(tmp_path, dtype=dtype)
+    model, dense = toy.compressed(toy.plan(4)), toy.dense()
+    for one in (model, dense):
+        for name, parameter in one.named_parameters():
+            if "layers.1.self_attn.o_proj" in name:
+                parameter.data.zero_()
+    before = copy.deepcopy(model).state_dict()
+    found = correct(model, dense, toy.windows, 2)
+    assert found[-1] < found[0]
+    still = {name for name, value in model.state_dict().items() if torch.equal(value, before[name])}
+    assert {name for name in before if "layers.1.self_attn" in name} <= still
