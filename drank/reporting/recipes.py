@@ -60,7 +60,7 @@ def reads(settings: Mapping[str, Any]) -> str:
 
 
 def follows(settings: Mapping[str, Any]) -> str:
-    """What follows the ranks: `compensated refit (0.5), 3 corrections`; empty where the factors stay as they are cut."""
+    """What follows the ranks: `compensated refit (0.5), 4 corrections`; empty where the factors stay as they are cut."""
     method = method_in(settings)
     if not method.compresses:
         return ""

@@ -76,7 +76,7 @@ def test_words_of_methods():
     assert words(METHODS["fwsvd"])[1] == "gradients (text labels)"
     found = words(METHODS["l-rank"])
     assert found[0] == "kronecker-fisher, damping 0.1, optimal, one budget, dense past break-even, pivoted"
-    assert found[1:] == ("inputs, gradients (sampled labels), outputs of the dense model", "compensated refit (0.5), 3 corrections")
+    assert found[1:] == ("inputs, gradients (sampled labels), outputs of the dense model", "compensated refit (0.5), 4 corrections")
 
 
 def test_texts_are_named_with_their_amounts():
