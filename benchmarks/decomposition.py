@@ -15,6 +15,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -102,8 +103,8 @@ def main() -> None:
         left = Left(gram)
         for role in roles:
             matrix = weights(rows, columns, generator)
-            theirs, *their_seconds = timed(lambda matrix=matrix, gram=gram: published(matrix, gram))
-            found, *our_seconds = timed(lambda matrix=matrix, left=left: ours(matrix, left, kept(*matrix.shape)[0]))
+            theirs, *their_seconds = timed(partial(published, matrix, gram))
+            found, *our_seconds = timed(partial(ours, matrix, left, kept(*matrix.shape)[0]))
             totals = [total + seconds for total, seconds in zip(totals, (*their_seconds, *our_seconds), strict=True)]
             pairs = zip(errors(matrix, gram, theirs), errors(matrix, gram, found), strict=True)
             columns_shown = "; ".join(f"{a:.7f} {b:.7f}" for a, b in pairs)

@@ -116,7 +116,7 @@ def main() -> None:
     tables = [part for part in asked.parts if part != "prediction"]
     lab.measure(job for part in tables for job in benchmark.jobs(part))
     for part in tables:
-        write(benchmark.table(part), asked.out / f"{part}.csv", asked.out / f"{part}.tex")
+        write([benchmark.table(part)], asked.out / f"{part}.tex")
     if "prediction" in asked.parts:
         frame = predictions(lab, lab.calibration(home, asked.windows), ROWS[FIRST].method, asked.predicted)
         write_text(asked.out / "prediction.csv", frame.to_csv(index=False, lineterminator="\n"))

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from drank.config import calibration_options
-from drank.config.forecast import PART, WORK, Sizes, forecast
+from drank.config.forecast import PART, WORK, forecast
+from drank.config.sizes import Sizes
 from drank.models.sources import directory_of
 from drank.runtime.files import read_json
 from drank.runtime.shipped import WORKFLOW

@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ from drank.testbed import MODELS
 
 COUNTS = (1, 2, 4)
 COMPUTE: dict[str, Any] = {"compute": {"device": "cpu", "dtype": "float32"}, "threads": 1}
-STEPS = {"calibrate": calibrate.run, "gradients": gradients.run, "evaluate": evaluate.run}
+STEPS: dict[str, Callable[..., Any]] = {"calibrate": calibrate.run, "gradients": gradients.run, "evaluate": evaluate.run}
 DOCS = "python-docs"
 
 

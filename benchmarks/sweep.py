@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -101,7 +102,10 @@ class Sweep:
         """The spectra that a method reads."""
         directory = self.folder / method.spectrum
         if not directory.exists():
-            sources = {"moments": self.moments, "gradients": self.gradients(method.labels) if method.weighs_gradients else None}
+            sources: dict[str, Any] = {
+                "moments": self.moments,
+                "gradients": self.gradients(method.labels) if method.weighs_gradients else None,
+            }
             with self.timed("spectra"):
                 options = method.weighting_options
                 decompose_model(

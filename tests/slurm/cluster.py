@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,7 +133,7 @@ class Cluster:
         done = subprocess.run(self.command(*command), capture_output=True, text=True, check=False)
         return None if done.returncode else done.stdout.strip()
 
-    def _until(self, what: str, is_so, seconds: float = PATIENCE) -> None:
+    def _until(self, what: str, is_so: Callable[[], bool], seconds: float = PATIENCE) -> None:
         end = time.monotonic() + seconds
         while not is_so():
             if time.monotonic() > end:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -27,7 +28,7 @@ class Run:
     project: Path
 
     @property
-    def config(self) -> dict:
+    def config(self) -> dict[str, Any]:
         """The configuration as it stands in the folder."""
         return yaml.safe_load((self.folder / "config.yaml").read_text())
 
