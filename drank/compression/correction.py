@@ -17,7 +17,7 @@ from drank.calibration.backward import logits_of
 from drank.calibration.losses import divergence
 from drank.calibration.moments import open_stream
 from drank.calibration.streams import run_block, wide
-from drank.compression.passes import REMEDY, START, Passes
+from drank.compression.passes import REMEDY, START, Passes, at_once
 from drank.models.families import blocks_of, projections_of
 from drank.models.lowrank import LowRankLinear
 from drank.models.residency import resident
@@ -48,6 +48,7 @@ def correct(
     layer, or the step.
     """
     reference = leaving_states(dense, windows, batch)
+    del dense  # its embeddings and its head are not needed any more
     measured, wanted = windows[-MEASURED:], reference[-MEASURED:]
     with nullcontext(Path(work)) if work else TemporaryDirectory(prefix="drank-correction-") as folder, moving(model) as parameters:
         passes = Passes(parameters, Path(folder))
@@ -111,7 +112,7 @@ def divergence_of(model: PreTrainedModel, windows: Tensor, reference: Sequence[T
 
     total, done = 0.0, 0
     with torch.no_grad():
-        for ids in windows.split(batch):
+        for ids in windows.split(at_once(windows, batch)):
             logits = wide(model(input_ids=ids.to(model.device), use_cache=False).logits[:, :-1])
             for one, window in zip(logits, ids, strict=True):
                 wanted = logits_of(model, reference[done][None].to(model.device), window[None])[0]

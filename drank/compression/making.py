@@ -29,13 +29,14 @@ class Making:
         self._texts: dict[str, Any] = {}
 
     @contextmanager
-    def stage(self, name: str, text: Mapping[str, Any] | None = None) -> Iterator[None]:
-        """Counts the seconds until the context ends; `text` says what the stage read."""
+    def stage(self, name: str, text: Mapping[str, Any] | None = None, *, timed: bool = True) -> Iterator[None]:
+        """Counts the seconds until the context ends, unless it was done by an earlier run; `text` says what the stage read."""
         started = time.perf_counter()
         if text is not None:
             self._texts[name] = dict(text)
         yield
-        self._stages[name] = round(time.perf_counter() - started, 3)
+        if timed:
+            self._stages[name] = round(time.perf_counter() - started, 3)
 
     def to_json(self) -> str:
         """What is known of the making so far, as the text of making.json."""

@@ -74,13 +74,14 @@ class Passes:
             self.restore(self.start)
             return
         state = load_file(self.file)
-        self.restore(self.file)
+        self._put([state[str(number)] for number in range(len(self.exact))])
         with safe_open(self.file, framework="pt") as file:
             self.found = [float(value) for value in json.loads(file.metadata()["found"])]
-        for number, exact in enumerate(self.exact):
-            own = {name.partition(".")[2]: value for name, value in state.items() if name.startswith(f"{number}.")}
-            if own:  # what no token reached has not moved
-                self.optimizer.state[exact] = {name: value if name == "step" else value.to(exact.device) for name, value in own.items()}
+        for name, value in state.items():
+            number, dot, key = name.partition(".")
+            if dot:  # what no token reached has none
+                exact = self.exact[int(number)]
+                self.optimizer.state[exact][key] = value if key == "step" else value.to(exact.device)
 
     def restore(self, file: Path) -> None:
         """Put back the weights that a file holds."""
@@ -110,10 +111,10 @@ class Passes:
             for group in self.optimizer.param_groups:
                 group["lr"] = RATE * math.sqrt(max(0.0, self.found[0])) * learning_rate(self.done * len(steps) + number, count * len(steps))
             for exact, parameter in zip(self.exact, self.parameters, strict=True):
-                exact.grad = parameter.grad if exact is parameter or parameter.grad is None else parameter.grad.float()
+                if exact is not parameter and parameter.grad is not None:
+                    exact.grad, parameter.grad = parameter.grad.float(), None
             self.optimizer.step()
-            for parameter in self.parameters:
-                parameter.grad = None
+            self.optimizer.zero_grad()
             self._put(self.exact)
 
     def _put(self, values: Sequence[Tensor]) -> None:
@@ -132,17 +133,25 @@ class Passes:
             save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, temporary, metadata=facts)
 
 
+def at_once(windows: Tensor, batch: int) -> int:
+    """The windows that are run at a time: a batch of them, or fewer where these are long."""
+    return max(1, min(batch, TOKENS_AT_ONCE // windows.shape[1]))
+
+
 def _backward(model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], chosen: Sequence[int], batch: int) -> float:
-    """The mean divergence per predicted token of the chosen windows, after its gradients were added to those of the parameters."""
+    """The mean divergence per predicted token of the chosen windows; the gradients of their sum were added to those of the parameters.
+
+    Steps do not depend on the scale of a gradient, and that of a mean is too small for float16.
+    """
     import torch
 
-    predicted, total = len(chosen) * (windows.shape[1] - 1), 0.0
-    size = max(1, min(batch, TOKENS_AT_ONCE // windows.shape[1]))
+    total = 0.0
+    size = at_once(windows, batch)
     for part in (chosen[first : first + size] for first in range(0, len(chosen), size)):
         ids = windows[part].to(model.device)
         with torch.no_grad():
             wanted = logits_of(model, torch.stack([reference[window] for window in part]).to(model.device), ids)
-        loss = divergence(wanted, wide(model(input_ids=ids, use_cache=False).logits[:, :-1])).sum() / predicted
+        loss = divergence(wanted, wide(model(input_ids=ids, use_cache=False).logits[:, :-1])).sum()
         loss.backward()
         total += loss.item()
-    return total
+    return total / (len(chosen) * (windows.shape[1] - 1))

@@ -84,8 +84,9 @@ def _made(
         text = read_tokens(texts["tokens"])
         windows, batch = text.sample(calibration["length"], calibration["windows"], calibration["seed"]), calibration["batch"]
         if settings["refit_from"] is not None:
-            with making.stage("refit", text.facts(calibration)):
-                if settings["corrections"] and begun(work):
+            refitted = settings["corrections"] and begun(work)
+            with making.stage("refit", text.facts(calibration), timed=not refitted):
+                if refitted:
                     log.info("refitted before the interruption")
                 elif settings["refit"] == "compensated":
                     dense = open_skeleton(directory, dtype, device)
