@@ -5,7 +5,8 @@ Measures in one process, row by row and ratio by ratio, and writes into the fold
 `prediction/`) and not measured again, nor are statistics and spectra (`statistics/`, which may be deleted at the end); after a change of
 drank's code give another folder. All numbers are gaps to the dense model in log-perplexity.
 
-On docs-mha with two cores the whole of it takes some hours; `--parts`, `--rows`, `--ratios`, `--windows` and `--evaluated` ask for less.
+On docs-mha with two cores the whole of it takes some hours; `--parts`, `--rows`, `--ratios`, `--stored`, `--windows` and `--evaluated` ask
+for less.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from benchmarks.l_rank_benchmark import Benchmark
 from benchmarks.l_rank_lab import Lab
 from benchmarks.l_rank_materials import Settings, Source, say
 from benchmarks.l_rank_prediction import RATIOS, figure, predictions
-from benchmarks.l_rank_rows import FIRST, ROWS
+from benchmarks.l_rank_rows import ROWS
 from drank.models.sources import problems_of
 from drank.reporting.figures.sheet import save
 from drank.reporting.tables import write
@@ -91,6 +92,7 @@ def options() -> argparse.Namespace:
     add("--parts", type=lambda text: names(PARTS, text), default=list(PARTS), help=f"of {', '.join(PARTS)} (default all)")
     add("--rows", type=lambda text: names(list(ROWS), text), default=list(ROWS), help=f"of {', '.join(ROWS)} (default all)")
     add("--ratios", type=numbers, default=[0.2, 0.4, 0.6], help="of the ablation (default 0.2,0.4,0.6)")
+    add("--stored", type=numbers, default=[tenth / 10 for tenth in range(1, 9)], help="of the storages (default 0.1 to 0.8)")
     add("--predicted", type=numbers, default=list(RATIOS), help="ratios of the prediction (default 0.02 to 0.9)")
     add("--windows", type=int, default=128, help="calibration windows (default 128)")
     add("--length", type=int, default=256, help="tokens in a window (default 256)")
@@ -112,13 +114,13 @@ def main() -> None:
     lab = Lab(model_at(asked.model), asked.out, sources(asked.corpus), settings, asked.batch, device)
     home = next(iter(lab.texts))
     sizes = sizes_up_to(asked.windows, len(lab.calibration_text(home).ids), asked.length)
-    benchmark = Benchmark(lab, asked.rows, asked.ratios, asked.windows, sizes)
+    benchmark = Benchmark(lab, asked.rows, asked.ratios, asked.stored, asked.windows, sizes)
     tables = [part for part in asked.parts if part != "prediction"]
     lab.measure(job for part in tables for job in benchmark.jobs(part))
     for part in tables:
         write([benchmark.table(part)], asked.out / f"{part}.tex")
     if "prediction" in asked.parts:
-        frame = predictions(lab, lab.calibration(home, asked.windows), ROWS[FIRST].method, asked.predicted)
+        frame = predictions(lab, lab.calibration(home, asked.windows), ROWS["plain-factors"].method, asked.predicted)
         write_text(asked.out / "prediction.csv", frame.to_csv(index=False, lineterminator="\n"))
         save(figure(frame), asked.out / "prediction.pdf", asked.out / "prediction.png")
     say(f"{asked.out} holds {', '.join(asked.parts)}")

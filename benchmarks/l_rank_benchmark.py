@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from benchmarks.l_rank_lab import Job, Lab, Losses
 from benchmarks.l_rank_materials import say
@@ -13,31 +14,42 @@ from drank.models.families import kind_of
 from drank.reporting.names import percent
 from drank.reporting.tables import Table
 
-STORED = tuple(tenth / 10 for tenth in range(1, 9))
-"""The ratios at which storages are compared."""
-
 RATIO = 0.4
 """The ratio at which the size and the corpus of the calibration text are varied."""
+
+
+class ByRatio(NamedTuple):
+    """A table with a column for each ratio: what it shows, its rows with a rule between the blocks, and the ratios."""
+
+    caption: str
+    blocks: tuple[tuple[Row, ...], ...]
+    ratios: Sequence[float]
 
 
 class Benchmark:
     """What was asked for: which rows at which ratios, and where calibration takes its windows from unless it is what is varied."""
 
-    def __init__(self, lab: Lab, rows: Sequence[str], ratios: Sequence[float], windows: int, sizes: Sequence[int]) -> None:
-        """Rows that cannot apply to the model are left out, with a line that says why."""
+    def __init__(
+        self, lab: Lab, rows: Sequence[str], ratios: Sequence[float], stored: Sequence[float], windows: int, sizes: Sequence[int]
+    ) -> None:
+        """`ratios` are those of the ablation, `stored` those of the storages. Rows that cannot apply are left out, with a line of why."""
         kinds, layers = {kind_of(projection.role) for projection in lab.checkpoint.family.projections}, lab.checkpoint.layers
         refused = {name: reason for name in rows if (reason := ROWS[name].method.refusal(kinds, layers))}
         for name, reason in refused.items():
             say(f"{name} is left out: {reason}")
-        self.lab, self.ratios, self.windows, self.sizes = lab, ratios, windows, sizes
+        self.lab, self.windows, self.sizes = lab, windows, sizes
+        self.by_ratio = {
+            "ablation": ByRatio("What each part of L-Rank adds", ABLATION, ratios),
+            "storage": ByRatio("Published methods as two factors and pivoted", STORAGE, stored),
+        }
         self.rows = [name for name in rows if name not in refused]
         self.corpora = list(lab.texts)
         self.home = self.corpora[0]
 
     def jobs(self, part: str) -> list[Job]:
         """The measurements of one table."""
-        if part in self._blocks:
-            blocks, ratios = self._blocks[part]
+        if part in self.by_ratio:
+            _, blocks, ratios = self.by_ratio[part]
             names = [row.name for block in blocks for row in block if row.name in self.rows]
             return [Job(name, ratio, self.home, self.windows) for ratio in ratios for name in names]
         if part == "windows":
@@ -46,21 +58,17 @@ class Benchmark:
 
     def table(self, part: str) -> Table:
         """One table, from the records there are."""
-        return {"windows": self._windows, "corpora": self._corpora}[part]() if part not in self._blocks else self._by_ratio(part)
-
-    @property
-    def _blocks(self) -> dict[str, tuple[tuple[tuple[Row, ...], ...], Sequence[float]]]:
-        """The tables that have a column for each ratio: their rows and their ratios."""
-        return {"ablation": (ABLATION, self.ratios), "storage": (STORAGE, STORED)}
+        if part in self.by_ratio:
+            return self._by_ratio(part)
+        return {"windows": self._windows, "corpora": self._corpora}[part]()
 
     def _by_ratio(self, part: str) -> Table:
-        chosen, ratios = self._blocks[part]
+        caption, chosen, ratios = self.by_ratio[part]
 
         def line(row: Row) -> Line:
             jobs = [Job(row.name, ratio, self.home, self.windows) for ratio in ratios]
             return Line((row.text,), tuple(self._found(job, FULL) for job in jobs))
 
-        caption = {"ablation": "What each part of L-Rank adds", "storage": "Published methods as two factors and pivoted"}[part]
         caption += f" on {self._model}: gaps to the dense model in log-perplexity, calibrated on "
         caption += f"{self.windows} windows of {self._origin(self.home)}. {self._small(FULL)}"
         blocks = [[line(row) for row in block if row.name in self.rows] for block in chosen]

@@ -74,7 +74,7 @@ class Lab(Materials):
         wanted = list(dict.fromkeys(jobs))
         missing = [job for job in wanted if self.found(job) is None]
         say(f"{len(wanted)} measurements, {len(wanted) - len(missing)} of them made before")
-        for left, job in reversed(list(enumerate(reversed(missing)))):
+        for number, job in enumerate(missing, start=1):
             started, method, calibration = time.monotonic(), ROWS[job.row].method, self.calibration(job.corpus, job.windows)
             model = calibration.compressed(method, job.ratio)
             if method.corrections:
@@ -82,6 +82,7 @@ class Lab(Materials):
             made_in = duration(time.monotonic() - started)
             losses = self.losses(model)
             write_losses(self.record(job), losses, method)
+            left = len(missing) - number
             gaps = ", ".join(f"{on} {gap(losses, self.dense, on):+.4f}" for on in losses)
             say(f"{job.row} at {job.ratio:g}, {job.windows} windows of {job.corpus}: {gaps}; made in {made_in}, {left} to go")
 

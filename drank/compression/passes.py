@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +19,9 @@ from safetensors import safe_open
 
 from drank.calibration.backward import logits_of
 from drank.calibration.losses import divergence
-from drank.calibration.streams import wide
+from drank.calibration.streams import forwards, wide
 from drank.compression.finetune import TOKENS_AT_ONCE, learning_rate
+from drank.models.families import blocks_of
 from drank.runtime.files import replacing
 from drank.runtime.finite import NonFiniteError
 from drank.runtime.log import progress
@@ -66,15 +69,12 @@ class Passes:
 
     def begin(self) -> None:
         """Go on from the folder; where it holds nothing, keep what the model is now."""
-        from safetensors.torch import load_file
-
         if not self.start.is_file():
             self._write(self.start, {str(number): value for number, value in enumerate(self.parameters)})
-        if not self.file.is_file():
-            self.restore(self.start)
             return
-        state = load_file(self.file)
-        self._put([state[str(number)] for number in range(len(self.exact))])
+        state = self.restore(self.file if self.file.is_file() else self.start)
+        if not self.file.is_file():
+            return
         with safe_open(self.file, framework="pt") as file:
             self.found = [float(value) for value in json.loads(file.metadata()["found"])]
         for name, value in state.items():
@@ -83,12 +83,13 @@ class Passes:
                 exact = self.exact[int(number)]
                 self.optimizer.state[exact][key] = value if key == "step" else value.to(exact.device)
 
-    def restore(self, file: Path) -> None:
-        """Put back the weights that a file holds."""
+    def restore(self, file: Path) -> dict[str, Tensor]:
+        """Put back the weights that a file holds; gives all that is in it, by name."""
         from safetensors.torch import load_file
 
         state = load_file(file)
         self._put([state[str(number)] for number in range(len(self.exact))])
+        return state
 
     def keep(self) -> None:
         """Note where the passes are now, whole or not at all."""
@@ -105,7 +106,8 @@ class Passes:
         order = torch.randperm(len(windows), generator=torch.Generator().manual_seed(self.done))
         steps = order.split(WINDOWS)
         for number, chosen in enumerate(progress(steps, f"correction {self.done + 1} of {count}, step")):
-            loss = _backward(model, windows, reference, chosen.tolist(), batch)
+            with recomputed(model):
+                loss = _backward(model, windows, reference, chosen.tolist(), batch)
             if not math.isfinite(loss):
                 raise NonFiniteError(f"correction {self.done + 1}, step {number + 1} of {len(steps)}: the divergence is {loss}; {REMEDY}")
             for group in self.optimizer.param_groups:
@@ -131,6 +133,18 @@ class Passes:
 
         with replacing(path) as temporary:
             save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, temporary, metadata=facts)
+
+
+@contextmanager
+def recomputed(model: PreTrainedModel) -> Iterator[None]:
+    """While the context lasts a forward pass keeps what enters each block, and the backward pass runs a block again for what is inside."""
+    from torch.utils.checkpoint import checkpoint
+
+    with ExitStack() as stack:
+        for block in blocks_of(model):
+            again = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
+            stack.enter_context(forwards([block], again))
+        yield
 
 
 def at_once(windows: Tensor, batch: int) -> int:

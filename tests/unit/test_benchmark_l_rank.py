@@ -1,11 +1,12 @@
 import argparse
+import sys
 
 import pandas as pd
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from benchmarks.l_rank import model_at, names, sizes_up_to, sources
+from benchmarks.l_rank import main, model_at, names, sizes_up_to, sources
 from benchmarks.l_rank_lab import Job
 from benchmarks.l_rank_prediction import curvature, figure, scores_of
 from benchmarks.l_rank_rows import ABLATION, FIRST, FULL, OVER_CORPORA, OVER_WINDOWS, ROWS, STORAGE
@@ -101,3 +102,21 @@ def test_what_the_command_line_says():
         sources(["a.txt"])
     with pytest.raises(ValueError, match=r"config\.json"):
         model_at("nothing-here")
+
+
+def test_the_whole_of_it_runs_and_measures_nothing_twice(tmp_path, monkeypatch, capsys):
+    for split in ("test", "train"):
+        (tmp_path / f"{split}.txt").write_text(f"A {split} of what is written about rows and columns, again and again.\n\n" * 40)
+    asked = ["--out", str(tmp_path / "out"), "--corpus", f"text={tmp_path / 'test.txt'},{tmp_path / 'train.txt'}"]
+    asked += ["--parts", "ablation,storage", "--rows", "svd-llm,svd-llm-pivoted,l-rank", "--ratios", "0.4", "--stored", "0.2,0.4"]
+    asked += ["--windows", "4", "--length", "16", "--evaluated", "2", "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["l_rank", *asked])
+    main()
+    assert "6 measurements, 0 of them made before" in capsys.readouterr().out
+    ablation, storage = (pd.read_csv(tmp_path / "out" / f"{part}.csv") for part in ("ablation", "storage"))
+    assert set(ablation["ratio"]) == {0.4} and set(storage["ratio"]) == {0.2, 0.4}
+    assert {"svd-llm", "svd-llm-pivoted", "l-rank"} == set(ablation["row"]) <= set(storage["row"])
+    shared = storage.merge(ablation, on=["row", "ratio", "corpus"])
+    assert len(shared) == 3 and (shared["gap_x"] == shared["gap_y"]).all()
+    main()
+    assert "6 measurements, 6 of them made before" in capsys.readouterr().out
