@@ -26,6 +26,7 @@ from drank.spectra.spectrum import decompose_model, version_of
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedModel
 
 
 def relinearise(
@@ -69,16 +70,25 @@ def relinearise(
         latest = Path(spectra)
         for step in progress(range(1, steps), "re-linearising, step"):
             at = work / str(step)
-            moments, gradients, found = (at / name for name in ("moments", "gradients", "spectra"))
+            found = at / "spectra"
             if not found.is_dir():  # what is there is whole
                 model = load_model(directory, dtype, device)
                 plan = allocate(read_evidence(latest), ratio * step / steps, settings, model=str(directory), method=method)
                 convert(model, plan.groups, factors_of(checkpoint, plan, latest))
-                if not moments.is_dir():
-                    calibrate(model, moments_windows, moments, {"step": step}, batch)
-                if not gradients.is_dir():
-                    collect(model, windows, gradients, {"step": step}, batch, labels=labels, seed=seed + step)
+                moments, gradients = _measured(model, at, step, moments_windows, windows, batch, labels, seed + step)
                 del model
                 decompose_model(checkpoint, found, moments=moments, gradients=gradients, **recipe)
             latest = found
         shutil.copytree(latest, result, dirs_exist_ok=True)
+
+
+def _measured(
+    model: PreTrainedModel, folder: Path, step: int, moments_windows: Tensor, windows: Tensor, batch: int, labels: str, seed: int
+) -> tuple[Path, Path]:
+    """The moments and the gradients of the model of a step, as folders; what is there is whole."""
+    moments, gradients = folder / "moments", folder / "gradients"
+    if not moments.is_dir():
+        calibrate(model, moments_windows, moments, {"step": step}, batch)
+    if not gradients.is_dir():
+        collect(model, windows, gradients, {"step": step}, batch, labels=labels, seed=seed)
+    return moments, gradients
