@@ -1,5 +1,5 @@
 # make        the environment, then the default pipeline
-# make test   the environment, then lint, types and tests
+# make test   the environment, then lint, types and the tests that take seconds each
 # make docs   the environment, then the documentation site in site/
 # make help   everything else
 
@@ -17,7 +17,7 @@ SHELL := bash
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run env test lint unit test-slurm torture docs wheel compat pdf testbed lock clean distclean help
+.PHONY: run short env test lint unit test-heavy test-slurm torture docs wheel compat pdf testbed lock clean distclean help
 
 # Snakemake stops with a traceback where it cannot keep its cache below the home; drank.runtime.home does this for `drank run`.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
@@ -29,16 +29,24 @@ endif
 run: $(READY)  ## the default pipeline (this is what `make` does); CORES=4 limits it
 	$(BIN)/snakemake --cores $(CORES)
 
+short: $(READY)  ## every job of the default pipeline on a quarter of its text, in build/short/results
+	rm -rf build/short && mkdir -p build/short
+	$(BIN)/snakemake --cores $(CORES) --directory build/short --configfile config/config.yaml .ci/short.yaml
+
 env: $(READY)  ## the environment in .venv, from the lock; PYTHON=python3.12 chooses the interpreter
 
-test: lint unit  ## lint, types and all tests
+test: TESTS = -m "not heavy"
+test: lint unit  ## lint, types and tests, but for those that take minutes each
+
+test-heavy: TESTS = -m heavy
+test-heavy: unit compat test-slurm  ## the tests that take minutes each, the oldest transformers, a SLURM: an hour or more
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet . || { echo "run $(BIN)/ruff format" >&2; exit 1; }
 	$(BIN)/mypy
 
-unit: $(READY)  ## the tests; TESTS="tests/unit -k plan" chooses
+unit: $(READY)  ## all tests of this machine; TESTS="tests/unit -k plan" chooses
 	$(BIN)/python -m pytest -n auto --dist loadfile --maxprocesses 8 $(TESTS)
 
 test-slurm: $(READY)  ## runs on a SLURM that the tests start (as root; what it needs is installed where apt can)
@@ -76,10 +84,10 @@ clean:  ## remove the results
 	rm -rf results
 
 distclean: clean  ## remove the environment and all caches too
-	rm -rf $(VENV) .transformers site .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .transformers site .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis build
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Installed in place, so that a changed lock costs what changed. Compiled to bytecode now, or every job of the pipeline would do it again.
 $(READY): $(LOCK)

@@ -24,11 +24,16 @@ WHOLE = {
 }
 """What a part of a configuration that a page shows is seen in."""
 
-RUN = [page for page in pages() if any(block.runs for block in blocks_of(page))]
+RUN = [
+    pytest.param(page, id=name_of(page), marks=() if page.name == "README.md" else pytest.mark.heavy)
+    for page in pages()
+    if any(block.runs for block in blocks_of(page))
+]
+"""The pages with something to run. What a reader tries first is tried with every change, the others by `make test-heavy`."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", RUN, ids=name_of)
+@pytest.mark.parametrize("page", RUN)
 def test_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     variables = environment(tmp_path)
     folder = tmp_path / "work"

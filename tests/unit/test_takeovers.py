@@ -14,6 +14,8 @@ from drank.runtime.files import file_hash
 from tests.unit.interrupted import small_llama
 from tests.unit.resumable_step import take
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(drank.__file__).parents[1]
 
 

@@ -12,6 +12,8 @@ from drank.reporting.records import Record
 from drank.runtime.files import read_json
 from tests.workflow.runs import Run
 
+pytestmark = pytest.mark.heavy
+
 METHODS = {
     "basis-sharing": {},
     "l-rank": {},

@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from drank.runtime.files import read_json
 from tests.workflow.runs import Run, environment
 
@@ -25,6 +27,7 @@ def facts(run: Run) -> dict[str, object]:
     return {**plans, **records}
 
 
+@pytest.mark.heavy
 def test_killed_again_and_again_the_run_still_ends_with_the_same_numbers(finished: Run, inputs: Path, tmp_path: Path) -> None:
     run = Run(tmp_path / "run", finished.project)
     shutil.copytree(inputs, run.folder)

@@ -12,6 +12,8 @@ import pytest
 from drank.runtime.files import read_json
 from tests.workflow.runs import PRINTED, PROJECT, Run
 
+pytestmark = pytest.mark.heavy
+
 METHODS = {"dense": {}, "svd": {}, "full-rank": {}}
 KINDS = ("perplexity", "zeroshot")
 EVERY = [f"results/{kind}/tiny/{cell}.json" for kind in KINDS for cell in ("dense/0", "full-rank/0", "svd/0.3")]

@@ -15,6 +15,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from drank.runtime.files import read_json
 from tests.workflow.runs import PROJECT, Run
 
+pytestmark = pytest.mark.heavy
+
 BLOCK = 8
 ROUNDED = {f"rounded-{bits}": {"checkpoint": {"bits": bits, "block": BLOCK}} for bits in (8, 4)}
 

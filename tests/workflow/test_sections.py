@@ -55,6 +55,7 @@ def test_a_run_for_its_models_alone_makes_them(inputs: Path, tmp_path: Path) -> 
     assert run.planned() == {}
 
 
+@pytest.mark.heavy
 def test_what_reads_no_calibration_text_needs_none(inputs: Path, tmp_path: Path) -> None:
     methods = {"dense": {}, "full-rank": {"weighting": "identity"}, "svd": {}}
     run = run_in(inputs, tmp_path / "run", ("calibration", "zeroshot", "tasks"), methods=methods)
@@ -65,6 +66,7 @@ def test_what_reads_no_calibration_text_needs_none(inputs: Path, tmp_path: Path)
     assert set(summary["method"]) == {"dense", "full-rank", "svd"} and summary["calibration"].isna().all()
 
 
+@pytest.mark.heavy
 def test_the_dense_model_alone_needs_neither_ratios_nor_calibration(inputs: Path, tmp_path: Path) -> None:
     run = run_in(inputs, tmp_path / "run", ("calibration", "ratios", "throughput"), methods={"dense": {}})
     done = run.snakemake()
@@ -116,6 +118,7 @@ def test_a_configuration_elsewhere_is_read_from_its_own_folder(inputs: Path, tmp
     assert list(run.folder.iterdir()) == []
 
 
+@pytest.mark.heavy
 def test_a_text_that_only_a_search_or_fine_tuning_reads_stands_there(inputs: Path, tmp_path: Path) -> None:
     text = {"corpus": "words", "split": "train", "windows": 4, "length": 32, "batch": 4}
     methods = {"lora": {"base": "svd", "finetune_from": 0.1}, "searched": {"base": "svd", "allocator": "sensitivity", "scope": "model"}}

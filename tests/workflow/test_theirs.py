@@ -15,6 +15,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from drank.runtime.files import read_json
 from tests.workflow.runs import PRINTED, PROJECT, Run
 
+pytestmark = pytest.mark.heavy
+
 REPORTING = {"cards", "summary", *PRINTED, "report"} - {"effective_rank", "ranks"}  # which quote no record
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.workflow.runs import Run
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def own(finished: Run, tmp_path: Path) -> Run:
