@@ -6,7 +6,8 @@ g is always the gradient of the loss *summed* over all predicted tokens, so that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from drank.calibration.losses import LABELS, Objective, sampled_loss, text_loss
@@ -117,3 +118,15 @@ def _watched(block: nn.Module, family: Family) -> Iterator[dict[str, tuple[Tenso
 
     with removed([block.get_submodule(p.path).register_forward_hook(watch(p.role)) for p in family.projections]):
         yield seen
+
+
+@contextmanager
+def recomputed(model: PreTrainedModel) -> Iterator[None]:
+    """While the context lasts a forward pass keeps what enters each block, and the backward pass runs a block again for what is inside."""
+    from torch.utils.checkpoint import checkpoint
+
+    with ExitStack() as stack:
+        for block in blocks_of(model):
+            again = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
+            stack.enter_context(forwards([block], again))
+        yield

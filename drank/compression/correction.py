@@ -62,6 +62,8 @@ def correct(
                 f"before the first correction the divergence from the dense model is {found[0]}: what leaves the last block is finite and "
                 f"the logits are not; {REMEDY}, and check the output head for damaged weights"
             )
+        if not passes.done and count:
+            passes.choose_rate(model, windows, reference, batch, lambda: divergence_of(model, measured, wanted, batch))
         while passes.done < count:
             passes.take(model, windows, reference, count, batch)
             found.append(divergence_of(model, measured, wanted, batch))

@@ -1,27 +1,25 @@
 """The passes over a text that corrections are made of, and what is kept of them.
 
-A step reads a few windows and is Adafactor's (arXiv:1804.04235): its length is a share of the root mean square of each matrix, so that no
-learning rate has to be found for a model, and with a row and a column for what it remembers of past gradients, so that beside the model
+A step reads a few windows and is Adafactor's (arXiv:1804.04235): its length is a share of the root mean square of each matrix, which is
+found by trying the first one, and with a row and a column for what it remembers of past gradients, so that beside the model
 there is one gradient of its factors and nothing else of their size.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 
-from drank.calibration.backward import logits_of
+from drank.calibration.backward import logits_of, recomputed
 from drank.calibration.losses import divergence
-from drank.calibration.streams import forwards, wide
+from drank.calibration.streams import wide
 from drank.compression.finetune import TOKENS_AT_ONCE, learning_rate
-from drank.models.families import blocks_of
 from drank.runtime.files import replacing
 from drank.runtime.finite import NonFiniteError
 from drank.runtime.log import progress
@@ -34,10 +32,16 @@ WINDOWS = 4
 """Windows that one step reads."""
 
 RATE = 1e-2
-"""The length of a step as a share of the root mean square of a matrix, where the divergence is 1 nat per token.
+"""The length of the longest step as a share of the root mean square of a matrix, at most, where the divergence is 1 nat per token.
 
 Near the dense model the divergence is a square of how far the weights are from where they should be, so that steps go by its root. They
 grow at first and then fall to zero.
+"""
+
+LONGER, HALVINGS = 4, 12
+"""The longest step in lengths of one that lowers the divergence by itself, and how often that one is halved, at most, to find it.
+
+What a step overshoots the ones after it take back. Real models, with a few inputs far larger than all others, bear much shorter steps.
 """
 
 NOTHING = 1e-15
@@ -45,6 +49,8 @@ NOTHING = 1e-15
 
 START = "start.safetensors"
 """The file of the weights as they were before the first pass."""
+
+log = logging.getLogger(__name__)
 
 REMEDY = "run in float32 (`compute: dtype: float32`)"
 
@@ -58,6 +64,7 @@ class Passes:
 
         self.parameters, self.start, self.file = parameters, folder / START, folder / "state.safetensors"
         self.found: list[float] = []  # the divergence before and after each pass
+        self.rate = 0.0  # the length of the longest step
         narrow = torch.finfo(parameters[0].dtype).bits < 32  # a step is lost between two of its numbers
         self.exact = [parameter.detach().float() for parameter in parameters] if narrow else list(parameters)
         self.optimizer = torch.optim.Adafactor(self.exact, lr=RATE, eps=(NOTHING, 0.0))
@@ -76,7 +83,8 @@ class Passes:
         if not self.file.is_file():
             return
         with safe_open(self.file, framework="pt") as file:
-            self.found = [float(value) for value in json.loads(file.metadata()["found"])]
+            facts = file.metadata()
+        self.found, self.rate = [float(value) for value in json.loads(facts["found"])], float(facts["rate"])
         for name, value in state.items():
             number, dot, key = name.partition(".")
             if dot:  # what no token reached has none
@@ -97,27 +105,55 @@ class Passes:
         for number, exact in enumerate(self.exact):
             own = self.optimizer.state.get(exact, {})
             state |= {f"{number}.{name}": value for name, value in own.items() if value is not None}
-        self._write(self.file, state, {"found": json.dumps(self.found)})
+        self._write(self.file, state, {"found": json.dumps(self.found), "rate": repr(self.rate)})
+
+    def choose_rate(
+        self, model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], batch: int, measure: Callable[[], float]
+    ) -> None:
+        """Set `rate` from what `measure`, a divergence, is after the first step alone; model and optimiser are as before afterwards."""
+        longest = length = RATE * math.sqrt(max(0.0, self.found[0]))
+        self._gather(model, windows, reference, self._order(windows)[:WINDOWS].tolist(), batch)
+        for _ in range(HALVINGS):
+            self._step(length)
+            lowered = measure() < self.found[0]
+            self.restore(self.start)
+            self.optimizer.state.clear()
+            if lowered:
+                break
+            length /= 2
+        self.optimizer.zero_grad()
+        self.rate = min(longest, LONGER * length)
+        log.info("the longest step is %.2g of the size of each matrix", self.rate)
 
     def take(self, model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], count: int, batch: int) -> None:
         """One pass of `count`: every window once, in an order of the pass's own."""
-        import torch
-
-        order = torch.randperm(len(windows), generator=torch.Generator().manual_seed(self.done))
-        steps = order.split(WINDOWS)
+        steps = self._order(windows).split(WINDOWS)
         for number, chosen in enumerate(progress(steps, f"correction {self.done + 1} of {count}, step")):
-            with recomputed(model):
-                loss = _backward(model, windows, reference, chosen.tolist(), batch)
+            loss = self._gather(model, windows, reference, chosen.tolist(), batch)
             if not math.isfinite(loss):
                 raise NonFiniteError(f"correction {self.done + 1}, step {number + 1} of {len(steps)}: the divergence is {loss}; {REMEDY}")
-            for group in self.optimizer.param_groups:
-                group["lr"] = RATE * math.sqrt(max(0.0, self.found[0])) * learning_rate(self.done * len(steps) + number, count * len(steps))
-            for exact, parameter in zip(self.exact, self.parameters, strict=True):
-                if exact is not parameter and parameter.grad is not None:
-                    exact.grad, parameter.grad = parameter.grad.float(), None
-            self.optimizer.step()
+            self._step(self.rate * learning_rate(self.done * len(steps) + number, count * len(steps)))
             self.optimizer.zero_grad()
-            self._put(self.exact)
+
+    def _order(self, windows: Tensor) -> Tensor:
+        import torch
+
+        return torch.randperm(len(windows), generator=torch.Generator().manual_seed(self.done))
+
+    def _gather(self, model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], chosen: Sequence[int], batch: int) -> float:
+        """Leave the gradient of the chosen windows with the weights that are moved; gives their mean divergence."""
+        with recomputed(model):
+            loss = _backward(model, windows, reference, chosen, batch)
+        for exact, parameter in zip(self.exact, self.parameters, strict=True):
+            if exact is not parameter and parameter.grad is not None:
+                exact.grad, parameter.grad = parameter.grad.float(), None
+        return loss
+
+    def _step(self, length: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = length
+        self.optimizer.step()
+        self._put(self.exact)
 
     def _put(self, values: Sequence[Tensor]) -> None:
         import torch
@@ -133,18 +169,6 @@ class Passes:
 
         with replacing(path) as temporary:
             save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, temporary, metadata=facts)
-
-
-@contextmanager
-def recomputed(model: PreTrainedModel) -> Iterator[None]:
-    """While the context lasts a forward pass keeps what enters each block, and the backward pass runs a block again for what is inside."""
-    from torch.utils.checkpoint import checkpoint
-
-    with ExitStack() as stack:
-        for block in blocks_of(model):
-            again = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
-            stack.enter_context(forwards([block], again))
-        yield
 
 
 def at_once(windows: Tensor, batch: int) -> int:
