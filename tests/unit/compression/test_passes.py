@@ -117,18 +117,6 @@ def test_the_longest_step_is_four_of_one_that_lowers_the_divergence_alone(most, 
         assert all(weight.grad is None for weight in (*one.exact, *one.parameters))
 
 
-def test_a_few_inputs_far_larger_than_others_are_no_reason_to_fail(tmp_path):
-    """As real models have them: a step that is right for all others is too long for what reads these."""
-    toy = measured(tmp_path)
-    model, dense = toy.compressed(toy.plan(4)), toy.dense()
-    for one in (model, dense):
-        for layer in one.model.layers:
-            layer.input_layernorm.weight.data[3] *= 300
-            layer.post_attention_layernorm.weight.data[5] *= 300
-    found = correct(model, dense, toy.windows, 3)
-    assert found[-1] < 0.95 * found[0]
-
-
 def test_a_first_step_is_as_long_as_its_share_of_every_matrix(toy, monkeypatch, tmp_path):
     """At most: an update whose root mean square is above 1 is cut to it (arXiv:1804.04235, section 6), and no row is far below."""
     monkeypatch.setattr(passes, "learning_rate", lambda step, steps: 0.5)
