@@ -17,6 +17,8 @@ from drank.reporting.report.method_table import seconds_of
 from drank.runtime.files import read_json
 from tests.workflow.runs import PROJECT, Run, environment
 
+pytestmark = pytest.mark.heavy
+
 METHODS = {"dense": {}, "svd-llm": {}, "l-rank-scalar": {}}
 TARGETS = [f"results/{kind}/tiny/{place}.json" for kind in ("perplexity", "zeroshot") for place in ("dense/0", "svd-llm/0.3")]
 TARGETS += ["results/plans/tiny/l-rank-scalar/0.3.json"]
