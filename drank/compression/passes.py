@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
+log = logging.getLogger(__name__)
+
 WINDOWS = 4
 """Windows that one step reads."""
 
@@ -41,7 +43,7 @@ grow at first and then fall to zero.
 LONGER, HALVINGS = 4, 12
 """The longest step in lengths of one that lowers the divergence by itself, and how often that one is halved, at most, to find it.
 
-What a step overshoots the ones after it take back. Real models, with a few inputs far larger than all others, bear much shorter steps.
+What a step overshoots the ones after it take back. SmolLM2-135M bears steps a quarter as long as its divergence alone would allow.
 """
 
 NOTHING = 1e-15
@@ -49,8 +51,6 @@ NOTHING = 1e-15
 
 START = "start.safetensors"
 """The file of the weights as they were before the first pass."""
-
-log = logging.getLogger(__name__)
 
 REMEDY = "run in float32 (`compute: dtype: float32`)"
 
@@ -110,7 +110,7 @@ class Passes:
     def choose_rate(
         self, model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], batch: int, measure: Callable[[], float]
     ) -> None:
-        """Set `rate` from what `measure`, a divergence, is after the first step alone; model and optimiser are as before afterwards."""
+        """Set `rate` by what `measure` gives, nats per token, after the first step alone; model and optimiser are as before afterwards."""
         longest = length = RATE * math.sqrt(max(0.0, self.found[0]))
         self._gather(model, windows, reference, self._order(windows)[:WINDOWS].tolist(), batch)
         for _ in range(HALVINGS):
