@@ -65,10 +65,8 @@ def relinearise(
     checkpoint = Checkpoint(Path(directory))
     recipe: dict[str, Any] = {"weighting": weighting, "options": options, "group": group, "facts": facts, "device": device}
     same = [recipe, settings, method, ratio, steps, labels, seed, dtype, batch, str(directory), version_of(spectra), key]
-    with working(output, [same, [hashlib.sha256(ids.cpu().numpy().tobytes()).hexdigest() for ids in (windows, moments_windows)]]) as (
-        work,
-        result,
-    ):
+    texts = [hashlib.sha256(ids.cpu().numpy().tobytes()).hexdigest() for ids in (windows, moments_windows)]
+    with working(output, [same, texts]) as (work, result):
         latest = Path(spectra)
         for step in progress(range(1, steps), "re-linearising, step"):
             at = work / str(step)
