@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Tensor
 
 LABELS = ("text", "sampled")
 """Whose next tokens are the labels: the text's, or draws from what the model itself predicts."""
@@ -25,29 +25,11 @@ def text_loss(window: int, logits: Tensor, ids: Tensor) -> Tensor:
     return torch.nn.functional.cross_entropy(logits, ids[1:], reduction="none")
 
 
-def generator_of(seed: int, window: int) -> Generator:
-    """The generator of one window's draws, on the CPU."""
-    import torch
-
-    return torch.Generator().manual_seed(seed * 1_000_003 + window)
-
-
-def drawn(logits: Tensor, generator: Generator) -> Tensor:
-    """One draw, (tokens,), from what each row of logits (tokens, vocabulary) predicts.
-
-    It inverts the cumulative shares, several times faster than `torch.multinomial` over a vocabulary of thousands.
-    """
-    import torch
-
-    upto = logits.detach().float().softmax(-1).cumsum(-1)
-    level = torch.rand(len(upto), 1, generator=generator).to(upto.device) * upto[:, -1:]
-    return torch.searchsorted(upto, level, right=True)[:, 0].clamp(max=upto.shape[1] - 1)
-
-
 def sampled_loss(seed: int) -> Objective:
     """The negative log-likelihood of labels drawn from what the model predicts; the second moment of gradients is the Fisher matrix.
 
-    Every window has its own generator: draws depend neither on batches nor on where an interrupted run went on. The Fisher
+    Every window has its own generator, on the CPU: draws depend neither on batches nor on where an interrupted run went on. They invert the
+    cumulative shares, several times faster than `torch.multinomial` over a vocabulary of thousands. The Fisher
     matrix is the generalised Gauss-Newton matrix of the loss, and so, but for the curvature of the logits, its Hessian (Martens,
     arXiv:1412.1193).
     """
@@ -55,7 +37,11 @@ def sampled_loss(seed: int) -> Objective:
     def loss(window: int, logits: Tensor, ids: Tensor) -> Tensor:
         import torch
 
-        return torch.nn.functional.cross_entropy(logits, drawn(logits, generator_of(seed, window)), reduction="none")
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + window)
+        upto = logits.detach().float().softmax(-1).cumsum(-1)
+        level = torch.rand(len(upto), 1, generator=generator).to(upto.device) * upto[:, -1:]
+        labels = torch.searchsorted(upto, level, right=True)[:, 0].clamp(max=upto.shape[1] - 1)
+        return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
 
     return loss
 

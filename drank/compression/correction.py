@@ -18,7 +18,6 @@ from drank.calibration.losses import divergence
 from drank.calibration.moments import open_stream
 from drank.calibration.streams import run_block, wide
 from drank.compression.passes import REMEDY, START, Passes, at_once
-from drank.compression.redrawing import redrawn
 from drank.models.families import blocks_of, projections_of
 from drank.models.lowrank import LowRankLinear
 from drank.models.residency import resident
@@ -41,19 +40,20 @@ def correct(
     """Take `count` passes over the windows, in place; gives back the divergence per token on the last of them before and after each.
 
     `windows` are windows of token ids, (windows, tokens), and `dense` is the model that was compressed, or a skeleton of it
-    (`drank.models.residency`). Each pass reads the windows with some tokens drawn anew (`drank.compression.redrawing`), and the divergence
-    is measured on them as they are. Every factor moves, and every projection that is stored dense; a model of which the passes did not
-    lower the divergence is left as it was. Weights of 16 bits are moved by copies in float32.
+    (`drank.models.residency`). Every factor moves, and every projection that is stored dense; a model of which the passes did not lower the
+    divergence is left as it was. Weights of 16 bits are moved by copies in float32.
 
     What each pass has come to is kept in the folder `work`, and so are the weights before the first: called again with that folder, and a
     model compressed like the first, it goes on there (`begun`). Without one it is a temporary folder. Raises NonFiniteError naming the
     layer, or the step.
     """
     reference = leaving_states(dense, windows, batch)
+    del dense  # its embeddings and its head are not needed any more
+    measured, wanted = windows[-MEASURED:], reference[-MEASURED:]
     with nullcontext(Path(work)) if work else TemporaryDirectory(prefix="drank-correction-") as folder, moving(model) as parameters:
         passes = Passes(parameters, Path(folder))
         passes.begin()
-        found, measured, wanted = passes.found, windows[-MEASURED:], reference[-MEASURED:]
+        found = passes.found
         if not found:
             found.append(divergence_of(model, measured, wanted, batch))
         if not math.isfinite(found[0]):
@@ -62,13 +62,10 @@ def correct(
                 f"before the first correction the divergence from the dense model is {found[0]}: what leaves the last block is finite and "
                 f"the logits are not; {REMEDY}, and check the output head for damaged weights"
             )
-        texts = [redrawn(model, windows, reference, number) for number in range(passes.done, count)]
-        del reference  # as large as the states of one pass
-        for text in texts:
-            states = leaving_states(dense, text, batch)
-            if not passes.done:
-                passes.choose_rate(model, text, states, batch, lambda: divergence_of(model, measured, wanted, batch))
-            passes.take(model, text, states, count, batch)
+        if not passes.done and count:
+            passes.choose_rate(model, windows, reference, batch, lambda: divergence_of(model, measured, wanted, batch))
+        while passes.done < count:
+            passes.take(model, windows, reference, count, batch)
             found.append(divergence_of(model, measured, wanted, batch))
             log.info("correction %d of %d: KL to the dense model %.4f → %.4f per token", passes.done, count, *found[-2:])
             passes.keep()

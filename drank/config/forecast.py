@@ -120,7 +120,7 @@ def _compress(config: Mapping[str, Any], size: Sizes, method: Method | None, *_:
     tokens = _tokens(calibration_options(config))
     once = size.forward(tokens) + size.moments(tokens)
     refit = {"compensated": 4, "in-order": 2, "at-once": 1}[method.refit] * once if method.refit_from is not None else 0.0
-    corrections = (5 * method.corrections + bool(method.corrections)) * size.forward(tokens)  # 3 forward, and backward twice one
+    corrections = (4 * method.corrections + bool(method.corrections)) * size.forward(tokens)  # 2 forward, and backward twice one
     epochs = config["finetune"]["epochs"] if method.finetune_from is not None else 0
     return refit + corrections + 3 * epochs * size.forward(tokens)
 
