@@ -62,12 +62,11 @@ def relinearise(
     """
     if steps < 2:
         raise ValueError(f"{steps} steps re-linearise nothing; take 2 or more, or the spectra of the dense model")
-    checkpoint = Checkpoint(Path(directory))
+    checkpoint, latest = Checkpoint(Path(directory)), Path(spectra)
     recipe: dict[str, Any] = {"weighting": weighting, "options": options, "group": group, "facts": facts, "device": device}
     same = [recipe, settings, method, ratio, steps, labels, seed, dtype, batch, str(directory), version_of(spectra), key]
     texts = [hashlib.sha256(ids.cpu().numpy().tobytes()).hexdigest() for ids in (windows, moments_windows)]
     with working(output, [same, texts]) as (work, result):
-        latest = Path(spectra)
         for step in progress(range(1, steps), "re-linearising, step"):
             at = work / str(step)
             found = at / "spectra"
