@@ -14,12 +14,13 @@ from drank.allocation.densities import DENSITIES, spectral_entropy
 from drank.allocation.evidence import Evidence, Floats
 from drank.allocation.filling import optimal
 from drank.allocation.first_order import greedy, zero_sum
+from drank.allocation.guard import guarded
 from drank.allocation.options import Options
 from drank.allocation.plan import Plan
 from drank.allocation.problem import Problem, problems_of
 from drank.allocation.rebalancing import REBALANCES
-from drank.allocation.released_code import released
-from drank.allocation.rounding import integer_ranks, whole_parts
+from drank.allocation.released_code import as_they_are, released, released_gqa, repaired_at_last
+from drank.allocation.rounding import integer_ranks
 from drank.allocation.rules import by_density, densities_of, full, random, uniform
 from drank.models.groups import Group, Shape
 from drank.models.storage import STORAGES
@@ -35,7 +36,8 @@ class Allocator:
     """A rule that gives ranks, real or already whole, to the groups of one problem, and how these are treated.
 
     `needs` names what it reads of the evidence beside the energies, `claims` gives the densities by which ranks are rounded, `rounded` does
-    so. Some keep groups past break-even dense whatever the options, ignore the budget, or give ranks that β cannot move.
+    so. Some keep groups past break-even dense whatever the options, ignore the budget, give ranks that β cannot move, or can be guarded.
+    What is not `held` meets its budget as its published code does, which may end above it.
     """
 
     solve: Callable[[Problem, Options], Floats]
@@ -46,20 +48,27 @@ class Allocator:
     budgeted: bool = True
     scopes: tuple[str, ...] = ("type", "model")
     movable: bool = True
+    guardable: bool = False
+    held: bool = True
+
+
+def _densities(problem: Problem, options: Options, _ranks: Floats) -> Floats:
+    return densities_of(problem, options)
 
 
 ALLOCATORS: dict[str, Allocator] = {
     "uniform": Allocator(uniform),
-    "effective-rank": Allocator(by_density, claims=lambda problem, options, _: densities_of(problem, options)),
+    "effective-rank": Allocator(by_density, claims=_densities, guardable=True),
     "random": Allocator(random),
     "full": Allocator(full, budgeted=False, movable=False),
     "sensitivity": Allocator(sensitivity, frozenset({"sensitivity"})),
     "zero-sum": Allocator(zero_sum, frozenset({"slopes"}), dense=True, movable=False),
     "greedy": Allocator(greedy, frozenset({"slopes"}), dense=True, movable=False),
-    "loss-ratio": Allocator(loss_ratio),
-    "importance-loss": Allocator(importance_loss, frozenset({"similarities"})),
+    "loss-ratio": Allocator(loss_ratio, guardable=True),
+    "importance-loss": Allocator(importance_loss, frozenset({"similarities"}), guardable=True),
     "optimal": Allocator(optimal),
-    "released": Allocator(released, rounded=whole_parts, scopes=("type",)),
+    "released": Allocator(released, rounded=as_they_are, scopes=("type",), held=False),
+    "released-gqa": Allocator(released_gqa, claims=_densities, rounded=repaired_at_last, scopes=("type",), held=False),
 }
 """The allocators by name."""
 
@@ -85,6 +94,9 @@ def refusal(settings: Mapping[str, Any], kinds: Collection[str]) -> str | None:
         reasons.append(f"beta {options.beta:g} needs separate q, k and v projections, this model has {found}; set beta: 0")
     if options.beta and not allocator.movable:
         reasons.append(f"beta {options.beta:g} moves ranks, and allocator {options.allocator} leaves groups whole; set beta: 0")
+    if options.guard and not allocator.guardable:
+        known = ", ".join(name for name, other in ALLOCATORS.items() if other.guardable)
+        reasons.append(f"guard holds ranks that may truncate more than uniform ones, those of {known}; set guard: false")
     if options.scope not in allocator.scopes:
         reasons.append(f"allocator {options.allocator} has one budget for each type of projection; set scope: type")
     return "; ".join(reasons) or None
@@ -112,8 +124,8 @@ def allocate(evidence: Evidence, ratio: float, settings: Mapping[str, Any], *, m
 
     Every kind of projection, or with scope `model` all together, meets the budget `(1 − ratio) · Σ d1·n·d2` of stored numbers to within
     one step of a rank, never above; with β > 0, Q, K and V do so together. Floors and caps hold for the ranks of the plan, after
-    rebalancing too. Two allocators differ: `full` has no budget, `released` may leave more unused. The effective rank of a group is the
-    paper's, whatever the density.
+    rebalancing too. Some allocators differ: `full` has no budget, and those of D-Rank's published code end some ranks off it, as that
+    does. The effective rank of a group is the paper's, whatever the density.
 
     Raises BudgetError naming every budget that cannot be met, ValueError naming settings that are wrong or cannot apply to this model
     (`refusal`) and evidence that is missing.
@@ -136,8 +148,11 @@ def _solved(evidence: Evidence, ratio: float, options: Options) -> list[tuple[Pr
     answers = []
     for problem in _problems(evidence, ratio, options):
         # Where β moves ranks on, groups become dense after it, not before.
-        real = allocator.solve(replace(problem, dense=problem.dense and not options.beta), options)
-        answers.append((problem, real, allocator.claims(problem, options, real)))
+        factored = replace(problem, dense=problem.dense and not options.beta)
+        real = allocator.solve(factored, options)
+        static = options.guard and (held := guarded(factored, options, real)) is not real
+        real, claims = (held, _own_claims) if static else (real, allocator.claims)
+        answers.append((problem, real, claims(problem, options, real)))
     if options.beta:
         answers = [
             (problem, REBALANCES[options.rebalance](problem, real, options.beta) if _attends(problem) else real, claims)

@@ -13,12 +13,15 @@ class Options:
 
     `storage` says what a rank costs (`drank.models.storage`), and ranks are multiples of `rank_multiple`.
 
+    With `guard` an allocator that is not sure to truncate less than uniform ranks is followed only where it does.
+
     `floor` and `cap` are multiples of each group's uniform rank, `scope` says who shares a budget (each kind of projection, or the whole
     model), `beta` is the share of Q and K that moves to V, and `mix` the share of layer importance against loss (Swift-SVD's α).
     """
 
     allocator: str = "uniform"
     density: str = "spectral-entropy"
+    guard: bool = False
     scope: str = "type"
     floor: float = 0.0
     cap: float | None = None

@@ -27,7 +27,7 @@ class Problem:
     of all others are multiples of `multiple`, or the largest one of a group that has no such multiple.
 
     Published rules give ranks of two factors. Of them `real` ranks speak, whatever the storage: a group gets the parameters rank · ω, and
-    the rank that these buy (`drank.allocation.rounding`).
+    the rank that these buy (`drank.allocation.rounding`). `ratio` is the share to remove that the budget was made of.
     """
 
     label: str
@@ -38,6 +38,7 @@ class Problem:
     dense: bool
     evidence: Evidence
     multiple: int = 1
+    ratio: float = 0.0
 
     @cached_property
     def costs(self) -> Floats:
@@ -110,7 +111,12 @@ class Problem:
     def joined(self, other: Problem) -> Problem:
         """The groups of both under the sum of their budgets."""
         label, shapes, budget = f"{self.label}, {other.label}", self.shapes + other.shapes, self.budget + other.budget
-        return Problem(label, shapes, budget, self.low + other.low, self.high + other.high, self.dense, self.evidence, self.multiple)
+        return replace(self, label=label, shapes=shapes, budget=budget, low=self.low + other.low, high=self.high + other.high)
+
+    def part(self, chosen: Sequence[int]) -> Problem:
+        """The chosen groups alone, under the whole budget."""
+        shapes = tuple(self.shapes[i] for i in chosen)
+        return replace(self, shapes=shapes, low=tuple(self.low[i] for i in chosen), high=tuple(self.high[i] for i in chosen))
 
 
 def problems_of(evidence: Evidence, ratio: float, options: Options, dense: bool) -> list[Problem]:
@@ -145,7 +151,7 @@ def _problem(label: str, shapes: Sequence[Shape], ratio: float, options: Options
     if options.cap is not None:
         caps = [math.ceil(shape.rank_of(options.cap * budget / total * shape.dense_parameters) - 1e-9) for shape in shapes]
         high = [min(top, max(-(-rank // unit), 1) * unit) for top, rank in zip(high, caps, strict=True)]
-    return Problem(label, tuple(shapes), budget, tuple(low), tuple(high), dense, evidence, unit)
+    return Problem(label, tuple(shapes), budget, tuple(low), tuple(high), dense, evidence, unit, ratio)
 
 
 def _too_small(problem: Problem) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from drank.allocation.evidence import Floats
 from drank.allocation.problem import Problem
+from drank.allocation.released_transfer import by_whole_parameters, by_whole_ranks
 
 
 def by_ranks(problem: Problem, ranks: Floats, beta: float) -> Floats:
@@ -35,5 +36,10 @@ def _moved(problem: Problem, ranks: Floats, beta: float, units: Floats) -> Float
     return np.where(giving, ranks * (1 - beta), np.where(taking, ranks + moved, ranks))
 
 
-REBALANCES: dict[str, Callable[[Problem, Floats, float], Floats]] = {"ranks": by_ranks, "parameters": by_parameters}
+REBALANCES: dict[str, Callable[[Problem, Floats, float], Floats]] = {
+    "ranks": by_ranks,
+    "parameters": by_parameters,
+    "whole-ranks": by_whole_ranks,
+    "whole-parameters": by_whole_parameters,
+}
 """The ways to rebalance by name."""

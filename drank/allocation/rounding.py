@@ -78,10 +78,3 @@ def integer_ranks(problem: Problem, real: Floats, claims: Floats) -> list[int]:
     cut_back(problem, ranks, by_claims(problem, claims))
     top_up(problem, ranks, by_claims(problem, claims))
     return ranks
-
-
-def whole_parts(problem: Problem, real: Floats, claims: Floats) -> list[int]:
-    """Real ranks rounded down, within bounds and budget, with nothing handed out."""
-    ranks = settled(problem, real)
-    cut_back(problem, ranks, by_claims(problem, claims))
-    return ranks

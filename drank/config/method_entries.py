@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from drank.allocation.allocate import ALLOCATORS, refusal
 from drank.allocation.allocate import CHOICES as ALLOCATION_CHOICES
-from drank.allocation.allocate import refusal
 from drank.calibration.losses import LABELS
 from drank.methods import METHODS, Method
 from drank.models.theirs import place_of
@@ -28,6 +28,7 @@ READERS: dict[str, Callable[[Method], bool]] = {
     "damping": lambda method: "damping" in WEIGHTINGS[method.weighting].options,
     "labels": lambda method: method.reads_gradients,
     "density": lambda method: method.allocator == "effective-rank",
+    "guard": lambda method: ALLOCATORS[method.allocator].guardable,
     "mix": lambda method: method.allocator == "importance-loss",
     "normalise": lambda method: method.allocator == "optimal",
     "seed": lambda method: method.allocator == "random",

@@ -34,7 +34,19 @@ METHODS: dict[str, Method] = {
     "io-svd": Method("IO-SVD", "github.com/mint-vu/IO-SVD", weighting="kronecker-fisher", allocator="greedy", scope="model"),
     "optimal": Method("Optimal energy", allocator="optimal"),
     "d-rank": Method("D-Rank", "arXiv:2509.25622", group=2, allocator="effective-rank", beta=0.3, refit_from=0.4),
-    "d-rank-released": Method("D-Rank, released", "github.com/Rainbow0427/D_rank", group=2, allocator="released", beta=0.2),
+    "d-rank-released": Method(
+        *("D-Rank, released", "github.com/Rainbow0427/D_rank"),
+        group=2,
+        allocator="released",
+        beta=0.2,
+        rebalance="whole-ranks",
+    ),
+    "d-rank-released-gqa": Method(
+        *("D-Rank, released, grouped queries", "github.com/Rainbow0427/D_rank"),
+        allocator="released-gqa",
+        beta=0.1,
+        rebalance="whole-parameters",
+    ),
     "l-rank": Method(
         *("L-Rank", "docs/l-rank.md"),
         weighting="kronecker-fisher",

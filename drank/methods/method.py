@@ -12,7 +12,7 @@ from drank.variants import by_axis, variant
 
 RANKING = (
     *("weighting", "alpha", "damping", "labels", "group", "steps"),
-    *("allocator", "density", "scope", "floor", "cap", "mix", "normalise", "beta", "rebalance", "dense_past_break_even"),
+    *("allocator", "density", "guard", "scope", "floor", "cap", "mix", "normalise", "beta", "rebalance", "dense_past_break_even"),
     *("storage", "rank_multiple", "seed"),
 )
 """The options that decide the ranks of a plan; all others tell what follows, or what a method is called."""
@@ -36,6 +36,7 @@ class Method:
     steps: int = 1
     allocator: str = "uniform"
     density: str = "spectral-entropy"
+    guard: bool = False
     scope: str = "type"
     floor: float = 0.0
     cap: float | None = None

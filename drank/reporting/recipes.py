@@ -28,8 +28,10 @@ def ranks(settings: Mapping[str, Any]) -> str:
     words += [f"groups of {method.group}"] if method.group > 1 else []
     words += [f"{method.steps} steps"] if method.relinearises else []
     words += [method.allocator, *(f"{name} {value}" for name, value in _of_allocator(method))]
+    words += ["guarded"] if method.guard else []
     words += ["one budget"] if method.scope == "model" else []
-    words += [f"β {method.beta:g}" + (f" of {method.rebalance}" if method.rebalance != Method.rebalance else "")] if method.beta else []
+    moved = "" if method.rebalance == Method.rebalance else f" of {method.rebalance.replace('-', ' ')}"
+    words += [f"β {method.beta:g}{moved}"] if method.beta else []
     words += [f"{name} {getattr(method, name):g}" for name in ("floor", "cap") if getattr(method, name) != getattr(Method, name)]
     words += ["dense past break-even"] if method.dense_past_break_even else []
     words += [method.storage] if method.storage != Method.storage else []

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from drank.allocation.allocate import allocate
+from drank.allocation.allocate import ALLOCATORS, allocate
 from drank.allocation.evidence import Evidence
 from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of
@@ -86,9 +86,10 @@ def test_the_budget_is_met_in_the_saved_tensors_and_the_model_runs(
     size = size_of(tmp_path / "model")
     kinds = {kind_of(role) for role in projections.roles}
     unused = sum(max(group.shape.cost for group in plan.groups if group.shape.kind == kind) for kind in kinds)
-    assert size.ratio_stored >= RATIO
-    if name != "d-rank-released":  # its repair of the budget takes a limited number of steps
-        assert size.ratio_stored < RATIO + unused / plan.dense_parameters
+    if ALLOCATORS[METHODS[name].allocator].held:
+        assert RATIO <= size.ratio_stored < RATIO + unused / plan.dense_parameters
+    else:  # as D-Rank's published code ends off its budget
+        assert abs(size.ratio_stored - RATIO) < 0.1
     assert size.ratio_stored == pytest.approx(1 - plan.parameters / plan.dense_parameters)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
     assert_the_same(loaded, model, tokens)

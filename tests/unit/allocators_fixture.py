@@ -88,7 +88,8 @@ def of_kind(plan: Plan, kind: str) -> list[int]:
 
 D_RANK = {"allocator": "effective-rank", "beta": 0.3, "dense_past_break_even": False, "seed": 13}
 MOVABLE = [name for name, allocator in ALLOCATORS.items() if allocator.movable]
-SPENDING = [name for name in ALLOCATORS if name not in ("full", "released")]
+SPENDING = [name for name, allocator in ALLOCATORS.items() if allocator.budgeted and allocator.held]
+AS_RELEASED = [name for name, allocator in ALLOCATORS.items() if not allocator.held]
 
 
 def plan_of(evidence: Evidence, ratio: float, **options) -> Plan:

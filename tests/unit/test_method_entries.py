@@ -82,6 +82,7 @@ def test_near_says_nothing_where_nothing_is_near():
         ("full-rank", {"weighting": "fisher-rows", "steps": 2}, "meets no budget that could be neared in steps"),
         ("mine", {"base": "zs-svd", "beta": 0.2}, "beta 0.2 moves ranks"),
         ("mine", {"base": "d-rank-released", "scope": "model"}, "set scope: type"),
+        ("mine", {"base": "svd-llm", "guard": True}, "guard would change nothing"),
         ("asvd", {"alpha": 0.33333331}, "alpha 0.33333331 has more than six digits"),
     ],
 )

@@ -33,6 +33,7 @@ def test_the_table_is_that_of_the_papers():
         "optimal": ("whitening", 1, "optimal", 0.0, None),
         "d-rank": ("whitening", 2, "effective-rank", 0.3, 0.4),
         "d-rank-released": ("whitening", 2, "released", 0.2, None),
+        "d-rank-released-gqa": ("whitening", 1, "released-gqa", 0.1, None),
         "l-rank": ("kronecker-fisher", 1, "optimal", 0.0, 0.0),
         "l-rank-scalar": ("scalar-fisher", 1, "optimal", 0.0, None),
     }
@@ -131,6 +132,7 @@ def test_ranking_options_are_what_decides_ranks_and_nothing_else():
         "steps": 1,
         "allocator": "effective-rank",
         "density": "spectral-entropy",
+        "guard": False,
         "scope": "type",
         "floor": 0.0,
         "cap": None,

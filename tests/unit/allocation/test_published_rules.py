@@ -14,10 +14,8 @@ from drank.allocation.by_sensitivity import sensitivity
 from drank.allocation.evidence import Evidence
 from drank.allocation.options import Options
 from drank.allocation.problem import Problem
-from drank.allocation.released_code import released, truncated
-from drank.allocation.rules import densities_of
 from drank.models.groups import Shape
-from tests.unit.allocators_fixture import a_problem, equation_7, random_evidence
+from tests.unit.allocators_fixture import a_problem, random_evidence
 
 
 def test_loss_ratio_is_the_published_formula_for_equal_sizes():
@@ -102,42 +100,3 @@ def test_the_search_is_that_of_trying_all_thresholds(seed, count, percent):
 
     meeting = [t for t in sorted({0.0, *(p for table in tables for p in table.values())}) if sum(kept(t)) * 100 <= budget + 1e-9]
     assert searched(tables, budget).tolist() == pytest.approx(kept(meeting[0]))
-
-
-def by_hand(case: Problem, density) -> list[int]:
-    """Eq. 7 rounded down, then at most 2 · G unit steps on the largest R/ω."""
-    ranks = np.floor(equation_7(density, case.costs, case.budget)).astype(int)
-    best = int(np.argmax(density / case.costs))
-    for _ in range(2 * len(ranks)):
-        if (ranks @ case.costs) + case.costs[best] > case.budget:
-            break
-        ranks[best] += 1
-    return ranks.tolist()
-
-
-@pytest.mark.parametrize(("kind", "dynamic"), [("q", True), ("gate", False), ("gate_up", False)])
-def test_the_release_keeps_gate_static_and_repairs_the_others_on_one_group(kind, dynamic):
-    case = a_problem(0.5)
-    shapes = tuple(Shape(kind, s.layers, s.rows, s.columns) for s in case.shapes)
-    energies = {new.name: case.evidence.energies[old.name] for new, old in zip(shapes, case.shapes, strict=True)}
-    case = Problem(kind, shapes, case.budget, case.low, case.high, False, Evidence(shapes, energies))
-    density = densities_of(case, Options())
-    found = released(case, Options()).tolist()
-    assert found == (by_hand(case, density) if dynamic else np.floor(case.uniform + 1e-9).tolist())
-    assert np.dot(found, case.costs) <= case.budget
-
-
-def test_the_release_takes_dynamic_ranks_for_down_only_where_they_lose_less():
-    chosen = []
-    for seed in range(30):
-        case = a_problem(0.5, seed)
-        shapes = tuple(Shape("down", s.layers, s.rows, s.columns) for s in case.shapes)
-        scales = np.random.default_rng(seed).lognormal(sigma=3, size=9)
-        energies = {new.name: x * case.evidence.energies[old.name] for new, old, x in zip(shapes, case.shapes, scales, strict=True)}
-        case = Problem("down", shapes, case.budget, case.low, case.high, False, Evidence(shapes, energies))
-        static = np.floor(case.uniform + 1e-9).astype(int).tolist()
-        dynamic = by_hand(case, densities_of(case, Options()))
-        found = released(case, Options()).astype(int).tolist()
-        assert found == (dynamic if truncated(case, dynamic) < truncated(case, static) else static)
-        chosen.append(found == static)
-    assert 0 < sum(chosen) < 30, "both happen"

@@ -37,6 +37,7 @@ CHANGES = [
     ("d-rank", {"density": "stable-rank"}),
     ("d-rank", {"rebalance": "parameters"}),
     ("d-rank", {"beta": 0.0}),
+    ("d-rank", {"guard": True}),
     ("d-rank", {"group": 3}),
     ("d-rank", {"floor": 0.5}),
     ("d-rank", {"cap": 1.5}),
