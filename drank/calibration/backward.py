@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from drank.calibration.losses import LABELS, Objective, sampled_loss, text_loss
+from drank.calibration.fisher_fit import WINDOWS
+from drank.calibration.losses import LABELS, LIKELIEST, Objective, likeliest_loss, sampled_loss, text_loss
 from drank.calibration.streams import Arguments, apply, forwards, removed, wide
 from drank.calibration.sums import Sums
 from drank.models.families import Family, blocks_of
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
     from transformers import PreTrainedModel
+
+PASSES = (*LABELS, LIKELIEST, WINDOWS)
+"""The backward passes by name: those for the labels that a method may choose, and those that a weighting takes of itself."""
 
 REMEDY = "run in float32 (`compute: dtype: float32`), and check the checkpoint for damaged weights"
 
@@ -54,23 +58,28 @@ def loss_gradient(
 
 
 def objective_of(labels: str, seed: int) -> Objective:
-    """The loss by these labels, `sampled` ones drawn by `seed`; else ValueError."""
-    if labels not in LABELS:
-        raise ValueError(f"labels {labels!r} are unknown; known: {', '.join(LABELS)}")
-    return sampled_loss(seed) if labels == "sampled" else text_loss
+    """The loss of a pass of this name, draws by `seed`; else ValueError."""
+    if labels not in PASSES:
+        raise ValueError(f"labels {labels!r} are unknown; known: {', '.join(PASSES)}")
+    drawn = {"sampled": sampled_loss, LIKELIEST: likeliest_loss}
+    return drawn[labels](seed) if labels in drawn else text_loss
 
 
 class ProjectionSums:
     """What accumulates for one projection: the gradient of its weight, the squares of each window's by row, and gᵀg; all float64."""
 
-    def __init__(self, module: nn.Module, device: torch.device, before: float = 0) -> None:
-        """Zeros, which they stay for an expert that no token reaches; `before` is what `Sums` are told."""
+    def __init__(self, module: nn.Module, device: torch.device, before: float = 0, keep: Callable[[Tensor], None] | None = None) -> None:
+        """Zeros, which they stay for an expert that no token reaches; `before` is what `Sums` are told.
+
+        `keep` is given the gradient of every window by itself, (d1, d2).
+        """
         import torch
 
         rows, columns = (module.in_features, module.out_features) if isinstance(module, LowRankLinear) else matrix_of(module).shape
         self.weight = torch.zeros(rows, columns, dtype=torch.float64, device=device)
         self.squares = torch.zeros(rows, dtype=torch.float64, device=device)
         self.outputs = Sums(columns, device, before)
+        self._keep = keep
 
     def add(self, inputs: Tensor, gradients: Tensor) -> None:
         """Count windows in: what the projection read (windows, tokens, d1), and g at what it gave (windows, tokens, d2)."""
@@ -80,6 +89,8 @@ class ProjectionSums:
         for x, g in zip(wide(inputs), wide(gradients), strict=True):
             gradient = x.mT @ g
             self.weight += gradient
+            if self._keep:
+                self._keep(gradient)
             self.squares += torch.linalg.vector_norm(gradient, dim=1, dtype=torch.float64).square()
 
 

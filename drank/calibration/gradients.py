@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drank.calibration import fisher_fit
 from drank.calibration.backward import ProjectionSums, loss_gradient, objective_of, through_block
+from drank.calibration.fisher_fit import INPUT_SIDE, OUTPUT_SIDE, WindowGradients
 from drank.calibration.layer_files import SEEN, identity, layers_in, read_layer, write_facts, write_layer
 from drank.calibration.losses import Objective
 from drank.calibration.parts import part_facts
@@ -48,7 +50,8 @@ def collect(
 ) -> None:
     """Write what the next-token loss over windows of token ids (windows, tokens) says of every projection, as a directory.
 
-    The labels are the text's, or with `sampled` drawn by `seed` from what the model predicts.
+    `labels` names the pass: those of the `text`; `sampled` ones, drawn by `seed` from what the model predicts; `likeliest`, the curvature
+    over the tokens that it holds likeliest (`losses`); `windows`, those of the text, and the factors that fit single windows.
 
     `layer-XXX.safetensors` holds what `gradients_of` makes of the sums over all windows; `facts.json` holds `facts` and `loss`, the loss
     per token. With a `share` they hold the sums over the windows of that share, for `parts.gather`; windows keep their numbers.
@@ -58,6 +61,8 @@ def collect(
     """
     if windows.shape[1] < 2:
         raise ValueError("windows of one token predict nothing; set `length` to 2 or more")
+    if share and labels == fisher_fit.WINDOWS:
+        raise ValueError("factors that fit the gradients of single windows are no sums over shares of them; leave `share` out")
     objective = objective_of(labels, seed)
     arguments, own = arguments_of(model, windows[:1]), (share or WHOLE).batches(len(windows), batch)
     decides = [key, labels, seed]
@@ -76,7 +81,8 @@ def collect(
             leaving = StoredStates(states_at(work, left), model.device, sizes_of(windows[own], batch))
             store_states(gradients_at(work, left), _loss_gradients(model, windows, own.start, leaving, objective, tell))
         for layer in progress(range(left - 1, -1, -1), "gradients, block"):
-            found = _sums(model, windows[own], layer, arguments[layer], work, own.start * windows.shape[1], batch)
+            at, fit = own.start * windows.shape[1], labels == fisher_fit.WINDOWS
+            found = _sums(model, windows[own], layer, arguments[layer], work, at, batch, fit)
             write_layer(partial, layer, found if share else gradients_of(found))
             remove(states_at(work, layer))
             remove(gradients_at(work, layer + 1))
@@ -132,17 +138,26 @@ def facts_of(facts: Mapping[str, Any], sums: Mapping[str, float]) -> dict[str, A
 
 
 def _sums(
-    model: PreTrainedModel, windows: Tensor, layer: int, arguments: Arguments, work: Path, before: int, batch: int
+    model: PreTrainedModel, windows: Tensor, layer: int, arguments: Arguments, work: Path, before: int, batch: int, fit: bool
 ) -> dict[str, Tensor]:
-    """The sums of one block over windows that `before` tokens precede; the gradients at the states that enter it are written."""
+    """The sums of one block over windows that `before` tokens precede; the gradients at the states that enter it are written.
+
+    With `fit` the factors that fit single windows are among them.
+    """
     import torch
 
     family = family_of(model.config)
     at_once = 1 if family.mixture else len(windows)
     sizes, tokens = sizes_of(windows, batch), 0
+    kept = WindowGradients(work / "windows") if fit else None
     entering, upstream = (StoredStates(at, model.device, sizes) for at in (states_at(work, layer), gradients_at(work, layer + 1)))
     with resident(model, layer) as block:
-        sums = {p.role: ProjectionSums(block.get_submodule(p.path), model.device, tokens_before(p, before)) for p in family.projections}
+        sums = {
+            p.role: ProjectionSums(
+                block.get_submodule(p.path), model.device, tokens_before(p, before), kept.keeper(p.role) if kept else None
+            )
+            for p in family.projections
+        }
 
         def backward() -> Iterator[Tensor]:
             nonlocal tokens
@@ -156,6 +171,9 @@ def _sums(
     for role, found in sums.items():
         statistics |= {role: found.weight, f"{role}.outputs": found.outputs.gram(), f"{role}.rows": found.squares}
     zero = torch.zeros((), dtype=torch.promote_types(model.dtype, torch.float32))
+    if kept:
+        like = {role: found.weight.to(zero.dtype) for role, found in sums.items()}
+        statistics |= kept.factors(like, 1 / (windows.shape[1] - 1))
     return statistics | {WINDOWS: zero.double() + len(windows), KEPT: zero}
 
 
@@ -164,13 +182,15 @@ def gradients_of(sums: dict[str, Tensor]) -> dict[str, Tensor]:
 
     `ρ` is the gradient of the mean loss per token with respect to W, (d1, d2), float32 or in a float64 model float64; `ρ.outputs`, float64
     (d2, d2), the mean over the N predicted tokens of gᵀg; `ρ.rows`, float64 (d1,), the mean over windows of Σ_j (∂ℓ/∂W_ij)², ℓ the mean
-    loss of one window.
+    loss of one window. Factors that fit single windows are `ρ.fitted.inputs` (d1, d1) and `ρ.fitted.outputs` (d2, d2), float64.
     """
     windows = sums[WINDOWS].item()
     predicted = sums[SEEN].item() - windows  # all but the first of each
     gradients = {SEEN: sums[SEEN]}
     for name, values in sums.items():
-        if name.endswith(".rows"):
+        if name.endswith((INPUT_SIDE, OUTPUT_SIDE)):
+            gradients[name] = values
+        elif name.endswith(".rows"):
             gradients[name] = values / (windows * (predicted / windows) ** 2)
         elif name.endswith(".outputs"):
             gradients[name] = values / predicted

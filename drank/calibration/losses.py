@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -9,6 +11,12 @@ if TYPE_CHECKING:
 
 LABELS = ("text", "sampled")
 """Whose next tokens are the labels: the text's, or draws from what the model itself predicts."""
+
+LIKELIEST = "likeliest"
+"""The pass that no labels tell: the curvature of the divergence over the likeliest tokens of each prediction, IO-SVD's output side."""
+
+LIKELY = 64
+"""How many tokens that are."""
 
 
 class Objective(Protocol):
@@ -44,6 +52,42 @@ def sampled_loss(seed: int) -> Objective:
         return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
 
     return loss
+
+
+def likeliest_loss(seed: int, count: int = LIKELY, probes: int = 1) -> Objective:
+    """What a backward pass differentiates so that its gradients have the curvature of KL(q ‖ ·) as their second moment.
+
+    q is what the model predicts over the `count` tokens that it holds likeliest, renormalised; of all others nothing is asked. The
+    curvature at the logits of one token is `diag(q) − qᵀq = A Aᵀ` with `A = (I − q 1ᵀ) diag(√q)`. The gradient there is A s, with signs s:
+    in the mean over independent signs its square is A Aᵀ, and its products with those of other tokens vanish. IO-SVD (arXiv:2605.15626).
+
+    `probes` windows in a row are one window, each with other signs: a row of a Hadamard matrix times signs drawn by `seed`. As many
+    as a power of two that is no less than predicted tokens × `count` give the curvature itself, fewer a draw of it. What is returned is
+    the loss of the text.
+    """
+
+    def loss(window: int, logits: Tensor, ids: Tensor) -> Tensor:
+        top = logits.topk(min(count, logits.shape[-1]), dim=-1).values
+        q = top.detach().double().softmax(-1)
+        signs = hadamard_signs(q.shape, seed * 1_000_003 + window // probes, window % probes).to(q)
+        roots = q.sqrt()
+        gradient = (roots * signs - q * (roots * signs).sum(-1, keepdim=True)).to(top.dtype)
+        along = (gradient * top).sum(-1)
+        return text_loss(window, logits.detach(), ids) + along - along.detach()
+
+    return loss
+
+
+def hadamard_signs(shape: Sequence[int], seed: int, row: int) -> Tensor:
+    """Row `row` of a Sylvester-Hadamard matrix, ±1, every column times a sign drawn by `seed`; float64 of this shape."""
+    import torch
+
+    columns = torch.arange(math.prod(shape))
+    common, odd = columns & row, torch.zeros_like(columns)
+    while common.any():
+        odd, common = odd ^ (common & 1), common >> 1
+    drawn = torch.randint(0, 2, columns.shape, generator=torch.Generator().manual_seed(seed))
+    return (1 - 2 * (odd ^ drawn)).double().reshape(tuple(shape))
 
 
 def divergence(wanted: Tensor, logits: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ def tasks_to_plan(config: Mapping[str, Any], chain: Chain) -> Iterator[Task]:
     compute = compute_params(config)
     source, own = {"source": chain.source}, {"model": chain.model, "method": chain.label, "ratio": chain.ratio}
     place = {"model": chain.model, "spectrum": method.spectrum}
-    gradient_text = gradient_options(config, method.labels)
+    gradient_text = {labels: gradient_options(config, labels) for labels in method.passes}
     yield source_task(config, chain.model)
     told = {"calibration": method.reads_calibration, "search": method.searches, "finetune": method.finetunes(ratio)}
     read = [chain.texts[text] for text, needed in told.items() if needed]
@@ -99,18 +99,21 @@ def tasks_to_plan(config: Mapping[str, Any], chain: Chain) -> Iterator[Task]:
     if chain.calibrated:
         params = {"calibration": chain.texts["calibration"], **compute}
         yield Task("calibrate", chain.moments, source | texts["calibration"], params, {"model": chain.model})
-    if method.reads_gradients:
-        params = {"calibration": gradient_text, "labels": method.labels, **compute}
-        yield Task("gradients", chain.gradients, source | texts["calibration"], params, {"model": chain.model, "labels": method.labels})
+    for labels, options in gradient_text.items():
+        params = {"calibration": options, "labels": labels, **compute}
+        yield Task("gradients", chain.gradients(labels), source | texts["calibration"], params, {"model": chain.model, "labels": labels})
     recipe = {"weighting": method.weighting, "options": method.weighting_options, "group": method.group}
     yield Task("spectrum", chain.spectrum, source | chain.spectrum_inputs(), {"names": place, **recipe, **compute}, place)
     if "slopes" in method.needs:
-        yield Task("slopes", chain.slopes, source | {"spectra": chain.spectrum, "gradients": chain.gradients}, compute, place)
+        yield Task(
+            "slopes", chain.slopes, source | {"spectra": chain.spectrum, "gradients": chain.gradients(method.labels)}, compute, place
+        )
     if "sensitivity" in method.needs:
         params = {"search": chain.texts["search"], **compute}
         yield Task("sensitivity", chain.sensitivity, source | {"spectra": chain.spectrum} | texts["search"], params, place)
     if method.relinearises:
-        params = {"names": own, "settings": method.ranking(), "options": method.weighting_options, "calibration": gradient_text, **compute}
+        again = {"options": method.weighting_options, "calibration": gradient_text[method.weighing_pass]}
+        params = {"names": own, "settings": method.ranking(), **again, **compute}
         yield Task("relinearise", chain.steps, source | {"spectra": chain.spectrum} | texts["calibration"], params, own)
     if method.chooses:
         params = {"names": own, "settings": method.ranking(), "search": chain.texts["search"], **compute}

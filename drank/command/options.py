@@ -14,9 +14,9 @@ from drank.methods import METHODS, Method
 C = TypeVar("C", bound=Callable[..., Any])
 
 HELP = {
-    "weighting": "What the SVD sees: identity, fisher-rows, absolute-mean, whitening, kronecker-fisher or scalar-fisher.",
+    "weighting": "What the SVD sees: identity, fisher-rows, absolute-mean, whitening, kronecker-fisher, fitted-fisher, likeliest-fisher or scalar-fisher.",
     "alpha": "The power of absolute-mean.",
-    "damping": "What kronecker-fisher adds to the diagonals of the moments.",
+    "damping": "What kronecker-fisher and likeliest-fisher add to the diagonals of the moments.",
     "labels": "Whose next tokens gradients are taken for: text or sampled.",
     "group": "Consecutive layers that share a basis.",
     "steps": "In how many steps a model nears its ratio, measured again at each.",

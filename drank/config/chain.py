@@ -49,10 +49,9 @@ class Chain:
         """What calibration leaves."""
         return f"results/moments/{self.model}{self.method.calibrated}"
 
-    @property
-    def gradients(self) -> str:
-        """What the backward pass leaves, for the labels that the method reads."""
-        return f"results/gradients/{self.model}{self.method.calibrated}/{self.method.labels}"
+    def gradients(self, labels: str) -> str:
+        """What the backward pass of this name leaves."""
+        return f"results/gradients/{self.model}{self.method.calibrated}/{labels}"
 
     @property
     def spectrum(self) -> str:
@@ -120,7 +119,7 @@ class Chain:
     def spectrum_inputs(self) -> dict[str, str]:
         """The moments and the gradients, for a weighting that is made of them."""
         moments = {"moments": self.moments} if self.method.weighs_inputs else {}
-        return moments | ({"gradients": self.gradients} if self.method.weighs_gradients else {})
+        return moments | ({"gradients": self.gradients(self.method.weighing_pass)} if self.method.weighs_gradients else {})
 
     def evidence(self) -> dict[str, str]:
         """What an allocator reads, by name: the spectra, and what else it needs."""
@@ -133,7 +132,7 @@ class Chain:
 
     def told(self) -> dict[str, str]:
         """What an allocation reads beside the evidence: what tells of the text behind slopes, and the choice made on validation text."""
-        gradients = {"gradients": self.gradients} if "slopes" in self.method.needs else {}
+        gradients = {"gradients": self.gradients(self.method.labels)} if "slopes" in self.method.needs else {}
         return gradients | ({"choice": self.selection} if self.method.chooses else {})
 
     def compress_texts(self) -> dict[str, str]:
@@ -153,7 +152,6 @@ class Chain:
         needs, place, text = self.method.needs, f"{self.model}/{self.method.spectrum}", f"{self.model}{self.method.calibrated}"
         chain = {
             "calibrate": text if self.calibrated else None,
-            "gradients": f"{text}/{self.method.labels}" if self.method.reads_gradients else None,
             "spectrum": place,
             "slopes": place if "slopes" in needs else None,
             "sensitivity": place if "sensitivity" in needs else None,
@@ -162,4 +160,7 @@ class Chain:
             "allocate": self._own,
             "compress": self._own,
         }
-        return {rule: f"results/benchmarks/{rule}/{path}.tsv" for rule, path in chain.items() if path}
+        passes = self.method.passes
+        names = {labels: f"gradients ({labels})" if len(passes) > 1 else "gradients" for labels in passes}
+        backward = {names[labels]: f"results/benchmarks/gradients/{text}/{labels}.tsv" for labels in passes}
+        return backward | {rule: f"results/benchmarks/{rule}/{path}.tsv" for rule, path in chain.items() if path}

@@ -26,7 +26,7 @@ CHOICES: dict[str, Collection[str]] = {
 READERS: dict[str, Callable[[Method], bool]] = {
     "alpha": lambda method: "alpha" in WEIGHTINGS[method.weighting].options,
     "damping": lambda method: "damping" in WEIGHTINGS[method.weighting].options,
-    "labels": lambda method: method.reads_gradients,
+    "labels": lambda method: method.reads_labels,
     "density": lambda method: method.allocator == "effective-rank",
     "guard": lambda method: ALLOCATORS[method.allocator].guardable,
     "mix": lambda method: method.allocator == "importance-loss",

@@ -29,9 +29,9 @@ METHODS: dict[str, Method] = {
     "svd-llm-v2": Method("SVD-LLM V2", "arXiv:2503.12340", allocator="loss-ratio"),
     "basis-sharing": Method("Basis Sharing", "arXiv:2410.03765", group=2, refit_from=0.4, refit="at-once"),
     "swift-svd": Method("Swift-SVD", "arXiv:2604.01609", allocator="importance-loss", floor=0.5),
-    "gfwsvd": Method("GFWSVD", "arXiv:2505.17974", weighting="kronecker-fisher"),
+    "gfwsvd": Method("GFWSVD", "arXiv:2505.17974", weighting="fitted-fisher"),
     "zs-svd": Method("ZS-SVD", "arXiv:2602.02848", allocator="zero-sum", scope="model"),
-    "io-svd": Method("IO-SVD", "github.com/mint-vu/IO-SVD", weighting="kronecker-fisher", allocator="greedy", scope="model"),
+    "io-svd": Method("IO-SVD", "arXiv:2605.15626", weighting="likeliest-fisher", allocator="greedy", scope="model"),
     "optimal": Method("Optimal energy", allocator="optimal"),
     "d-rank": Method("D-Rank", "arXiv:2509.25622", group=2, allocator="effective-rank", beta=0.3, refit_from=0.4),
     "d-rank-released": Method(

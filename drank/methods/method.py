@@ -72,7 +72,7 @@ class Method:
         allocator reads beside a spectrum, such as slopes, goes by the same name.
         """
         options = "".join(f"-{name}{value:g}" for name, value in self.weighting_options.items())
-        labels = f"-{self.labels}" if self.reads_gradients and self.labels != "text" else ""
+        labels = f"-{self.labels}" if self.reads_labels and self.labels != "text" else ""
         read = self.calibrated if self.weighs_inputs or self.reads_gradients or "sensitivity" in self.needs else ""
         return f"{self.weighting}{options}{labels}-n{self.group}{read}"
 
@@ -95,6 +95,22 @@ class Method:
     def reads_gradients(self) -> bool:
         """Whether this method's weighting or its allocator is told by gradients."""
         return self.weighs_gradients or "slopes" in self.needs
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether a backward pass of this method is one for `labels`, and not for what its weighting takes of itself."""
+        return "slopes" in self.needs or (self.weighs_gradients and WEIGHTINGS[self.weighting].own_pass is None)
+
+    @property
+    def weighing_pass(self) -> str:
+        """The backward pass that its weighting is made of, where it is made of gradients."""
+        return WEIGHTINGS[self.weighting].own_pass or self.labels
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """The backward passes that it reads, each once: of its weighting, and for slopes those of its labels."""
+        weighing = [self.weighing_pass] if self.weighs_gradients else []
+        return tuple(dict.fromkeys([*weighing, *([self.labels] if "slopes" in self.needs else [])]))
 
     @property
     def relinearises(self) -> bool:

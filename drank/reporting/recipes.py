@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from drank.calibration.fisher_fit import WINDOWS
+from drank.calibration.losses import LIKELIEST
 from drank.methods import Method
 from drank.models.theirs import place_of
 
@@ -17,6 +19,10 @@ def method_in(settings: Mapping[str, Any]) -> Method:
     """The method whose fields the settings are; what an older or newer drank has beside them is left out."""
     known = {field.name for field in fields(Method)}
     return Method(**{name: value for name, value in settings.items() if name in known})
+
+
+READ = {LIKELIEST: "likeliest tokens", WINDOWS: "single windows"}
+"""What backward passes are called that no labels name."""
 
 
 def ranks(settings: Mapping[str, Any]) -> str:
@@ -56,7 +62,7 @@ def reads(settings: Mapping[str, Any]) -> str:
     method = method_in(settings)
     again = method.refit_from is not None or method.corrections > 0
     words = ["inputs"] if method.weighs_inputs or "similarities" in method.needs or again else []
-    words += [f"gradients ({method.labels} labels)"] if method.reads_gradients else []
+    words += [f"gradients ({READ.get(labels, f'{labels} labels')})" for labels in method.passes]
     words += ["outputs of the dense model"] if method.compensates(1.0) or method.corrections else []
     return ", ".join(words) if method.compresses else ""
 

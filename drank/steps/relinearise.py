@@ -11,6 +11,7 @@ from drank.corpora.windows import read_tokens
 from drank.models.sources import Places, model_directory
 from drank.runtime.device import prepare
 from drank.runtime.files import read_json
+from drank.spectra.weightings import WEIGHTINGS
 
 
 def run(
@@ -32,6 +33,7 @@ def run(
     device = prepare(compute, threads)
     windows = read_tokens(tokens).sample(calibration["length"], calibration["windows"], calibration["seed"])
     recipe: dict[str, Any] = {name: settings[name] for name in ("weighting", "labels", "group", "steps")} | {"options": dict(options)}
+    recipe["labels"] = WEIGHTINGS[recipe["weighting"]].own_pass or recipe["labels"]
     steps.relinearise(
         model_directory(source, places),
         output,

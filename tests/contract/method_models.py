@@ -69,7 +69,7 @@ def measured(dense_directory, windows) -> Callable[..., Any]:
         if method is None or kind == "gradients":
             return folder(family, kind, method.labels if method else None)
         options = tuple(method.weighting_options.items())
-        labels = method.labels if method.weighs_gradients else None
+        labels = method.weighing_pass if method.weighs_gradients else None
         return spectra(family, method.spectrum, method.weighting, options, method.group, labels)
 
     return read

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from drank.calibration.fisher_fit import INPUT_SIDE, OUTPUT_SIDE, kronecker_factors
 from drank.calibration.layer_files import write_layer
 from drank.models.weights import Checkpoint
 
@@ -61,6 +62,8 @@ class Calibration:
                 flat = g.reshape(TOKENS, -1)
                 found |= {role: self.gradient(role, layer).astype("f"), f"{role}.outputs": flat.T @ flat / TOKENS}
                 found |= {f"{role}.rows": (by_window**2).sum(2).mean(0)}
+                inside, outside = kronecker_factors(torch.from_numpy(np.nan_to_num(by_window)))
+                found |= {f"{role}.{INPUT_SIDE}": inside.numpy(), f"{role}.{OUTPUT_SIDE}": outside.numpy()}
             write_layer(self.gradients, layer, {name: torch.from_numpy(values) for name, values in found.items()})
         facts = {"windows": WINDOWS, "length": TOKENS // WINDOWS, "tokens": TOKENS, "tokens_read": TOKENS}
         (self.moments / "facts.json").write_text(json.dumps(facts))

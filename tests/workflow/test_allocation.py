@@ -46,12 +46,16 @@ def test_gradients_are_taken_once_for_each_kind_of_labels_that_is_read(inputs: P
     run = Run(tmp_path / "run", PROJECT)
     shutil.copytree(inputs, run.folder)
     borrowed = {"base": "l-rank", "weighting": "whitening"}  # shares the spectrum of zs-svd, whose slopes are the text's
-    run.change(methods={"borrowed": borrowed, "zs-svd": {}, "io-svd": {}, "l-rank": {}, "l-rank-scalar": {}})
+    run.change(methods={"borrowed": borrowed, "zs-svd": {}, "io-svd": {}, "gfwsvd": {}, "l-rank": {}, "l-rank-scalar": {}})
     output = run.snakemake("-n", *(f"results/plans/tiny/{method}/0.3.json" for method in run.config["methods"])).stdout
     reads = dict(re.findall(r"Missing output files: (results/[^\s;]+); Input files updated by another job: (.+)", output))
-    assert {path for path in reads if "/gradients/" in path} == {"results/gradients/tiny/sampled", "results/gradients/tiny/text"}
+    assert {path for path in reads if "/gradients/" in path} == {
+        f"results/gradients/tiny/{labels}" for labels in ("sampled", "text", "likeliest", "windows")
+    }
     assert "results/gradients/tiny/text" in reads["results/slopes/tiny/whitening-n1.safetensors"]
-    assert "results/gradients/tiny/text" in reads["results/spectra/tiny/kronecker-fisher-damping0.01-n1"]
+    assert "results/gradients/tiny/likeliest" in reads["results/spectra/tiny/likeliest-fisher-damping0.01-n1"]
+    assert "results/gradients/tiny/text" in reads["results/slopes/tiny/likeliest-fisher-damping0.01-n1.safetensors"]
+    assert "results/gradients/tiny/windows" in reads["results/spectra/tiny/fitted-fisher-n1"]
     assert "results/gradients/tiny/sampled" in reads["results/spectra/tiny/kronecker-fisher-damping0.1-sampled-n1"]
     assert "results/gradients/tiny/sampled" in reads["results/spectra/tiny/scalar-fisher-sampled-n1"]
     assert "gradients" not in reads["results/spectra/tiny/whitening-n1"]

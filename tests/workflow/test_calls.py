@@ -20,7 +20,9 @@ METHODS = {
     "swift-svd": {},
     "asvd-search": {},
     "zs-svd": {"finetune_from": 0.2},
-    "io-svd": {"labels": "sampled", "allocator": "optimal", "steps": 2},
+    "io-svd": {"allocator": "optimal", "steps": 2},
+    "gfwsvd": {},
+    "d-rank-released": {},
 }
 SEARCH = {"windows": 4}
 FEW = {"windows": 8, "length": 32, "threads": 1}

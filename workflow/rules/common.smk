@@ -22,7 +22,8 @@ from drank.config.chain import Chain, texts_of, tokens_at
 from drank.config.measurable import split_of
 from drank.config.method_entries import method_of
 from drank.config.paths import rooted, without_paths
-from drank.calibration.losses import LABELS
+from drank.calibration.backward import PASSES
+from drank.calibration.fisher_fit import WINDOWS
 from drank.models.documents import CARD, NUMBERS
 from drank.models.sources import identity_of, local_files_of
 from drank.reporting.layouts import KINDS
@@ -111,5 +112,5 @@ wildcard_constraints:
     corpus=either(CORPORA),
     split="[A-Za-z0-9_]+",
     task=either(config["tasks"] or ["none"]),
-    labels=either(LABELS),
+    labels=either(PASSES),
     spectrum=either(method.spectrum for methods in METHODS.values() for method in methods.values()),

@@ -43,6 +43,12 @@ def chain_to_spectrum(wildcards):
     return chain_at(wildcards.model, next((label for label, method in readers.items() if method.reads_gradients), next(iter(readers))), "0")
 
 
+def chain_to_slopes(wildcards):
+    """The same of a method that reads slopes beside it."""
+    readers = (label for label, method in METHODS[wildcards.model].items() if method.spectrum == wildcards.spectrum and "slopes" in method.needs)
+    return chain_at(wildcards.model, next(readers), "0")
+
+
 def calibration_of_job(wildcards):
     """What the text of a calibration is, by what tells it from that of the run."""
     return calibration_options(config, CALIBRATIONS[wildcards.calibrated])

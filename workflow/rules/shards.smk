@@ -11,8 +11,8 @@ def parts_at(path):
 
 
 def is_whole(step, wildcards):
-    """Whether one job leaves a result without parts: where the step is not divided, and for a calibration with fewer batches than shares."""
-    return SHARDS[step] == 1 or shards_of(RUNS.as_asked(config, wildcards))[step] < SHARDS[step]
+    """Whether one job leaves a result without parts: of a step that is not divided, of fewer batches than shares, and of what is no sum."""
+    return SHARDS[step] == 1 or wildcards.get("labels") == WINDOWS or shards_of(RUNS.as_asked(config, wildcards))[step] < SHARDS[step]
 
 
 def parts_of(step, path):

@@ -30,7 +30,7 @@ rule slopes:
     input:
         source="results/sources/{model}.json",
         spectra="results/spectra/{model}/{spectrum}",
-        gradients=lambda wildcards: chain_to_spectrum(wildcards).gradients,
+        gradients=lambda wildcards: chain_to_slopes(wildcards).told()["gradients"],
     output:
         "results/slopes/{model}/{spectrum}.safetensors",
     log:
@@ -73,7 +73,7 @@ rule relinearise:
         places=places,
         settings=lambda wildcards: method_of_job(wildcards).ranking(),
         options=lambda wildcards: method_of_job(wildcards).weighting_options,
-        calibration=lambda wildcards: gradient_options(config, method_of_job(wildcards).labels, method_of_job(wildcards).calibration),
+        calibration=lambda wildcards: gradient_options(config, method_of_job(wildcards).weighing_pass, method_of_job(wildcards).calibration),
         compute=COMPUTE,
     message:
         "Measuring {wildcards.model} again on the way of {wildcards.method} to ratio {wildcards.ratio}"

@@ -20,7 +20,7 @@ def test_settings_are_the_method(label):
 
 CHANGES = [
     ("asvd", {"alpha": 0.7}),
-    ("gfwsvd", {"damping": 0.2}),
+    ("gfwsvd", {"weighting": "kronecker-fisher"}),
     ("io-svd", {"damping": 0.2}),
     ("l-rank", {"labels": "text"}),
     ("l-rank", {"steps": 2}),

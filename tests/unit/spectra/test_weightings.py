@@ -77,6 +77,8 @@ def test_only_weightings_with_gradients_say_so():
     assert {name for name, weighting in WEIGHTINGS.items() if weighting.gradients} == {
         "fisher-rows",
         "kronecker-fisher",
+        "fitted-fisher",
+        "likeliest-fisher",
         "scalar-fisher",
     }
 

@@ -1,0 +1,162 @@
+"""The two factors whose Kronecker product is nearest to the Fisher matrix of the gradients of single windows: GFWSVD (arXiv:2505.17974).
+
+With G_b the gradient of the mean loss of window b by W (d1 × d2), b = 1 … K, the Fisher matrix is F = (1/K) Σ vec(G_b) vec(G_b)ᵀ. The
+nearest product X ⊗ Y in Frobenius norm is the leading singular triple (Van Loan and Pitsianis) of the map
+
+    V (d1 × d1)  ↦  (1/K) Σ G_bᵀ V G_b (d2 × d2):
+
+X = √s · v on the side of the inputs and Y = √s · u on that of the outputs, both symmetric and positive semidefinite. The mean over tokens
+of xxᵀ and of ggᵀ (K-FAC) is another product: it does not see what the tokens of a window have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drank.calibration.sums import PANEL
+from drank.runtime.files import remove
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WINDOWS = "windows"
+"""The pass over the text's own labels that also keeps what each window says by itself, and fits the factors to it."""
+
+INPUT_SIDE, OUTPUT_SIDE = "fitted.inputs", "fitted.outputs"
+"""What the factors of a projection are called among its statistics, after its role."""
+
+AT_ONCE = 16
+"""Windows whose gradients are multiplied at once: all else that is in memory is the gradients of one projection."""
+
+STEPS = 100
+"""Steps of the iteration at most; some ten are what it takes."""
+
+TOLERANCE = 1e-7
+"""Change of the singular value and residual of its vectors, as shares of it, at which the iteration ends; float64 gradients 1e-11."""
+
+
+class WindowGradients:
+    """The gradients of every window by the projections of one block, in a folder: a file for each, read back one at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """An empty folder; what an interrupted run left there is removed."""
+        remove(folder)
+        folder.mkdir(parents=True)
+        self._folder = folder
+
+    def keeper(self, role: str) -> Callable[[Tensor], None]:
+        """What takes the gradients of a projection in, window by window, each (d1, d2)."""
+
+        def keep(gradient: Tensor) -> None:
+            with (self._folder / role).open("ab") as file:
+                gradient.contiguous().cpu().numpy().tofile(file)
+
+        return keep
+
+    def factors(self, like: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
+        """The factors of every projection, by role and side, from the gradients times `scale`; `like` gives shape, device and dtype."""
+        found = {}
+        for role, one in like.items():
+            for side, factor in zip((INPUT_SIDE, OUTPUT_SIDE), kronecker_factors(self._read(role, one)), strict=True):
+                found[f"{role}.{side}"] = scale * factor
+        return found
+
+    def _read(self, role: str, like: Tensor) -> Tensor:
+        import numpy as np
+        import torch
+
+        file = self._folder / role
+        kept = torch.from_numpy(np.fromfile(file, dtype=str(like.dtype).removeprefix("torch."))) if file.exists() else like.new_zeros(0)
+        return kept.reshape(-1, *like.shape).to(like.device)
+
+
+def kronecker_factors(gradients: Tensor) -> tuple[Tensor, Tensor]:
+    """X (d1, d1) and Y (d2, d2), float64, from gradients (K, d1, d2); zeros where all of these are, or where there is none.
+
+    The triple is found by Golub-Kahan-Lanczos steps from the identity with full reorthogonalisation. All iterates are symmetric, and the
+    leading ones of a map between positive semidefinite matrices are positive semidefinite themselves.
+    """
+    import torch
+
+    count, rows, columns = gradients.shape
+    if not count or not gradients.any():
+        empty = [torch.zeros(side, side, dtype=torch.float64, device=gradients.device) for side in (rows, columns)]
+        return empty[0], empty[1]
+    # Gradients have no unit of their own: with their mean square as 1, what is compared and summed below has sizes near 1.
+    size = float(torch.linalg.vector_norm(gradients, dtype=torch.float64)) ** 2 / count
+
+    def towards_outputs(matrix: Tensor) -> Tensor:
+        found = _Symmetric(columns, gradients.device)
+        for chunk in gradients.split(AT_ONCE):
+            found.add(chunk.flatten(0, 1), (matrix.to(chunk.dtype) @ chunk).flatten(0, 1))
+        return found.whole() / (count * size)
+
+    def towards_inputs(matrix: Tensor) -> Tensor:
+        found = _Symmetric(rows, gradients.device)
+        for chunk in gradients.split(AT_ONCE):
+            found.add(chunk.mT.flatten(0, 1), (chunk @ matrix.to(chunk.dtype)).mT.flatten(0, 1))
+        return found.whole() / (count * size)
+
+    start = torch.eye(rows, dtype=torch.float64, device=gradients.device)
+    tolerance = TOLERANCE if gradients.dtype == torch.float32 else TOLERANCE * 1e-4
+    value, inputs, outputs = _leading(towards_outputs, towards_inputs, start, tolerance)
+    root = (size * value) ** 0.5 * (1.0 if inputs.trace() >= 0 else -1.0)
+    return inputs * root, outputs * root
+
+
+class _Symmetric:
+    """A sum of products AᵀB that are symmetric, float64, of which only panels on and below the diagonal are computed."""
+
+    def __init__(self, side: int, device: Any) -> None:
+        import torch
+
+        self._sum = torch.zeros(side, side, dtype=torch.float64, device=device)
+
+    def add(self, left: Tensor, right: Tensor) -> None:
+        for start in range(0, len(self._sum), PANEL):
+            stop = start + PANEL
+            self._sum[start:, start:stop] += left[:, start:].mT @ right[:, start:stop]
+
+    def whole(self) -> Tensor:
+        return self._sum.tril() + self._sum.tril(-1).mT
+
+
+def _leading(
+    forth: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor], start: Tensor, tolerance: float
+) -> tuple[float, Tensor, Tensor]:
+    """The largest singular value of a map, and its right and left vectors, of norm 1, in the form of matrices.
+
+    Raises ValueError where the steps do not end.
+    """
+    import torch
+
+    rights = [start / start.norm()]
+    lefts: list[Tensor] = []
+    alphas: list[float] = []
+    betas: list[float] = []
+    for _ in range(STEPS):
+        left = forth(rights[-1]) - (betas[-1] * lefts[-1] if lefts else 0)
+        left = _orthogonal(left, lefts)
+        alphas.append(float(left.norm()))
+        lefts.append(left / max(alphas[-1], 1e-300))
+        right = _orthogonal(back(lefts[-1]) - alphas[-1] * rights[-1], rights)
+        betas.append(float(right.norm()))
+        band = torch.diag(torch.tensor(alphas, dtype=torch.float64))
+        band += torch.diag(torch.tensor(betas[:-1], dtype=torch.float64), 1)
+        u, s, vh = torch.linalg.svd(band)
+        if betas[-1] * abs(float(u[-1, 0])) <= tolerance * float(s[0]):
+            inputs = sum(float(weight) * one for weight, one in zip(vh[0], rights, strict=True))
+            outputs = sum(float(weight) * one for weight, one in zip(u[:, 0], lefts, strict=True))
+            return float(s[0]), inputs, outputs  # type: ignore[return-value]
+        rights.append(right / betas[-1])
+    raise ValueError(f"the Kronecker factors of the Fisher matrix were not found in {STEPS} steps; its two largest terms are of one size")
+
+
+def _orthogonal(vector: Tensor, others: list[Tensor]) -> Tensor:
+    """What a vector has that the orthonormal others lack; twice is enough."""
+    for _ in range(2):
+        for other in others:
+            vector = vector - (vector * other).sum() * other
+    return vector
