@@ -14,7 +14,8 @@ from drank.methods import METHODS, Method
 C = TypeVar("C", bound=Callable[..., Any])
 
 HELP = {
-    "weighting": "What the SVD sees: identity, fisher-rows, absolute-mean, whitening, kronecker-fisher, fitted-fisher, likeliest-fisher or scalar-fisher.",
+    "weighting": "What the SVD sees: identity, fisher-rows, absolute-mean, whitening, kronecker-fisher, fitted-fisher, likeliest-fisher "
+    "or scalar-fisher.",
     "alpha": "The power of absolute-mean.",
     "damping": "What kronecker-fisher and likeliest-fisher add to the diagonals of the moments.",
     "labels": "Whose next tokens gradients are taken for: text or sampled.",

@@ -9,11 +9,8 @@ from drank.methods import METHODS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/methods/fidelity.md").read_text("utf-8")
-LINES = {
-    cells[1].strip(" `"): [cell.strip() for cell in cells[2:-1]]
-    for line in PAGE.splitlines()
-    if (cells := line.split("|"))[1:] and "`" in cells[1]
-}
+ROWS = [line.split("|")[1:-1] for line in PAGE.splitlines() if line.startswith("| `")]
+LINES = {name.strip(" `"): [cell.strip() for cell in cells] for name, *cells in ROWS}
 PUBLISHED = [name for name, method in METHODS.items() if method.paper.startswith(("arXiv:", "github.com/"))]
 
 
