@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from drank.calibration.fisher_fit import WINDOWS
 from drank.config.resolved import calibration_options, gradient_options, methods_for, search_options, shards_of
 from drank.config.sizes import Sizes
 from drank.methods import Method
@@ -92,8 +93,10 @@ def _calibrate(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
 
 
 def _gradients(config: Mapping[str, Any], size: Sizes, _method: Method | None = None, _methods: int = 0, labels: str = "sampled") -> float:
-    tokens = _tokens(gradient_options(config, labels), "gradient_windows")
-    return 6 * size.forward(tokens) + size.moments(tokens)
+    options = gradient_options(config, labels)
+    tokens = _tokens(options, "gradient_windows")
+    fits = size.fits(options.get("gradient_windows", 0)) if labels == WINDOWS else 0
+    return 6 * size.forward(tokens) + size.moments(tokens) + fits
 
 
 def _spectrum(_config: Mapping[str, Any], size: Sizes, *_: Any) -> float:

@@ -47,6 +47,10 @@ class Sizes:
         """Multiplications of the products of the inputs."""
         return sum(rows**2 * count for rows, _, count in self.projections) * tokens / 2
 
+    def fits(self, windows: float) -> float:
+        """Multiplications of fitting Kronecker factors to the gradients of so many windows, in some seven steps there and back."""
+        return 7 * windows * sum(1.5 * rows * columns * (rows + columns) * count for rows, columns, count in self.projections)
+
     def spectra(self) -> float:
         """Multiplications of all decompositions, in the doubled price of float64."""
         return sum(
