@@ -73,13 +73,15 @@ class PairedBlock:
         """
         first = {p.reads: p for p in reversed(self.family.projections) if names is None or p.reads in names}
         stop, sums = names is not None, dict[str, PairedSums]()
+        left: list[Tensor | None] = []
         for found, wanted in zip(self.found.states, self.wanted.states, strict=True):
             inputs, _ = read(self.block, found, self.found.arguments[self.layer], first, stop)
             originals, leaving = read(self.original, wanted, self.wanted.arguments[self.layer], first, stop)
-            self.leaving += [] if leaving is None else [leaving]
+            left.append(leaving)
             for name, rows in inputs.items():
                 sums.setdefault(name, PairedSums(rows.shape[1], rows.device))
                 sums[name].add(rows, rows if first[name].routed else originals[name], exact)
+        self.leaving = [] if stop else [states for states in left if states is not None]  # some batches may not reach all experts
         if bad := [name for name, one in sums.items() if not (finite(one.gram) and finite(one.cross))]:
             raise NonFiniteError(
                 f"layer {self.layer}: the moments of the input of {', '.join(bad)} are not finite; run in float32 "
