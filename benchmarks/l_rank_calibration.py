@@ -15,9 +15,9 @@ from drank.allocation.plan import Plan
 from drank.allocation.read_evidence import read_evidence
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate
-from drank.compression.compensation import compensate
 from drank.compression.factors import factors_of
 from drank.compression.refit import refit
+from drank.compression.refits import TOLD
 from drank.compression.relinearise import relinearise
 from drank.methods import Method
 from drank.models.conversion import convert
@@ -89,7 +89,7 @@ class Calibration:
             plan, model = self.plan(method, ratio, spectra), lab.model()
             convert(model, plan.groups, factors_of(lab.checkpoint, plan, spectra))
             if method.compensates(ratio):
-                compensate(model, lab.skeleton(), plan, spectra, self.windows, lab.batch, method.compensation)
+                TOLD[method.refit](model, lab.skeleton(), plan, spectra, self.windows, lab.batch, method.compensation)
             elif method.refits(ratio):
                 refit(model, lab.checkpoint, self.windows, lab.batch, method.refit)
         return model

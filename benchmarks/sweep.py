@@ -28,10 +28,10 @@ from drank.allocation.allocate import allocate
 from drank.allocation.evidence import Evidence
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate, read_similarities
-from drank.compression.compensation import compensate
 from drank.compression.correction import correct
 from drank.compression.factors import factors_of
 from drank.compression.refit import refit
+from drank.compression.refits import TOLD
 from drank.corpora import first_documents, read
 from drank.methods import METHODS, Method
 from drank.models.checkpoint import load_model, load_tokenizer, save
@@ -137,8 +137,8 @@ class Sweep:
                 convert(model, plan.groups, factors_of(self.checkpoint, plan, spectra))
             if method.refits(ratio):
                 with self.timed("refit"):
-                    if method.refit == "compensated":
-                        compensate(model, self.model(), plan, spectra, self.windows, share=method.compensation)
+                    if method.refit in TOLD:
+                        TOLD[method.refit](model, self.model(), plan, spectra, self.windows, share=method.compensation)
                     else:
                         refit(model, self.checkpoint, self.windows, order=method.refit)
             if method.corrections:

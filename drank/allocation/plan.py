@@ -31,6 +31,10 @@ class Plan:
         """The parameters of the same projections uncompressed."""
         return sum(group.shape.dense_parameters for group in self.groups)
 
+    def by_place(self) -> dict[tuple[int, str], Group]:
+        """The group of every projection, by its layer and role."""
+        return {(layer, group.shape.role): group for group in self.groups for layer in group.shape.layers}
+
     def to_json(self) -> str:
         """The plan as JSON text, one line per group."""
         head = {"model": self.model, "method": self.method, "ratio": self.ratio, "settings": self.settings}

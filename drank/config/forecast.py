@@ -122,7 +122,8 @@ def _compress(config: Mapping[str, Any], size: Sizes, method: Method | None, *_:
         return 0.0
     tokens = _tokens(calibration_options(config))
     once = size.forward(tokens) + size.moments(tokens)
-    refit = {"compensated": 4, "in-order": 2, "at-once": 1}[method.refit] * once if method.refit_from is not None else 0.0
+    refit = {"anchored": 6, "compensated": 4, "in-order": 2, "at-once": 1}[method.refit] * once if method.refit_from is not None else 0.0
+    refit += size.spectra() if method.refit_from is not None and method.refit == "anchored" else 0.0  # every target is decomposed
     corrections = (4 * method.corrections + bool(method.corrections)) * size.forward(tokens)  # 2 forward, and backward twice one
     epochs = config["finetune"]["epochs"] if method.finetune_from is not None else 0
     return refit + corrections + 3 * epochs * size.forward(tokens)

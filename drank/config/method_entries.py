@@ -9,7 +9,7 @@ from typing import Any
 from drank.allocation.allocate import ALLOCATORS, refusal
 from drank.allocation.allocate import CHOICES as ALLOCATION_CHOICES
 from drank.calibration.losses import LABELS
-from drank.methods import METHODS, Method
+from drank.methods import COMPENSATING, METHODS, Method
 from drank.models.theirs import place_of
 from drank.runtime.suggestions import near
 from drank.spectra.weightings import WEIGHTINGS
@@ -18,7 +18,7 @@ CHOICES: dict[str, Collection[str]] = {
     "weighting": WEIGHTINGS,
     "labels": LABELS,
     **ALLOCATION_CHOICES,
-    "refit": ("in-order", "at-once", "compensated"),
+    "refit": ("in-order", "at-once", *COMPENSATING),
 }
 """What the options that name something may name."""
 
@@ -34,7 +34,7 @@ READERS: dict[str, Callable[[Method], bool]] = {
     "seed": lambda method: method.allocator == "random",
     "rebalance": lambda method: method.beta > 0,
     "refit": lambda method: method.refit_from is not None,
-    "compensation": lambda method: method.refit_from is not None and method.refit == "compensated",
+    "compensation": lambda method: method.refit_from is not None and method.refit in COMPENSATING,
 }
 """Who reads an option that is not for every method."""
 

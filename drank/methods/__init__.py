@@ -5,9 +5,9 @@ A configuration names methods of this table, gives them options, or composes its
 
 from __future__ import annotations
 
-from drank.methods.method import RANKING, Method
+from drank.methods.method import COMPENSATING, RANKING, Method
 
-__all__ = ["METHODS", "RANKING", "Method"]
+__all__ = ["COMPENSATING", "METHODS", "RANKING", "Method"]
 
 METHODS: dict[str, Method] = {
     "dense": Method("Dense", weighting="identity", compresses=False, budgeted=False),
@@ -29,6 +29,7 @@ METHODS: dict[str, Method] = {
     "svd-llm-v2": Method("SVD-LLM V2", "arXiv:2503.12340", allocator="loss-ratio"),
     "basis-sharing": Method("Basis Sharing", "arXiv:2410.03765", group=2, refit_from=0.4, refit="at-once"),
     "swift-svd": Method("Swift-SVD", "arXiv:2604.01609", allocator="importance-loss", floor=0.5),
+    "aa-svd": Method("AA-SVD", "arXiv:2604.02119", refit_from=0.0, refit="anchored", compensation=1.0),  # without its training of blocks
     "gfwsvd": Method("GFWSVD", "arXiv:2505.17974", weighting="fitted-fisher"),
     "zs-svd": Method("ZS-SVD", "arXiv:2602.02848", allocator="zero-sum", scope="model"),
     "io-svd": Method("IO-SVD", "arXiv:2605.15626", weighting="likeliest-fisher", allocator="greedy", scope="model"),

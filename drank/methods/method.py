@@ -17,6 +17,9 @@ RANKING = (
 )
 """The options that decide the ranks of a plan; all others tell what follows, or what a method is called."""
 
+COMPENSATING = ("compensated", "anchored")
+"""The refits that the dense model tells, which read `compensation`."""
+
 
 @dataclass(frozen=True)
 class Method:
@@ -148,8 +151,8 @@ class Method:
         return self.refit_from is not None and ratio >= self.refit_from
 
     def compensates(self, ratio: float) -> bool:
-        """Whether that refit is the compensated one, which is told by the dense model too."""
-        return self.refits(ratio) and self.refit == "compensated"
+        """Whether that refit is one that the dense model tells too."""
+        return self.refits(ratio) and self.refit in COMPENSATING
 
     def finetunes(self, ratio: float) -> bool:
         """Whether the factors are fine-tuned at this ratio."""

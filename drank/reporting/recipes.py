@@ -8,10 +8,10 @@ from typing import Any
 
 from drank.calibration.fisher_fit import WINDOWS
 from drank.calibration.losses import LIKELIEST
-from drank.methods import Method
+from drank.methods import COMPENSATING, Method
 from drank.models.theirs import place_of
 
-REFITS = {"in-order": "refit in order", "at-once": "refit at once", "compensated": "compensated refit"}
+REFITS = {"in-order": "refit in order", "at-once": "refit at once", "compensated": "compensated refit", "anchored": "anchored factors"}
 """The refits as they are printed."""
 
 
@@ -72,7 +72,7 @@ def follows(settings: Mapping[str, Any]) -> str:
     method = method_in(settings)
     if not method.compresses:
         return ""
-    refit = REFITS[method.refit] + (f" ({method.compensation:g})" if method.refit == "compensated" else "")
+    refit = REFITS[method.refit] + (f" ({method.compensation:g})" if method.refit in COMPENSATING else "")
     words = [refit] if method.refit_from is not None else []
     words += [f"{method.corrections} correction{'s' if method.corrections > 1 else ''}"] if method.corrections else []
     words += ["LoRA"] if method.finetune_from is not None else []

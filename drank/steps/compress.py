@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
-from drank.compression.compensation import compensate
 from drank.compression.correction import begun, correct
 from drank.compression.factors import factors_of
 from drank.compression.finetune import finetune
 from drank.compression.making import Making
 from drank.compression.refit import refit
+from drank.compression.refits import TOLD
 from drank.corpora.windows import read_tokens
 from drank.models.checkpoint import load_model, load_tokenizer, save
 from drank.models.conversion import convert, store
@@ -88,9 +88,9 @@ def _made(
             with making.stage("refit", text.facts(calibration), timed=not refitted):
                 if refitted:
                     log.info("refitted before the interruption")
-                elif settings["refit"] == "compensated":
+                elif settings["refit"] in TOLD:
                     dense = open_skeleton(directory, dtype, device)
-                    compensate(model, dense, plan, spectra, windows, batch, settings["compensation"])
+                    TOLD[settings["refit"]](model, dense, plan, spectra, windows, batch, settings["compensation"])
                     del dense  # corrections open one of their own
                 else:
                     refit(model, checkpoint, windows, batch, settings["refit"])

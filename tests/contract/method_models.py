@@ -17,10 +17,10 @@ from drank.allocation.selection import best_mix, plans_by_mix
 from drank.allocation.sensitivity_search import search
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate, read_similarities
-from drank.compression.compensation import compensate
 from drank.compression.correction import correct
 from drank.compression.factors import factors_of
 from drank.compression.refit import refit
+from drank.compression.refits import TOLD
 from drank.evaluation.plan_trials import try_plans
 from drank.methods import Method
 from drank.models.checkpoint import load_model, save
@@ -106,7 +106,7 @@ def compress(dense_directory, measured, evidence, windows) -> Compress:
         plan = allocate(found, ratio, settings, model=family, method=method.title)
         convert(model, plan.groups, factors_of(checkpoint, plan, path))
         if method.compensates(ratio):
-            compensate(model, load_model(directory), plan, path, windows, batch=4, share=method.compensation)
+            TOLD[method.refit](model, load_model(directory), plan, path, windows, 4, method.compensation)
         elif method.refits(ratio):
             refit(model, checkpoint, windows, batch=4, order=method.refit)
         if method.corrections:

@@ -2,89 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from drank.allocation.allocate import allocate
-from drank.allocation.evidence import Evidence
-from drank.allocation.plan import Plan
-from drank.calibration.gradients import collect
-from drank.calibration.moments import calibrate
-from drank.compression.compensation import compensate
-from drank.compression.correction import correct
-from drank.compression.factors import factors_of
-from drank.methods import METHODS
 from drank.models.checkpoint import load_model, save
-from drank.models.conversion import convert, store
+from drank.models.conversion import store
 from drank.models.families import family_of, kind_of, projections_of
-from drank.models.groups import Group
 from drank.models.lowrank import LowRankLinear
-from drank.models.residency import open_skeleton
 from drank.models.tensors import size_of
 from drank.models.weights import Checkpoint
-from drank.spectra.spectrum import decompose_model, read_energies, read_summary
+from tests.contract import told_models
 from tests.contract.forward import logits_of
-
-RATIO = 0.3
-METHOD = METHODS["l-rank"]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A dense model on disk, its spectra, and the windows of both."""
-
-    directory: Path
-    spectra: Path
-    windows: torch.Tensor
-
-    def plan(self) -> Plan:
-        """L-Rank's at the ratio."""
-        evidence = Evidence(tuple(read_summary(self.spectra)[0]), read_energies(self.spectra))
-        return allocate(evidence, RATIO, METHOD.settings(), model="tiny", method=METHOD.title)
-
-    def halved(self, dense: Collection[str] = ()) -> Plan:
-        """Every projection at half the full rank, the kinds in `dense` whole."""
-        shapes = Checkpoint(self.directory).shapes(1)
-        return Plan("tiny", "x", 0.0, {}, tuple(Group(shape, 1.0, shape.max_rank // 2, shape.kind in dense) for shape in shapes))
-
-    def convert(self, plan: Plan) -> PreTrainedModel:
-        """The model with the factors of a plan, neither refitted nor corrected."""
-        model, checkpoint = load_model(self.directory), Checkpoint(self.directory)
-        convert(model, plan.groups, factors_of(checkpoint, plan, self.spectra))
-        return model
-
-    def compensate(self, model: PreTrainedModel, plan: Plan, share: float = METHOD.compensation) -> None:
-        """Refit it, the dense model's blocks read from disk one by one."""
-        compensate(model, open_skeleton(self.directory), plan, self.spectra, self.windows, 5, share)
-
-    def correct(self, model: PreTrainedModel) -> list[float]:
-        """One pass, which random text has to be told by what it is measured on."""
-        return correct(model, open_skeleton(self.directory), torch.cat([self.windows, self.windows[:4]]), 1, 5)
+from tests.contract.told_models import RATIO, Measured, measure, unevenly_routed
 
 
 @pytest.fixture(scope="session")
-def measured(tiny_model, tmp_path_factory) -> Callable[[str], Measured]:
-    """What is measured of a family, once for all tests."""
-
-    @cache
-    def build(family: str) -> Measured:
-        folder = tmp_path_factory.mktemp(family)
-        save(tiny_model(family, tie_word_embeddings=True), None, None, folder / "dense")
-        windows = torch.randint(0, 250, (12, 20), generator=torch.Generator().manual_seed(11))
-        calibrate(load_model(folder / "dense"), windows, folder / "moments", {})
-        collect(load_model(folder / "dense"), windows, folder / "gradients", {}, labels=METHOD.labels)
-        statistics = {"moments": folder / "moments", "gradients": folder / "gradients"}
-        options = {"weighting": METHOD.weighting, "options": METHOD.weighting_options, "group": METHOD.group}
-        decompose_model(Checkpoint(folder / "dense"), folder / "spectra", **statistics, **options, facts={})
-        return Measured(folder / "dense", folder / "spectra", windows)
-
-    return build
+def measured(tiny_model, tmp_path_factory) -> Callable[..., Measured]:
+    return told_models.measured(tiny_model, tmp_path_factory)
 
 
 def shapes_of(model: PreTrainedModel) -> dict[str, tuple[torch.Size, torch.dtype]]:
@@ -96,7 +33,7 @@ def test_a_refitted_and_corrected_model_keeps_its_budget_and_generates_once_it_i
     plan = one.plan()
     model, plain = one.convert(plan), one.convert(plan)
     before = shapes_of(model)
-    one.compensate(model, plan)
+    one.refit(model, plan)
     refitted = logits_of(model, tokens)
     found = one.correct(model)
     assert shapes_of(model) == before
@@ -122,7 +59,7 @@ def test_whole_projections_are_refitted_and_corrected_in_the_way_the_family_stor
     plan = one.halved(whole)
     model = one.convert(plan)
     start = {name: value.clone() for name, value in model.state_dict().items()}
-    one.compensate(model, plan)
+    one.refit(model, plan)
     refitted = {name: value.clone() for name, value in model.state_dict().items()}
     found = one.correct(model)
     assert found[1] < found[0]
@@ -146,28 +83,18 @@ def test_the_targets_of_experts_do_not_ask_what_the_dense_model_reads(mixture, m
     plan = one.halved()
     models = [one.convert(plan) for _ in range(2)]
     for model, share in zip(models, (0.0, 1.0), strict=True):
-        one.compensate(model, plan, share)
+        one.refit(model, plan, share=share)
     parts = [model.model.layers[0].state_dict() for model in models]
     differ = {name for name in parts[0] if not torch.equal(parts[0][name], parts[1][name])}
     assert differ and not any("experts" in name for name in differ)
 
 
 def test_an_expert_that_no_token_reaches_stays_as_it_was_converted(tiny_model, measured, tmp_path):
-    """The router is made to prefer the same two of four experts always."""
-    model = tiny_model("mixtral")
-    for name, parameter in model.named_parameters():
-        if name.endswith("mlp.gate.weight"):
-            parameter.data.zero_()
-    save(model, None, None, tmp_path / "dense")
-    windows = measured("mixtral").windows
-    calibrate(load_model(tmp_path / "dense"), windows, tmp_path / "moments", {})
-    collect(load_model(tmp_path / "dense"), windows, tmp_path / "gradients", {}, labels="sampled")
-    statistics = {"moments": tmp_path / "moments", "gradients": tmp_path / "gradients"}
-    decompose_model(Checkpoint(tmp_path / "dense"), tmp_path / "spectra", **statistics, weighting=METHOD.weighting, facts={})
-    one = Measured(tmp_path / "dense", tmp_path / "spectra", windows)
+    unevenly_routed(tiny_model, tmp_path / "dense")
+    one = measure(tmp_path / "dense", measured("mixtral").windows)
     plan = one.halved({"up"})
     model, start = one.convert(plan), one.convert(plan).state_dict()
-    one.compensate(model, plan)
+    one.refit(model, plan)
     found = one.correct(model)
     assert found[1] < found[0]
     moved = [name for name, value in model.state_dict().items() if not torch.equal(value, start[name])]

@@ -48,7 +48,10 @@ def test_steps_and_what_follows_can_be_combined():
     method = method_of("mine", {"base": "l-rank", "steps": 3, "labels": "text", "compensation": 0.7, "corrections": 1})
     assert method.relinearises and method.refits(0.1) and (method.labels, method.compensation, method.corrections) == ("text", 0.7, 1)
     assert method_of("gfwsvd", {"steps": 2}).relinearises
-    assert method_of("svd-llm", {"refit_from": 0.0, "refit": "compensated", "compensation": 0.0}).compensates(0.2)
+    for refit in ("compensated", "anchored"):
+        assert method_of("svd-llm", {"refit_from": 0.0, "refit": refit, "compensation": 0.0}).compensates(0.2)
+        assert method_of("d-rank", {"refit_from": 0.0, "refit": refit}).compensates(0.2)
+    assert method_of("aa-svd", {"compensation": 0.5, "allocator": "optimal", "corrections": 2}).compensates(0.0)
 
 
 def test_near_says_nothing_where_nothing_is_near():
@@ -72,6 +75,9 @@ def test_near_says_nothing_where_nothing_is_near():
         ("mine", {"base": "svd-llm", "mix": 0.5, "alpha": 0.3}, "mix, alpha would change nothing"),
         ("mine", {"base": "svd-llm", "refit": "at-once"}, "refit would change nothing"),
         ("mine", {"base": "svd-llm", "refit": "compensated"}, "refit would change nothing"),
+        ("mine", {"base": "svd-llm", "refit": "anchored"}, "refit would change nothing"),
+        ("mine", {"base": "aa-svd", "refit_from": None, "compensation": 0.7}, "compensation would change nothing"),
+        ("mine", {"base": "aa-svd", "refit": "at-once", "compensation": 0.7}, "compensation would change nothing: .* refit at-once do not"),
         ("mine", {"base": "svd-llm", "labels": "sampled"}, "labels would change nothing"),
         ("mine", {"base": "io-svd", "labels": "sampled"}, "allocator greedy ranks components by the mean gradient"),
         ("mine", {"base": "l-rank", "allocator": "greedy"}, "set labels: text"),

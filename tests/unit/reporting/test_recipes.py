@@ -31,7 +31,9 @@ CHANGES = [
     ("l-rank", {"normalise": True}),
     ("l-rank", {"refit_from": None}),
     ("l-rank", {"refit": "in-order"}),
+    ("l-rank", {"refit": "anchored"}),
     ("l-rank", {"compensation": 0.0}),
+    ("aa-svd", {"compensation": 0.0}),
     ("l-rank", {"corrections": 0}),
     ("l-rank", {"finetune_from": 0.1}),
     ("d-rank", {"density": "stable-rank"}),
@@ -75,6 +77,7 @@ def test_words_of_methods():
     assert words(replace(METHODS["swift-svd"], mix=0.0))[0] == "whitening, importance-loss, mix 0, floor 0.5"
     assert words(METHODS["zs-svd"])[1] == "inputs, gradients (text labels)"
     assert words(METHODS["fwsvd"])[1] == "gradients (text labels)"
+    assert words(METHODS["aa-svd"]) == ("whitening, uniform", "inputs, outputs of the dense model", "anchored factors (1)")
     found = words(METHODS["l-rank"])
     assert found[0] == "kronecker-fisher, damping 0.1, optimal, one budget, dense past break-even, pivoted"
     assert found[1:] == ("inputs, gradients (sampled labels), outputs of the dense model", "compensated refit (0.5), 4 corrections")

@@ -1,4 +1,4 @@
-"""The target of the compensated refit against least squares and a minimiser, and the sums that it is made of."""
+"""The target of a refit that the dense model tells, against least squares and a minimiser."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drank.compression.compensation import RIDGE, PairedSums, target_of
+from drank.compression.compensation import RIDGE
+from drank.compression.target import target_of
 from tests.unit.compressed_llama import draw
 
 
 def target(found: np.ndarray, dense: np.ndarray, matrix: np.ndarray, share: float) -> np.ndarray:
-    return target_of(*map(torch.from_numpy, (found.T @ found, found.T @ dense, matrix)), share).numpy()
+    return target_of(*map(torch.from_numpy, (found.T @ found, found.T @ dense, matrix)), share, RIDGE).numpy()
 
 
 def ridge(found: np.ndarray) -> float:
@@ -63,16 +64,3 @@ def test_the_ridge_is_a_hundredth_of_the_mean_square_of_a_feature():
     gram, level = found.T @ found, 0.01 * np.trace(found.T @ found) / 3 * np.eye(3)
     expected = np.linalg.solve(gram + level, (found.T @ dense + level) @ matrix)
     np.testing.assert_allclose(target(found, dense, matrix, 1.0), expected, rtol=1e-10)
-
-
-def test_sums_of_pairs_are_exact_over_many_batches():
-    sums, rows = PairedSums(4, torch.device("cpu")), [torch.from_numpy(draw(2500, 4, seed)) for seed in range(4)]
-    for found, dense in ((rows[0], rows[1]), (rows[2], rows[3])):
-        sums.add(found, dense)
-    found, dense = torch.cat(rows[::2]), torch.cat(rows[1::2])
-    torch.testing.assert_close(sums.gram, found.mT @ found)
-    torch.testing.assert_close(sums.cross, found.mT @ dense)
-    half = PairedSums(4, torch.device("cpu"))
-    half.add(rows[0].bfloat16(), rows[1].bfloat16())
-    assert half.gram.dtype == torch.float64
-    torch.testing.assert_close(half.gram, rows[0].bfloat16().double().mT @ rows[0].bfloat16().double(), rtol=1e-5, atol=1e-3)

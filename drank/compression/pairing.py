@@ -1,0 +1,137 @@
+"""A compressed and the dense model side by side over the same text, block by block, and the moments of what both read at one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from drank.calibration.moments import open_stream
+from drank.calibration.streams import Arguments, Stream, apply, removed, wide
+from drank.models.families import Family, Projection, blocks_of, family_of
+from drank.models.lowrank import matrix_of
+from drank.models.residency import resident
+from drank.runtime.finite import NonFiniteError, finite
+from drank.runtime.log import progress
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+TOKENS_A_PRODUCT = 2048
+"""Rows whose products are summed in the precision of the products before they join the float64 sum."""
+
+
+class _InputsKnown(Exception):
+    """Ends a pass through a block once all inputs asked for are known."""
+
+
+class PairedSums:
+    """G' = X'ᵀX' and X'ᵀX over tokens that the same input has in two models, `gram` and `cross`, both (d1, d1), float64."""
+
+    def __init__(self, width: int, device: torch.device) -> None:
+        """Zeros."""
+        import torch
+
+        self.gram = torch.zeros(width, width, dtype=torch.float64, device=device)
+        self.cross = torch.zeros_like(self.gram)
+
+    def add(self, found: Tensor, dense: Tensor, exact: bool = False) -> None:
+        """Count rows in, (tokens, width) of the compressed model and of the dense one; products are of float32, `exact` ones of float64."""
+        for x, y in zip(found.split(TOKENS_A_PRODUCT), dense.split(TOKENS_A_PRODUCT), strict=True):
+            x, y = (rows.double() if exact else wide(rows) for rows in (x, y))
+            self.gram += x.mT @ x
+            self.cross += x.mT @ y
+
+
+@dataclass
+class PairedBlock:
+    """A block of the compressed model and the `original` of the dense one, with the streams that enter them.
+
+    `leaving` are the hidden states that leave the original, once a whole pass was made.
+    """
+
+    layer: int
+    block: nn.Module
+    original: nn.Module
+    family: Family
+    found: Stream
+    wanted: Stream
+    leaving: list[Tensor] = field(default_factory=list)
+
+    def matrix(self, projection: Projection) -> Tensor:
+        """W of a projection in the dense model, (d1, d2) float64."""
+        return matrix_of(self.original.get_submodule(projection.path)).detach().double()
+
+    def sums(self, names: Collection[str] | None = None, exact: bool = False) -> dict[str, PairedSums]:
+        """The moments of inputs by name, in one pass of both blocks as they are now: of all, or of those named, and then no further.
+
+        Experts read the tokens that are routed to them, which differ between the models: what theirs are in the compressed model counts
+        as X too, and one that no token reached is left out. `exact`: see `PairedSums`. Raises NonFiniteError naming the layer.
+        """
+        first = {p.reads: p for p in reversed(self.family.projections) if names is None or p.reads in names}
+        stop, sums = names is not None, dict[str, PairedSums]()
+        left: list[Tensor | None] = []
+        for found, wanted in zip(self.found.states, self.wanted.states, strict=True):
+            inputs, _ = read(self.block, found, self.found.arguments[self.layer], first, stop)
+            originals, leaving = read(self.original, wanted, self.wanted.arguments[self.layer], first, stop)
+            left.append(leaving)
+            for name, rows in inputs.items():
+                sums.setdefault(name, PairedSums(rows.shape[1], rows.device))
+                sums[name].add(rows, rows if first[name].routed else originals[name], exact)
+        self.leaving = [] if stop else [states for states in left if states is not None]  # some batches may not reach all experts
+        if bad := [name for name, one in sums.items() if not (finite(one.gram) and finite(one.cross))]:
+            raise NonFiniteError(
+                f"layer {self.layer}: the moments of the input of {', '.join(bad)} are not finite; run in float32 "
+                "(`compute: dtype: float32`), and check the checkpoint for damaged weights"
+            )
+        return sums
+
+
+def paired_blocks(model: PreTrainedModel, dense: PreTrainedModel, windows: Tensor, batch: int, what: str) -> Iterator[PairedBlock]:
+    """The blocks in order, to change those of the compressed model: both streams step on through each as it is left.
+
+    `windows` are windows of token ids, (windows, tokens), `what` the name of the progress. One block of the dense model is in memory,
+    which may be a skeleton (`drank.models.residency`).
+    """
+    family = family_of(model.config)
+    found, wanted = open_stream(model, windows, batch), open_stream(dense, windows, batch)
+    for layer, block in enumerate(progress(blocks_of(model), what)):
+        with resident(dense, layer) as original:
+            pair = PairedBlock(layer, block, original, family, found, wanted)
+            yield pair
+            wanted.states = pair.leaving or [apply_quietly(original, states, wanted.arguments[layer]) for states in wanted.states]
+        found.states = [apply_quietly(block, states, found.arguments[layer]) for states in found.states]
+
+
+def read(
+    block: nn.Module, states: Tensor, arguments: Arguments, first: Mapping[str, Projection], stop: bool = False
+) -> tuple[dict[str, Tensor], Tensor | None]:
+    """What the first projection of each name reads in a pass through a block, (tokens, d1), and the hidden states that leave it.
+
+    With `stop` the pass ends where all inputs are known, and None leaves.
+    """
+    seen: dict[str, Tensor] = {}
+
+    def watch(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            seen[name] = args[0].detach().flatten(0, -2)
+            if stop and len(seen) == len(first):
+                raise _InputsKnown
+
+        return hook
+
+    leaving = None
+    with removed([block.get_submodule(p.path).register_forward_pre_hook(watch(name)) for name, p in first.items()]), suppress(_InputsKnown):
+        leaving = apply_quietly(block, states, arguments)
+    return seen, leaving
+
+
+def apply_quietly(block: nn.Module, states: Tensor, arguments: Arguments) -> Tensor:
+    """The hidden states that leave a block, without a gradient."""
+    import torch
+
+    with torch.no_grad():
+        return apply(block, states, arguments)
