@@ -39,7 +39,7 @@ def weights(folder):
     return hashlib.sha256((Path(folder) / "model.safetensors").read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("method", ["l-rank", "d-rank"])
+@pytest.mark.parametrize("method", ["l-rank", "d-rank", "aa-svd"])
 def test_what_comes_back_is_what_is_saved(model, text, method, tmp_path):
     out = tmp_path / "smaller"
     made = drank.compress(model, method, 0.4, text, out, **FEW)
@@ -49,6 +49,15 @@ def test_what_comes_back_is_what_is_saved(model, text, method, tmp_path):
     assert load_tokenizer(out)("the rank").input_ids == load_tokenizer(model)("the rank").input_ids
     assert sorted(path.name for path in tmp_path.iterdir()) == ["smaller"], "the folder of the work goes when all is done"
     assert made.name_or_path == str(out)
+
+
+def test_the_refit_that_is_asked_for_is_the_one_that_is_made(model, text, tmp_path):
+    """By the weights: none alike, of the same ranks and bytes."""
+    made = {}
+    for number, options in enumerate(({"refit_from": None}, {"refit": "compensated"}, {}, {"compensation": 0.0})):
+        drank.compress(model, "aa-svd", 0.4, text, tmp_path / str(number), **options, **FEW)
+        made[weights(tmp_path / str(number))] = size_of(tmp_path / str(number)).ratio_stored
+    assert len(made) == 4 and len(set(made.values())) == 1
 
 
 def test_options_of_a_method_are_keywords(model, text, tmp_path):
