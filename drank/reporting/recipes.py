@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from drank.corpora.beginnings import NONE, WINDOW, convention_in
 from drank.methods import Method
 from drank.models.theirs import place_of
 
@@ -92,4 +93,5 @@ def checkpoint(provenance: Mapping[str, Any]) -> str:
 
 
 def _text(facts: Mapping[str, Any]) -> str:
-    return f"{facts['corpus']}.{facts['split']}, {facts['windows']} × {facts['length']} tokens"
+    begun = {WINDOW: ", each behind a BOS", NONE: ", without BOS"}.get(convention_in(facts), "")
+    return f"{facts['corpus']}.{facts['split']}, {facts['windows']} × {facts['length']} tokens{begun}"
