@@ -132,11 +132,8 @@ def test_bos_is_what_a_tokenizer_puts_before_a_text_or_else_names(before, bos, b
 
 def test_a_file_of_tokens_keeps_what_begins_them(tmp_path):
     write(tmp_path / "toy.parquet", {"files": {"test": "t"}, "join": " "}, [Document("test", "a", "one two one two")])
-    for name, tokenizer, expected in (
-        ("a", tokenizer_of("<s>"), (1, 0)),
-        ("b", tokenizer_of(), (0, 0)),
-        ("c", tokenizer_of("", None), (0, None)),
-    ):
+    cases = {"a": (tokenizer_of("<s>"), (1, 0)), "b": (tokenizer_of(), (0, 0)), "c": (tokenizer_of("", None), (0, None))}
+    for name, (tokenizer, expected) in cases.items():
         write_tokens(tmp_path / name, tokenize(tokenizer, tmp_path / "toy.parquet", "toy", "test"))
         found = read_tokens(tmp_path / name)
         assert (found.opening, found.bos) == expected
