@@ -1,7 +1,8 @@
-"""A Gemma 3 reads BOS at the start of whatever it reads, in calibration, gradients, search, fine-tuning, perplexity, tasks and throughput."""
+"""A Gemma 3 reads BOS at the start of whatever it reads: in calibration, gradients, searches, fine-tuning and every measurement."""
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 
@@ -12,7 +13,7 @@ from tokenizers import processors
 
 import drank
 from drank.compression.making import making_of
-from drank.models.checkpoint import save
+from drank.models.checkpoint import load_model, load_tokenizer, save
 from drank.reporting.report.beginnings import beginnings, unseen
 from tests.workflow.runs import WORDS
 
@@ -28,8 +29,6 @@ def bos(tiny_tokenizer):
 @pytest.fixture(scope="module")
 def gemma(tiny_model, tiny_tokenizer, bos, tmp_path_factory):
     """A random Gemma 3 of a few thousand parameters, whose tokenizer puts BOS before a text as those of Gemma do."""
-    import copy
-
     tokenizer, folder = copy.deepcopy(tiny_tokenizer), tmp_path_factory.mktemp("gemma") / "tiny"
     post = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", bos)])
     tokenizer.backend_tokenizer.post_processor = post
@@ -105,6 +104,21 @@ def test_all_that_measuring_reads(gemma, text, task, bos, read, convention):
     found = list(records.values())
     assert len(beginnings(found)) == 1 and bool(unseen(found)) == (convention == "none")
     assert {"window": "before every window", "none": "no BOS stands anywhere"}[resolved] in beginnings(found)[0]
+
+
+@pytest.mark.parametrize("convention", ["window", "none"])
+def test_prompts_that_it_goes_on_writing(gemma, bos, convention):
+    """One that is cut to make room for what is written keeps its BOS."""
+    from drank.evaluation.zeroshot.language_model import LanguageModel
+
+    asked = LanguageModel(load_model(gemma, "float32"), load_tokenizer(gemma), 2, bos=convention)
+    ids, mask = asked.tok_batch_encode(["a matrix", "ab"], left_truncate_len=4)
+    rows = [row[seen.bool()].tolist() for row, seen in zip(ids, mask, strict=True)]
+    text = [
+        load_tokenizer(gemma)(end, add_special_tokens=False).input_ids
+        for end in (("rix", "ab") if convention == "window" else ("trix", "ab"))
+    ]
+    assert rows == ([[bos, *end] for end in text] if convention == "window" else text)
 
 
 def test_windows_with_bos_predict_every_token_of_the_text_and_none_of_them_bos(gemma, text):

@@ -85,7 +85,7 @@ def test_none_has_no_bos_anywhere(count, length, opening, seed):
 def test_windows_without_a_token_to_begin_with_are_refused():
     tokens = tokens_of(50, opening=0, bos=None)
     for read in (lambda: tokens.consecutive(8, None, "window"), lambda: tokens.sample(8, 2, 0, "window")):
-        with pytest.raises(TokenizerError, match="corpus toy, split test.*no one such token; say `bos: text`"):
+        with pytest.raises(TokenizerError, match=r"corpus toy, split test.*no one such token; say `bos: text`"):
             read()
 
 
@@ -97,7 +97,7 @@ def test_facts_tell_the_convention_and_the_token():
 
 def test_what_is_unresolved_or_unknown_is_no_convention():
     assert [convention_in({"bos": name}) for name in CONVENTIONS] == list(CONVENTIONS) and convention_in({}) == "text"
-    with pytest.raises(ValueError, match="'auto'.* one of text, window, none"):
+    with pytest.raises(ValueError, match=r"'auto'.* one of text, window, none"):
         convention_in({"bos": "auto"})
 
 
