@@ -71,7 +71,8 @@ def compress(
             removed when all is done, and stays where the call was interrupted, so that the same call goes on there.
         overwrite: whether a model that drank made at `out` may be replaced.
         options: options of the method; of the text `windows` (256), `length` (2048 tokens, or the model's context), `batch` (8),
-            `text_seed` (13) and `curvature_windows`; and `search` and `finetune`, sections as in a configuration.
+            `text_seed` (13), `curvature_windows` and `bos` (`auto`: whether every window begins with BOS, `window`, as some families need,
+            or the text alone, `text`; or `none`); and `search` and `finetune`, sections as in a configuration.
 
     Raises ValueError with everything that is wrong, FileExistsError, FileNotFoundError, TypeError for unknown options and ImportError for
     packages that are missing, all before the work starts; then what the steps raise.

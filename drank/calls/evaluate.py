@@ -14,6 +14,7 @@ from drank.calls.request import LENGTH, asked_to_measure, compute_of, context
 from drank.calls.tasks import Task, tasks_to_measure
 from drank.calls.texts import Text, corpus_of, label_of, listed
 from drank.calls.work import Work
+from drank.corpora.beginnings import AUTO
 from drank.models.card.updating import update_card
 from drank.models.documents import MAKING
 from drank.models.sources import directory_of
@@ -42,6 +43,7 @@ def evaluate(
     length: int | None = None,
     batch: int | None = None,
     limit: int | None = None,
+    bos: str = AUTO,
     device: str = "auto",
     dtype: str = "float32",
     threads: int | None = None,
@@ -63,6 +65,8 @@ def evaluate(
         length: tokens of a window: 2048, or the model's context.
         batch: windows (4) or items (16) run at once.
         limit: the first so many items of each task.
+        bos: where the token that begins a text stands: before every window and prompt (`window`), at the start of the text alone (`text`)
+            or nowhere (`none`); `auto` for what the model's family needs.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         dtype: in which the model runs.
         threads: of the processor; all unless given.
@@ -83,7 +87,7 @@ def evaluate(
             splits = {label: read for label, (_, read) in entries.items()}
             config: dict[str, Any] = {"models": {name: source}, "methods": {"dense": {}}, "compute": compute_of(device, dtype, threads)}
             config["corpora"] = {label: entry for label, (entry, _) in entries.items()}
-            config |= _measurements(source, list(entries), tasks, throughput, {"windows": windows, "length": length}, limit, batch)
+            config |= _measurements(source, list(entries), tasks, throughput, {"windows": windows, "length": length}, limit, batch, bos)
             config = asked_to_measure(config, name, splits)
             records = Path(out) if out is not None else folder / "records"
             found = _measured(place, config, list(tasks_to_measure(config, name, directory_of(source), splits)), records)
@@ -109,14 +113,15 @@ def _measurements(
     cut: Mapping[str, int | None],
     limit: int | None,
     batch: int | None,
+    bos: str,
 ) -> dict[str, Any]:
     """The sections of a configuration that say what is measured, and the tasks; `cut` gives windows and their length."""
-    specs, own = _specs(tasks), {} if batch is None else {"batch": batch}
+    specs, own = _specs(tasks), {"bos": bos, **({} if batch is None else {"batch": batch})}
     most = min(LENGTH, context(source) or LENGTH)
     sections: dict[str, Any] = {"tasks": specs, "zeroshot": {"tasks": list(specs), "limit": limit, **own}}
     sections["perplexity"] = {"corpora": list(corpora), **cut, "length": most if cut["length"] is None else cut["length"], **own}
     if throughput:
-        sections["throughput"] = {} if throughput is True else dict(throughput)
+        sections["throughput"] = {"bos": bos, **({} if throughput is True else throughput)}
     return sections
 
 

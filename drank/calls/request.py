@@ -11,7 +11,8 @@ from typing import Any
 
 from drank.calls.fetching import fetch
 from drank.calls.texts import Text, corpus_of, label, label_of, listed
-from drank.config import ConfigError, check, read_schema, with_defaults
+from drank.config import ConfigError, check, read_schema, with_beginnings, with_defaults
+from drank.config.beginnings import beginning_problems
 from drank.config.checks import problems_in
 from drank.corpora.installed import package_versions
 from drank.methods import METHODS, Method
@@ -28,8 +29,8 @@ NAMES = ("title", "paper", "control", "compresses", "budgeted", "checkpoint", "c
 OPTIONS = tuple(field.name for field in fields(Method) if field.name not in NAMES)
 """The options of a method: all that a configuration may set."""
 
-TEXT_OPTIONS = ("windows", "length", "batch", "text_seed", "curvature_windows")
-"""How much of the calibration text is read, and which."""
+TEXT_OPTIONS = ("windows", "length", "batch", "text_seed", "curvature_windows", "bos")
+"""How much of the calibration text is read, and which, and how its windows begin."""
 
 LENGTH = 2048
 """Tokens of a window unless said otherwise, or as many as the model reads at once."""
@@ -63,7 +64,7 @@ def compute_of(device: str, dtype: str, threads: int | None) -> dict[str, Any]:
 
 
 def asked(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration with its defaults, checked; what it names on the hub is fetched first.
+    """A configuration with its defaults as its one model reads it, checked; what it names on the hub is fetched.
 
     Raises ValueError with everything that is wrong, ImportError naming the packages that are missing, RuntimeError for what the hub does
     not give.
@@ -75,7 +76,7 @@ def asked(config: dict[str, Any]) -> dict[str, Any]:
     except ConfigError as error:
         raise refused(error.problems) from None
     fetch(config)
-    return config
+    return with_beginnings(config, next(iter(config["models"])))
 
 
 def asked_to_measure(config: dict[str, Any], model: str, splits: Mapping[str, str]) -> dict[str, Any]:
@@ -95,6 +96,7 @@ def asked_to_measure(config: dict[str, Any], model: str, splits: Mapping[str, st
         one |= {"corpora": {corpus: config["corpora"][corpus]}, "perplexity": {**config["perplexity"], "corpora": [corpus], "split": split}}
         problems += problems_in(one, one)
     problems += problems_in({**config, "models": {}, "perplexity": {"corpora": []}}, config)
+    problems += beginning_problems(config, model)
     lengths = {"length": config["perplexity"]["length"]} if splits else {}
     if timed := config.get("throughput"):
         lengths["prompt + generate"] = timed["prompt"] + timed["generate"]
@@ -106,7 +108,7 @@ def asked_to_measure(config: dict[str, Any], model: str, splits: Mapping[str, st
     if problems:
         raise refused(list(dict.fromkeys(problems)))
     fetch(config)
-    return config
+    return with_beginnings(config, model)
 
 
 def refused(problems: Sequence[str]) -> ValueError:
@@ -165,7 +167,7 @@ def compression(
     texts = listed(text)
     if texts:
         entry, split = corpus_of(texts, split, "train", folder)
-        given = {key: options[key] for key in ("windows", "batch", "curvature_windows") if options.get(key) is not None}
+        given = {key: options[key] for key in ("windows", "batch", "curvature_windows", "bos") if options.get(key) is not None}
         length = options["length"] if options.get("length") is not None else min(LENGTH, context(source) or LENGTH)
         seed = {"seed": options["text_seed"]} if options.get("text_seed") is not None else {}
         corpus = label_of(texts[0], 1) if len(texts) == 1 else "text"
@@ -173,7 +175,7 @@ def compression(
     elif method in METHODS and _reads_text(method, chosen, ratio):
         raise ValueError(f"method {method} reads calibration text and none was given: text=['my.txt'] (--text my.txt on the command line)")
     elif idle := [key for key in TEXT_OPTIONS if options.get(key) is not None]:
-        raise refused([f"{', '.join(idle)} say how much text is read, and none is given: text=… (--text)"])
+        raise refused([f"{', '.join(idle)} say how text is read, and none is given: text=… (--text)"])
     return asked(config)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from drank.command.options import COMPUTE, applied
+from drank.corpora.beginnings import AUTO, CONVENTIONS
 
 
 @click.command()
@@ -21,6 +22,7 @@ from drank.command.options import COMPUTE, applied
 @click.option("--length", type=int, help="Tokens in a window (default 2048, or the model's context).")
 @click.option("--batch", type=int, help="Windows (4) or items (16) run at once.")
 @click.option("--limit", type=int, help="The first so many items of each task (default all).")
+@click.option("--bos", type=click.Choice([AUTO, *CONVENTIONS]), default=AUTO, show_default=True, help="Which windows begin with BOS.")
 @click.option("--card/--no-card", default=True, show_default=True, help="Write the numbers into the card of a model that drank compressed.")
 @applied(COMPUTE)
 def evaluate(models: tuple[str, ...], text: tuple[str, ...], tasks: str | None, out: str | None, **options: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from drank.calls.request import OPTIONS
+from drank.corpora.beginnings import AUTO, CONVENTIONS
 from drank.methods import METHODS, Method
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -110,6 +111,7 @@ TEXT = [
     click.option("--batch", type=int, help="Windows run at once (default 8)."),
     click.option("--text-seed", type=int, help="The seed by which windows are drawn (default 13)."),
     click.option("--curvature-windows", type=int, help="Windows for gradients of sampled labels (default half of all)."),
+    click.option("--bos", type=click.Choice([AUTO, *CONVENTIONS]), help="Which windows begin with BOS (default auto, by the family)."),
     click.option("--search", multiple=True, metavar="KEY=VALUE", help="The text of searches: windows=8, split=validation, …"),
     click.option("--finetune", multiple=True, metavar="KEY=VALUE", help="LoRA: epochs=2, rank=8, learning_rate=1.0e-4, …"),
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from drank.config.beginnings import with_beginnings
 from drank.config.checks import problems_in
 from drank.config.grids import with_artefacts
 from drank.config.resolved import (
@@ -38,6 +39,7 @@ __all__ = [
     "refusals_for",
     "search_options",
     "shards_of",
+    "with_beginnings",
     "with_defaults",
 ]
 

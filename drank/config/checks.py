@@ -9,6 +9,7 @@ from typing import Any
 
 from drank.allocation.allocate import check_budget
 from drank.config.artefact_checks import artefact_problems
+from drank.config.beginnings import beginning_problems
 from drank.config.checkpoints import checkpoint_problems, unreadable
 from drank.config.measurable import faults_of, splits_in
 from drank.config.method_entries import method_of
@@ -153,6 +154,7 @@ def _model_problems(config: Mapping[str, Any], model: str, written: Mapping[str,
         layers, context = checkpoint.layers, context_of(checkpoint.config)
     except (SourceError, OSError, KeyError, ValueError, TypeError):
         return  # a hub model not fetched yet, or a directory whose fault problems_of has told
+    yield from beginning_problems(config, model)
     read = ["search", "finetune", *(["calibration"] if "calibration" in config else [])]
     read += ["perplexity"] if config["perplexity"]["corpora"] else []
     parts = {part: config[part]["length"] for part in read}

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from drank.corpora.beginnings import NONE, WINDOW
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -54,6 +56,32 @@ def opening_of(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """The ids of a text after the special tokens that open one; raises TokenizerError as `opening_of` does."""
     return [*opening_of(tokenizer), *bare(tokenizer, text)]
+
+
+def beginning_of(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The one token that begins a text: what the tokenizer puts before every text, else the BOS that it names.
+
+    None where it puts several there, or none and names no BOS. Raises TokenizerError as `opening_of` does.
+    """
+    opening = opening_of(tokenizer)
+    named: int | None = tokenizer.bos_token_id
+    return named if not opening else opening[0] if len(opening) == 1 else None
+
+
+def prompt_opening(tokenizer: PreTrainedTokenizerBase, convention: str) -> list[int]:
+    """The ids that begin every prompt by one of `beginnings.CONVENTIONS`: with `window` BOS also where the tokenizer by itself puts none.
+
+    Raises TokenizerError where it has none to put there, and as `opening_of` does.
+    """
+    opening = [] if convention == NONE else opening_of(tokenizer)
+    if opening or convention != WINDOW:
+        return opening
+    if tokenizer.bos_token_id is None:
+        raise TokenizerError(
+            f"the tokenizer of {tokenizer.name_or_path} has no token that begins a text, and `bos: {WINDOW}` puts one before every prompt; "
+            "name it in its tokenizer_config.json (`bos_token`)"
+        )
+    return [tokenizer.bos_token_id]
 
 
 def past_embedding(tokenizer: PreTrainedTokenizerBase, ids: Iterable[int], rows: int) -> str | None:

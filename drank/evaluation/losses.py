@@ -81,7 +81,10 @@ def _batches(windows: list[Tensor], batch: int) -> list[list[Tensor]]:
 
 
 def losses_of(
-    model: PreTrainedModel, text: Tokens, length: int, count: int | None = None, batch: int = 4, share: Share = WHOLE
+    model: PreTrainedModel, text: Tokens, length: int, count: int | None = None, batch: int = 4, share: Share = WHOLE, bos: str = "text"
 ) -> WindowLosses:
-    """The losses of the first `count` windows of `length` tokens of a text, or of all; of those, what is of the share."""
-    return window_losses(model, text.consecutive(length, count), text.corpus, batch, share)
+    """The losses of the first `count` windows of `length` tokens of a text, or of all; of those, what is of the share.
+
+    `bos` is the convention by which they begin (`corpora.beginnings`).
+    """
+    return window_losses(model, text.consecutive(length, count, bos), text.corpus, batch, share)

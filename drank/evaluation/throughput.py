@@ -37,14 +37,21 @@ class Timing:
 
 
 def measure(
-    models: Mapping[str, PreTrainedModel], *, batch: int, prompt: int, generate: int, repeats: int, seed: int = 0
+    models: Mapping[str, PreTrainedModel],
+    *,
+    batch: int,
+    prompt: int,
+    generate: int,
+    repeats: int,
+    seed: int = 0,
+    first: int | None = None,
 ) -> dict[str, Timing]:
     """The timings of models by name, in turn: a round of each, then the next round, so that what slows the machine slows all of them.
 
-    Prefill is one forward pass over `batch` prompts of `prompt` random tokens that fills the KV cache and gives the logits of the last
-    position. Decode is `generate` greedy steps of one token for each prompt on such a cache, filling it not counted. To warm up,
-    a round of both comes first, in which tensors are counted and nothing is timed. Every round begins with another model. Runs where the
-    models are, in evaluation mode, which is set back.
+    Prefill is one forward pass over `batch` prompts of `prompt` random tokens, behind the token `first` as one of them where it is given,
+    that fills the KV cache and gives the logits of the last position. Decode is `generate` greedy steps of one token for each prompt on
+    such a cache, filling it not counted. To warm up, a round of both comes first, in which tensors are counted and nothing is timed. Every
+    round begins with another model. Runs where the models are, in evaluation mode, which is set back.
 
     Raises ValueError where a size is below one or the prompt and what is generated do not fit a model's context.
     """
@@ -53,7 +60,7 @@ def measure(
     for model in models.values():
         _check(model, batch=batch, prompt=prompt, generate=generate, repeats=repeats)
     training = {name: model.training for name, model in models.items()}
-    ids = {name: _prompts(model, batch, prompt, seed) for name, model in models.items()}
+    ids = {name: _prompts(model, batch, prompt, seed, first) for name, model in models.items()}
     seconds: dict[str, dict[str, list[float]]] = {name: {phase: [] for phase in PHASES} for name in models}
     try:
         with torch.inference_mode(), _no_collector():
@@ -91,11 +98,13 @@ def _check(model: PreTrainedModel, *, prompt: int, generate: int, **sizes: int) 
         )
 
 
-def _prompts(model: PreTrainedModel, batch: int, prompt: int, seed: int) -> Tensor:
-    """Random token ids (batch, prompt), where the model is."""
+def _prompts(model: PreTrainedModel, batch: int, prompt: int, seed: int, first: int | None = None) -> Tensor:
+    """Random token ids (batch, prompt), where the model is; each row begins with `first`, where one is given."""
     import torch
 
     ids = torch.randint(model.config.vocab_size, (batch, prompt), generator=torch.Generator().manual_seed(seed))
+    if first is not None:
+        ids[:, 0] = first
     return ids.to(model.device)
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drank.corpora.beginnings import convention_in
 from drank.evaluation.losses import losses_of
 from drank.evaluation.pieces import digest_of
 from drank.evaluation.zeroshot import answer_tasks, check_tasks
@@ -81,14 +82,15 @@ def _packages(kind: str, quantiser: str | None) -> dict[str, str]:
 
 
 def wanted_texts(texts: Sequence[Tokens], options: Mapping[str, Any], decided: Mapping[str, Any]) -> list[Wanted]:
-    """The losses of each text, by the `length`, `windows` and `batch` of a section `perplexity`."""
+    """The losses of each text, by the `length`, `windows`, `batch` and `bos` of a section `perplexity`."""
     cut = {name: options[name] for name in ("length", "windows", "batch")} if texts else {}
+    bos = convention_in(options)
 
     def piece(text: Tokens) -> Wanted:
         def measure(model: PreTrainedModel, share: Share) -> dict[str, Any]:
-            return asdict(losses_of(model, text, cut["length"], cut["windows"], cut["batch"], share))
+            return asdict(losses_of(model, text, cut["length"], cut["windows"], cut["batch"], share, bos))
 
-        return Wanted("perplexity", text.corpus, {**decided, "read": {"tokens_sha256": text.ids_sha256, **cut}}, measure)
+        return Wanted("perplexity", text.corpus, {**decided, "read": text.facts({**cut, "bos": bos})}, measure)
 
     return [piece(text) for text in texts]
 
@@ -96,13 +98,14 @@ def wanted_texts(texts: Sequence[Tokens], options: Mapping[str, Any], decided: M
 def wanted_tasks(
     tasks: Mapping[str, Any], items: Mapping[str, str], options: Mapping[str, Any], tokenizer: Path, decided: Mapping[str, Any]
 ) -> list[Wanted]:
-    """The marks of each task, by the `batch` and `limit` of a section `zeroshot`; the tokenizer is that of the model in a folder.
+    """The marks of each task, by the `batch`, `limit` and `bos` of a section `zeroshot`; the tokenizer is that of the model in a folder.
 
     Raises ValueError with all that `check_tasks` finds.
     """
     if problems := check_tasks(tasks):
         raise ValueError("\n".join(problems))
-    cut, loaded = {name: options[name] for name in ("batch", "limit")} if tasks else {}, cache(lambda: load_tokenizer(tokenizer))
+    cut = {"bos": convention_in(options), **{name: options[name] for name in ("batch", "limit")}} if tasks else {}
+    loaded = cache(lambda: load_tokenizer(tokenizer))
 
     def piece(name: str, spec: Mapping[str, Any]) -> Wanted:
         def measure(model: PreTrainedModel, share: Share) -> dict[str, Any]:

@@ -41,6 +41,7 @@ def mismatches(pair: Comparison) -> Iterator[str]:
         differ = [key for key in ("text_sha256", "tokens_sha256", "window_tokens", "version") if one.get(key) != two.get(key)]
         if len(one.get("correct", ())) != len(two.get("correct", ())):
             differ.append("number of items")
+        differ += ["bos"] if pair.record.bos != pair.reference.bos else []
         if differ:
             sides = " and ".join(f"{side.method} at {side.ratio}" for side in (pair.record, pair.reference))
             yield f"\n  - {pair.record.kind} of {pair.record.model} on {dataset}: {sides} differ in {', '.join(differ)}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from drank.calibration.fisher_fit import WINDOWS
 from drank.calibration.losses import LIKELIEST
+from drank.corpora.beginnings import NONE, WINDOW, convention_in
 from drank.methods import COMPENSATING, Method
 from drank.models.theirs import place_of
 
@@ -100,4 +101,5 @@ def checkpoint(provenance: Mapping[str, Any]) -> str:
 
 
 def _text(facts: Mapping[str, Any]) -> str:
-    return f"{facts['corpus']}.{facts['split']}, {facts['windows']} × {facts['length']} tokens"
+    begun = {WINDOW: ", each behind a BOS", NONE: ", without BOS"}.get(convention_in(facts), "")
+    return f"{facts['corpus']}.{facts['split']}, {facts['windows']} × {facts['length']} tokens{begun}"

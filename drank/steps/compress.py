@@ -82,7 +82,7 @@ def _made(
         convert(model, plan.groups, factors_of(checkpoint, plan, spectra))
     if texts["tokens"] is not None and calibration is not None:
         text = read_tokens(texts["tokens"])
-        windows, batch = text.sample(calibration["length"], calibration["windows"], calibration["seed"]), calibration["batch"]
+        windows, batch = text.drawn(calibration), calibration["batch"]
         if settings["refit_from"] is not None:
             refitted = settings["corrections"] and begun(work)
             with making.stage("refit", text.facts(calibration), timed=not refitted):
@@ -99,7 +99,7 @@ def _made(
                 correct(model, open_skeleton(directory, dtype, device), windows, settings["corrections"], batch, work)
     if texts["finetune_tokens"] is not None and training is not None:
         text = read_tokens(texts["finetune_tokens"])
-        windows = text.sample(training["length"], training["windows"], training["seed"])
+        windows = text.drawn(training)
         with making.stage("finetune", text.facts(training)):
             model = finetune(model, windows, training)
     return model

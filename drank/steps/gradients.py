@@ -40,7 +40,7 @@ def run(
         return
     device = prepare(compute, threads)
     text = read_tokens(tokens)
-    windows = text.sample(calibration["length"], calibration["windows"], calibration["seed"])[: calibration["gradient_windows"]]
+    windows = text.drawn(calibration)[: calibration["gradient_windows"]]
     model = open_skeleton(model_directory(source, places), compute["dtype"], device)
     facts = {**text.facts(calibration), "source_sha256": file_hash(source), "labels": labels}
     key, own = {"code": code, "compute": compute}, Share.named(share) if share else None

@@ -31,7 +31,7 @@ def run(
 ) -> None:
     """Write the spectra of the last step as a folder; `names` gives model, method and ratio, `options` are those of the weighting."""
     device = prepare(compute, threads)
-    windows = read_tokens(tokens).sample(calibration["length"], calibration["windows"], calibration["seed"])
+    windows = read_tokens(tokens).drawn(calibration)
     recipe: dict[str, Any] = {name: settings[name] for name in ("weighting", "labels", "group", "steps")} | {"options": dict(options)}
     recipe["labels"] = WEIGHTINGS[recipe["weighting"]].own_pass or recipe["labels"]
     steps.relinearise(

@@ -33,7 +33,7 @@ def run(
     """Write the chosen mix, the perplexity of each that was tried, and the text; `names` gives model, method and ratio."""
     device = prepare(compute, threads)
     directory, text = model_directory(source, places), read_tokens(tokens)
-    windows = text.sample(search["length"], search["windows"], search["seed"])
+    windows = text.drawn(search)
     model = load_model(directory, compute["dtype"], device)
     plans = plans_by_mix(read_evidence(**evidence), float(names["ratio"]), settings, model=names["model"], method=names["method"])
     perplexity = try_plans(model, Checkpoint(directory), evidence["spectra"], plans, windows, search["batch"])

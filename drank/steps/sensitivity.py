@@ -29,7 +29,7 @@ def run(
     """Write the perplexities by group and kept ratio, and what they were measured on."""
     device = prepare(compute, threads)
     directory, text = model_directory(source, places), read_tokens(tokens)
-    windows = text.sample(search["length"], search["windows"], search["seed"])
+    windows = text.drawn(search)
     model = load_model(directory, compute["dtype"], device)
     perplexity = sensitivity_search.search(model, Checkpoint(directory), spectra, windows, search["batch"])
     write_json(output, {"perplexity": perplexity, "facts": text.facts(search)})

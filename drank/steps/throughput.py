@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from drank.corpora.beginnings import WINDOW, convention_in
+from drank.corpora.encoding import prompt_opening
 from drank.evaluation.lineup import Lineup
 from drank.evaluation.measured_model import MeasuredModel, Taken
 from drank.evaluation.rates import rows_of, speed
@@ -49,8 +51,9 @@ def run(
     together = _fits(lineup, compute, threads, memory_mb)
     timings: dict[str, Timing] = {}
     taken: dict[str, Taken] = {}
+    sizes, first = {key: value for key, value in throughput.items() if key != "bos"}, _beginning(lineup, throughput)
     for batch in [lineup.paths] if together else [{name: path} for name, path in lineup.paths.items()]:
-        for name, (timing, took) in _timed(batch, throughput, compute, threads, places).items():
+        for name, (timing, took) in _timed(batch, {**sizes, "first": first}, compute, threads, places).items():
             timings[name], taken[name] = timing, took
     reference, twins = lineup.reference, lineup.twins
     job = {"order": "in turn" if together else "one after the other", "timed": [*timings], "reference": reference, "twins": twins}
@@ -72,6 +75,16 @@ def run(
             record.write(folder / f"{method}.json")
 
 
+def _beginning(lineup: Lineup, throughput: Mapping[str, Any]) -> int | None:
+    """The token that begins every prompt: that of the dense model's tokenizer, where the convention puts one before every window."""
+    from drank.models.checkpoint import load_tokenizer
+
+    if convention_in(throughput) != WINDOW:
+        return None
+    directory = lineup.directories.get(lineup.reference or "", next(iter(lineup.directories.values())))
+    return prompt_opening(load_tokenizer(directory), WINDOW)[0]
+
+
 def _fits(lineup: Lineup, compute: Mapping[str, Any], threads: int, memory_mb: int | None) -> bool:
     """Whether the weights of all leave room enough where they would lie."""
     import torch
@@ -84,9 +97,9 @@ def _fits(lineup: Lineup, compute: Mapping[str, Any], threads: int, memory_mb: i
 
 
 def _timed(
-    paths: Mapping[str, str], throughput: Mapping[str, Any], compute: Mapping[str, Any], threads: int, places: Places
+    paths: Mapping[str, str], sizes: Mapping[str, Any], compute: Mapping[str, Any], threads: int, places: Places
 ) -> dict[str, tuple[Timing, Taken]]:
     """Timing and what it took by name, of models that are in memory together; they are gone when this is done."""
     subjects = {name: MeasuredModel.of(path, compute, threads, places) for name, path in paths.items()}
-    timings = measure({name: subject.model for name, subject in subjects.items()}, **throughput)
+    timings = measure({name: subject.model for name, subject in subjects.items()}, **sizes)
     return {name: (timings[name], subject.taken()) for name, subject in subjects.items()}

@@ -88,7 +88,7 @@ rule gradients:
     params:
         code=code("gradients.py"),
         places=places,
-        calibration=lambda wildcards: gradient_options(config, wildcards.labels, CALIBRATIONS[wildcards.calibrated]),
+        calibration=lambda wildcards: gradient_options(READ[wildcards.model], wildcards.labels, CALIBRATIONS[wildcards.calibrated]),
         compute=COMPUTE,
     message:
         "Backward pass over {wildcards.model}{wildcards.calibrated}: gradients at the outputs of every projection ({wildcards.labels} labels)"

@@ -16,7 +16,7 @@ from drank.runtime.rescheduling import look_again_once
 from drank.runtime.unchanged import leave_out_unchanged
 from drank.corpora import identity_of as identity_of_corpus, listed
 from drank.corpora.installed import package_versions
-from drank.config import calibration_options, check, gradient_options, read_config, read_schema, refusals_for, shards_of, with_defaults
+from drank.config import calibration_options, check, gradient_options, read_config, read_schema, refusals_for, shards_of, with_beginnings, with_defaults
 from drank.config.artefacts import Runs
 from drank.config.chain import Chain, texts_of, tokens_at
 from drank.config.measurable import split_of
@@ -58,6 +58,7 @@ if workflow.is_main_process:
 
 RUNS = Runs(config)
 METHODS = RUNS.methods
+READ = {model: with_beginnings(config, model) for model in config["models"]}  # the configuration as each model reads it
 REFUSED = {model: refusals_for(config, model) for model in config["models"]}
 CALIBRATIONS = {method.calibrated: method.calibration for methods in METHODS.values() for method in methods.values()} | {"": None}
 PLACES = {model: {key: value for key, value in source.items() if key != "methods"} for model, source in config["models"].items()} | {

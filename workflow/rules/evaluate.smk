@@ -30,8 +30,8 @@ rule evaluate:
     params:
         code=code("evaluate.py"),
         places=places,
-        perplexity=lambda wildcards: config["perplexity"] | {"corpora": wanted_of_job(wildcards, "perplexity")},
-        zeroshot=lambda wildcards: config["zeroshot"] | {"tasks": wanted_of_job(wildcards, "zeroshot")},
+        perplexity=lambda wildcards: READ[wildcards.model]["perplexity"] | {"corpora": wanted_of_job(wildcards, "perplexity")},
+        zeroshot=lambda wildcards: READ[wildcards.model]["zeroshot"] | {"tasks": wanted_of_job(wildcards, "zeroshot")},
         contents=contents_of_job,
         tasks=lambda wildcards, input: tasks_of_job(wildcards),
         embedded=embedded_of_job,

@@ -30,7 +30,7 @@ def method_of_job(wildcards):
 
 def chain_at(model, method, ratio):
     """The way to one model: where its files lie, and which of them each step reads."""
-    return Chain(model, method, METHODS[model][method], ratio, texts_of(config, METHODS[model][method]))
+    return Chain(model, method, METHODS[model][method], ratio, texts_of(READ[model], METHODS[model][method]))
 
 
 def chain_of_job(wildcards):
@@ -51,7 +51,7 @@ def chain_to_slopes(wildcards):
 
 def calibration_of_job(wildcards):
     """What the text of a calibration is, by what tells it from that of the run."""
-    return calibration_options(config, CALIBRATIONS[wildcards.calibrated])
+    return calibration_options(READ[wildcards.model], CALIBRATIONS[wildcards.calibrated])
 
 
 def wanted_of_job(wildcards, kind):

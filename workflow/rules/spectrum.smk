@@ -73,7 +73,7 @@ rule relinearise:
         places=places,
         settings=lambda wildcards: method_of_job(wildcards).ranking(),
         options=lambda wildcards: method_of_job(wildcards).weighting_options,
-        calibration=lambda wildcards: gradient_options(config, method_of_job(wildcards).weighing_pass, method_of_job(wildcards).calibration),
+        calibration=lambda wildcards: gradient_options(READ[wildcards.model], method_of_job(wildcards).weighing_pass, method_of_job(wildcards).calibration),
         compute=COMPUTE,
     message:
         "Measuring {wildcards.model} again on the way of {wildcards.method} to ratio {wildcards.ratio}"

@@ -17,7 +17,7 @@ rule throughput:
     params:
         code=code("throughput.py"),
         places=places,
-        throughput=config["throughput"],
+        throughput=lambda wildcards: READ[wildcards.model]["throughput"],
         methods=lambda wildcards: methods_at(wildcards),
         threads=config["compute"]["threads"],  # timings with other threads are other numbers
         dense=lambda wildcards: DENSE if wildcards.ratio == "0" else None,  # what the record of a model without a plan says of its method

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from drank.corpora.beginnings import TEXT
 from drank.evaluation.zeroshot.checks import check_tasks
 from drank.evaluation.zeroshot.definitions import Spec, define, files_of, needs_hub
 from drank.evaluation.zeroshot.marks import marks_of
@@ -32,11 +33,13 @@ def answer_tasks(
     batch: int = 32,
     limit: int | None = None,
     share: Share = WHOLE,
+    bos: str = TEXT,
 ) -> dict[str, dict[str, Any]]:
     """By task the marks of its items (`marks`), of which shares take turns: every item is asked as it is when all are asked.
 
-    Runs where the model is. `items` gives the JSONL of each embedded task. Raises ValueError with all that `check_tasks` finds, and for
-    log-likelihoods that are not finite.
+    Runs where the model is. `items` gives the JSONL of each embedded task, `bos` the convention by which prompts begin.
+
+    Raises ValueError with all that `check_tasks` finds, and for log-likelihoods that are not finite.
     """
     problems = check_tasks(tasks)
     problems += [f"task {name}: no items given" for name, spec in tasks.items() if "embedded" in spec and name not in (items or {})]
@@ -47,7 +50,7 @@ def answer_tasks(
 
     marks: dict[str, dict[str, Any]] = {}
     with quiet(), TemporaryDirectory(prefix="drank-zeroshot-") as scratch:
-        language_model = LanguageModel(model, tokenizer, batch, share)
+        language_model = LanguageModel(model, tokenizer, batch, share, bos)
         for name, spec in tasks.items():
             started = time.perf_counter()
             task, samples = answers(name, define(name, spec, items or {}, scratch), language_model, limit, Path(scratch))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval.models.huggingface import HFLM
 
-from drank.corpora.encoding import TokenizerError, bare, opening_of, past_embedding
-from drank.evaluation.zeroshot.pairs import equal_choices, faults, pair_of, pieces
+from drank.corpora.beginnings import NONE, TEXT, WINDOW
+from drank.corpora.encoding import TokenizerError, bare, past_embedding, prompt_opening
+from drank.evaluation.zeroshot.pairs import equal_choices, faults, pair_of, pieces, shortened
 from drank.runtime.shares import WHOLE, Share
 
 if TYPE_CHECKING:
@@ -24,15 +25,21 @@ PROGRESS_SECONDS = 20.0
 class LanguageModel(HFLM):
     """HFLM that encodes texts as `corpora.encoding` and pairs of prompt and answer as `pairs`, with room for answers past its context.
 
+    Where BOS is to stand before every window (`bos`, one of `corpora.beginnings.CONVENTIONS`) a prompt that is cut keeps it; where it is to
+    stand nowhere EOS takes its place before an answer without a prompt.
+
     It logs how many sequences it has read, at most once in PROGRESS_SECONDS; `cut` counts prompts that lost their start. To what is asked
     of items that are not of the share it answers with a blank, unread.
     """
 
     done, cut = 0, 0
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: int, share: Share = WHOLE) -> None:
-        """Raises TokenizerError where special tokens do not stand around a text."""
-        self.opening, self.rows = opening_of(tokenizer), len(model.get_input_embeddings().weight)
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: int, share: Share = WHOLE, bos: str = TEXT
+    ) -> None:
+        """Raises TokenizerError where special tokens do not stand around a text, or there is none that begins one and has to be."""
+        self.opening, self.rows = prompt_opening(tokenizer, bos), len(model.get_input_embeddings().weight)
+        self.bos, self.kept = bos, self.opening if bos == WINDOW else []
         self.share, self.reported = share, time.monotonic()
         super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch)
         if self.tokenizer.pad_token_id >= self.rows:  # added for training in batches, or just now by the harness; it is never attended to
@@ -42,7 +49,13 @@ class LanguageModel(HFLM):
         """The ids of a text, opened by special tokens unless it says the first of them itself, or shall have none."""
         first = self.prefix_token_id
         begun = add_special_tokens is False or (first is not None and string.startswith(self.tok_decode(first, skip_special_tokens=False)))
-        return [*([] if begun else self.opening), *self._bare(string)][-(left_truncate_len or 0) :]
+        ids = [*([] if begun else self.opening), *self._bare(string)]
+        return shortened(ids, left_truncate_len, self.kept) if left_truncate_len else ids
+
+    @property
+    def prefix_token_id(self) -> Any:
+        """What stands before an answer without a prompt."""
+        return self.eot_token_id if self.bos == NONE else super().prefix_token_id
 
     def tok_batch_encode(self, strings: Any, padding_side: str = "left", left_truncate_len: int | None = None, **_: Any) -> Any:
         """The ids of several prompts and their attention mask, (prompts, tokens) both; raises TokenizerError for ids without embedding."""
@@ -89,10 +102,17 @@ class LanguageModel(HFLM):
 
     def _loglikelihood_tokens(self, requests: Any, disable_tqdm: bool = True, override_bs: int | None = None) -> Any:
         self.cut = sum(len(context) + len(answer) > self.max_length + 1 for _, context, answer in requests)
-        split = [[(key, context + head, tail) for head, tail in pieces(answer, self.max_length)] for key, context, answer in requests]
+        split = [
+            [(key, self._fitting(context + head, tail), tail) for head, tail in pieces(answer, self.max_length)]
+            for key, context, answer in requests
+        ]
         found = iter(super()._loglikelihood_tokens([piece for parts in split for piece in parts], disable_tqdm, override_bs))
         scored = ([next(found) for _ in parts] for parts in split)
         return [(sum(score for score, _ in parts), all(greedy for _, greedy in parts)) for parts in scored]
+
+    def _fitting(self, before: list[int], after: list[int]) -> list[int]:
+        """What stands before a piece of an answer, with its BOS where the harness would cut that off."""
+        return shortened(before, self.max_length + 1 - len(after), self.kept) if self.kept else before
 
     def _of_share(self, ask: Callable[..., Any], requests: Any, blank: Any) -> list[Any]:
         own = [request for request in requests if self.share.takes(request.doc_id)]

@@ -50,6 +50,14 @@ def pieces(answer: list[int], context: int) -> list[tuple[list[int], list[int]]]
     return [(answer[:start], answer[start : start + size]) for start in range(0, max(1, len(answer)), size)]
 
 
+def shortened(ids: list[int], most: int, opening: list[int]) -> list[int]:
+    """The last `most` of these ids; of those that begin with an opening, the opening and the last of the others."""
+    if len(ids) <= most:
+        return ids
+    kept = opening if ids[: len(opening)] == opening and len(opening) <= most else []
+    return [*kept, *ids[len(ids) - most + len(kept) :]]
+
+
 def faults(
     requests: Sequence[Instance], pairs: Sequence[tuple[list[int], list[int]]], past: Callable[[list[int]], str | None]
 ) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from drank.corpora.beginnings import convention_in
 from drank.models.card.markdown import table
 
 Record = Mapping[str, Any]
@@ -54,8 +55,8 @@ def joined(before: Sequence[Record], now: Sequence[Record]) -> list[Record]:
 
 def numbers(own: Sequence[Record], dense: Sequence[Record]) -> str:
     """The table of what was measured, the dense model's numbers beside it where there are any, and under it on what and how."""
-    found = {(record["kind"], row["dataset"], row["metric"]): row for record in own for row in record["results"]}
-    beside = {(record["kind"], row["dataset"], row["metric"]): row for record in dense for row in record["results"]}
+    found = {(record["kind"], row["dataset"], row["metric"], _bos(record)): row for record in own for row in record["results"]}
+    beside = {(record["kind"], row["dataset"], row["metric"], _bos(record)): row for record in dense for row in record["results"]}
     shown = [(key, row) for key, row in found.items() if key[2] in _SHOWN]
     if not shown:
         return UNMEASURED
@@ -66,6 +67,11 @@ def numbers(own: Sequence[Record], dense: Sequence[Record]) -> str:
         values = [_value(row), *([_value(beside[key]) if key in beside else "–"] if compared else [])]
         rows.append([key[1], _metric(row), *values, _sample(row)])
     return f"{table(head, rows)}\n\n{_conditions(own)}"
+
+
+def _bos(record: Record) -> str:
+    """How windows and prompts began: numbers of another convention stand beside none."""
+    return convention_in(record["provenance"].get("settings", {}))
 
 
 def model_index(name: str, own: Sequence[Record]) -> list[dict[str, Any]] | None:

@@ -27,6 +27,7 @@ __all__ = [
     "kind_of",
     "layers_of",
     "module_path",
+    "needs_bos",
     "projections_of",
 ]
 
@@ -85,6 +86,12 @@ def context_of(config: Any) -> int | None:
     value = _value(_value(config, ("text_config",)) or config, _CONTEXT)
     family = FAMILIES.get(str(_value(config, ("model_type",))))
     return _whole(value) if value is not None else family.positions if family else None
+
+
+def needs_bos(config: Any) -> bool:
+    """Whether a model needs BOS before every window, from its configuration; of a family that drank does not know, that it does not."""
+    family = FAMILIES.get(str(_value(_value(config, ("text_config",)) or config, ("model_type",))))
+    return family is not None and family.needs_bos
 
 
 def _value(config: Any, keys: tuple[str, ...]) -> Any:

@@ -35,7 +35,8 @@ class Family:
     of the configuration without which the blocks are not what the entry says. `positions` are the rows of a table of positions where the
     configuration does not say how many: past it a model cannot read at all.
     `ties` tells whether the output layer is the embedding where
-    a configuration does not say.
+    a configuration does not say, `needs_bos` whether the model is lost in a window that does not begin with BOS, having seen none such
+    while it was trained.
     """
 
     blocks: str
@@ -45,6 +46,7 @@ class Family:
     requires: Mapping[str, Any] = field(default_factory=dict)
     positions: int | None = None
     ties: bool = False
+    needs_bos: bool = False
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -79,8 +81,8 @@ _LLAMA = Family(
 )
 
 FAMILIES: dict[str, Family] = {
-    "gemma2": replace(_LLAMA, ties=True),
-    "gemma3_text": replace(_LLAMA, ties=True),
+    "gemma2": replace(_LLAMA, ties=True, needs_bos=True),
+    "gemma3_text": replace(_LLAMA, ties=True, needs_bos=True),
     "gpt2": Family(
         blocks="transformer.h",
         projections=(

@@ -11,6 +11,7 @@ from drank.reporting.manuscript.exhibits import Exhibit, listed
 from drank.reporting.names import method_name, number, percent, refusals, unique
 from drank.reporting.recipes import checkpoint, method_in
 from drank.reporting.records import Record
+from drank.reporting.report.beginnings import unseen
 from drank.reporting.report.checks import Check
 from drank.reporting.report.conditions import facts
 from drank.reporting.report.random_draw import against_random_ranks
@@ -98,6 +99,10 @@ def _own_text(evidence: Evidence) -> Iterator[str]:
         yield f"Perplexity on {listed(own)} is on the corpus of calibration, which flatters methods that read it."
 
 
+def _beginnings(evidence: Evidence) -> Iterator[str]:
+    yield from unseen(evidence.records)
+
+
 def _timing(evidence: Evidence) -> Iterator[str]:
     """Models of the same matrices, timed apart, tell the noise of timing."""
     spread, worst = 1.0, ""
@@ -152,7 +157,7 @@ def _published(evidence: Evidence) -> Iterator[str]:
 
 
 RULES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
-    *(_failed, _small, _windows, _items, _draw, _own_text, _random, _timing, _processor),
+    *(_failed, _beginnings, _small, _windows, _items, _draw, _own_text, _random, _timing, _processor),
     *(_refused, _theirs, _published, _mixed, _passed),
 )
 """The rules in the order of their sentences."""

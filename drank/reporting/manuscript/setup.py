@@ -10,6 +10,7 @@ from drank.reporting.manuscript.references import cite
 from drank.reporting.names import escape, is_dense, method_name, number, percent, unique
 from drank.reporting.recipes import texts
 from drank.reporting.records import Record
+from drank.reporting.report.beginnings import beginnings
 from drank.reporting.report.conditions import facts
 from drank.reporting.report.method_table import methods
 from drank.variants import base_of, is_variant
@@ -49,11 +50,18 @@ def _texts(records: Sequence[Record]) -> Iterator[str]:
     if told:
         yield (
             f"\\paragraph{{Perplexity}} is measured on {_alike(told)}, in windows without overlap, with the loss in float32 "
-            "and its mean over all tokens. Intervals of 95\\,\\% come from a bootstrap over windows, of differences over the same windows."
+            f"and its mean over all tokens{_begun(records)}. "
+            "Intervals of 95\\,\\% come from a bootstrap over windows, of differences over the same windows."
         )
     read = unique(text for record in records if (text := texts(record.provenance)))
     if read:
         yield f"\\paragraph{{Calibration.}} Methods that read text read {'; or '.join(escape(text) for text in read)}."
+
+
+def _begun(records: Sequence[Record]) -> str:
+    """How windows and prompts began, where that is not as published."""
+    found = " ".join(beginnings(records)).removesuffix(".")
+    return escape(f". {found}") if found else ""
 
 
 def _tasks(records: Sequence[Record]) -> Iterator[str]:

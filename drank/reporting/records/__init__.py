@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from drank.corpora.beginnings import convention_in
 from drank.reporting.records.schema import SCHEMA_VERSION, RecordError, check
 from drank.runtime.files import read_json, write_json
 
@@ -54,6 +55,11 @@ class Record:
     results: tuple[Result, ...]
     detail: dict[str, Any]
     provenance: dict[str, Any]
+
+    @property
+    def bos(self) -> str:
+        """The convention by which windows or prompts began (`corpora.beginnings`); that of older records, which do not say, was `text`."""
+        return convention_in(self.provenance["settings"])
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON-ready data; results leave out the fields they do not have."""

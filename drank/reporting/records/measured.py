@@ -11,6 +11,7 @@ from drank.compression.making import making_of
 from drank.models.carried import written_by_drank
 from drank.models.description import is_compressed, quantised_by
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
+from drank.models.families import needs_bos
 from drank.models.tensors import StoredSize, size_of
 from drank.reporting.records import Record, Result, Size
 from drank.runtime.files import file_hash, read_json
@@ -39,7 +40,7 @@ def record_of(
     model. The method with all its fields, the texts it read and how the model was made come from the model's folder; the method of a
     model that drank did not compress is `dense`. So does `dense` tell the method of somebody else's checkpoint, `theirs`, whatever
     lies in its folder. Where data sets were measured one by one, `measured` says of each when, and what that took. The model's hash
-    leaves out its card, and when and where it was made.
+    leaves out its card, and when and where it was made. Of a model whose family needs BOS before every window this is told (`needs_bos`).
     """
     plan = directory / PLAN
     planned = theirs is None and plan.is_file() and written_by_drank(plan)
@@ -54,6 +55,8 @@ def record_of(
         "making": {key: value for key, value in made.items() if key not in ("method", "packages")} if made else None,
         "inputs": {"model": file_hash(directory, {MAKING, CARD, NUMBERS}), **inputs},
     }
+    if needs_bos(read_json((theirs.dense if theirs else directory) / "config.json")):
+        provenance["needs_bos"] = True
     if measured:
         provenance["measured"] = {name: dict(told) for name, told in measured.items()}
     if theirs is not None:

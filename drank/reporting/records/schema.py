@@ -46,7 +46,8 @@ SCHEMA: dict[str, Any] = _object(
     },
     detail={"type": "object"},
     provenance=_object(
-        optional=("checkpoint", "measured"),
+        optional=("checkpoint", "measured", "needs_bos"),
+        needs_bos={"type": "boolean"},
         drank=_NAME,
         git={"anyOf": [{"type": "null"}, _object(commit=_NAME, dirty={"type": ["boolean", "null"]})]},
         packages={"type": "object", "additionalProperties": {"type": "string"}},

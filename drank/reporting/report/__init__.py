@@ -13,6 +13,7 @@ import pandas as pd
 from drank.allocation.plan import Plan
 from drank.reporting.names import BASELINE, method_name, percent
 from drank.reporting.records import Record
+from drank.reporting.report.beginnings import beginnings, unseen
 from drank.reporting.report.checks import checks
 from drank.reporting.report.conditions import facts, runs, samples, sizes
 from drank.reporting.report.method_table import Chains, methods
@@ -65,7 +66,8 @@ def render(
         sizes=sizes(models, plans),
         facts=facts(records),
         methods=methods(records, chains or {}),
-        samples=samples(models, records),
+        samples=[*samples(models, records), *beginnings(records)],
+        unseen=unseen(records),
         runs=runs(records),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
-from drank.evaluation.zeroshot.pairs import pair_of
+from drank.evaluation.zeroshot.pairs import pair_of, shortened
 from drank.testbed.tasks import yaml_for
 from tests.unit.evaluation.measuring import evaluate_tasks
 
@@ -135,3 +135,13 @@ def test_a_padding_token_without_an_embedding_is_not_read(ask, tokenizer):
     padded = ended(tokenizer, "$A")
     padded.add_special_tokens({"pad_token": "<pad>"})
     assert ask(ROWS, padded) == ask(ROWS)
+
+
+@given(st.lists(st.integers(1, 9), max_size=12), st.integers(0, 12), st.booleans())
+def test_what_is_shortened_keeps_its_opening_and_its_end(ids, most, begun):
+    ids, opening = [0, *ids] if begun else ids, [0]
+    found = shortened(ids, most, opening)
+    assert len(found) == min(len(ids), most)
+    kept = 1 if begun and most else 0
+    assert found[:kept] == opening[:kept] and found[kept:] == ids[len(ids) - len(found) + kept :]
+    assert shortened(ids, most, []) == ids[max(0, len(ids) - most) :], "without one, the end alone"

@@ -60,7 +60,9 @@ def test_a_model_over_its_budget_fails(records):
 
 def test_one_that_ends_off_its_budget_as_its_published_code_does_is_told_and_fails_nothing(records):
     moved = [
-        replace(one, method="d-rank-released", size=replace(one.size, ratio_stored=0.19)) if (one.method, one.ratio) == ("svd", 0.2) else one
+        replace(one, method="d-rank-released", size=replace(one.size, ratio_stored=0.19))
+        if (one.method, one.ratio) == ("svd", 0.2)
+        else one
         for one in records
     ]
     found = by_name(moved)["No model exceeds its budget, counted in saved tensors", "docs-mha"]
