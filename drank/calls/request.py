@@ -175,7 +175,7 @@ def compression(
     elif method in METHODS and _reads_text(method, chosen, ratio):
         raise ValueError(f"method {method} reads calibration text and none was given: text=['my.txt'] (--text my.txt on the command line)")
     elif idle := [key for key in TEXT_OPTIONS if options.get(key) is not None]:
-        raise refused([f"{', '.join(idle)} say how text is read, and none is given: text=… (--text)"])
+        raise refused([f"{', '.join(idle)} say how much text is read, and none is given: text=… (--text)"])
     return asked(config)
 
 

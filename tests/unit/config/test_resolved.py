@@ -26,7 +26,7 @@ def test_a_valid_configuration_passes_and_has_every_default(valid):
     config = with_defaults(valid, SCHEMA)
     check(config)
     assert valid == before, "the caller's configuration is left alone"
-    text = {"corpus": "mine", "split": "train", "windows": 256, "length": 128, "seed": 13, "batch": 8}
+    text = {"corpus": "mine", "split": "train", "windows": 256, "length": 128, "seed": 13, "batch": 8, "bos": "auto"}
     assert config["calibration"] == text | {"curvature_windows": None}
     assert calibration_options(config) == text and gradient_options(config, "text") == text | {"gradient_windows": 256}
     assert config["perplexity"]["split"] == "test" and config["perplexity"]["windows"] is None

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drank.config import read_config, read_schema, with_defaults
+from drank.config import read_config, read_schema, with_beginnings, with_defaults
 from drank.config.artefacts import Runs
 from drank.reporting.artefact import exhibit_of, figures_of, material_of, tables_of, write
 from drank.reporting.manuscript import macros, manuscript
@@ -15,6 +15,7 @@ from tests.unit.configurations import ROOT
 from tests.unit.records_fixture import SHA, TASKS, make_plan, make_spectrum, perplexity_record, throughput_record, zeroshot_record
 
 CONFIG = with_defaults(read_config(ROOT / "config/config.yaml"), read_schema(ROOT / "workflow/schemas/config.schema.yaml"))
+CONFIG = with_beginnings(CONFIG, "docs-mha")  # records tell what it comes to, the same for all models
 RUNS = Runs(CONFIG)
 
 
