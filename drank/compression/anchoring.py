@@ -51,13 +51,12 @@ def anchor(
     for pair in paired_blocks(model, dense, windows, batch, "anchored factors, block"):
         for projections in stages(pair.family):
             sums = pair.sums({projection.reads for projection in projections}, exact=True)
-            lefts = {name: Left(one.gram) for name, one in sums.items()}
-            for projection in projections:
-                if projection.reads in sums:
-                    one = sums[projection.reads]
+            for name in list(sums):
+                one = sums.pop(name)  # no longer in memory than its projections are at work: experts have one each
+                left = Left(one.gram)
+                for projection in (projection for projection in projections if projection.reads == name):
                     target = target_of(one.gram, one.cross, pair.matrix(projection), share, JITTER)
-                    group = groups[pair.layer, projection.role]
-                    _fill(pair.block.get_submodule(projection.path), group, spectra, lefts[projection.reads], target)
+                    _fill(pair.block.get_submodule(projection.path), groups[pair.layer, projection.role], spectra, left, target)
 
 
 def stages(family: Family) -> Iterator[list[Projection]]:

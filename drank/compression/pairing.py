@@ -29,21 +29,25 @@ class _InputsKnown(Exception):
 
 
 class PairedSums:
-    """G' = X'ᵀX' and X'ᵀX over tokens that the same input has in two models, `gram` and `cross`, both (d1, d1), float64."""
+    """G' = X'ᵀX' and X'ᵀX over tokens that the same input has in two models, `gram` and `cross`, both (d1, d1), float64.
 
-    def __init__(self, width: int, device: torch.device) -> None:
+    With `alone` what the compressed model reads counts as X too, and both are one.
+    """
+
+    def __init__(self, width: int, device: torch.device, alone: bool = False) -> None:
         """Zeros."""
         import torch
 
         self.gram = torch.zeros(width, width, dtype=torch.float64, device=device)
-        self.cross = torch.zeros_like(self.gram)
+        self.cross = self.gram if alone else torch.zeros_like(self.gram)
 
     def add(self, found: Tensor, dense: Tensor, exact: bool = False) -> None:
         """Count rows in, (tokens, width) of the compressed model and of the dense one; products are of float32, `exact` ones of float64."""
         for x, y in zip(found.split(TOKENS_A_PRODUCT), dense.split(TOKENS_A_PRODUCT), strict=True):
             x, y = (rows.double() if exact else wide(rows) for rows in (x, y))
             self.gram += x.mT @ x
-            self.cross += x.mT @ y
+            if self.cross is not self.gram:
+                self.cross += x.mT @ y
 
 
 @dataclass
@@ -79,8 +83,10 @@ class PairedBlock:
             originals, leaving = read(self.original, wanted, self.wanted.arguments[self.layer], first, stop)
             left.append(leaving)
             for name, rows in inputs.items():
-                sums.setdefault(name, PairedSums(rows.shape[1], rows.device))
-                sums[name].add(rows, rows if first[name].routed else originals[name], exact)
+                alone = first[name].routed
+                if name not in sums:
+                    sums[name] = PairedSums(rows.shape[1], rows.device, alone)
+                sums[name].add(rows, rows if alone else originals[name], exact)
         self.leaving = [] if stop else [states for states in left if states is not None]  # some batches may not reach all experts
         if bad := [name for name, one in sums.items() if not (finite(one.gram) and finite(one.cross))]:
             raise NonFiniteError(

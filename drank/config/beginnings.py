@@ -18,8 +18,11 @@ SECTIONS = ("calibration", *FOLLOWING, "perplexity", "zeroshot", "throughput")
 
 
 def with_beginnings(config: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """The configuration as one model reads it: `bos` of every section as one of `corpora.beginnings.CONVENTIONS`, never `auto`."""
-    own = WINDOW if _needs_bos(config["models"][model]) else TEXT
+    """The configuration as one model reads it: `bos` of every section as one of `corpora.beginnings.CONVENTIONS`.
+
+    It stays `auto` for a model that is not on this machine yet, of which nobody can tell; whoever would read by that refuses it.
+    """
+    own = _of_family(config["models"][model])
     found = dict(config)
     for name in SECTIONS:
         asked = config.get(name, {}).get("bos")
@@ -29,11 +32,14 @@ def with_beginnings(config: Mapping[str, Any], model: str) -> dict[str, Any]:
     return found
 
 
-def _needs_bos(source: Mapping[str, Any]) -> bool:
-    """What the family of a configured model needs; nothing of one that is not here yet, or not sound, as `check` tells."""
-    with suppress(SourceError, OSError, ValueError):
-        return needs_bos(read_json(directory_of(source) / "config.json"))
-    return False
+def _of_family(source: Mapping[str, Any]) -> str:
+    """What the family of a configured model needs; `auto` for one that is not here, `text` for one that is not sound, as `check` tells."""
+    try:
+        return WINDOW if needs_bos(read_json(directory_of(source) / "config.json")) else TEXT
+    except SourceError:
+        return AUTO
+    except (OSError, ValueError):
+        return TEXT
 
 
 def beginning_problems(config: Mapping[str, Any], model: str) -> Iterator[str]:

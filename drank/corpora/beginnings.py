@@ -21,6 +21,10 @@ AUTO = "auto"
 def convention_in(options: Mapping[str, Any]) -> str:
     """The convention that these options name, `text` where they name none; raises ValueError for any other, `auto` too."""
     found = str(options.get("bos", TEXT))
+    if found == AUTO:
+        raise ValueError(
+            f"bos is {AUTO}, and the model was not on this machine when its family was to tell what that is; run again now that it is here"
+        )
     if found not in CONVENTIONS:
         raise ValueError(f"bos is {found!r}, and where the token that begins a text stands is one of {', '.join(CONVENTIONS)}")
     return found

@@ -102,7 +102,7 @@ def _prompts(model: PreTrainedModel, batch: int, prompt: int, seed: int, first: 
     """Random token ids (batch, prompt), where the model is; each row begins with `first`, where one is given."""
     import torch
 
-    ids = torch.randint(model.config.vocab_size, (batch, prompt), generator=torch.Generator().manual_seed(seed))
+    ids = torch.randint(model.config.get_text_config().vocab_size, (batch, prompt), generator=torch.Generator().manual_seed(seed))
     if first is not None:
         ids[:, 0] = first
     return ids.to(model.device)

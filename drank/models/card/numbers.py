@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from drank.corpora.beginnings import convention_in
+from drank.corpora.beginnings import TEXT, WINDOW, convention_in
 from drank.models.card.markdown import table
 
 Record = Mapping[str, Any]
@@ -45,10 +45,10 @@ def split(records: Iterable[Record], making: Mapping[str, Any] | None) -> tuple[
 
 def joined(before: Sequence[Record], now: Sequence[Record]) -> list[Record]:
     """Records with what was measured before and not again now, without the losses of single windows and items."""
-    again = {(record["kind"], row["dataset"], row["metric"]) for record in now for row in record["results"]}
+    again = {(record["kind"], row["dataset"], row["metric"], _bos(record)) for record in now for row in record["results"]}
     kept = []
     for record in before:
-        rows = [row for row in record["results"] if (record["kind"], row["dataset"], row["metric"]) not in again]
+        rows = [row for row in record["results"] if (record["kind"], row["dataset"], row["metric"], _bos(record)) not in again]
         kept += [{**record, "results": rows}] if rows else []
     return [*kept, *({key: value for key, value in record.items() if key != "detail"} for record in now)]
 
@@ -65,7 +65,8 @@ def numbers(own: Sequence[Record], dense: Sequence[Record]) -> str:
     rows = []
     for key, row in shown:
         values = [_value(row), *([_value(beside[key]) if key in beside else "–"] if compared else [])]
-        rows.append([key[1], _metric(row), *values, _sample(row)])
+        begun = "" if key[3] == TEXT else f" (bos: {key[3]})"
+        rows.append([key[1], _metric(row) + begun, *values, _sample(row)])
     return f"{table(head, rows)}\n\n{_conditions(own)}"
 
 
@@ -75,7 +76,7 @@ def _bos(record: Record) -> str:
 
 
 def model_index(name: str, own: Sequence[Record]) -> list[dict[str, Any]] | None:
-    """The numbers as the hub reads them from the front matter; None where there are none."""
+    """The numbers as the hub reads them from the front matter, those read as the model's family needs; None where there are none."""
     results = [
         {
             "task": {"type": "text-generation"},
@@ -83,6 +84,7 @@ def model_index(name: str, own: Sequence[Record]) -> list[dict[str, Any]] | None
             "metrics": [{"type": row["metric"], "name": _metric(row), "value": row["value"]}],
         }
         for record in own
+        if _bos(record) == WINDOW or not record["provenance"].get("needs_bos")
         for row in record["results"]
         if row["metric"] in _INDEXED
     ]

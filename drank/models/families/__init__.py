@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from drank.models.families.entries import FAMILIES, Family, Projection
+from drank.models.families.entries import BEGUN, FAMILIES, Family, Projection
 from drank.runtime.suggestions import near
 
 if TYPE_CHECKING:
@@ -89,9 +89,10 @@ def context_of(config: Any) -> int | None:
 
 
 def needs_bos(config: Any) -> bool:
-    """Whether a model needs BOS before every window, from its configuration; of a family that drank does not know, that it does not."""
-    family = FAMILIES.get(str(_value(_value(config, ("text_config",)) or config, ("model_type",))))
-    return family is not None and family.needs_bos
+    """Whether a model needs BOS before every window, from its configuration; of families without an entry those in `BEGUN` do."""
+    name = str(_value(_value(config, ("text_config",)) or config, ("model_type",)))
+    family = FAMILIES.get(name)
+    return name in BEGUN or (family is not None and family.needs_bos)
 
 
 def _value(config: Any, keys: tuple[str, ...]) -> Any:

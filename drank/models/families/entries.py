@@ -141,3 +141,6 @@ FAMILIES: dict[str, Family] = {
     ),
 }
 """The families drank can compress, by `model_type`."""
+
+BEGUN = frozenset({"gemma", "gemma3n", "gemma3n_text", "recurrent_gemma"})
+"""Families without an entry, which are measured and not compressed, that need BOS before every window as those with one may."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from drank.methods import METHODS, Method
 from drank.reporting.material import IDENTITY, Material
-from drank.reporting.published.stated import LENGTH, WINDOWS
+from drank.reporting.published.stated import LENGTH, WINDOWS, begun
 from drank.variants import CALIBRATION_AXES
 
 FIRST = "table3"
@@ -77,7 +77,7 @@ def _of_run(
 
 def _on_text(rows: pd.DataFrame, text: Mapping[str, Any], configured: Mapping[str, Any]) -> pd.DataFrame:
     """The rows that are about a calibration on this text."""
-    if (text["windows"], text["length"], configured.get("split", "train")) != (WINDOWS, LENGTH, "train"):
+    if (text["windows"], text["length"], configured.get("split", "train")) != (WINDOWS, LENGTH, "train") or not begun(configured):
         return rows[:0]
     return rows[(rows["corpus"] == text["corpus"]) & _says(rows["draw"], text["seed"], configured["seed"])]
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import pandas as pd
 
+from drank.corpora.beginnings import AUTO, NONE, TEXT
+
 COLUMNS = {
     **dict.fromkeys(("artefact", "model", "method", "corpus", "dataset", "metric"), "str"),
     **dict.fromkeys(("ratio", "beta", "value"), "float64"),
@@ -56,7 +58,7 @@ def published_for(config: Mapping[str, Any]) -> pd.DataFrame:
 
     A model is the paper's by its id on the hub, a text by repository and subset, a task by the harness's name where it is asked without
     examples. The average is the paper's where the tasks are its seven, a perplexity where it is of the whole test text in windows of its
-    length, an accuracy where it is of all items.
+    length that begin as published, an accuracy where it is of all items.
     """
     texts, tasks = _texts(config["corpora"]), _tasks(config["tasks"])
     asked = set(config.get("zeroshot", {}).get("tasks", []))
@@ -64,13 +66,18 @@ def published_for(config: Mapping[str, Any]) -> pd.DataFrame:
     average: Words = {"average": ["average"]} if all(theirs) and len(asked) == len(TASKS) else {}
     frame = published()
     measured = config.get("perplexity", {})
-    if (measured.get("length"), measured.get("windows"), measured.get("split", "test")) != (LENGTH, None, "test"):
+    if (measured.get("length"), measured.get("windows"), measured.get("split", "test")) != (LENGTH, None, "test") or not begun(measured):
         frame = frame[frame["metric"] != "perplexity"]
-    if config.get("zeroshot", {}).get("limit"):
+    if config.get("zeroshot", {}).get("limit") or config.get("zeroshot", {}).get("bos") == NONE:
         frame = frame[frame["metric"] != "accuracy"]
     frame = _in_words(frame, "model", _models(config["models"]))
     frame = _in_words(frame, "corpus", texts | {"": [""]})
     return _in_words(frame, "dataset", texts | tasks | average | {kind: [kind] for kind in (*KINDS, "")}).reset_index(drop=True)
+
+
+def begun(section: Mapping[str, Any]) -> bool:
+    """Whether windows begin as those of the paper, whose models all are of families that `auto` reads so."""
+    return section.get("bos", AUTO) in (AUTO, TEXT)
 
 
 def _in_words(frame: pd.DataFrame, column: str, words: Mapping[str, list[str]]) -> pd.DataFrame:

@@ -23,6 +23,10 @@ UNSEEN = {
 }
 
 
+BEGUN = {(READ["throughput"], TEXT), (READ["throughput"], NONE), (READ["zeroshot"], TEXT)}
+"""What the warning does not hold for: how fast a model is, and prompts, each of which is a text of its own."""
+
+
 def beginnings(records: Sequence[Record]) -> list[str]:
     """A sentence for each convention other than `text`, with what was read by it and the models; none where all were read by that."""
     found: dict[tuple[str, str], list[str]] = {}
@@ -33,11 +37,11 @@ def beginnings(records: Sequence[Record]) -> list[str]:
 
 
 def unseen(records: Sequence[Record]) -> list[str]:
-    """A warning for each model that was read otherwise than its family needs; how fast it is does not hang on that."""
+    """A warning for each model that was read otherwise than its family needs."""
     found: dict[tuple[str, str], list[str]] = {}
     for record in records:
         for what, said in _read(record):
-            if record.provenance.get("needs_bos") and said in UNSEEN and what != READ["throughput"]:
+            if record.provenance.get("needs_bos") and said in UNSEEN and (what, said) not in BEGUN:
                 found.setdefault((record.model, said), []).append(what)
     return [
         f"Models of the family of {model} need a BOS before every window and {UNSEEN[said]} (bos: {said}; {', '.join(unique(read))})."

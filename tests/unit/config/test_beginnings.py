@@ -43,6 +43,7 @@ def config_of(folder, model, **sections):
 def test_the_families_that_need_it_are_data():
     assert [name for name, family in FAMILIES.items() if family.needs_bos] == ["gemma2", "gemma3_text"]
     assert needs_bos({"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}})
+    assert needs_bos({"model_type": "gemma"}) and needs_bos({"text_config": {"model_type": "gemma3n_text"}}), "measured, not compressed"
     assert not needs_bos({"model_type": "llama"}) and not needs_bos({"model_type": "of tomorrow"})
 
 
@@ -52,6 +53,12 @@ def test_auto_is_what_the_family_needs(folder, model, own):
     texts = [calibration_options(told), gradient_options(told, "text"), search_options(told), finetune_options(told)]
     assert {text["bos"] for text in texts} == {own}
     assert {told[section]["bos"] for section in ("perplexity", "zeroshot", "throughput")} == {own}
+
+
+def test_of_a_model_of_the_hub_that_is_not_here_yet_nobody_can_tell(folder):
+    config = config_of(folder, "llama", models={"m": {"hub": "nobody/nothing"}})
+    assert with_beginnings(config, "m")["perplexity"]["bos"] == "auto"
+    assert with_beginnings({**config, "perplexity": {**config["perplexity"], "bos": "none"}}, "m")["perplexity"]["bos"] == "none"
 
 
 def test_sections_say_otherwise_each_for_itself_and_searches_follow_the_calibration(folder):

@@ -97,7 +97,9 @@ def test_facts_tell_the_convention_and_the_token():
 
 def test_what_is_unresolved_or_unknown_is_no_convention():
     assert [convention_in({"bos": name}) for name in CONVENTIONS] == list(CONVENTIONS) and convention_in({}) == "text"
-    with pytest.raises(ValueError, match=r"'auto'.* one of text, window, none"):
+    with pytest.raises(ValueError, match=r"'ever'.* one of text, window, none"):
+        convention_in({"bos": "ever"})
+    with pytest.raises(ValueError, match=r"the model was not on this machine .* run again"):
         convention_in({"bos": "auto"})
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from drank.models.card.numbers import numbers
+from drank.models.card.numbers import joined, model_index, numbers
 from drank.reporting.comparisons import Comparison, mismatches
 from drank.reporting.manuscript.limitations import Evidence, limitations
 from drank.reporting.recipes import texts
@@ -39,7 +39,8 @@ def test_what_stands_before_every_window_is_said_of_all_that_was_read():
 @pytest.mark.parametrize("bos, said", [("none", "never see one here"), ("text", "at the start of the text alone")])
 def test_a_family_that_needs_it_and_did_not_get_it_is_warned_of(bos, said):
     (warning,) = unseen(records_of(bos))
-    assert said in warning and f"(bos: {bos}; perplexity, calibration, zero-shot accuracy)" in warning
+    prompts = ", zero-shot accuracy" if bos == "none" else ""  # with `text` each begins as a text of its own
+    assert said in warning and f"(bos: {bos}; perplexity, calibration{prompts})" in warning
     assert unseen(records_of(bos, needs=False)) == []
     assert len(unseen(records_of("window", read="none"))) == 1, "a model calibrated without it too"
     assert any(said in sentence for sentence in limitations(Evidence(records_of(bos), [], [], [])))
@@ -72,4 +73,9 @@ def test_a_card_shows_no_dense_number_of_another_convention():
     own, dense = perplexity_record("g", "svd-llm", 0.2), perplexity_record("g", "dense", 0.0)
     alike = numbers([begun(own, "window").to_dict()], [begun(dense, "window").to_dict()])
     apart = numbers([begun(own, "none").to_dict()], [begun(dense, "window").to_dict()])
+    kept = joined([begun(own, "window").to_dict()], [begun(own, "none").to_dict()])
+    both = numbers(kept, [])
+    assert "| perplexity (bos: window)" in both and "| perplexity (bos: none)" in both, "neither is in the place of the other"
+    (index,) = model_index("g", kept) or []
+    assert len(index["results"]) == len([row for row in own.results if row.metric == "perplexity"]), "the hub gets those read as it needs"
     assert "dense" in alike and "dense" not in apart and "bos none" in apart

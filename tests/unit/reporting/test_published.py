@@ -97,3 +97,7 @@ def test_the_average_is_of_the_papers_seven_tasks_and_a_perplexity_of_its_window
     shots = published_for({**CONFIG, "zeroshot": {"tasks": [*CONFIG["zeroshot"]["tasks"][:6], "shots"]}})
     assert {"average", "shots"}.isdisjoint(shots["dataset"])
     assert "perplexity" not in set(published_for({**CONFIG, "perplexity": {"length": 512}})["metric"])
+    begun = published_for({**CONFIG, "perplexity": {**CONFIG["perplexity"], "bos": "window"}})
+    assert "perplexity" not in set(begun["metric"]) and "accuracy" in set(begun["metric"])
+    assert "perplexity" in set(published_for({**CONFIG, "perplexity": {**CONFIG["perplexity"], "bos": "auto"}})["metric"])
+    assert "accuracy" not in set(published_for({**CONFIG, "zeroshot": {**CONFIG["zeroshot"], "bos": "none"}})["metric"])
