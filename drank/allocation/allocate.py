@@ -14,7 +14,7 @@ from drank.allocation.densities import DENSITIES, spectral_entropy
 from drank.allocation.evidence import Evidence, Floats
 from drank.allocation.filling import optimal
 from drank.allocation.first_order import greedy, zero_sum
-from drank.allocation.guard import guarded
+from drank.allocation.guard import guarded, in_units
 from drank.allocation.options import Options
 from drank.allocation.plan import Plan
 from drank.allocation.problem import Problem, problems_of
@@ -72,6 +72,9 @@ ALLOCATORS: dict[str, Allocator] = {
 }
 """The allocators by name."""
 
+AS_PUBLISHED = {name: getattr(Options, name) for name in ("density", "floor", "cap", "dense_past_break_even", "rank_multiple")}
+"""Options that an allocator leaves alone which is not `held`: what they change would be lost, or handed out by no rule of its own."""
+
 CHOICES: dict[str, Collection[str]] = {
     "allocator": ALLOCATORS,
     "density": DENSITIES,
@@ -97,6 +100,10 @@ def refusal(settings: Mapping[str, Any], kinds: Collection[str]) -> str | None:
     if options.guard and not allocator.guardable:
         known = ", ".join(name for name, other in ALLOCATORS.items() if other.guardable)
         reasons.append(f"guard holds ranks that may truncate more than uniform ones, those of {known}; set guard: false")
+    if options.guard and options.scope != "type":
+        reasons.append("guard decides for each type of projection; set scope: type, or guard: false")
+    if not allocator.held and (changed := [name for name, usual in AS_PUBLISHED.items() if getattr(options, name) != usual]):
+        reasons.append(f"allocator {options.allocator} is a published code rank for rank, which has no {', '.join(changed)}; leave it out")
     if options.scope not in allocator.scopes:
         reasons.append(f"allocator {options.allocator} has one budget for each type of projection; set scope: type")
     return "; ".join(reasons) or None
@@ -150,9 +157,10 @@ def _solved(evidence: Evidence, ratio: float, options: Options) -> list[tuple[Pr
         # Where β moves ranks on, groups become dense after it, not before.
         factored = replace(problem, dense=problem.dense and not options.beta)
         real = allocator.solve(factored, options)
-        static = options.guard and (held := guarded(factored, options, real)) is not real
-        real, claims = (held, _own_claims) if static else (real, allocator.claims)
-        answers.append((problem, real, claims(problem, options, real)))
+        claims = allocator.claims(problem, options, real)
+        if options.guard and (static := guarded(factored, options, real)) is not real:
+            real, claims = static, in_units(problem, claims, static)
+        answers.append((problem, real, claims))
     if options.beta:
         answers = [
             (problem, REBALANCES[options.rebalance](problem, real, options.beta) if _attends(problem) else real, claims)

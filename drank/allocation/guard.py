@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from drank.allocation.evidence import Floats
 from drank.allocation.options import Options
 from drank.allocation.problem import Problem
@@ -19,6 +21,14 @@ def truncated(problem: Problem, ranks: Sequence[int], weights: Sequence[float] |
     tails = [problem.evidence.tails[shape.name] for shape in problem.shapes]
     lost = [float(tail[min(rank, len(tail) - 1)]) for tail, rank in zip(tails, ranks, strict=True)]
     return sum(weight * energy for weight, energy in zip(weights or [1] * len(lost), lost, strict=True))
+
+
+def in_units(problem: Problem, claims: Floats, ranks: Floats) -> Floats:
+    """The densities whose closed form these ranks are, in the units of `claims`, so that both can stand in one rounding.
+
+    Equation 7 of D-Rank, `k = T / Σ sqrt(R ω) · sqrt(R / ω)`, solved for R with the sum of the claims.
+    """
+    return ranks**2 * problem.costs * (np.sqrt(claims * problem.costs).sum() / problem.budget) ** 2
 
 
 def guarded(problem: Problem, options: Options, real: Floats) -> Floats:

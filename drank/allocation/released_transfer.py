@@ -38,7 +38,7 @@ def by_whole_ranks(problem: Problem, ranks: Floats, beta: float) -> Floats:
         over -= 1
     refund = total - (sum(given) - sum(by_kind["v"]))
     if refund > 0:
-        to_q = round(refund * (revenue["q"] / total))
+        to_q = round(refund * (revenue["q"] / total)) if total else refund // 2
         for kind, part in (("q", to_q), ("k", refund - to_q)):
             kept[kind] = [min(CAP, rank + more) for rank, more in zip(kept[kind], _shared(part, layers[kind]), strict=True)]
     return _in_place(problem, ranks, {**kept, "v": given})
@@ -61,7 +61,7 @@ def by_whole_parameters(problem: Problem, ranks: Floats, beta: float) -> Floats:
     wanted = _bought(by_kind["v"], total, layers["v"], costs["v"])
     moved["v"] = [min(rank, tops["v"]) for rank in wanted]
     over = sum((rank - fits) * cost for rank, fits, cost in zip(wanted, moved["v"], costs["v"], strict=True))
-    if over > 0:
+    if over > 0 and total > 0:
         to_q = round(over * (revenue["q"] / total))
         for kind, part in (("q", to_q), ("k", over - to_q)):
             richer = _bought(moved[kind], part, layers[kind], costs[kind])

@@ -55,11 +55,14 @@ class WindowGradients:
 
         return keep
 
-    def factors(self, like: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
-        """The factors of every projection, by role and side, from the gradients times `scale`; `like` gives shape, device and dtype."""
+    def factors(self, like: Mapping[str, Tensor], scale: float, windows: int) -> dict[str, Tensor]:
+        """The factors of every projection, by role and side, from the gradients times `scale`; `like` gives shape, device and dtype.
+
+        They are over so many `windows`, of which some may have reached no expert: their gradients there are zero.
+        """
         found = {}
         for role, one in like.items():
-            for side, factor in zip((INPUT_SIDE, OUTPUT_SIDE), kronecker_factors(self._read(role, one)), strict=True):
+            for side, factor in zip((INPUT_SIDE, OUTPUT_SIDE), kronecker_factors(self._read(role, one), windows), strict=True):
                 found[f"{role}.{side}"] = scale * factor
         return found
 
@@ -72,16 +75,19 @@ class WindowGradients:
         return kept.reshape(-1, *like.shape).to(like.device)
 
 
-def kronecker_factors(gradients: Tensor) -> tuple[Tensor, Tensor]:
+def kronecker_factors(gradients: Tensor, windows: int | None = None) -> tuple[Tensor, Tensor]:
     """X (d1, d1) and Y (d2, d2), float64, from gradients (K, d1, d2); zeros where all of these are, or where there is none.
+
+    With `windows` these are so many, those that are not given being zero.
 
     The triple is found by Golub-Kahan-Lanczos steps from the identity with full reorthogonalisation. All iterates are symmetric, and the
     leading ones of a map between positive semidefinite matrices are positive semidefinite themselves.
     """
     import torch
 
-    count, rows, columns = gradients.shape
-    if not count or not gradients.any():
+    given, rows, columns = gradients.shape
+    count = windows or given
+    if not given or not gradients.any():
         empty = [torch.zeros(side, side, dtype=torch.float64, device=gradients.device) for side in (rows, columns)]
         return empty[0], empty[1]
     # Gradients have no unit of their own: with their mean square as 1, what is compared and summed below has sizes near 1.

@@ -4,8 +4,9 @@ One forward pass leaves the hidden states that enter each block on disk; one bac
 block again and takes the gradient of the loss through it, so that only one block and its activations need be in memory.
 
 With x what a projection reads, y = x W what it gives without bias, and g = ∂(Σ NLL)/∂y at one token, where the sum is over all predicted
-tokens, ∂(Σ NLL)/∂W = Σ xᵀg. FWSVD (arXiv:2207.00112) weights the rows of W by their squared gradients, GFWSVD (arXiv:2505.17974) the
-output side by the second moment of g; ZS-SVD (arXiv:2602.02848) ranks components by ∂loss/∂W.
+tokens, ∂(Σ NLL)/∂W = Σ xᵀg. FWSVD (arXiv:2207.00112) weights the rows of W by their squared gradients, L-Rank the output side by the
+second moment of g, GFWSVD (arXiv:2505.17974) both sides by what fits ∂loss/∂W of single windows (`fisher_fit`); ZS-SVD
+(arXiv:2602.02848) ranks components by ∂loss/∂W.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def _sums(
 ) -> dict[str, Tensor]:
     """The sums of one block over windows that `before` tokens precede; the gradients at the states that enter it are written.
 
-    With `fit` the factors that fit single windows are among them.
+    With `fit` they are the factors that fit single windows, and nothing else.
     """
     import torch
 
@@ -152,12 +153,10 @@ def _sums(
     kept = WindowGradients(work / "windows") if fit else None
     entering, upstream = (StoredStates(at, model.device, sizes) for at in (states_at(work, layer), gradients_at(work, layer + 1)))
     with resident(model, layer) as block:
-        sums = {
-            p.role: ProjectionSums(
-                block.get_submodule(p.path), model.device, tokens_before(p, before), kept.keeper(p.role) if kept else None
-            )
-            for p in family.projections
-        }
+        sums = {}
+        for p in family.projections:
+            keep = kept.keeper(p.role) if kept else None
+            sums[p.role] = ProjectionSums(block.get_submodule(p.path), model.device, tokens_before(p, before), keep)
 
         def backward() -> Iterator[Tensor]:
             nonlocal tokens
@@ -168,12 +167,13 @@ def _sums(
 
         store_states(gradients_at(work, layer), backward())
     statistics = {SEEN: torch.tensor(tokens, dtype=torch.float64)}
-    for role, found in sums.items():
-        statistics |= {role: found.weight, f"{role}.outputs": found.outputs.gram(), f"{role}.rows": found.squares}
     zero = torch.zeros((), dtype=torch.promote_types(model.dtype, torch.float32))
-    if kept:
+    if kept:  # all that is asked of such a pass
         like = {role: found.weight.to(zero.dtype) for role, found in sums.items()}
-        statistics |= kept.factors(like, 1 / (windows.shape[1] - 1))
+        statistics |= kept.factors(like, 1 / (windows.shape[1] - 1), len(windows))
+    else:
+        for role, found in sums.items():
+            statistics |= {role: found.weight, f"{role}.outputs": found.outputs.gram(), f"{role}.rows": found.squares}
     return statistics | {WINDOWS: zero.double() + len(windows), KEPT: zero}
 
 

@@ -73,14 +73,15 @@ def _seconds(
 ) -> float:
     step = rule.removesuffix(PART)
     shards = shards_of(config).get(step, 1)
-    if step not in WORK or (shards > 1 and step == rule):  # which then adds parts
+    whole = names.get("labels") == WINDOWS  # what is no sum is made by one job
+    if step not in WORK or (shards > 1 and step == rule and not whole):  # which then adds parts
         return KNOWN.get(rule, start[1])
     size, known = sizes[names["model"]], methods[names["model"]]
     method = known.get(names.get("method", ""))
     if method is not None and "ratio" in names:
         method = method.at(float(names["ratio"]))
         size = size.of_checkpoint(method.checkpoint) if method.checkpoint else size
-    return start[0] + WORK[step](config, size, method, len(known), names.get("labels", "sampled")) / shards / rate
+    return start[0] + WORK[step](config, size, method, len(known), names.get("labels", "sampled")) / (1 if whole else shards) / rate
 
 
 def _tokens(options: Mapping[str, Any], windows: str = "windows") -> float:

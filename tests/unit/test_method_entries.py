@@ -89,6 +89,9 @@ def test_near_says_nothing_where_nothing_is_near():
         ("mine", {"base": "zs-svd", "beta": 0.2}, "beta 0.2 moves ranks"),
         ("mine", {"base": "d-rank-released", "scope": "model"}, "set scope: type"),
         ("mine", {"base": "svd-llm", "guard": True}, "guard would change nothing"),
+        ("mine", {"base": "d-rank", "guard": True, "scope": "model"}, "guard decides for each type"),
+        ("mine", {"base": "d-rank-released", "rank_multiple": 8}, "rank for rank, which has no rank_multiple"),
+        ("mine", {"base": "d-rank-released-gqa", "floor": 0.5, "cap": 2.0}, "has no floor, cap"),
         ("asvd", {"alpha": 0.33333331}, "alpha 0.33333331 has more than six digits"),
     ],
 )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drank.allocation.evidence import Evidence
-from drank.allocation.guard import guarded, truncated
+from drank.allocation.guard import guarded, in_units, truncated
 from drank.allocation.options import Options
 from drank.allocation.problem import Problem
 from drank.models.groups import Shape
@@ -37,3 +37,30 @@ def test_the_guard_takes_uniform_ranks_where_those_by_density_lose_more():
     case = Problem("down", shapes, 480, (1, 1), (20, 20), False, evidence)
     uniform = guarded(case, Options(), np.array([2.0, 10.0]))
     assert uniform.tolist() == [6, 6] and truncated(case, [25, 25]) == 0
+
+
+def test_a_kind_that_falls_back_is_rounded_in_the_units_of_the_others():
+    """With β, Q, K and V are rounded together: what is left over goes by one objective, not to whoever has the larger numbers."""
+    shapes = [Shape(kind, (i,), 64, 64) for kind in ("q", "k", "v") for i in range(8)]
+    spread, spiked = np.linspace(1, 0.01, 64) ** 2, np.r_[1e5, np.linspace(1, 0.5, 63)]
+    energies = {}
+    for shape in shapes:
+        even = shape.layers[0] % 2
+        level = {"q": (1e3, 1e-3), "v": (1e3, 1e-3), "k": (1.0, 1.0)}[shape.kind][even]
+        energies[shape.name] = spiked if shape.kind == "k" and even else spread * level
+    plan = plan_of(Evidence(shapes, energies), 0.4, allocator="effective-rank", beta=0.3, guard=True)
+    ranks = {kind: [group.rank for group in plan.groups if group.shape.kind == kind] for kind in ("q", "k", "v")}
+    alone = {g.shape.name: g.rank for g in plan_of(Evidence(shapes, energies), 0.4, allocator="uniform").groups}
+    assert len(set(ranks["k"])) <= 2, "uniform, but for what rounding hands out"
+    assert max(ranks["k"]) <= round(0.7 * alone["k.00"]) + 1, "it gets no more than its share of what is left over"
+
+
+def test_the_densities_of_ranks_give_these_ranks_again():
+    shapes = tuple(Shape("q", (i,), 20, 30) for i in range(3))
+    case = Problem("q", shapes, 1000, (1,) * 3, (20,) * 3, False, Evidence(shapes))
+    claims, ranks = np.array([3.0, 40.0, 7.0]), np.array([5.0, 9.0, 6.0])
+    ranks *= case.budget / (ranks @ case.costs)
+    found = in_units(case, claims, ranks)
+    total = np.sqrt(found * case.costs).sum()
+    np.testing.assert_allclose(case.budget / total * np.sqrt(found / case.costs), ranks)
+    np.testing.assert_allclose(total, np.sqrt(claims * case.costs).sum(), err_msg="of one size with the claims")

@@ -48,3 +48,11 @@ def test_what_v_cannot_take_of_parameters_goes_back():
     found = moved({"q": [20, 20], "k": [5, 5], "v": [9, 10]}, 0.2, sizes, "whole-parameters")
     assert found["v"] == [10, 10]
     assert found["q"] == [20, 20] and found["k"] == [5, 5], "nearly everything went back, rounded to whole ranks"
+
+
+@pytest.mark.parametrize("name", ["whole-ranks", "whole-parameters"])
+def test_where_nothing_is_taken_nothing_moves(name):
+    """Not even what V has past its largest rank."""
+    sizes = {"q": (40, 40), "k": (40, 10), "v": (40, 10)}
+    found = moved({"q": [20, 20], "k": [5, 5], "v": [12, 10]}, 0.001, sizes, name)
+    assert found["q"] == [20, 20] and found["k"] == [5, 5] and found["v"][1] == 10

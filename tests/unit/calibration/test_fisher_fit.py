@@ -53,13 +53,20 @@ def test_gradients_of_one_window_or_none():
         assert x.shape == (2, 2) and y.shape == (4, 4) and not x.any() and not y.any()
 
 
+def test_windows_that_do_not_reach_an_expert_count_as_zeros():
+    draw = torch.randn(5, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    whole = kronecker_factors(torch.cat([draw, torch.zeros(7, 4, 3, dtype=torch.float64)]))
+    for found, wanted in zip(kronecker_factors(draw, 12), whole, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-12)
+
+
 def test_what_an_interrupted_block_left_is_not_counted(tmp_path):
     draw = torch.randn(6, 3, 2, generator=torch.Generator().manual_seed(0))
     WindowGradients(tmp_path / "kept").keeper("q")(draw[0])
     kept = WindowGradients(tmp_path / "kept")
     for one in draw:
         kept.keeper("q")(one)
-    found = kept.factors({"q": draw[0], "k": draw[0]}, 0.5)
+    found = kept.factors({"q": draw[0], "k": draw[0]}, 0.5, 6)
     x, y = kronecker_factors(draw)
     torch.testing.assert_close(found[f"q.{INPUT_SIDE}"], x / 2)
     torch.testing.assert_close(found[f"q.{OUTPUT_SIDE}"], y / 2)
