@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from drank.calibration.fisher_fit import WINDOWS
-from drank.calibration.losses import LABELS, LIKELIEST, Objective, likeliest_loss, sampled_loss, text_loss
+from drank.calibration.losses import Objective, likeliest_loss, sampled_loss, text_loss
+from drank.calibration.passes import LIKELIEST, PASSES
 from drank.calibration.streams import Arguments, apply, forwards, removed, wide
 from drank.calibration.sums import Sums
 from drank.models.families import Family, blocks_of
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
     from transformers import PreTrainedModel
-
-PASSES = (*LABELS, LIKELIEST, WINDOWS)
-"""The backward passes by name: those for the labels that a method may choose, and those that a weighting takes of itself."""
 
 REMEDY = "run in float32 (`compute: dtype: float32`), and check the checkpoint for damaged weights"
 

@@ -15,17 +15,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drank.calibration.passes import INPUT_SIDE, OUTPUT_SIDE
 from drank.calibration.sums import PANEL
 from drank.runtime.files import remove
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-WINDOWS = "windows"
-"""The pass over the text's own labels that also keeps what each window says by itself, and fits the factors to it."""
-
-INPUT_SIDE, OUTPUT_SIDE = "fitted.inputs", "fitted.outputs"
-"""What the factors of a projection are called among its statistics, after its role."""
 
 AT_ONCE = 16
 """Windows whose gradients are multiplied at once: all else that is in memory is the gradients of one projection."""

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.calibration import fisher_fit
+from drank.calibration import passes
 from drank.calibration.backward import ProjectionSums, loss_gradient, objective_of, through_block
-from drank.calibration.fisher_fit import INPUT_SIDE, OUTPUT_SIDE, WindowGradients
+from drank.calibration.fisher_fit import WindowGradients
 from drank.calibration.layer_files import SEEN, identity, layers_in, read_layer, write_facts, write_layer
 from drank.calibration.losses import Objective
 from drank.calibration.parts import part_facts
+from drank.calibration.passes import INPUT_SIDE, OUTPUT_SIDE
 from drank.calibration.streams import Arguments, StoredStates, Stream, arguments_of, embedded, sizes_of, states_at, step, store_states
 from drank.calibration.sums import tokens_before
 from drank.models.families import family_of
@@ -62,7 +63,7 @@ def collect(
     """
     if windows.shape[1] < 2:
         raise ValueError("windows of one token predict nothing; set `length` to 2 or more")
-    if share and labels == fisher_fit.WINDOWS:
+    if share and labels == passes.WINDOWS:
         raise ValueError("factors that fit the gradients of single windows are no sums over shares of them; leave `share` out")
     objective = objective_of(labels, seed)
     arguments, own = arguments_of(model, windows[:1]), (share or WHOLE).batches(len(windows), batch)
@@ -82,7 +83,7 @@ def collect(
             leaving = StoredStates(states_at(work, left), model.device, sizes_of(windows[own], batch))
             store_states(gradients_at(work, left), _loss_gradients(model, windows, own.start, leaving, objective, tell))
         for layer in progress(range(left - 1, -1, -1), "gradients, block"):
-            at, fit = own.start * windows.shape[1], labels == fisher_fit.WINDOWS
+            at, fit = own.start * windows.shape[1], labels == passes.WINDOWS
             found = _sums(model, windows[own], layer, arguments[layer], work, at, batch, fit)
             write_layer(partial, layer, found if share else gradients_of(found))
             remove(states_at(work, layer))

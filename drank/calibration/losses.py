@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
-LABELS = ("text", "sampled")
-"""Whose next tokens are the labels: the text's, or draws from what the model itself predicts."""
-
-LIKELIEST = "likeliest"
-"""The pass that no labels tell: the curvature of the divergence over the likeliest tokens of each prediction, IO-SVD's output side."""
-
 LIKELY = 64
-"""How many tokens that are."""
+"""How many tokens count as the likeliest of a prediction."""
 
 
 class Objective(Protocol):

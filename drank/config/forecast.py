@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from drank.calibration.fisher_fit import WINDOWS
+from drank.calibration.passes import WINDOWS
 from drank.config.resolved import calibration_options, gradient_options, methods_for, search_options, shards_of
 from drank.config.sizes import Sizes
 from drank.methods import Method

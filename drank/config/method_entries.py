@@ -8,7 +8,7 @@ from typing import Any
 
 from drank.allocation.allocate import ALLOCATORS, refusal
 from drank.allocation.allocate import CHOICES as ALLOCATION_CHOICES
-from drank.calibration.losses import LABELS
+from drank.calibration.passes import LABELS
 from drank.methods import COMPENSATING, METHODS, Method
 from drank.models.theirs import place_of
 from drank.runtime.suggestions import near

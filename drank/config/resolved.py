@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from drank.calibration.losses import LABELS
+from drank.calibration.passes import LABELS
 from drank.config.method_entries import method_of
 from drank.config.roundings import unfit
 from drank.methods import METHODS, Method

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from drank.calibration.fisher_fit import WINDOWS
-from drank.calibration.losses import LIKELIEST
+from drank.calibration.passes import LIKELIEST, WINDOWS
 from drank.corpora.beginnings import NONE, WINDOW, convention_in
 from drank.methods import COMPENSATING, Method
 from drank.models.theirs import place_of

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from drank.calibration.fisher_fit import INPUT_SIDE, OUTPUT_SIDE, WINDOWS
-from drank.calibration.losses import LIKELIEST
+from drank.calibration.passes import INPUT_SIDE, LIKELIEST, OUTPUT_SIDE, WINDOWS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -133,11 +132,11 @@ def fitted_mean(statistics: list[Tensor], options: Options) -> Tensor:
 
 
 def _positive(factor: Tensor) -> Tensor:
-    from drank.spectra.decomposition import eigh
+    import torch
 
     ridge = RIDGE
     while True:
-        values, vectors = eigh(factor + ridge * factor.diagonal().diag())
+        values, vectors = torch.linalg.eigh(factor + ridge * factor.diagonal().diag())
         if values[0] > NEGATIVE * values[-1] or ridge > RIDGES:
             return (vectors * values.clamp(min=float(SMALLEST * values[-1]))) @ vectors.mT
         ridge *= 2

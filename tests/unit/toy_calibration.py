@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from drank.calibration.fisher_fit import INPUT_SIDE, OUTPUT_SIDE, kronecker_factors
+from drank.calibration.fisher_fit import kronecker_factors
 from drank.calibration.layer_files import write_layer
+from drank.calibration.passes import INPUT_SIDE, OUTPUT_SIDE
 from drank.models.weights import Checkpoint
 
 LAYERS, TOKENS, WINDOWS = 3, 40, 4

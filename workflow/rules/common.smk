@@ -22,8 +22,7 @@ from drank.config.chain import Chain, texts_of, tokens_at
 from drank.config.measurable import split_of
 from drank.config.method_entries import method_of
 from drank.config.paths import rooted, without_paths
-from drank.calibration.backward import PASSES
-from drank.calibration.fisher_fit import WINDOWS
+from drank.calibration.passes import PASSES, WINDOWS
 from drank.models.documents import CARD, NUMBERS
 from drank.models.sources import identity_of, local_files_of
 from drank.reporting.layouts import KINDS

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drank.calibration.fisher_fit import INPUT_SIDE, OUTPUT_SIDE, WindowGradients, kronecker_factors
+from drank.calibration.fisher_fit import WindowGradients, kronecker_factors
+from drank.calibration.passes import INPUT_SIDE, OUTPUT_SIDE
 
 
 def dense(gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from drank.calibration.fisher_fit import INPUT_SIDE, OUTPUT_SIDE, kronecker_factors
+from drank.calibration.fisher_fit import kronecker_factors
 from drank.calibration.gradients import collect, read_gradients
+from drank.calibration.passes import INPUT_SIDE, OUTPUT_SIDE
 from drank.runtime.files import file_hash
 from drank.runtime.shares import Share
 from tests.unit.interrupted import PLACES, Killed, kill_after, small_llama, windows
