@@ -195,8 +195,6 @@ def test_tables_do_not_reach_what_computes_with_tensors():
     found = reached_by("artefact", "summary")
     assert {"drank.reporting.comparisons", "drank.reporting.records"} <= found.keys()
     apart = ("drank.calibration.", "drank.spectra.", "drank.models.lowrank", "drank.evaluation.perplexity", "drank.testbed.training")
-    used = {module for module, names in found.items() if names} - {
-        "drank.spectra.weightings",
-        "drank.calibration.passes",
-    }  # in which the names are
+    names = {"drank.spectra.weightings", "drank.calibration.passes"}  # modules of names
+    used = {module for module, reached in found.items() if reached} - names
     assert not [module for module in used if module.startswith(apart)]
