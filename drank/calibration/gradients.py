@@ -16,13 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.calibration import passes
 from drank.calibration.backward import ProjectionSums, loss_gradient, objective_of, through_block
 from drank.calibration.fisher_fit import WindowGradients
 from drank.calibration.layer_files import SEEN, identity, layers_in, read_layer, write_facts, write_layer
 from drank.calibration.losses import Objective
 from drank.calibration.parts import part_facts
-from drank.calibration.passes import INPUT_SIDE, OUTPUT_SIDE
+from drank.calibration.passes import INPUT_SIDE, OUTPUT_SIDE, WINDOWS
 from drank.calibration.streams import Arguments, StoredStates, Stream, arguments_of, embedded, sizes_of, states_at, step, store_states
 from drank.calibration.sums import tokens_before
 from drank.models.families import family_of
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-WINDOWS, KEPT = "sums.windows", "sums.kept"
+COUNTED, KEPT = "sums.windows", "sums.kept"
 """What stands beside the sums of a block: the number of windows that they are over, and a zero in the precision of gradients."""
 
 
@@ -63,11 +62,11 @@ def collect(
     """
     if windows.shape[1] < 2:
         raise ValueError("windows of one token predict nothing; set `length` to 2 or more")
-    if share and labels == passes.WINDOWS:
+    fit = labels == WINDOWS
+    if share and fit:
         raise ValueError("factors that fit the gradients of single windows are no sums over shares of them; leave `share` out")
-    objective = objective_of(labels, seed)
+    objective, decides = objective_of(labels, seed), [key, labels, seed]
     arguments, own = arguments_of(model, windows[:1]), (share or WHOLE).batches(len(windows), batch)
-    decides = [key, labels, seed]
     with resuming(directory, identity(model, windows, batch, facts, decides, share)) as partial:
         work = partial / "work"
         work.mkdir(exist_ok=True)
@@ -83,8 +82,7 @@ def collect(
             leaving = StoredStates(states_at(work, left), model.device, sizes_of(windows[own], batch))
             store_states(gradients_at(work, left), _loss_gradients(model, windows, own.start, leaving, objective, tell))
         for layer in progress(range(left - 1, -1, -1), "gradients, block"):
-            at, fit = own.start * windows.shape[1], labels == passes.WINDOWS
-            found = _sums(model, windows[own], layer, arguments[layer], work, at, batch, fit)
+            found = _sums(model, windows[own], layer, arguments[layer], work, own.start * windows.shape[1], batch, fit)
             write_layer(partial, layer, found if share else gradients_of(found))
             remove(states_at(work, layer))
             remove(gradients_at(work, layer + 1))
@@ -175,7 +173,7 @@ def _sums(
     else:
         for role, found in sums.items():
             statistics |= {role: found.weight, f"{role}.outputs": found.outputs.gram(), f"{role}.rows": found.squares}
-    return statistics | {WINDOWS: zero.double() + len(windows), KEPT: zero}
+    return statistics | {COUNTED: zero.double() + len(windows), KEPT: zero}
 
 
 def gradients_of(sums: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -185,7 +183,7 @@ def gradients_of(sums: dict[str, Tensor]) -> dict[str, Tensor]:
     (d2, d2), the mean over the N predicted tokens of gᵀg; `ρ.rows`, float64 (d1,), the mean over windows of Σ_j (∂ℓ/∂W_ij)², ℓ the mean
     loss of one window. Factors that fit single windows are `ρ.fitted.inputs` (d1, d1) and `ρ.fitted.outputs` (d2, d2), float64.
     """
-    windows = sums[WINDOWS].item()
+    windows = sums[COUNTED].item()
     predicted = sums[SEEN].item() - windows  # all but the first of each
     gradients = {SEEN: sums[SEEN]}
     for name, values in sums.items():
@@ -195,6 +193,6 @@ def gradients_of(sums: dict[str, Tensor]) -> dict[str, Tensor]:
             gradients[name] = values / (windows * (predicted / windows) ** 2)
         elif name.endswith(".outputs"):
             gradients[name] = values / predicted
-        elif name not in (SEEN, WINDOWS, KEPT):
+        elif name not in (SEEN, COUNTED, KEPT):
             gradients[name] = (values / predicted).to(sums[KEPT].dtype)
     return gradients

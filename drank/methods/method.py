@@ -107,7 +107,7 @@ class Method:
     @property
     def weighing_pass(self) -> str:
         """The backward pass that its weighting is made of, where it is made of gradients."""
-        return WEIGHTINGS[self.weighting].own_pass or self.labels
+        return WEIGHTINGS[self.weighting].backward_pass(self.labels)
 
     @property
     def passes(self) -> tuple[str, ...]:

@@ -60,6 +60,10 @@ class Weighting:
         """Whether it needs the moments of the inputs."""
         return self.left_of in (MOMENT, ABSOLUTE)
 
+    def backward_pass(self, labels: str) -> str:
+        """The name of the backward pass that it takes of a method with these labels."""
+        return self.own_pass or labels
+
     def settings(self, given: Options) -> dict[str, float]:
         """The options in full, defaults for those that are not given; raises ValueError naming those it does not have."""
         if unknown := sorted(given.keys() - self.options.keys()):

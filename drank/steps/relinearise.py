@@ -32,8 +32,8 @@ def run(
     """Write the spectra of the last step as a folder; `names` gives model, method and ratio, `options` are those of the weighting."""
     device = prepare(compute, threads)
     windows = read_tokens(tokens).drawn(calibration)
-    recipe: dict[str, Any] = {name: settings[name] for name in ("weighting", "labels", "group", "steps")} | {"options": dict(options)}
-    recipe["labels"] = WEIGHTINGS[recipe["weighting"]].own_pass or recipe["labels"]
+    recipe: dict[str, Any] = {name: settings[name] for name in ("weighting", "group", "steps")} | {"options": dict(options)}
+    recipe["labels"] = WEIGHTINGS[settings["weighting"]].backward_pass(settings["labels"])
     steps.relinearise(
         model_directory(source, places),
         output,
