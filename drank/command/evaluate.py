@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from drank.command.options import COMPUTE, applied
-from drank.corpora.beginnings import AUTO, CONVENTIONS
+from drank.corpora.beginnings import AUTO, CONVENTIONS, TEXT
 
 
 @click.command()
@@ -45,13 +45,17 @@ def evaluate(models: tuple[str, ...], text: tuple[str, ...], tasks: str | None, 
 
 
 def table_of(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Records as lines: a row for each number, a column for each model, with intervals where there are some."""
+    """Records as lines: a row for each number, a column for each model, with intervals where there are some.
+
+    Numbers of windows or prompts that begin otherwise than published are in rows of their own, which say so.
+    """
     numbers: dict[tuple[str, str], dict[str, str]] = {}
     for model, records in found.items():
         for record in records.values():
+            begun = "" if record.bos == TEXT else f" (bos: {record.bos})"
             for row in record.results:
                 interval = f" [{_number(row.ci_low)}, {_number(row.ci_high)}]" if row.ci_low is not None else ""
-                numbers.setdefault((row.dataset, row.metric), {})[model] = _number(row.value) + interval
+                numbers.setdefault((row.dataset, row.metric + begun), {})[model] = _number(row.value) + interval
         size = next(iter(records.values())).size
         numbers.setdefault(("model", "parameters"), {})[model] = f"{size.parameters:,}"
         numbers.setdefault(("model", "bytes"), {})[model] = f"{size.bytes:,}"
