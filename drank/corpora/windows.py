@@ -137,11 +137,15 @@ def write_tokens(path: str | Path, tokens: Tokens) -> None:
 
 
 def read_tokens(path: str | Path) -> Tokens:
-    """The tokens in a file; raises ValueError where they do not have the hash they were written with."""
+    """The tokens in a file; raises ValueError where they do not have the hash they were written with, or do not tell what begins them."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
         facts: dict[str, Any] = json.loads(file.metadata()["tokens"])
+        if "opening" not in facts:  # by which windows without BOS would keep that of the text
+            raise ValueError(
+                f"{path} was written by an older drank, and does not tell which tokens begin the text; delete it and run again"
+            )
         tokens = Tokens(file.get_tensor("ids"), **facts)
     if _ids_hash(tokens.ids) != tokens.ids_sha256:
         raise ValueError(f"{path} is damaged: its token ids have another hash than when it was written; delete it and run again")

@@ -1,11 +1,13 @@
 """How windows begin: with BOS before each, with what a tokenizer puts before the text, or with the text alone."""
 
 import hashlib
+import json
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
@@ -140,6 +142,13 @@ def test_a_file_of_tokens_keeps_what_begins_them(tmp_path):
         found = read_tokens(tmp_path / name)
         assert (found.opening, found.bos) == expected
         assert found.ids[found.opening :].tolist() == [3, 4, 3, 4]
+
+
+def test_a_file_of_an_older_drank_is_refused(tmp_path):
+    told = {"corpus": "toy", "split": "test", "text_sha256": "0", "ids_sha256": "0"}
+    save_file({"ids": torch.zeros(4, dtype=torch.int32)}, tmp_path / "old", metadata={"tokens": json.dumps(told)})
+    with pytest.raises(ValueError, match=r"older drank.* delete it and run again"):
+        read_tokens(tmp_path / "old")
 
 
 def test_a_bos_that_the_embedding_has_no_row_for_begins_nothing(tmp_path):
