@@ -37,7 +37,7 @@ class Calibration:
     @cached_property
     def windows(self) -> Tensor:
         """Token ids, (windows, tokens)."""
-        return self.text.sample(self.lab.settings.length, self.count, self.lab.settings.seed)
+        return self.text.sample(self.lab.settings.length, self.count, self.lab.settings.seed, self.lab.bos)
 
     def moments(self) -> Path:
         """The input moments of the dense model."""

@@ -12,8 +12,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from drank.corpora import load, read, write
+from drank.corpora.beginnings import TEXT, WINDOW
 from drank.corpora.windows import Tokens, read_tokens, tokenize, write_tokens
 from drank.models.checkpoint import load_model, load_tokenizer
+from drank.models.families import needs_bos
 from drank.models.residency import open_skeleton
 from drank.models.sources import fingerprint
 from drank.models.weights import Checkpoint
@@ -44,10 +46,11 @@ class Materials:
         """Reads all texts. Raises ValueError where the folder holds numbers of another model, other texts or other settings."""
         self.source, self.folder, self.settings, self.batch, self.device = source, folder, settings, batch, device
         self.checkpoint = Checkpoint(source)
+        self.bos = WINDOW if needs_bos(read_json(source / "config.json")) else TEXT
         self.texts = {name: self._tokens(name, place) for name, place in corpora.items()}
         hashes = {name: {split: text.ids_sha256 for split, text in splits.items()} for name, splits in self.texts.items()}
         places = {name: {"place": dict(place.place), "characters": place.characters} for name, place in corpora.items()}
-        facts = {"model": fingerprint(source), "corpora": places, "texts": hashes, **asdict(settings)}
+        facts = {"model": fingerprint(source), "corpora": places, "texts": hashes, "bos": self.bos, **asdict(settings)}
         if (path := folder / "settings.json").exists() and read_json(path) != facts:
             raise ValueError(
                 f"{folder} holds measurements of another model, other texts or other settings (settings.json); give another --out"
@@ -71,7 +74,7 @@ class Materials:
 
     def evaluated(self, corpus: str) -> list[Tensor]:
         """The windows of a corpus on which models are measured: the first of its test text."""
-        return self.texts[corpus]["test"].consecutive(self.settings.length, self.settings.evaluated)
+        return self.texts[corpus]["test"].consecutive(self.settings.length, self.settings.evaluated, self.bos)
 
     def trains(self, corpus: str) -> bool:
         """Whether a corpus has text of its own to calibrate on."""

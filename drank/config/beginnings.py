@@ -51,7 +51,7 @@ def beginning_problems(config: Mapping[str, Any], model: str) -> Iterator[str]:
             by_family = " (as the family of this model needs)" if config[name].get("bos") in (AUTO, None) else ""
             yield (
                 f"{name}.bos is {WINDOW}{by_family}, and {lacking}; name it in tokenizer_config.json (`bos_token`), give the model the "
-                f"tokenizer that it was trained with, or set `{name}: {{bos: {TEXT}}}`"
+                f"tokenizer that it was trained with, or set `{name}: {{bos: {TEXT}}}` (`bos={TEXT!r}` in a call, `--bos {TEXT}`)"
             )
 
 

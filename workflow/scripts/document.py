@@ -23,4 +23,4 @@ made = [(told, material_of(told, summary, records, spectra, plans, **params.pape
 write_text(snakemake.output.numbers, macros({material.name: material for _, material in made}))
 captions = {Path(path).stem: caption_in(path) for path in inputs.pictures}
 exhibits = [exhibit_of(told, material, captions) for told, material in made]
-write_text(snakemake.output.text, manuscript(exhibits, summary, records, checks(list(per_model(summary))), params.refused))
+write_text(snakemake.output.text, manuscript(exhibits, summary, records, checks(list(per_model(summary)), records), params.refused))

@@ -21,4 +21,4 @@ tables = [table for told, material in made for table in tables_of(told, material
 pictures = {path: caption_in(path) for path in inputs.pictures}
 page = render(summary, tables, pictures, plans, records, params.config, params.chains)
 write_text(snakemake.output.page, page)
-write_text(snakemake.output.verdict, "".join(f"{line}\n" for line in verdict(summary)))
+write_text(snakemake.output.verdict, "".join(f"{line}\n" for line in verdict(summary, records)))

@@ -18,7 +18,7 @@ from drank.variants import base_of, is_variant
 
 def setup(records: Sequence[Record]) -> list[str]:
     """The paragraphs in LaTeX, those alone that the records have something to say to."""
-    return [text for tell in (_models, _texts, _tasks, _speed, _methods, _machine) for text in tell(records)]
+    return [text for tell in (_models, _texts, _beginnings, _tasks, _speed, _methods, _machine) for text in tell(records)]
 
 
 def _models(records: Sequence[Record]) -> Iterator[str]:
@@ -50,7 +50,7 @@ def _texts(records: Sequence[Record]) -> Iterator[str]:
     if told:
         yield (
             f"\\paragraph{{Perplexity}} is measured on {_alike(told)}, in windows without overlap, with the loss in float32 "
-            f"and its mean over all tokens{_begun(records)}. "
+            "and its mean over all tokens. "
             "Intervals of 95\\,\\% come from a bootstrap over windows, of differences over the same windows."
         )
     read = unique(text for record in records if (text := texts(record.provenance)))
@@ -58,10 +58,10 @@ def _texts(records: Sequence[Record]) -> Iterator[str]:
         yield f"\\paragraph{{Calibration.}} Methods that read text read {'; or '.join(escape(text) for text in read)}."
 
 
-def _begun(records: Sequence[Record]) -> str:
-    """How windows and prompts began, where that is not as published."""
-    found = " ".join(beginnings(records)).removesuffix(".")
-    return escape(f". {found}") if found else ""
+def _beginnings(records: Sequence[Record]) -> Iterator[str]:
+    """How windows and prompts began, where that is not as published, whatever they were read for."""
+    if found := beginnings(records):
+        yield f"\\paragraph{{How texts begin.}} {escape(' '.join(found))}"
 
 
 def _tasks(records: Sequence[Record]) -> Iterator[str]:

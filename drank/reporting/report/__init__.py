@@ -62,7 +62,7 @@ def render(
         sections=[_section(numbers, decided, tables) for numbers in competing],
         spanning=[table.to_html() for table in tables if table.model not in {numbers.model for numbers in competing}],
         pictures=[(_data_uri(Path(path)), caption) for path, caption in figures.items()],
-        checks=checks(models),
+        checks=checks(models, records),
         sizes=sizes(models, plans),
         facts=facts(records),
         methods=methods(records, chains or {}),
@@ -73,10 +73,10 @@ def render(
     )
 
 
-def verdict(summary: pd.DataFrame) -> list[str]:
+def verdict(summary: pd.DataFrame, records: Sequence[Record]) -> list[str]:
     """The answer as lines for a terminal: who won and by how much, and every check of the pipeline that failed."""
     models = list(per_model(summary))
-    failed = [f"check failed: {check.name} ({check.model}): {check.text}" for check in checks(models) if not check.passed]
+    failed = [f"check failed: {check.name} ({check.model}): {check.text}" for check in checks(models, records) if not check.passed]
     competing = _competing(summary)
     decided = contests(competing)
     kept = [] if decided else [f"{numbers.model}, {line}" for numbers in competing for line in accuracy_lines(numbers)]

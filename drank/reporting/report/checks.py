@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from drank.allocation.allocate import ALLOCATORS
-from drank.methods import METHODS
+from drank.methods import Method
 from drank.reporting.comparisons import AVERAGE
 from drank.reporting.names import method_name, percent
+from drank.reporting.recipes import method_in
+from drank.reporting.records import Record
 from drank.reporting.tables.numbers import SIZE, Numbers
-from drank.variants import base_of
 
 ROUNDING = 1e-3
 """Nats per token by which full-rank factors may differ from the dense weights after being stored in half precision."""
@@ -28,15 +29,19 @@ class Check(NamedTuple):
     text: str
 
 
-def checks(models: Sequence[Numbers]) -> list[Check]:
-    """All checks that these numbers allow."""
-    return [check for numbers in models for find in (_full_rank, _budget, _chance) for check in find(numbers)]
+def checks(models: Sequence[Numbers], records: Sequence[Record]) -> list[Check]:
+    """All checks that these numbers allow; what a method promises is in the records that they are of, whatever it is called there."""
+    found = []
+    for numbers in models:
+        methods = {record.method: method_in(record.provenance["method"]) for record in records if record.model == numbers.model}
+        found += [*_full_rank(numbers, methods), *_budget(numbers, methods), *_chance(numbers)]
+    return found
 
 
-def _full_rank(numbers: Numbers) -> Iterator[Check]:
+def _full_rank(numbers: Numbers, methods: Mapping[str, Method]) -> Iterator[Check]:
     """Factors at full rank must behave as the matrices they replace."""
-    for entry in numbers.controls:
-        if METHODS[entry.method].allocator != "full":
+    for entry in numbers.entries:
+        if not methods[entry.method].compresses or methods[entry.method].allocator != "full":
             continue
         gaps = [numbers.get(entry, corpus, "log_perplexity_gap_to_dense") for corpus in numbers.datasets("perplexity")]
         sizes = [abs(gap.value) for gap in gaps if gap is not None]
@@ -47,14 +52,14 @@ def _full_rank(numbers: Numbers) -> Iterator[Check]:
             yield Check(f"{method_name(entry.method)} equals dense to rounding", numbers.model, max(sizes) <= ROUNDING, text)
 
 
-def _budget(numbers: Numbers) -> Iterator[Check]:
-    """Nobody may store more than the ratio allows."""
+def _budget(numbers: Numbers, methods: Mapping[str, Method]) -> Iterator[Check]:
+    """Nobody may store more than the ratio allows, but who follows D-Rank's published code, which ends some ranks off it."""
     entries = [entry for entry in numbers.entries if entry.ratio > 0]
     stored = {entry: size.value for entry in entries if (size := numbers.get(entry, SIZE, "ratio_stored")) is not None}
     if not stored:
         return
     over = [entry for entry, ratio in stored.items() if ratio < entry.ratio - 1e-9]
-    held = [entry for entry in over if _held(entry.method)]
+    held = [entry for entry in over if ALLOCATORS[methods[entry.method].allocator].held]
     spare = max(ratio - entry.ratio for entry, ratio in stored.items())
     text = f"{len(stored)} compressed models, at most {100 * max(spare, 0):.3f} points of the budget unused"
     text += "".join(
@@ -63,12 +68,6 @@ def _budget(numbers: Numbers) -> Iterator[Check]:
         for entry in over
     )
     yield Check("No model exceeds its budget, counted in saved tensors", numbers.model, not held, text)
-
-
-def _held(label: str) -> bool:
-    """Whether a method promises to meet its budget; D-Rank's published code ends some ranks off it."""
-    known = METHODS.get(base_of(label))
-    return known is None or ALLOCATORS[known.allocator].held
 
 
 def _chance(numbers: Numbers) -> Iterator[Check]:

@@ -7,8 +7,9 @@ import pytest
 from drank.models.card.numbers import joined, model_index, numbers
 from drank.reporting.comparisons import Comparison, mismatches
 from drank.reporting.manuscript.limitations import Evidence, limitations
+from drank.reporting.manuscript.setup import setup
 from drank.reporting.recipes import texts
-from drank.reporting.report.beginnings import beginnings, unseen
+from drank.reporting.report.beginnings import READ, beginnings, unseen
 from drank.reporting.summary import SummaryError, summarise
 from tests.unit.records_fixture import all_records, perplexity_record
 from tests.unit.report_page import page_of
@@ -49,6 +50,15 @@ def test_a_family_that_needs_it_and_did_not_get_it_is_warned_of(bos, said):
 def test_the_page_shows_both():
     page = page_of(records_of("none"))
     assert "no BOS stands anywhere" in page and '<p class="fail">Models of the family of g need a BOS' in page
+
+
+@pytest.mark.parametrize("kind", ["perplexity", "zeroshot", "throughput"])
+def test_a_manuscript_says_it_of_whatever_was_measured(kind):
+    """Where perplexity was not, too."""
+    measured = [record for record in records_of("window") if record.kind == kind]
+    said = f"a BOS stands before every window and prompt, where it is read and not predicted ({READ[kind]}"
+    assert sum(said in text for text in setup(measured)) == 1
+    assert not any("BOS" in text for text in setup(records_of("text", needs=False)))
 
 
 def test_texts_say_it_beside_their_windows():

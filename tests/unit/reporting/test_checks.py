@@ -2,6 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
+from drank.methods import METHODS as KNOWN
+from drank.reporting.names import method_name
 from drank.reporting.report.checks import checks
 from drank.reporting.report.random_draw import against_random_ranks
 from drank.reporting.summary import summarise
@@ -11,7 +15,7 @@ from tests.unit.report_page import Page, page_of
 
 
 def by_name(records):
-    return {(check.name, check.model): check for numbers in per_model(summarise(records, METHODS)) for check in checks([numbers])}
+    return {(check.name, check.model): check for numbers in per_model(summarise(records, METHODS)) for check in checks([numbers], records)}
 
 
 def test_all_checks_hold_on_a_sound_run(records):
@@ -58,16 +62,32 @@ def test_a_model_over_its_budget_fails(records):
     assert "SVD at 20\u202f% stores 1.000 points too much" in found.text
 
 
-def test_one_that_ends_off_its_budget_as_its_published_code_does_is_told_and_fails_nothing(records):
+@pytest.mark.parametrize("label", ["d-rank-released", "mine", "d-rank-released+group=2"])
+def test_one_that_ends_off_its_budget_as_its_published_code_does_is_told_and_fails_nothing(records, label):
+    """By what it is, whatever the configuration calls it."""
+    recipe = {"method": KNOWN["d-rank-released"].settings(0.2)}
     moved = [
-        replace(one, method="d-rank-released", size=replace(one.size, ratio_stored=0.19))
+        replace(one, method=label, size=replace(one.size, ratio_stored=0.19), provenance=one.provenance | recipe)
         if (one.method, one.ratio) == ("svd", 0.2)
         else one
         for one in records
+        if (one.method, one.ratio) != ("svd", 0.4)
     ]
-    found = by_name(moved)["No model exceeds its budget, counted in saved tensors", "docs-mha"]
-    assert found.passed
-    assert "D-Rank, released at 20\u202f% stores 1.000 points too much, as its published code does" in found.text
+    found = {(check.name, check.model): check for check in checks(list(per_model(summarise(moved, [*METHODS, label]))), moved)}
+    budget = found["No model exceeds its budget, counted in saved tensors", "docs-mha"]
+    assert budget.passed
+    assert f"{method_name(label)} at 20\u202f% stores 1.000 points too much, as its published code does" in budget.text
+
+
+@pytest.mark.parametrize("label", ["whole", "full-rank+draw=1", "random-ranks+draw=7"])
+def test_controls_by_another_name_and_their_variants_are_checked_as_what_they_are(records, label):
+    control = "random-ranks" if label.startswith("random") else "full-rank"
+    named = [replace(one, method=label) if one.method == control else one for one in records]
+    found = checks(list(per_model(summarise(named, [*METHODS, label]))), named)
+    whole = label if control == "full-rank" else "full-rank"
+    assert {check.name for check in found if "equals dense" in check.name} == {f"{method_name(whole)} equals dense to rounding"}
+    assert all(check.passed for check in found)
+    against_random_ranks(list(per_model(summarise(named, [*METHODS, label]))))
 
 
 def test_a_dense_model_that_guesses_fails():

@@ -40,7 +40,7 @@ def written(records):
     """The manuscript and the macros of these records."""
     summary = summarise(records, METHODS, MODELS)
     exhibits = exhibits_of(summary)
-    text = manuscript(exhibits, summary, records, checks(list(per_model(summary))))
+    text = manuscript(exhibits, summary, records, checks(list(per_model(summary)), records))
     return text, macros({exhibit.name: exhibit.material for exhibit in exhibits})
 
 

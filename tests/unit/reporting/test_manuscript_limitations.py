@@ -17,7 +17,7 @@ from tests.unit.records_fixture import METHODS, all_records, perplexity_record, 
 def told(records, **more):
     """The limitations of these records as one text."""
     models = list(per_model(summarise(records, METHODS)))
-    return " ".join(limitations(Evidence(records, models, more.pop("exhibits", []), more.pop("checks", checks(models)), **more)))
+    return " ".join(limitations(Evidence(records, models, more.pop("exhibits", []), more.pop("checks", checks(models, records)), **more)))
 
 
 def with_provenance(record, **fields):

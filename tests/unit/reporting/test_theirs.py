@@ -71,10 +71,11 @@ def test_the_summary_comes_back_from_its_file(summary, tmp_path):
 
 
 def test_it_stands_below_dense_and_competes_nowhere(run, summary):
-    numbers, without = Numbers(summary, "docs-mha"), summarise(all_records(models=("docs-mha",)), METHODS)
+    alone = all_records(models=("docs-mha",))
+    numbers, without = Numbers(summary, "docs-mha"), summarise(alone, METHODS)
     assert [entry.method for entry in numbers.theirs] == ["theirs"]
     assert numbers.ratios == [0.2, 0.4] and numbers.competing(0.0) == [] and "theirs" not in {entry.method for entry in numbers.controls}
-    assert verdict(summary) == verdict(without) and checks([numbers]) == checks([Numbers(without, "docs-mha")])
+    assert verdict(summary, run) == verdict(without, alone) and checks([numbers], run) == checks([Numbers(without, "docs-mha")], alone)
     for name, first in (("main", ["Dense", "theirs"]), ("paired", ["theirs"]), ("throughput", ["Dense", "theirs"])):
         table = TABLES[name](summary, "docs-mha")
         assert [row[1].text for row in table.blocks[0]] == first and not any(cell.bold for row in table.blocks[0] for cell in row)
