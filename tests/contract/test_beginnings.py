@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -104,6 +105,21 @@ def test_all_that_measuring_reads(gemma, text, task, bos, read, convention):
     found = list(records.values())
     assert len(beginnings(found)) == 1 and bool(unseen(found)) == (convention == "none")
     assert {"window": "before every window", "none": "no BOS stands anywhere"}[resolved] in beginnings(found)[0]
+
+
+@pytest.mark.parametrize("convention", ["auto", "none"])
+def test_a_task_for_which_it_writes(gemma, task, bos, read, tmp_path, convention):
+    """Prompts short and cut, one at a time, as padding would stand before BOS."""
+    written = yaml.safe_load(Path(task).read_text()) | {"output_type": "generate_until", "doc_to_target": "{{choices[gold]}}"}
+    written |= {"generation_kwargs": {"until": ["\n"], "max_gen_toks": 3}}
+    written |= {"metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}]}
+    del written["doc_to_choice"]
+    (tmp_path / "written.yaml").write_text(yaml.safe_dump(written))
+    (record,) = drank.evaluate(gemma, tasks=str(tmp_path / "written.yaml"), batch=1, threads=1, bos=convention).values()
+    assert max(ids.shape[-1] for ids in read) == 128 - 3, "one fills what the context leaves"
+    for ids in read:
+        assert ((ids == bos).sum(1) == (convention == "auto")).all() and (convention == "none" or (ids[:, 0] == bos).all())
+    assert record.provenance["settings"]["bos"] == ("none" if convention == "none" else "window")
 
 
 @pytest.mark.parametrize("convention", ["window", "none"])
