@@ -90,9 +90,8 @@ def context_of(config: Any) -> int | None:
 
 def needs_bos(config: Any) -> bool:
     """Whether a model needs BOS before every window, from its configuration; of families without an entry those in `BEGUN` do."""
-    name = str(_value(_value(config, ("text_config",)) or config, ("model_type",)))
-    family = FAMILIES.get(name)
-    return name in BEGUN or (family is not None and family.needs_bos)
+    names = {str(_value(part, ("model_type",))) for part in (config, _value(config, ("text_config",))) if part is not None}
+    return any(name in BEGUN or (name in FAMILIES and FAMILIES[name].needs_bos) for name in names)
 
 
 def _value(config: Any, keys: tuple[str, ...]) -> Any:

@@ -142,5 +142,18 @@ FAMILIES: dict[str, Family] = {
 }
 """The families drank can compress, by `model_type`."""
 
-BEGUN = frozenset({"gemma", "gemma3n", "gemma3n_text", "recurrent_gemma"})
+BEGUN = frozenset(
+    {
+        "gemma",
+        "gemma3",
+        "gemma3n",
+        "gemma3n_text",
+        "gemma4",
+        "gemma4_text",
+        "gemma4_unified",
+        "gemma4_unified_text",
+        "recurrent_gemma",
+        "vaultgemma",
+    }
+)
 """Families without an entry, which are measured and not compressed, that need BOS before every window as those with one may."""

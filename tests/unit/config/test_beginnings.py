@@ -47,6 +47,15 @@ def test_the_families_that_need_it_are_data():
     assert not needs_bos({"model_type": "llama"}) and not needs_bos({"model_type": "of tomorrow"})
 
 
+def test_every_gemma_that_transformers_continues_a_text_with_needs_it():
+    """But those that help another model write: they read no text of their own."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    gemmas = [name for name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES if "gemma" in name and "assistant" not in name]
+    assert len(gemmas) > 5 and [name for name in gemmas if not needs_bos({"model_type": name})] == []
+    assert needs_bos({"model_type": "gemma3", "text_config": {"hidden_size": 64}}) and not needs_bos({"text_config": {}})
+
+
 @pytest.mark.parametrize("model, own", [("llama", "text"), ("gemma", "window"), ("nowhere", "text")])
 def test_auto_is_what_the_family_needs(folder, model, own):
     told = with_beginnings(config_of(folder, model), "m")
