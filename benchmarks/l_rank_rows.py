@@ -21,6 +21,7 @@ L_RANK = METHODS["l-rank"]
 PLAIN = replace(L_RANK, title="L-Rank, plain", refit_from=None, corrections=0)
 D_RANK = replace(METHODS["d-rank"], title="D-Rank, n = 1", group=1)
 COMPENSATED: dict[str, Any] = {"refit_from": 0.0, "refit": "compensated", "corrections": 0, "storage": "pivoted"}
+ANCHORED: dict[str, Any] = {**COMPENSATED, "refit": "anchored"}
 CORRECTED: dict[str, Any] = {**COMPENSATED, "corrections": L_RANK.corrections}
 
 FULL, FIRST = "l-rank", "plain"
@@ -67,6 +68,10 @@ ABLATION: tuple[tuple[Row, ...], ...] = (
             Row(f"compensated-{share:g}", f"plain + refit, a = {share:g}", replace(PLAIN, **COMPENSATED, compensation=share))
             for share in (0.0, 0.5, 1.0)
         ),
+        *(
+            Row(f"anchored-{share:g}", f"plain + anchored refit, a = {share:g}", replace(PLAIN, **ANCHORED, compensation=share))
+            for share in (0.5, 1.0)
+        ),
         Row("unfitted", f"plain + {L_RANK.corrections} corrections, no refit", replace(L_RANK, refit_from=None)),
     ),
     (
@@ -75,6 +80,7 @@ ABLATION: tuple[tuple[Row, ...], ...] = (
             for count in range(1, L_RANK.corrections)
         ),
         Row(FULL, f"plain + refit, {L_RANK.corrections} corrections (L-Rank)", L_RANK),
+        Row("anchored-corrected", f"plain + anchored refit, {L_RANK.corrections} corrections", replace(L_RANK, refit="anchored")),
         Row("l-rank-factors", "L-Rank, factors", replace(L_RANK, storage="factors")),
     ),
     (
