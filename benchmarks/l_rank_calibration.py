@@ -58,7 +58,7 @@ class Calibration:
                 self.lab.checkpoint,
                 path,
                 moments=self.moments(),
-                gradients=self.gradients(method.labels) if method.weighs_gradients else None,
+                gradients=self.gradients(method.weighing_pass) if method.weighs_gradients else None,
                 weighting=method.weighting,
                 options=method.weighting_options,
                 group=method.group,

@@ -51,7 +51,7 @@ class Materials:
         hashes = {name: {split: text.ids_sha256 for split, text in splits.items()} for name, splits in self.texts.items()}
         places = {name: {"place": dict(place.place), "characters": place.characters} for name, place in corpora.items()}
         facts = {"model": fingerprint(source), "corpora": places, "texts": hashes, "bos": self.bos, **asdict(settings)}
-        if (path := folder / "settings.json").exists() and read_json(path) != facts:
+        if (path := folder / "settings.json").exists() and {"bos": TEXT} | read_json(path) != facts:  # text was all there was
             raise ValueError(
                 f"{folder} holds measurements of another model, other texts or other settings (settings.json); give another --out"
             )

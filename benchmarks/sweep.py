@@ -104,7 +104,7 @@ class Sweep:
         if not directory.exists():
             sources: dict[str, Any] = {
                 "moments": self.moments,
-                "gradients": self.gradients(method.labels) if method.weighs_gradients else None,
+                "gradients": self.gradients(method.weighing_pass) if method.weighs_gradients else None,
             }
             with self.timed("spectra"):
                 options = method.weighting_options

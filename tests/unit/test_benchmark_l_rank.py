@@ -1,4 +1,5 @@
 import argparse
+import json
 import sys
 
 import pandas as pd
@@ -104,19 +105,47 @@ def test_what_the_command_line_says():
         model_at("nothing-here")
 
 
-def test_the_whole_of_it_runs_and_measures_nothing_twice(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def ask(tmp_path, monkeypatch):
+    """Run the benchmark on little text with these arguments."""
     for split in ("test", "train"):
         (tmp_path / f"{split}.txt").write_text(f"A {split} of what is written about rows and columns, again and again.\n\n" * 40)
-    asked = ["--out", str(tmp_path / "out"), "--corpus", f"text={tmp_path / 'test.txt'},{tmp_path / 'train.txt'}"]
-    asked += ["--parts", "ablation,storage", "--rows", "svd-llm,svd-llm-pivoted,l-rank", "--ratios", "0.4", "--stored", "0.2,0.4"]
-    asked += ["--windows", "4", "--length", "16", "--evaluated", "2", "--device", "cpu"]
-    monkeypatch.setattr(sys, "argv", ["l_rank", *asked])
-    main()
+    few = ["--windows", "4", "--length", "16", "--evaluated", "2", "--device", "cpu", "--out", str(tmp_path / "out")]
+
+    def run(*asked):
+        monkeypatch.setattr(sys, "argv", ["l_rank", "--corpus", f"text={tmp_path / 'test.txt'},{tmp_path / 'train.txt'}", *few, *asked])
+        main()
+
+    return run
+
+
+def test_methods_of_two_sides_are_measured_with_their_own_passes(ask, tmp_path):
+    ask("--parts", "storage", "--rows", "io-svd,gfwsvd", "--stored", "0.4")
+    read = {path.name for path in (tmp_path / "out/statistics/text-4").glob("gradients-*")}
+    assert read == {"gradients-likeliest", "gradients-windows", "gradients-text"}, "that of the text for the slopes of IO-SVD"
+
+
+def test_a_folder_of_before_bos_goes_on(ask, tmp_path, capsys):
+    ask("--parts", "ablation", "--rows", "svd-llm", "--ratios", "0.4")
+    told = tmp_path / "out/settings.json"
+    settings = json.loads(told.read_text())
+    assert settings.pop("bos") == "text"
+    told.write_text(json.dumps(settings))
+    ask("--parts", "ablation", "--rows", "svd-llm", "--ratios", "0.4")
+    assert "1 measurements, 1 of them made before" in capsys.readouterr().out
+    told.write_text(json.dumps(settings | {"bos": "window"}))
+    with pytest.raises(ValueError, match="other settings"):
+        ask("--parts", "ablation", "--rows", "svd-llm", "--ratios", "0.4")
+
+
+def test_the_whole_of_it_runs_and_measures_nothing_twice(ask, tmp_path, capsys):
+    asked = ["--parts", "ablation,storage", "--rows", "svd-llm,svd-llm-pivoted,l-rank", "--ratios", "0.4", "--stored", "0.2,0.4"]
+    ask(*asked)
     assert "6 measurements, 0 of them made before" in capsys.readouterr().out
     ablation, storage = (pd.read_csv(tmp_path / "out" / f"{part}.csv") for part in ("ablation", "storage"))
     assert set(ablation["ratio"]) == {0.4} and set(storage["ratio"]) == {0.2, 0.4}
     assert {"svd-llm", "svd-llm-pivoted", "l-rank"} == set(ablation["row"]) <= set(storage["row"])
     shared = storage.merge(ablation, on=["row", "ratio", "corpus"])
     assert len(shared) == 3 and (shared["gap_x"] == shared["gap_y"]).all()
-    main()
+    ask(*asked)
     assert "6 measurements, 6 of them made before" in capsys.readouterr().out

@@ -57,13 +57,13 @@ def _of_run(
     methods: Mapping[str, Mapping[str, Method]],
     calibration: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """The published rows that a run meets."""
+    """The published rows that a run meets; none for a method that cannot apply to the model as configured, though a variant can."""
     known = {field.name for field in fields(Method)}
     values = {axis: run[axis] for axis in axes if not pd.isna(run[axis])}
-    configured, theirs = methods[run["model"]][run["method"]], METHODS.get(run["method"])
-    method = replace(configured, **{axis: value for axis, value in values.items() if axis in known}).at(run["ratio"])
-    if theirs is None:
+    configured, theirs = methods[run["model"]].get(run["method"]), METHODS.get(run["method"])
+    if configured is None or theirs is None:
         return stated[:0]
+    method = replace(configured, **{axis: value for axis, value in values.items() if axis in known}).at(run["ratio"])
     told = [axis for axis in ("group", "beta") if getattr(theirs, axis) != getattr(Method, axis)]
     if replace(method, **{name: getattr(theirs, name) for name in (*NAMES, *told)}) != theirs.at(run["ratio"]):
         return stated[:0]

@@ -8,14 +8,17 @@ from drank.methods import METHODS
 from drank.reporting.names import BASELINE, method_name, percent
 from drank.reporting.report.verdict import FOCUS
 from drank.reporting.tables.numbers import Entry, Numbers
-from drank.variants import base_of
+from drank.variants import is_variant
 
 
 def against_random_ranks(models: Sequence[Numbers]) -> list[str]:
-    """A sentence for each method that was held against such a draw: in how many comparisons of perplexity it is better, and where not."""
+    """A sentence for each method that was held against such a draw: in how many comparisons of perplexity it is better, and where not.
+
+    Variants of either, which an artefact compares, are in none.
+    """
     sentences = []
-    for method in dict.fromkeys(entry.method for numbers in models for entry in numbers.controls):
-        for rival in (FOCUS, BASELINE) if METHODS[base_of(method)].allocator == "random" else ():
+    for method in dict.fromkeys(entry.method for numbers in models for entry in numbers.controls if not is_variant(entry.method)):
+        for rival in (FOCUS, BASELINE) if METHODS[method].allocator == "random" else ():
             outcomes = [outcome for numbers in models for outcome in _compared(numbers, method, rival)]
             lost = [where for better, where in outcomes if not better]
             if outcomes:

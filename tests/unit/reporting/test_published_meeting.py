@@ -44,6 +44,12 @@ def test_group_and_beta_of_a_run_decide_which_cell_it_meets():
     ]
 
 
+def test_a_method_that_was_left_out_for_a_model_meets_nothing():
+    """One that cannot apply as it is configured, though a variant of it was run."""
+    left = {model: {label: found for label, found in methods.items() if label != "d-rank"} for model, methods in METHODS_OF.items()}
+    assert met(material(("seven", "d-rank", 0.2, 2), axes=("group",)), methods=left).empty
+
+
 def test_elsewhere_the_cell_that_says_more_leads():
     runs = [("seven", "d-rank", 0.2, 0.2), ("seven", "d-rank", 0.5, 0.3)]
     assert met(material(*runs, name="betas", axes=("beta",)))["value"].tolist() == [7.51, 19.87]
