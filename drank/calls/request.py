@@ -17,6 +17,7 @@ from drank.config.checks import problems_in
 from drank.corpora.installed import package_versions
 from drank.methods import METHODS, Method
 from drank.models.families import context_of
+from drank.models.gguf import SUFFIX
 from drank.models.sources import SourceError, directory_of, problems_of
 from drank.runtime.files import read_json
 from drank.runtime.home import expanded
@@ -37,7 +38,7 @@ LENGTH = 2048
 
 
 def source_of(model: str | Path, revision: str | None = None) -> tuple[str, dict[str, Any]]:
-    """A name for a model and the entry under `models` that it means: a directory, a model that drank ships, or one of the hub.
+    """A name for a model and the entry under `models` that it means: a directory, a GGUF file, a model that drank ships, one of the hub.
 
     Raises SourceError for anything else.
     """
@@ -48,6 +49,8 @@ def source_of(model: str | Path, revision: str | None = None) -> tuple[str, dict
     if expanded(name).is_dir():
         path = expanded(name).resolve()
         return label(path.name) or "model", {"path": str(path)}
+    if expanded(name).suffix.lower() == SUFFIX:
+        return label(expanded(name).stem) or "model", {"gguf": str(expanded(name).resolve())}
     if name in shipped:
         return name, {"embedded": name}
     if isinstance(model, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name):

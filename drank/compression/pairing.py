@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from drank.calibration.moments import open_stream
 from drank.calibration.streams import Arguments, Stream, apply, removed, wide
+from drank.calibration.sums import add_products, mirrored
 from drank.models.families import Family, Projection, blocks_of, family_of
 from drank.models.lowrank import matrix_of
 from drank.models.residency import resident
@@ -29,7 +30,7 @@ class _InputsKnown(Exception):
 
 
 class PairedSums:
-    """G' = X'ᵀX' and X'ᵀX over tokens that the same input has in two models, `gram` and `cross`, both (d1, d1), float64.
+    """G' = X'ᵀX' and X'ᵀX over tokens that the same input has in two models, both (d1, d1), float64.
 
     With `alone` what the compressed model reads counts as X too, and both are one.
     """
@@ -38,16 +39,26 @@ class PairedSums:
         """Zeros."""
         import torch
 
-        self.gram = torch.zeros(width, width, dtype=torch.float64, device=device)
-        self.cross = self.gram if alone else torch.zeros_like(self.gram)
+        self._gram = torch.zeros(width, width, dtype=torch.float64, device=device)
+        self._cross = None if alone else torch.zeros_like(self._gram)
 
     def add(self, found: Tensor, dense: Tensor, exact: bool = False) -> None:
         """Count rows in, (tokens, width) of the compressed model and of the dense one; products are of float32, `exact` ones of float64."""
         for x, y in zip(found.split(TOKENS_A_PRODUCT), dense.split(TOKENS_A_PRODUCT), strict=True):
             x, y = (rows.double() if exact else wide(rows) for rows in (x, y))
-            self.gram += x.mT @ x
-            if self.cross is not self.gram:
-                self.cross += x.mT @ y
+            add_products(self._gram, x)
+            if self._cross is not None:
+                self._cross += x.mT @ y
+
+    @property
+    def gram(self) -> Tensor:
+        """G', exactly symmetric."""
+        return mirrored(self._gram)
+
+    @property
+    def cross(self) -> Tensor:
+        """X'ᵀX."""
+        return self.gram if self._cross is None else self._cross
 
 
 @dataclass

@@ -42,17 +42,18 @@ def forecast(
     processes: bool = True,
     sizes: Mapping[str, Sizes] | None = None,
     runs: Runs | None = None,
+    speed: float | None = None,
 ) -> dict[int, float]:
     """The seconds that each job, given as number, rule and wildcards, is expected to take when it runs alone.
 
     `processes` says whether each is one of its own, which has to start first; `sizes` are those of the models where these are not here,
-    `runs` those of the configuration: with them each job takes what its own run asks for.
+    `runs` those of the configuration: with them each job takes what its own run asks for. `speed` is that of a core where it is known.
 
     Raises SourceError for a hub model that is not here yet, CheckpointError for one whose files are not whole: nobody knows their size.
     """
     compute = config["compute"]
     gpu = compute["device"].startswith("cuda") or (compute["device"] == "auto" and compute["gpus"])
-    rate = GPU_SPEED if gpu else CORE_SPEED * compute["threads"]
+    rate = GPU_SPEED if gpu else (speed or CORE_SPEED) * compute["threads"]
     sizes = sizes or {model: Sizes.of(source) for model, source in config["models"].items()}
     methods = runs.methods if runs else {model: methods_for(config, model) for model in config["models"]}
     start = (START, LIGHT) if processes else (0.3, 0.1)

@@ -13,7 +13,12 @@ from typing import Any
 from drank.runtime.home import expanded
 
 PLACES = (
-    *(("models", "*", "path"), ("models", "*", "methods", "*", "checkpoint", "path"), ("methods", "*", "checkpoint", "path")),
+    *(
+        ("models", "*", "path"),
+        ("models", "*", "gguf"),
+        ("models", "*", "methods", "*", "checkpoint", "path"),
+        ("methods", "*", "checkpoint", "path"),
+    ),
     *(("corpora", "*", "files", "*"), ("tasks", "*", "yaml"), ("tasks", "*", "data", "*")),
 )
 """Where a configuration holds paths, alone or in lists; `*` is any name."""

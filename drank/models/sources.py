@@ -1,4 +1,4 @@
-"""Where models come from: embedded ones, local directories and hub snapshots, read without building the model.
+"""Where models come from: embedded ones, local directories, hub snapshots and GGUF files, read without building the model.
 
 Weights are read from safetensors only; a checkpoint that exists only as a pickle is refused.
 """
@@ -10,10 +10,12 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from drank.models.families import family_of
+from drank.models.gguf import GGUFError, file_of, unpacked
 from drank.models.licence import licence_of
 from drank.models.soundness import adapted, unsound
 from drank.models.tokenizer_files import tokenizer_problems
@@ -24,6 +26,8 @@ from drank.testbed import MODELS
 MODEL_SUFFIXES = (".json", ".safetensors", ".model", ".txt", ".jinja")
 """Of the files that make a model: configuration, weights, tokenizer."""
 
+PLACED = ("path", "gguf")
+"""The keys of a source that hold a path on this machine."""
 
 Places = Mapping[str, Mapping[str, Any]]
 """The sources of a run's models by name, which say where each lies."""
@@ -34,7 +38,7 @@ class SourceError(ValueError):
 
 
 def directory_of(source: Mapping[str, Any]) -> Path:
-    """The directory of a configured model; for a hub model its snapshot in the local cache.
+    """The directory of a configured model; for a hub model its snapshot in the local cache, for a GGUF file what was made of it there.
 
     Raises SourceError where it is not there; nothing is downloaded: that is `prefetch`'s part.
     """
@@ -42,6 +46,11 @@ def directory_of(source: Mapping[str, Any]) -> Path:
         return MODELS / source["embedded"]
     if "path" in source:
         return Path(source["path"])
+    try:
+        if file := file_of(source):
+            return unpacked(file)
+    except GGUFError as error:
+        raise SourceError(str(error)) from error
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -58,10 +67,8 @@ def problems_of(source: Mapping[str, Any]) -> list[str]:
     """What is wrong with a model on this machine's disk, empty where nothing is; of a hub model that is not fetched yet, nothing."""
     try:
         directory = directory_of(source)
-    except SourceError:
-        return []
-    except ValueError as error:  # no id that the hub could have
-        return [str(error)]
+    except ValueError as error:
+        return [] if "hub" in source and isinstance(error, SourceError) else [str(error)]  # else no id that the hub could have
     if (directory / "config.json").is_file():
         found = list(unsound(directory, partial="hub" in source))
         return found if "hub" in source else [*found, *tokenizer_problems(directory)]
@@ -76,15 +83,19 @@ def problems_of(source: Mapping[str, Any]) -> list[str]:
 
 def local_files_of(source: Mapping[str, Any]) -> list[str]:
     """The files of a model that the configuration places on this machine; none for a hub model, or one that the run makes."""
+    with suppress(GGUFError):  # which `problems_of` tells
+        if file := file_of(source):
+            return [str(file)]
     return list(map(str, _files_of(directory_of(source)))) if {"embedded", "path"} & source.keys() else []
 
 
 def identity_of(source: Mapping[str, Any]) -> dict[str, Any]:
     """What makes a configured model another, beside its files on this machine: a hub's commit, and what drank knows of its family."""
-    known: dict[str, Any] = {key: value for key, value in source.items() if key not in ("path", "methods")}
+    known: dict[str, Any] = {key: value for key, value in source.items() if key not in (*PLACED, "methods")}
     with suppress(SourceError, OSError, ValueError):
         directory = directory_of(source)
         known |= {"commit": directory.name} if "hub" in source else {}
+        known |= {"unpacked": directory.name} if {"gguf", "package"} & source.keys() else {}  # by another transformers it is another
         known["family"] = family_hash(directory)
     return known
 
@@ -96,13 +107,14 @@ def describe_source(source: Mapping[str, Any], name: str) -> dict[str, Any]:
     """
     directory = directory_of(source)
     fixed = {**source, "revision": directory.name} if "hub" in source else without_place(source)
+    fixed |= {"version": version(source["package"])} if "package" in source else {}
     told = {"name": name, "source": fixed, "licence": licence_of(directory), "files": fingerprint(directory)}
     return told | {"family": family_hash(directory)}
 
 
 def without_place(source: Mapping[str, Any]) -> dict[str, Any]:
     """A source fit to be published, and equal where the same model lies elsewhere: of a path on this machine only the last name is left."""
-    return {key: Path(value).resolve().name if key == "path" else value for key, value in source.items()}
+    return {key: Path(value).resolve().name if key in PLACED else value for key, value in source.items()}
 
 
 def model_directory(path: str | Path, places: Places | None = None) -> Path:

@@ -19,7 +19,7 @@ _STARTS = (
         f"is a web page in place of the file, as failed downloads leave it: {_FETCH}",
     ),
     (rb"PK\x03\x04|\x80[\x02-\x05]", f"is a pickle of torch or another archive, which drank does not read: {_SAVE}"),
-    (rb"GGUF", f"is a GGUF file, which drank does not read: {_SAVE}"),
+    (rb"GGUF", "is a GGUF file, which drank reads as a model of its own: name it by `gguf` in place of `path`"),
     (rb"\x1f\x8b|\x28\xb5\x2f\xfd|BZh|\xfd7zXZ", "is compressed by gzip, zstd, bzip2 or xz: unpack it"),
     (rb"\Z", "is empty: fetch it again; a full disk or a stopped download leaves such a file"),
 )

@@ -1,4 +1,5 @@
 from drank.config.forecast import forecast, wall
+from drank.config.speed import core_speed
 from drank.evaluation.throughput import check_cores
 from drank.runtime.asked import ShowAsked, most
 from drank.runtime.claiming import claim
@@ -20,7 +21,7 @@ def announce(workflow):
         check_cores(config["compute"]["threads"])
     at_once = min(slots(), len(jobs))
     try:
-        expected = forecast(config, jobs, runs=RUNS)
+        expected = forecast(config, jobs, runs=RUNS, speed=None if SUBMITTED else core_speed())
         total = wall(expected, [number for number, rule, _ in jobs if rule == "throughput" and not SUBMITTED], at_once)
         logger.info(f"{len(jobs)} steps, {at_once} at once: about {max(1, round(total / 60))} min")
     except (ValueError, KeyError, OSError):  # a model that is not here yet, or not whole; the step that reads it says so

@@ -19,7 +19,7 @@ def base_name(making: Mapping[str, Any] | None) -> str:
     if making is None:
         return "a dense model"
     source = (making.get("base") or {}).get("source", {})
-    return str(source.get("hub") or source.get("embedded") or source.get("path") or making["model"])
+    return str(next((source[key] for key in ("hub", "embedded", "path", "gguf", "package") if source.get(key)), making["model"]))
 
 
 def hub_id(making: Mapping[str, Any] | None) -> str | None:
@@ -55,6 +55,13 @@ def base_section(making: Mapping[str, Any] | None) -> str:
         where = f"`{name}`, which drank ships."
     elif name := source.get("path"):
         where = f"`{name}`, a local folder; its files tell which model it is."
+    elif name := source.get("gguf"):
+        where = f"`{name}`, a local GGUF file, dequantised; the files made of it tell which model it is."
+    elif name := source.get("package"):
+        file = f" `{source['file']}`" if "file" in source else ""
+        where = (
+            f"The GGUF file{file} in the package `{name}` {source.get('version', '')}, dequantised; the files made of it tell which model."
+        )
     else:
         return "Nothing was noted down of the base model."
     rows = [[f"`{name}`", f"`{sha256}`"] for name, sha256 in described.get("files", {}).items()]

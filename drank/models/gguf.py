@@ -1,0 +1,163 @@
+"""GGUF files as model directories: dequantised once by transformers, checked, and kept below the user's cache by what the file holds."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import PackageNotFoundError, files, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from drank.runtime.content import content_of
+from drank.runtime.device import go_offline
+from drank.runtime.files import replacing, share_mode
+from drank.runtime.home import expanded
+from drank.runtime.stand_ins import stand_in, unreachable
+
+log = logging.getLogger(__name__)
+
+SUFFIX = ".gguf"
+MAGIC = b"GGUF"
+
+FORM = 1
+"""Counts up when `dequantise` makes another directory of the same file."""
+
+INSTALL = "`pip install --no-deps gguf==0.19.0`, or `--target FOLDER -r envs/real.lock` with that folder on PYTHONPATH"
+
+
+class GGUFError(ValueError):
+    """A GGUF file that is not there, or of which no model can be made."""
+
+
+def file_of(source: Mapping[str, Any]) -> Path | None:
+    """The GGUF file of a configured model, also one inside an installed package; None where its source is no GGUF.
+
+    Raises GGUFError where the package is not installed, or does not tell which file is meant.
+    """
+    if "gguf" in source:
+        return Path(source["gguf"])
+    return _inside(source["package"], source.get("file")) if "package" in source else None
+
+
+def _inside(package: str, name: str | None) -> Path:
+    try:
+        listed = [entry for entry in files(package) or () if entry.suffix.lower() == SUFFIX]
+    except PackageNotFoundError:
+        raise GGUFError(
+            f"the package {package} is not installed; `pip install --no-deps {package}`, or `make real` for the one that drank pins"
+        ) from None
+    found = [entry for entry in listed if name in (None, entry.name, entry.as_posix())]
+    if len(found) != 1:
+        held = ", ".join(entry.name for entry in listed) or "none"
+        raise GGUFError(
+            f"{f'no file {name}' if name else 'not one GGUF file'} in the package {package}; it holds: {held}; name it by `file`"
+        )
+    return Path(str(found[0].locate()))
+
+
+def unpacked(file: Path) -> Path:
+    """The model directory made of a GGUF file, which the first call makes: weights in float32, to the bit what the file's blocks stand for.
+
+    It lies below `$XDG_CACHE_HOME/drank`, or `~/.cache/drank`, under the hash of the file and the version of transformers. Raises GGUFError
+    where the file is missing or no GGUF, transformers does not know its architecture, or its tensors are not whole.
+    """
+    if amiss := unreachable(file):
+        raise GGUFError(amiss)
+    key = hashlib.sha256(f"{content_of(file)} {version('transformers')} {FORM}".encode()).hexdigest()[:16]
+    directory = expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "drank" / "gguf" / f"{file.stem}-{key}"
+    if not directory.is_dir() and (failure := _failure(file, directory)):
+        raise GGUFError(failure)
+    return directory
+
+
+@cache
+def _failure(file: Path, directory: Path) -> str | None:
+    """Why a file cannot be made a directory of, None once it is; told again, not tried again, by every part of a process that asks."""
+    with file.open("rb") as opened:
+        if opened.read(len(MAGIC)) != MAGIC:
+            return f"{file} {stand_in(file) or 'is no GGUF file'}"
+    if find_spec("gguf") is None:
+        return f"{file} is read by the package gguf, which is not installed; {INSTALL}"
+    try:
+        with _alone(directory):
+            return None if directory.is_dir() else _made_apart(file, directory)
+    except OSError as error:
+        return (
+            f"{directory.parent}: cannot be written ({error.strerror}); set XDG_CACHE_HOME to a folder with room for four bytes a parameter"
+        )
+
+
+def _made_apart(file: Path, directory: Path) -> str | None:
+    """Make the directory in a process of its own, whose memory goes with it; why that failed, None where it did not."""
+    log.info("dequantising %s, once, into %s", file, directory)
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from drank.models.gguf import main; main(*sys.argv[1:])", str(file), str(directory)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode == 0:
+        return None
+    if done.returncode < 0:
+        return f"{file}: dequantising was killed by signal {-done.returncode}; it needs some ten bytes of memory a parameter"
+    said = done.stderr.strip().splitlines()
+    return f"{file}: transformers makes no model of it ({said[-1][:500] if said else 'it says nothing'})"
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Let one process at a time make a directory; the others wait for it."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with (directory.parent / f".{directory.name}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def main(file: str, directory: str) -> None:
+    """`dequantise` as a process: where it raises, exit status 1 and the error in one line on stderr."""
+    sys.excepthook = lambda kind, error, _: sys.stderr.write(f"{kind.__name__}: {' '.join(str(error).split())}")
+    dequantise(Path(file), Path(directory))
+
+
+def dequantise(file: Path, directory: Path) -> None:
+    """Write the model and the tokenizer in a GGUF file as a Hugging Face directory with float32 safetensors, whole or not at all.
+
+    Its README has the licence that the file states. Raises CheckpointError for tensors that are missing, misshapen or not finite, and
+    whatever transformers raises for what it cannot read.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from drank.models.loaded import refuse_bad
+
+    go_offline()
+    place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    loaded: Any = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32, output_loading_info=True)
+    model, info = loaded
+    refuse_bad(file, model, info)
+    model.hf_quantizer = None
+    if hasattr(model.config, "quantization_config"):  # of the blocks that are no more
+        del model.config.quantization_config
+    with replacing(directory) as temporary:
+        model.save_pretrained(temporary)
+        AutoTokenizer.from_pretrained(**place).save_pretrained(temporary)
+        if licence := _stated(file, "general.license"):
+            (temporary / "README.md").write_text(f"---\nlicense: {licence}\n---\nDequantised from {file.name}.\n", "utf-8")
+        share_mode(temporary.rglob("*.safetensors"), temporary / "config.json")
+
+
+def _stated(file: Path, key: str) -> str | None:
+    """A text among the metadata of a GGUF file; None where it states none."""
+    from gguf import GGUFReader
+
+    field = GGUFReader(str(file)).get_field(key)
+    return str(field.contents()).strip() or None if field else None
