@@ -59,6 +59,11 @@ class Chain:
         return f"results/spectra/{self.model}/{self.method.spectrum}"
 
     @property
+    def effective_ranks(self) -> str:
+        """What tables and figures show of the spectra, which may be gone by then."""
+        return f"results/effective_ranks/{self.model}/{self.method.spectrum}.json"
+
+    @property
     def steps(self) -> str:
         """With steps: the spectra of the last of them to this very ratio."""
         return f"results/steps/{self._own}"

@@ -42,6 +42,7 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
         problems.append(f"calibration.curvature_windows is {first}, and calibration.windows, of which these are the first, is {windows}")
     problems += [
         *_alike(written),
+        *_unkept(config),
         *_left_out(config, written),
         *_corpus_problems(config),
         *_reference_problems(config, written),
@@ -66,6 +67,13 @@ def _alike(written: Mapping[str, Any]) -> Iterator[str]:
         for label in written[part]:
             if (other := first.setdefault(label.casefold(), label)) != label:
                 yield f"{part}: {other} and {label} differ by case alone, and some file systems keep one file for both; rename one"
+
+
+def _unkept(config: Mapping[str, Any]) -> Iterator[str]:
+    """A run of which nothing would be left."""
+    measured = (config["perplexity"]["corpora"], config["zeroshot"]["tasks"], "throughput" in config, config["artefacts"])
+    if config["keep"] == "nothing" and not any(measured):
+        yield "keep: nothing of a run that measures nothing would leave nothing; keep its models, or measure something"
 
 
 def _left_out(config: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,20 +17,21 @@ from drank.runtime.files import read_json
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the forecast knows of a model: all of its parameters, and (rows, columns, how many) of its projections."""
+    """Of a model all parameters, (rows, columns, how many) of its projections, and (width, how many) of what these read."""
 
     parameters: int
     projections: tuple[tuple[int, int, int], ...]
+    inputs: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def of(cls, source: Mapping[str, Any]) -> Sizes:
         """The sizes of a configured model, from the headers of its files."""
         directory = directory_of(source)
-        shapes = Checkpoint(directory).shapes(1)
-        kinds: dict[tuple[int, int], int] = {}
-        for shape in shapes:
-            kinds[shape.rows, shape.columns] = kinds.get((shape.rows, shape.columns), 0) + 1
-        return cls(size_of(directory).parameters, tuple((rows, columns, count) for (rows, columns), count in kinds.items()))
+        checkpoint = Checkpoint(directory)
+        shapes, reads = checkpoint.shapes(1), {projection.role: projection.reads for projection in checkpoint.family.projections}
+        kinds = Counter((shape.rows, shape.columns) for shape in shapes)
+        inputs = Counter(rows for rows, _, _ in {(shape.rows, shape.layers, reads[shape.role]) for shape in shapes})
+        return cls(size_of(directory).parameters, tuple((*kind, count) for kind, count in kinds.items()), tuple(inputs.items()))
 
     def of_checkpoint(self, checkpoint: Mapping[str, Any]) -> Sizes:
         """The sizes with the parameters of somebody else's checkpoint; a quantised one stores other numbers and is taken to be as large."""

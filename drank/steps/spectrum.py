@@ -10,6 +10,7 @@ from drank.calibration.layer_files import read_facts
 from drank.models.sources import Places, model_directory
 from drank.models.weights import Checkpoint
 from drank.runtime.device import prepare
+from drank.runtime.files import write_text
 from drank.spectra.spectrum import decompose_model
 
 
@@ -27,8 +28,9 @@ def run(
     compute: Mapping[str, Any],
     threads: int,
     code: str,
+    ranks: str | Path | None = None,
 ) -> None:
-    """Write the spectra of a model as a folder; `names` (model and spectrum) stand in its summary.
+    """Write the spectra of a model as a folder; `names` (model and spectrum) stand in its summary, a copy of which is `ranks`.
 
     Goes on where an interrupted call with the same arguments, statistics and `code` stopped.
     """
@@ -50,3 +52,5 @@ def run(
         device=device,
         key={"code": code, "compute": compute, "written": written},
     )
+    if ranks:
+        write_text(ranks, (Path(output) / "summary.json").read_text("utf-8"))

@@ -28,7 +28,7 @@ rule calibrate:
         tokens=lambda wildcards: tokens_at(wildcards.model, calibration_of_job(wildcards)),
         parts=parts_of("calibrate", "results/moments/{model}{calibrated}"),
     output:
-        directory("results/moments/{model}{calibrated}"),
+        passing(directory("results/moments/{model}{calibrated}")),
     log:
         "results/logs/calibrate/{model}{calibrated}.log",
     benchmark:
@@ -75,7 +75,7 @@ rule gradients:
         tokens=lambda wildcards: tokens_at(wildcards.model, calibration_of_job(wildcards)),
         parts=parts_of("gradients", "results/gradients/{model}{calibrated}/{labels}"),
     output:
-        directory("results/gradients/{model}{calibrated}/{labels}"),
+        passing(directory("results/gradients/{model}{calibrated}/{labels}")),
     log:
         "results/logs/gradients/{model}{calibrated}/{labels}.log",
     benchmark:

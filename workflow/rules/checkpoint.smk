@@ -27,7 +27,7 @@ rule round:
     input:
         source="results/sources/{model}.json",
     output:
-        directory("results/rounded/{model}/{method}"),
+        made("results/rounded/{model}/{method}"),
     log:
         "results/logs/round/{model}/{method}.log",
     benchmark:

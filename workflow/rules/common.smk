@@ -100,6 +100,16 @@ elif "gpu" not in workflow.global_resources:
     workflow.global_resources["gpu"] = 1  # here, jobs that ask for a GPU take turns; on a machine with more: --resources gpu=4
 
 
+def passing(output):
+    """What is read on the way to models and never after: gone with its last reader, unless the run keeps all."""
+    return output if config["keep"] == "all" else temp(output)
+
+
+def made(folder):
+    """A folder of weights that is measured: gone with the last measurement, where the run keeps nothing."""
+    return temp(directory(folder)) if config["keep"] == "nothing" else directory(folder)
+
+
 def either(names):
     return "|".join(sorted(map(re.escape, names), key=len, reverse=True))
 

@@ -5,7 +5,7 @@ rule compress:
         plan="results/plans/{model}/{method}/{ratio}.json",
         spectra=lambda wildcards: chain_of_job(wildcards).spectra,
     output:
-        directory("results/models/{model}/{method}/{ratio}"),
+        made("results/models/{model}/{method}/{ratio}"),
     log:
         "results/logs/compress/{model}/{method}/{ratio}.log",
     benchmark:

@@ -153,7 +153,7 @@ def compressing(artefact):
 
 
 def spectra_of(artefact):
-    """The spectra that an artefact reads: of each model those that D-Rank reads, or else those of its first method."""
+    """The effective ranks that an artefact shows: of each model those that D-Rank reads, or else those of its first method."""
     if "spectra" not in artefact.layout.reads:
         return []
     chains = compressing(artefact)
@@ -161,7 +161,7 @@ def spectra_of(artefact):
     first = {chain.model: base_of(chain.label) for chain in reversed(chains)}
     ranked = {chain.model for chain in by_rank}
     others = [chain for chain in chains if chain.model not in ranked and base_of(chain.label) == first[chain.model]]
-    return list(dict.fromkeys(chain.spectrum for chain in [*by_rank, *others]))
+    return list(dict.fromkeys(chain.effective_ranks for chain in [*by_rank, *others]))
 
 
 def plans_of(artefact):
@@ -173,7 +173,7 @@ def told_of(artefact):
     """What the script that prints an artefact is told of it."""
     timed = compressing(artefact) if "timings" in artefact.layout.reads else []
     timings = {"/".join(chain.place): chain.timings() for chain in timed}
-    spectra = [path.removeprefix("results/spectra/") for path in spectra_of(artefact)]
+    spectra = [path.removeprefix("results/effective_ranks/").removesuffix(".json") for path in spectra_of(artefact)]
     return artefact.told() | {"timings": timings, "spectra": spectra, "notes": {model: refusals(REFUSED[model]) for model in artefact.models}}
 
 

@@ -5,7 +5,7 @@ SPECTRA = list(dict.fromkeys(path for artefact in RUNS.artefacts.values() for pa
 LAID_OUT = sorted({artefact.layout.function.replace(":", ".") for artefact in RUNS.artefacts.values()})
 MADE = [chain_at(model, *cell) for model in METHODS for cell in cells(model, *KINDS) if METHODS[model][cell[0]].compresses]  # and measured
 PLANS = [chain.plan for chain in MADE if not chain.method.control]
-CARDS = ["results/cards.txt"] if MADE else []
+CARDS = ["results/cards.txt"] if MADE and config["keep"] != "nothing" else []
 ARTEFACT_FILES = [path for artefact in RUNS.artefacts.values() for path in artefact.files]
 TOLD = {name: told_of(artefact) for name, artefact in RUNS.artefacts.items()}
 PAPER = {  # what tells which numbers of the paper stand beside ours

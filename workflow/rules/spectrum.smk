@@ -3,7 +3,8 @@ rule spectrum:
         unpack(lambda wildcards: chain_to_spectrum(wildcards).spectrum_inputs()),
         source="results/sources/{model}.json",
     output:
-        directory("results/spectra/{model}/{spectrum}"),
+        spectra=passing(directory("results/spectra/{model}/{spectrum}")),
+        ranks="results/effective_ranks/{model}/{spectrum}.json",
     log:
         "results/logs/spectrum/{model}/{spectrum}.log",
     benchmark:
@@ -32,7 +33,7 @@ rule slopes:
         spectra="results/spectra/{model}/{spectrum}",
         gradients=lambda wildcards: chain_to_slopes(wildcards).told()["gradients"],
     output:
-        "results/slopes/{model}/{spectrum}.safetensors",
+        passing("results/slopes/{model}/{spectrum}.safetensors"),
     log:
         "results/logs/slopes/{model}/{spectrum}.log",
     benchmark:
@@ -58,7 +59,7 @@ rule relinearise:
         spectra=lambda wildcards: chain_of_job(wildcards).spectrum,
         tokens=lambda wildcards: chain_of_job(wildcards).tokens("calibration"),
     output:
-        directory("results/steps/{model}/{method}/{ratio}"),
+        passing(directory("results/steps/{model}/{method}/{ratio}")),
     log:
         "results/logs/relinearise/{model}/{method}/{ratio}.log",
     benchmark:

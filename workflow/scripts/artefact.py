@@ -14,6 +14,6 @@ told, files = snakemake.params.artefact, snakemake.input
 labels = list(dict.fromkeys(row["label"] for row in told["rows"]))
 records = read_records(files.records)
 summary = summarise(records, labels, list(told["notes"]))
-spectra = [read_json(f"{path}/summary.json") for path in files.spectra]
+spectra = [read_json(path) for path in files.spectra]
 material = material_of(told, summary, records, spectra, [Plan.read(path) for path in files.plans], **snakemake.params.paper)
 write(told, material, snakemake.output)

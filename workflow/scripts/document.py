@@ -18,7 +18,7 @@ from drank.runtime.files import read_json, write_text
 
 inputs, params = snakemake.input, snakemake.params
 summary, records = read_csv(inputs.summary), read_records(inputs.records)
-plans, spectra = [Plan.read(path) for path in inputs.plans], [read_json(f"{path}/summary.json") for path in inputs.spectra]
+plans, spectra = [Plan.read(path) for path in inputs.plans], [read_json(path) for path in inputs.spectra]
 made = [(told, material_of(told, summary, records, spectra, plans, **params.paper)) for told in params.artefacts.values()]
 write_text(snakemake.output.numbers, macros({material.name: material for _, material in made}))
 captions = {Path(path).stem: caption_in(path) for path in inputs.pictures}

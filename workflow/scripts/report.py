@@ -15,7 +15,7 @@ from drank.runtime.files import read_json, write_text
 inputs, params = snakemake.input, snakemake.params
 summary = read_csv(inputs.summary)
 plans, records = [Plan.read(path) for path in inputs.plans], read_records(inputs.records)
-spectra = [read_json(f"{path}/summary.json") for path in inputs.spectra]
+spectra = [read_json(path) for path in inputs.spectra]
 made = [(told, material_of(told, summary, records, spectra, plans, **params.paper)) for told in params.artefacts.values()]
 tables = [table for told, material in made for table in tables_of(told, material)]
 pictures = {path: caption_in(path) for path in inputs.pictures}

@@ -10,4 +10,5 @@ inputs, params, names = snakemake.input, snakemake.params, snakemake.wildcards
 read = {"source": inputs.source, "places": params.places, "moments": inputs.get("moments"), "gradients": inputs.get("gradients")}
 recipe = {"weighting": params.weighting, "options": params.options, "group": params.group}
 about = {"model": names.model, "spectrum": names.spectrum}
-run(snakemake.output[0], names=about, **read, **recipe, compute=params.compute, threads=snakemake.threads, code=params.code)
+compute = {"compute": params.compute, "threads": snakemake.threads}
+run(snakemake.output.spectra, names=about, **read, **recipe, **compute, code=params.code, ranks=snakemake.output.ranks)

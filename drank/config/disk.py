@@ -1,0 +1,90 @@
+"""What a run will leave on the disk: bytes of what its jobs write, from the sizes of models and texts, before any is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from drank.calibration.passes import WINDOWS
+from drank.config.sizes import Sizes
+from drank.methods import Method
+
+PASSING = ("calibrate", "gradients", "spectrum", "relinearise")
+"""Rules whose results `keep: models` lets go."""
+
+WEIGHTS = ("compress", "round")
+"""Rules whose results `keep: nothing` lets go too."""
+
+LET_GO = {"all": (), "models": PASSING, "nothing": (*PASSING, *WEIGHTS)}
+"""By what a run keeps the rules whose results go with their last reader."""
+
+
+def written(
+    config: Mapping[str, Any],
+    jobs: Iterable[tuple[int, str, Mapping[str, str]]],
+    methods: Mapping[str, Mapping[str, Method]],
+    sizes: Mapping[str, Sizes] | None = None,
+) -> tuple[float, float]:
+    """The bytes that these jobs, each a number, rule and wildcards, write, and those of them that stay.
+
+    Texts, plans, records and figures are left out, which are small beside them; what stays for a while only, such as hidden states, too.
+    Raises what `Sizes.of` does.
+    """
+    sizes = sizes or {model: Sizes.of(source) for model, source in config["models"].items()}
+    kinds = {"float32": 4, "bfloat16": 2, "float16": 2}
+    gone, total, kept = LET_GO[config["keep"]], 0.0, 0.0
+    for _, rule, names in jobs:
+        if rule in BYTES and names.get("model") in sizes:
+            found = BYTES[rule](sizes[names["model"]], names, methods[names["model"]], kinds[config["compute"]["dtype"]])
+            total += found
+            kept += 0 if rule in gone else found
+    return total, kept
+
+
+def _moments(size: Sizes, *_: Any) -> float:
+    return 8.0 * sum(width**2 * count for width, count in size.inputs)
+
+
+def _gradients(size: Sizes, names: Mapping[str, str], *_: Any) -> float:
+    if names["labels"] == WINDOWS:
+        return 8.0 * sum((rows**2 + columns**2) * count for rows, columns, count in size.projections)
+    return sum((8.0 * columns**2 + 4.0 * rows * columns) * count for rows, columns, count in size.projections)
+
+
+def _spectra(size: Sizes, names: Mapping[str, str], methods: Mapping[str, Method], _itemsize: int = 4) -> float:
+    method = next((one for one in methods.values() if names.get("spectrum") == one.spectrum), methods.get(names.get("method", "")))
+    sides = 2 if method is not None and method.weighs_gradients else 1
+    group = method.group if method is not None else 1
+    return sum(4.0 * sides * min(rows, group * columns) * columns * count for rows, columns, count in size.projections)
+
+
+def _model(size: Sizes, names: Mapping[str, str], _methods: Mapping[str, Method], itemsize: int) -> float:
+    inside = sum(rows * columns * count for rows, columns, count in size.projections)
+    return itemsize * (size.parameters - float(names.get("ratio", 0)) * inside)
+
+
+def _rounded(size: Sizes, _names: Mapping[str, str], _methods: Mapping[str, Method], itemsize: int) -> float:
+    inside = sum(rows * columns * count for rows, columns, count in size.projections)
+    return itemsize * (size.parameters - inside) + inside
+
+
+BYTES: dict[str, Callable[..., float]] = {
+    "calibrate": _moments,
+    "gradients": _gradients,
+    "spectrum": _spectra,
+    "relinearise": _spectra,
+    "compress": _model,
+    "round": _rounded,
+}
+"""The bytes that each rule's job leaves."""
+
+
+def told(total: float, kept: float, keep: str) -> str:
+    """A line of it: `about 14 GB on disk`, or how much of that stays."""
+
+    def amount(size: float) -> str:
+        return f"{size / 1e9:.2g} GB" if size >= 1e8 else f"{max(1, round(size / 1e6))} MB"
+
+    return (
+        f"about {amount(total)} on disk" if kept == total else f"writes about {amount(total)}, of which {amount(kept)} stay (keep: {keep})"
+    )
