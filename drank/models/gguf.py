@@ -14,7 +14,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, files, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drank.runtime.content import content_of
 from drank.runtime.device import go_offline
@@ -22,12 +22,16 @@ from drank.runtime.files import replacing, share_mode
 from drank.runtime.home import expanded
 from drank.runtime.stand_ins import stand_in, unreachable
 
+if TYPE_CHECKING:
+    from gguf import GGUFReader
+    from transformers import PreTrainedModel
+
 log = logging.getLogger(__name__)
 
 SUFFIX = ".gguf"
 MAGIC = b"GGUF"
 
-FORM = 1
+FORM = 2
 """Counts up when `dequantise` makes another directory of the same file."""
 
 INSTALL = "`pip install --no-deps gguf==0.19.0`, or `--target FOLDER -r envs/real.lock` with that folder on PYTHONPATH"
@@ -67,25 +71,29 @@ def unpacked(file: Path) -> Path:
     """The model directory made of a GGUF file, which the first call makes: weights in float32, to the bit what the file's blocks stand for.
 
     It lies below `$XDG_CACHE_HOME/drank`, or `~/.cache/drank`, under the hash of the file and the version of transformers. Raises GGUFError
-    where the file is missing or no GGUF, transformers does not know its architecture, or its tensors are not whole.
+    where the file is missing or no GGUF, its architecture is not known, its tensors are not whole, or something would be lost (`_lost`).
     """
-    if amiss := unreachable(file):
+    if amiss := unreachable(file) or _foreign(file):
         raise GGUFError(amiss)
     key = hashlib.sha256(f"{content_of(file)} {version('transformers')} {FORM}".encode()).hexdigest()[:16]
     directory = expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "drank" / "gguf" / f"{file.stem}-{key}"
-    if not directory.is_dir() and (failure := _failure(file, directory)):
+    if not directory.is_dir() and (failure := _absent_reader(file) or _failure(file, directory)):
         raise GGUFError(failure)
     return directory
+
+
+def _foreign(file: Path) -> str | None:
+    with file.open("rb") as opened:
+        return None if opened.read(len(MAGIC)) == MAGIC else f"{file} {stand_in(file) or 'is no GGUF file'}"
+
+
+def _absent_reader(file: Path) -> str | None:
+    return None if find_spec("gguf") else f"{file} is read by the package gguf, which is not installed; {INSTALL}"
 
 
 @cache
 def _failure(file: Path, directory: Path) -> str | None:
     """Why a file cannot be made a directory of, None once it is; told again, not tried again, by every part of a process that asks."""
-    with file.open("rb") as opened:
-        if opened.read(len(MAGIC)) != MAGIC:
-            return f"{file} {stand_in(file) or 'is no GGUF file'}"
-    if find_spec("gguf") is None:
-        return f"{file} is read by the package gguf, which is not installed; {INSTALL}"
     try:
         with _alone(directory):
             return None if directory.is_dir() else _made_apart(file, directory)
@@ -131,10 +139,11 @@ def main(file: str, directory: str) -> None:
 def dequantise(file: Path, directory: Path) -> None:
     """Write the model and the tokenizer in a GGUF file as a Hugging Face directory with float32 safetensors, whole or not at all.
 
-    Its README has the licence that the file states. Raises CheckpointError for tensors that are missing, misshapen or not finite, and
-    whatever transformers raises for what it cannot read.
+    Its README has the licence that the file states. Raises CheckpointError for tensors that are missing, misshapen or not finite,
+    GGUFError for what `_lost` tells, and whatever transformers raises for what it cannot read.
     """
     import torch
+    from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from drank.models.loaded import refuse_bad
@@ -144,20 +153,33 @@ def dequantise(file: Path, directory: Path) -> None:
     loaded: Any = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32, output_loading_info=True)
     model, info = loaded
     refuse_bad(file, model, info)
+    reader = GGUFReader(str(file))
+    if lost := list(_lost(reader, model)):
+        raise GGUFError(f"the model would be another one: {'; '.join(lost)}; take the checkpoint that the file was made of")
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):  # of the blocks that are no more
         del model.config.quantization_config
     with replacing(directory) as temporary:
         model.save_pretrained(temporary)
         AutoTokenizer.from_pretrained(**place).save_pretrained(temporary)
-        if licence := _stated(file, "general.license"):
+        if licence := _stated(reader, "general.license"):
             (temporary / "README.md").write_text(f"---\nlicense: {licence}\n---\nDequantised from {file.name}.\n", "utf-8")
         share_mode(temporary.rglob("*.safetensors"), temporary / "config.json")
 
 
-def _stated(file: Path, key: str) -> str | None:
-    """A text among the metadata of a GGUF file; None where it states none."""
-    from gguf import GGUFReader
+def _lost(reader: GGUFReader, model: PreTrainedModel) -> Iterator[str]:
+    """What a file says of its model that transformers leaves out in silence: a scaling of RoPE, and tensors that it has no place for."""
+    scaling = {key: _stated(reader, key) for key in reader.fields if ".rope.scaling." in key}
+    if any(not key.endswith(".type") or value != "none" for key, value in scaling.items()):
+        told = ", ".join(f"{key} {value}" for key, value in scaling.items())
+        yield f"it scales RoPE ({told}), which transformers does not read of a GGUF"
+    held, taken = sum(int(tensor.n_elements) for tensor in reader.tensors), sum(parameter.numel() for parameter in model.parameters())
+    if held != taken:
+        apart = ", ".join(sorted(tensor.name for tensor in reader.tensors if not tensor.name.startswith("blk.")))
+        yield f"it holds {held:,} numbers and the model takes {taken:,} (its tensors outside the blocks: {apart})"
 
-    field = GGUFReader(str(file)).get_field(key)
+
+def _stated(reader: GGUFReader, key: str) -> str | None:
+    """What the metadata of a GGUF file state under a key, as text; None where they state nothing."""
+    field = reader.get_field(key)
     return str(field.contents()).strip() or None if field else None

@@ -39,8 +39,11 @@ def rotated(weight: torch.Tensor, heads: int) -> torch.Tensor:
     return weight.view(heads, 2, rows // 2, -1).transpose(1, 2).reshape(weight.shape)
 
 
-def write(path: Path, kind: str = "F32", without: str = "", **metadata: str) -> Path:
-    """The embedded model docs-gqa as a GGUF file, its matrices in blocks of this kind."""
+def write(path: Path, kind: str = "F32", without: str = "", scaling: str = "", beside: str = "", **metadata: str) -> Path:
+    """The embedded model docs-gqa as a GGUF file, its matrices in blocks of this kind.
+
+    `scaling` is the kind of scaling that it states for RoPE, `beside` the name of a tensor more.
+    """
     from gguf import GGMLQuantizationType, GGUFWriter, quants
 
     model = dense()
@@ -74,6 +77,10 @@ def write(path: Path, kind: str = "F32", without: str = "", **metadata: str) -> 
         as_blocks = array.ndim == 2 and kind != "F32"
         stored = quants.quantize(array, sort) if as_blocks else array.astype(np.float32)
         writer.add_tensor(by_its_own_name(name), stored, raw_dtype=sort if as_blocks else None)
+    if scaling:
+        writer.add_string("llama.rope.scaling.type", scaling)
+    if beside:
+        writer.add_tensor(beside, np.ones(16, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

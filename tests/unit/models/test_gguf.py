@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from drank.models.sources import SourceError, describe_source, directory_of, loc
 from drank.testbed import MODELS
 from tests.unit.gguf_file import dense, write
 
+PROJECT = Path(__file__).parents[3]
 IDS = torch.arange(40, 72)[None]
 
 needs_gguf = pytest.mark.skipif(importlib.util.find_spec("gguf") is None, reason="the package gguf is not installed; `make gguf` has it")
@@ -48,6 +50,11 @@ def test_a_file_of_float32_is_the_model_to_the_bit(tmp_path: Path) -> None:
     told = describe_source({"gguf": str(file)}, "docs")
     assert told["licence"] == "mit" and told["source"] == {"gguf": "docs.gguf"} and "model.safetensors" in told["files"]
     assert local_files_of({"gguf": str(file)}) == [str(file)]
+
+
+@needs_gguf
+def test_a_rope_that_is_said_not_to_be_scaled_is_none(tmp_path: Path) -> None:
+    assert not problems_of({"gguf": str(write(tmp_path / "docs.gguf", scaling="none"))})
 
 
 @needs_gguf
@@ -87,9 +94,11 @@ def test_a_call_compresses_it(tmp_path: Path) -> None:
     [
         (lambda file: write(file, without="model.layers.2.mlp.up_proj.weight"), "missing"),
         (lambda file: write(file, architecture="no-such-architecture"), "no-such-architecture"),
+        (lambda file: write(file, scaling="linear"), "llama.rope.scaling.type linear"),
+        (lambda file: write(file, beside="rope_freqs.weight"), "rope_freqs.weight"),
         (lambda file: write(file).write_bytes(file.read_bytes()[:400_000]), "makes no model of it"),
     ],
-    ids=["a tensor is missing", "another architecture", "cut off"],
+    ids=["a tensor is missing", "another architecture", "RoPE is scaled", "a tensor more", "cut off"],
 )
 def test_what_is_no_model_is_told_and_leaves_nothing(spoil: Any, said: str, tmp_path: Path) -> None:
     file = tmp_path / "docs.gguf"
@@ -133,4 +142,5 @@ def test_without_the_reader_the_remedy_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(gguf, "find_spec", lambda name: None)
     (tmp_path / "docs.gguf").write_bytes(b"GGUF\x03\0\0\0")
     (problem,) = problems_of({"gguf": str(tmp_path / "docs.gguf")})
-    assert "gguf==0.19.0" in problem and "envs/real.lock" in problem
+    (pinned,) = re.findall(r"^gguf==\S+", (PROJECT / "envs/real.lock").read_text("utf-8"), re.M)
+    assert pinned in problem and "envs/real.lock" in problem
