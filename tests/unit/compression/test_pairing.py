@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from drank.calibration.sums import PANEL
 from drank.compression.pairing import PairedSums, paired_blocks
 from drank.models.residency import open_skeleton
 from tests.unit.compressed_llama import draw, inputs_of
@@ -20,6 +21,17 @@ def test_sums_of_pairs_are_exact_over_many_batches():
     half.add(rows[0].bfloat16(), rows[1].bfloat16())
     assert half.gram.dtype == torch.float64
     torch.testing.assert_close(half.gram, rows[0].bfloat16().double().mT @ rows[0].bfloat16().double(), rtol=1e-5, atol=1e-3)
+
+
+def test_wide_inputs_are_summed_panel_by_panel_and_again_after_they_were_read() -> None:
+    width = 2 * PANEL + 37
+    sums, rows = PairedSums(width, torch.device("cpu")), [torch.from_numpy(draw(40, width, seed)) for seed in range(4)]
+    sums.add(rows[0], rows[1])
+    torch.testing.assert_close(sums.gram, rows[0].mT @ rows[0])
+    sums.add(rows[2], rows[3])
+    torch.testing.assert_close(sums.gram, rows[0].mT @ rows[0] + rows[2].mT @ rows[2])
+    assert torch.equal(sums.gram, sums.gram.mT)
+    torch.testing.assert_close(sums.cross, rows[0].mT @ rows[1] + rows[2].mT @ rows[3])
 
 
 def test_exact_sums_of_pairs_are_of_products_in_float64():
