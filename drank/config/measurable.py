@@ -7,13 +7,13 @@ from typing import Any
 
 from drank.config.grids import listed
 from drank.corpora.embedded import SPLITS
-from drank.reporting.layouts import LAYOUTS, METRICS
+from drank.reporting.layouts import LAYOUTS, METRICS, TO_DENSE
 from drank.runtime.suggestions import near
 from drank.variants import base_of
 
 _RULES = """
 all allocate calibrate calibrate_part cards checkpoint compress corpus document evaluate evaluate_part evaluate_tasks evaluate_texts
-evaluations gradients gradients_part manuscript prefetch relinearise report round selection sensitivity slopes source spectrum
+evaluations gradients gradients_part manuscript prefetch reference relinearise report round selection sensitivity slopes source spectrum
 summary task testbed throughput tokenize train
 """
 
@@ -70,6 +70,8 @@ def faults_of(config: Mapping[str, Any], name: str, entry: Mapping[str, Any]) ->
         for place, section in (("model", "models"), ("method", "methods"), ("corpus", "corpora")):
             yield from _unknown(f"runs.{place}", grid.get(place, []), config[section], f"not one of {section}")
     yield from _unmeasured(config, entry)
+    if entry.get("metric") in TO_DENSE and not config["perplexity"]["to_dense"]:
+        yield f"metric: {entry['metric']} is measured beside the dense model, and perplexity.to_dense is false; set it to true"
     stands = dict.fromkeys(("model", "method", "label", "ratio", "dataset", *(axis for grid in grids for axis in grid)))
     for key in ("rows", "columns", "over", "axis"):
         yield from _unknown(key, entry.get(key, []), stands, "nothing that its runs stand on")

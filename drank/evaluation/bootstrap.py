@@ -41,6 +41,13 @@ def perplexity_interval(loss: ArrayLike, tokens: ArrayLike, resamples: int = 100
     return interval_of(perplexity_of(losses.sum() / weights.sum()), np.exp((counts @ losses) / (counts @ weights)))
 
 
+def mean_interval(sums: ArrayLike, tokens: ArrayLike, resamples: int = 1000, seed: int = 0) -> Interval:
+    """Σ sums / Σ tokens, a mean per token of what windows sum up, with its bootstrap interval over windows."""
+    found, weights = windows_of(sums, tokens)
+    counts = resampled(len(found), resamples, seed)
+    return interval_of(float(found.sum() / weights.sum()), (counts @ found) / (counts @ weights))
+
+
 def windows_of(loss: ArrayLike, tokens: ArrayLike) -> tuple[Floats, Floats]:
     """Both as float64 vectors of one length; ValueError where they are no losses of windows."""
     losses, weights = np.asarray(loss, np.float64), np.asarray(tokens, np.float64)

@@ -1,13 +1,18 @@
-"""Losses over consecutive windows of text without overlap, in float32 per token: what a model is asked for a perplexity."""
+"""Losses over consecutive windows of text without overlap, in float32 per token: what a model is asked for a perplexity.
+
+Where the dense model's logits on the same windows are at hand, also how far the predictions lie from its own.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import chain
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any
 
+from drank.calibration.streams import wide
+from drank.evaluation.batches import batched
 from drank.runtime.finite import NonFiniteError
 from drank.runtime.log import progress
 from drank.runtime.shares import WHOLE, Share
@@ -18,19 +23,32 @@ if TYPE_CHECKING:
 
     from drank.corpora.windows import Tokens
 
+Beside = Callable[[int, "Sequence[Tensor]"], "Iterator[Tensor]"]
+"""What gives, for the number of a batch and its windows, the dense model's logits on each window, (tokens − 1, vocabulary)."""
+
+TOGETHER = 256
+"""Tokens whose logits are worked on at once: copies of those of a long window would be what an evaluation needs most memory for."""
+
 
 @dataclass(frozen=True)
 class WindowLosses:
-    """The summed loss in nats of each window and the number of tokens it predicts."""
+    """Of each window the summed loss in nats and the number of tokens it predicts.
+
+    Beside a dense model also `divergence`, the sum over tokens of KL(dense ‖ model) in nats, and `agreed`, of how many tokens both hold the
+    same likeliest.
+    """
 
     loss: list[float]
     tokens: list[int]
+    divergence: list[float] | None = None
+    agreed: list[int] | None = None
 
     @classmethod
     def joined(cls, parts: Iterable[WindowLosses]) -> WindowLosses:
         """The losses of the windows of all parts, one part after the other."""
-        loss, tokens = zip(*((part.loss, part.tokens) for part in parts), strict=True)
-        return cls(list(chain(*loss)), list(chain(*tokens)))
+        parts = list(parts)
+        told: dict[str, list[Any]] = {name: [getattr(part, name) for part in parts] for name in ("loss", "tokens", "divergence", "agreed")}
+        return cls(**{name: list(chain(*found)) for name, found in told.items() if None not in found})
 
     @property
     def perplexity(self) -> float:
@@ -43,48 +61,75 @@ class WindowLosses:
         return math.exp(math.fsum(loss / count for loss, count in zip(self.loss, self.tokens, strict=True)) / len(self.loss))
 
 
-def window_losses(model: PreTrainedModel, windows: list[Tensor], what: str, batch: int = 4, share: Share = WHOLE) -> WindowLosses:
+def window_losses(
+    model: PreTrainedModel, windows: list[Tensor], what: str, batch: int = 4, share: Share = WHOLE, beside: Beside | None = None
+) -> WindowLosses:
     """The losses of windows of token ids, or of a share of them in whole batches; each window predicts all of its tokens but the first.
 
-    Raises NonFiniteError naming the first window whose loss is not finite: no window is ever skipped.
+    Raises NonFiniteError naming the first window whose loss, or divergence, is not finite: no window is ever skipped.
     """
     import torch
 
-    batches = _batches(windows, batch)
+    batches = batched(windows, batch)
     own = share.run(len(batches))
     first, read = sum(map(len, batches[: own.start])), [window for chunk in batches[own] for window in chunk]
-    losses: list[float] = []
+    sums: list[Tensor] = []
     with torch.inference_mode():
-        for chunk in progress(batches[own], f"perplexity of {what}, batch"):
+        for number, chunk in enumerate(progress(batches[own], f"perplexity of {what}, batch"), start=own.start):
             ids = torch.stack(chunk).to(model.device)
-            logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
-            nll = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
-            losses += nll.view(len(chunk), -1).double().sum(1).tolist()
-    bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
-    if bad is not None:
-        raise NonFiniteError(
-            f"the loss of window {first + bad} of {what} is {losses[bad]}: the model's logits overflow in {model.dtype}; "
-            "evaluate in float32 (`compute: dtype: float32`)"
-        )
-    return WindowLosses(losses, [len(window) - 1 for window in read])
+            logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
+            dense: Iterable[Tensor | None] = beside(number, chunk) if beside else repeat(None, len(chunk))
+            sums += [_sums(*window) for window in zip(logits, ids[:, 1:], dense, strict=True)]
+        found = torch.stack(sums).T.tolist() if sums else [[]] * 4  # a device is waited for once
+    loss, divergence, agreed, theirs = found
+    _check(what, first, model, loss=loss, divergence=divergence, theirs=theirs)
+    losses = WindowLosses(loss, [len(window) - 1 for window in read])
+    if beside is None:
+        return losses
+    return replace(losses, divergence=[max(0.0, one) for one in divergence], agreed=[round(one) for one in agreed])
 
 
-def _batches(windows: list[Tensor], batch: int) -> list[list[Tensor]]:
-    """The windows in order, as many as are read at once, all of one length."""
-    batches: list[list[Tensor]] = []
-    for window in windows:
-        if batches and len(batches[-1]) < batch and len(batches[-1][0]) == len(window):
-            batches[-1].append(window)
-        else:
-            batches.append([window])
-    return batches
+def _sums(logits: Tensor, labels: Tensor, dense: Tensor | None) -> Tensor:
+    """Of one window the loss, KL(dense ‖ model), how often both agree, and the dense model's loss, summed in float64; without it zeros."""
+    import torch
+
+    found = torch.zeros(4, dtype=torch.float64, device=logits.device)
+    for start in range(0, len(labels), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        own, label = wide(logits[part]).log_softmax(-1), labels[part, None]
+        found[0] -= own.gather(1, label).double().sum()
+        if dense is not None:
+            target = dense[part].log_softmax(-1)
+            found[2] += (own.argmax(-1) == target.argmax(-1)).sum()
+            found[3] -= target.gather(1, label).double().sum()
+            found[1] += own.neg_().add_(target).mul_(target.exp_()).sum(-1).double().sum()
+    return found
+
+
+def _check(what: str, first: int, model: PreTrainedModel, loss: list[float], divergence: list[float], theirs: list[float]) -> None:
+    """Raise NonFiniteError for the first window, counted from `first`, of which something is not finite."""
+    at_fault = {"loss": (loss, "model"), "dense model's loss": (theirs, "dense model"), "divergence from dense": (divergence, "model")}
+    for name, (values, whose) in at_fault.items():
+        bad = next((i for i, value in enumerate(values) if not math.isfinite(value)), None)
+        if bad is not None:
+            raise NonFiniteError(
+                f"the {name} of window {first + bad} of {what} is {values[bad]}: the {whose}'s logits overflow in {model.dtype}; "
+                "evaluate in float32 (`compute: dtype: float32`)"
+            )
 
 
 def losses_of(
-    model: PreTrainedModel, text: Tokens, length: int, count: int | None = None, batch: int = 4, share: Share = WHOLE, bos: str = "text"
+    model: PreTrainedModel,
+    text: Tokens,
+    length: int,
+    count: int | None = None,
+    batch: int = 4,
+    share: Share = WHOLE,
+    bos: str = "text",
+    beside: Beside | None = None,
 ) -> WindowLosses:
     """The losses of the first `count` windows of `length` tokens of a text, or of all; of those, what is of the share.
 
     `bos` is the convention by which they begin (`corpora.beginnings`).
     """
-    return window_losses(model, text.consecutive(length, count, bos), text.corpus, batch, share)
+    return window_losses(model, text.consecutive(length, count, bos), text.corpus, batch, share, beside)

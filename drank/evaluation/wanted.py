@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from drank.models.checkpoint import load_tokenizer
 from drank.models.description import quantised_by
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
 from drank.models.loaded import PACKAGES
+from drank.models.residency import open_skeleton
 from drank.models.sources import MODEL_SUFFIXES, family_hash
 from drank.runtime.content import content_of as read_once
 from drank.runtime.files import read_json
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from drank.corpora.windows import Tokens
+    from drank.evaluation.reference import Reference
 
 COMPUTES = {
     "perplexity": ("torch", "transformers", "accelerate"),
@@ -58,6 +60,18 @@ class Wanted:
         return key
 
 
+@dataclass(frozen=True)
+class Dense:
+    """The dense model that a measured one stands beside: where it lies, and what is kept of it on each text, in order."""
+
+    directory: Path
+    references: Sequence[Reference]
+
+    def head(self, model: PreTrainedModel) -> PreTrainedModel:
+        """What makes logits of what is kept: all of it but its blocks, in the precision of a measured model and where that is."""
+        return open_skeleton(self.directory, model.dtype, model.device)
+
+
 def decided(model: Path, tokenizer: Path, code: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """By kind what decides a measurement and is no choice of the configuration's: the hash of its code, the model, versions of packages.
 
@@ -81,18 +95,31 @@ def _packages(kind: str, quantiser: str | None) -> dict[str, str]:
     return {name: found for name in names if (found := version_of(name))}
 
 
-def wanted_texts(texts: Sequence[Tokens], options: Mapping[str, Any], decided: Mapping[str, Any]) -> list[Wanted]:
-    """The losses of each text, by the `length`, `windows`, `batch` and `bos` of a section `perplexity`."""
-    cut = {name: options[name] for name in ("length", "windows", "batch")} if texts else {}
-    bos = convention_in(options)
+def wanted_texts(
+    texts: Sequence[Tokens], options: Mapping[str, Any], decided: Mapping[str, Any], dense: Dense | None = None
+) -> list[Wanted]:
+    """The losses of each text, by the `length`, `windows`, `batch` and `bos` of a section `perplexity`, beside a dense model if given one.
 
-    def piece(text: Tokens) -> Wanted:
-        def measure(model: PreTrainedModel, share: Share) -> dict[str, Any]:
-            return asdict(losses_of(model, text, cut["length"], cut["windows"], cut["batch"], share, bos))
+    Raises ValueError where what is kept of that one is of other windows.
+    """
+    return [_wanted_text(text, options, decided, dense.references[place] if dense else None, dense) for place, text in enumerate(texts)]
 
-        return Wanted("perplexity", text.corpus, {**decided, "read": text.facts({**cut, "bos": bos})}, measure)
 
-    return [piece(text) for text in texts]
+def _wanted_text(
+    text: Tokens, options: Mapping[str, Any], decided: Mapping[str, Any], reference: Reference | None, dense: Dense | None
+) -> Wanted:
+    cut, bos = {name: options[name] for name in ("length", "windows", "batch")}, convention_in(options)
+    read = text.facts({**cut, "bos": bos})
+    if reference and reference.facts["read"] != read:
+        raise ValueError(
+            f"{reference.directory} is of other windows than those that are measured of {text.corpus}; delete it and run again"
+        )
+
+    def measure(model: PreTrainedModel, share: Share) -> dict[str, Any]:
+        beside = partial(reference.logits, head=dense.head(model)) if reference and dense else None
+        return asdict(losses_of(model, text, cut["length"], cut["windows"], cut["batch"], share, bos, beside))
+
+    return Wanted("perplexity", text.corpus, {**decided, "read": read, **({"dense": reference.facts} if reference else {})}, measure)
 
 
 def wanted_tasks(

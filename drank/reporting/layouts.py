@@ -13,7 +13,16 @@ from typing import Any, Literal
 KINDS = ("perplexity", "zeroshot", "throughput")
 """What can be measured."""
 
-METRICS = {"perplexity": "perplexity", "accuracy": "zeroshot", "tokens_per_second": "throughput", "speedup_over_dense": "throughput"}
+TO_DENSE = ("kl_to_dense", "top1_agreement")
+"""Metrics that compare what a model predicts with what the dense one does (`perplexity: to_dense`)."""
+
+METRICS = {
+    "perplexity": "perplexity",
+    **dict.fromkeys(TO_DENSE, "perplexity"),
+    "accuracy": "zeroshot",
+    "tokens_per_second": "throughput",
+    "speedup_over_dense": "throughput",
+}
 """Numbers that a table can be asked for, each with what has to be measured for it."""
 
 

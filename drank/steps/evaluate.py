@@ -13,7 +13,8 @@ from drank.evaluation.measured_model import MeasuredModel, Taken
 from drank.evaluation.measuring import gathered, measured
 from drank.evaluation.perplexity import summarised
 from drank.evaluation.pieces import MEASURED_BY, Piece, Pieces
-from drank.evaluation.wanted import decided, wanted_tasks, wanted_texts
+from drank.evaluation.reference import Reference
+from drank.evaluation.wanted import Dense, decided, wanted_tasks, wanted_texts
 from drank.evaluation.zeroshot.scoring import scored
 from drank.models.sources import Places, model_directory
 from drank.models.theirs import Theirs
@@ -37,6 +38,8 @@ def run(
     zeroshot: Mapping[str, Any],
     dense: Mapping[str, Any] | None,
     beside: str | None = None,
+    references: Sequence[str] = (),
+    source: str | None = None,
     places: Places,
     compute: Mapping[str, Any],
     threads: int,
@@ -53,6 +56,9 @@ def run(
     what a record says of the method of a model that no plan made. For somebody else's checkpoint `beside` is the source file of the dense
     model: its tokenizer reads the tasks, as it has read the texts.
 
+    `references` are what the step `reference` left of the dense model on each text, and `source` is that model's source file: beside it
+    are then told KL and how often both agree.
+
     In the folder `kept` are the pieces that were measured before, one for each text and task; what is not there is measured and put there.
     `measured_by` are the hashes of the code that measures, by kind.
 
@@ -65,7 +71,7 @@ def run(
     tokenizer, asked, built = theirs.dense if theirs else directory, dict(tasks or {}), dict(items or {})
     now = decided(directory, tokenizer, measured_by or {}) if kept else {kind: {} for kind in MEASURED_BY}  # a model is read for its hash
     wanted = [
-        *wanted_texts(texts, perplexity, now["perplexity"]),
+        *wanted_texts(texts, perplexity, now["perplexity"], _dense(references, source, places)),
         *wanted_tasks(asked, built, zeroshot, tokenizer, now["zeroshot"]),
     ]
     if parts:
@@ -96,6 +102,13 @@ def _texts(tokens: Sequence[str], options: Mapping[str, Any]) -> list[Tokens]:
     read = [read_tokens(path) for path in tokens]
     names = options.get("corpora") or [text.corpus for text in read]
     return [replace(text, corpus=name) for text, name in zip(read, names, strict=True)]
+
+
+def _dense(references: Sequence[str], source: str | None, places: Places) -> Dense | None:
+    """The dense model that a measured one stands beside, where it does."""
+    if not references or source is None:
+        return None
+    return Dense(model_directory(source, places), [Reference.read(path) for path in references])
 
 
 def _part(path: str | Path) -> tuple[Share, list[Piece]]:

@@ -121,6 +121,7 @@ wildcard_constraints:
     calibrated=f"(?:{either(CALIBRATIONS)})",  # of the run itself: nothing
     corpus=either(CORPORA),
     split="[A-Za-z0-9_]+",
+    text=f"(?:{either(CORPORA)})[.][A-Za-z0-9_]+",
     task=either(config["tasks"] or ["none"]),
     labels=either(PASSES),
     spectrum=either(method.spectrum for methods in METHODS.values() for method in methods.values()),

@@ -1,9 +1,36 @@
 from drank.evaluation.pieces import MEASURED_BY
 
 
+rule reference:
+    input:
+        source="results/sources/{model}.json",
+        tokens="results/tokens/{model}/{text}.safetensors",
+    output:
+        passing(directory("results/reference/{model}/{text}")),
+    log:
+        "results/logs/reference/{model}/{text}.log",
+    benchmark:
+        "results/benchmarks/reference/{model}/{text}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        **MODEL_JOB,
+    params:
+        code=code("reference.py"),
+        places=places,
+        perplexity=lambda wildcards: {key: READ[wildcards.model]["perplexity"][key] for key in ("length", "windows", "batch", "bos")},
+        compute=COMPUTE,
+    message:
+        "Running {wildcards.model} on {wildcards.text}: what others are compared with"
+    script:
+        "../scripts/reference.py"
+
+
 EVALUATED = {  # what is read of a model and for its measurements
     "model": lambda wildcards: chain_of_job(wildcards).made,
     "tokens": texts_of_job,
+    "references": references_of_job,
     "task_items": lambda wildcards: [f"results/tasks/{task}.jsonl" for task in embedded_of_job(wildcards)],
     "data": lambda wildcards: here(path for source in tasks_of_job(wildcards).values() for path in files_of(source)),
 }
@@ -11,7 +38,7 @@ EVALUATED = {  # what is read of a model and for its measurements
 
 rule evaluate:
     input:
-        unpack(lambda wildcards: chain_of_job(wildcards).beside),
+        unpack(dense_of_job),
         **EVALUATED,
         parts=parts_of("evaluate", "results/evaluate/{model}/{method}/{ratio}"),
     output:
@@ -67,7 +94,7 @@ if SHARDS["evaluate"] > 1:
 
     use rule evaluate as evaluate_part with:
         input:
-            unpack(lambda wildcards: chain_of_job(wildcards).beside),
+            unpack(dense_of_job),
             **EVALUATED,
             parts=[],
         output:

@@ -65,6 +65,18 @@ def texts_of_job(wildcards):
     return [f"results/tokens/{wildcards.model}/{corpus}.{split}.safetensors" for corpus, split in read]
 
 
+def references_of_job(wildcards):
+    """What is kept of the dense model on these texts, where a run is compared with it: of another model, and as the configuration says."""
+    compared = config["perplexity"]["to_dense"] and chain_of_job(wildcards).made != chain_of_job(wildcards).source
+    return [re.sub("^results/tokens/(.*)[.]safetensors$", r"results/reference/\1", path) for path in texts_of_job(wildcards)] if compared else []
+
+
+def dense_of_job(wildcards):
+    """What describes the dense model where a measurement reads it: on whose tokens and beside whose size, or out of what is kept of it."""
+    chain = chain_of_job(wildcards)
+    return chain.beside | ({"source": chain.source} if references_of_job(wildcards) else {})
+
+
 def tasks_of_job(wildcards):
     """The tasks that are measured of a run, by name."""
     return {task: config["tasks"][task] for task in wanted_of_job(wildcards, "zeroshot")}

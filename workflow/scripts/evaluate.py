@@ -19,6 +19,8 @@ run(
     zeroshot=params.zeroshot,
     dense=params.dense,
     beside=inputs.get("beside"),
+    references=inputs.references,
+    source=inputs.get("source"),
     places=params.places,
     compute=params.compute,
     threads=snakemake.threads,

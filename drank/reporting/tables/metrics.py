@@ -24,6 +24,8 @@ METRICS = {
     "perplexity": Metric("Perplexity", better="low"),
     "perplexity_window_mean": Metric("Perplexity (mean of windows)", better="low"),
     "log_perplexity_gap_to_dense": Metric("Nats per token over dense", digits=3, better="low"),
+    "kl_to_dense": Metric("KL to dense (nats per token)", digits=3, better="low"),
+    "top1_agreement": Metric("Agreement with dense (%)", 100, 1, "high"),
     "accuracy": Metric("Accuracy (%)", 100, 1, "high"),
     "accuracy_norm": Metric("Accuracy by length (%)", 100, 1, "high"),
     "tokens_per_second": Metric("Tokens per second", digits=0, better="high"),

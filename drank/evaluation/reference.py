@@ -1,0 +1,102 @@
+"""What the dense model predicts on the windows on which others are measured, in a form that is small enough to keep.
+
+Logits are too large for that, and the model is too slow to run again beside every other. Kept are the hidden states that leave its last
+block: out of these its own norm and head make the logits again, window by window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drank.calibration.backward import logits_of
+from drank.calibration.streams import removed, store_states
+from drank.evaluation.batches import batched
+from drank.models.families import blocks_of
+from drank.runtime.files import read_json, replacing, write_json
+from drank.runtime.finite import NonFiniteError, finite
+from drank.runtime.log import progress
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+FACTS, STATES = "facts.json", "states"
+
+
+class _Left(Exception):
+    """Ends a forward pass at the last block: the head would compute in vain."""
+
+
+def store_reference(
+    model: PreTrainedModel, windows: Sequence[Tensor], directory: str | Path, facts: Mapping[str, Any], batch: int = 4
+) -> None:
+    """Write what `Reference` reads of the dense model on windows of token ids, and `facts` of the text: whole or not at all.
+
+    Raises NonFiniteError where hidden states are not finite.
+    """
+    with replacing(directory) as temporary:
+        temporary.mkdir()
+        store_states(temporary / STATES, _states(model, batched(windows, batch), str(directory)))
+        write_json(temporary / FACTS, {**facts, "dtype": str(model.dtype).removeprefix("torch.")})
+
+
+def _states(model: PreTrainedModel, batches: Sequence[Sequence[Tensor]], where: str) -> Iterator[Tensor]:
+    import torch
+
+    for chunk in progress(batches, "dense model, batch"):
+        with torch.inference_mode():
+            states = _leaving(model, torch.stack(list(chunk)).to(model.device))
+        if not finite(states):
+            raise NonFiniteError(
+                f"{where}: the hidden states that leave the dense model's last block are not finite in {states.dtype}; "
+                "run in float32 (`compute: dtype: float32`), and check the model for damaged weights"
+            )
+        yield states
+
+
+def _leaving(model: PreTrainedModel, ids: Tensor) -> Tensor:
+    """The hidden states that leave the last block, (windows, tokens, d)."""
+    found: list[Tensor] = []
+
+    def stop(_block: nn.Module, _args: Any, output: Any) -> None:
+        found.append(output[0] if isinstance(output, tuple) else output)
+        raise _Left
+
+    with removed([blocks_of(model)[-1].register_forward_hook(stop)]), suppress(_Left):
+        model(input_ids=ids, use_cache=False)
+    return found.pop()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What `store_reference` wrote: the folder, and the facts of the text."""
+
+    directory: Path
+    facts: dict[str, Any]
+
+    @classmethod
+    def read(cls, directory: str | Path) -> Reference:
+        """The one in a folder."""
+        return cls(Path(directory), read_json(Path(directory) / FACTS))
+
+    def logits(self, number: int, windows: Sequence[Tensor], head: PreTrainedModel) -> Iterator[Tensor]:
+        """For each window of one batch the dense model's logits, (tokens − 1, vocabulary).
+
+        `head` is that model; of its blocks nothing is read, so that a skeleton will do (`drank.models.residency`). Raises ValueError where
+        the batch is missing or another than that of these windows.
+        """
+        from safetensors.torch import load_file
+
+        file = self.directory / STATES / f"{number:06d}.safetensors"
+        states = load_file(file, str(head.device))["states"] if file.is_file() else None
+        if states is None or states.shape[:2] != (len(windows), len(windows[0])):
+            found = "is missing" if states is None else f"holds {states.shape[0]} windows of {states.shape[1]} tokens"
+            raise ValueError(
+                f"{file} {found}, and {len(windows)} windows of {len(windows[0])} tokens are measured; delete {self.directory} and rerun"
+            )
+        for state, ids in zip(states.split(1), windows, strict=True):
+            yield logits_of(head, state, ids[None])[0]
