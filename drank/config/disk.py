@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from drank.calibration.passes import WINDOWS
+from drank.config.forecast import text_tokens
 from drank.config.sizes import Sizes
 from drank.methods import Method
 
-PASSING = ("calibrate", "gradients", "spectrum", "relinearise")
+PASSING = ("calibrate", "gradients", "spectrum", "relinearise", "reference")
 """Rules whose results `keep: models` lets go."""
 
 WEIGHTS = ("compress", "round")
@@ -35,7 +36,7 @@ def written(
     gone, total, kept = LET_GO[config["keep"]], 0.0, 0.0
     for _, rule, names in jobs:
         if rule in BYTES and names.get("model") in sizes:
-            found = BYTES[rule](sizes[names["model"]], names, methods[names["model"]], kinds[config["compute"]["dtype"]])
+            found = BYTES[rule](sizes[names["model"]], names, methods[names["model"]], kinds[config["compute"]["dtype"]], config)
             total += found
             kept += 0 if rule in gone else found
     return total, kept
@@ -51,21 +52,23 @@ def _gradients(size: Sizes, names: Mapping[str, str], *_: Any) -> float:
     return sum((8.0 * columns**2 + 4.0 * rows * columns) * count for rows, columns, count in size.projections)
 
 
-def _spectra(size: Sizes, names: Mapping[str, str], methods: Mapping[str, Method], _itemsize: int = 4) -> float:
+def _spectra(size: Sizes, names: Mapping[str, str], methods: Mapping[str, Method], *_: Any) -> float:
     method = next((one for one in methods.values() if names.get("spectrum") == one.spectrum), methods.get(names.get("method", "")))
     sides = 2 if method is not None and method.weighs_gradients else 1
     group = method.group if method is not None else 1
     return sum(4.0 * sides * min(rows, group * columns) * columns * count for rows, columns, count in size.projections)
 
 
-def _model(size: Sizes, names: Mapping[str, str], _methods: Mapping[str, Method], itemsize: int) -> float:
-    inside = sum(rows * columns * count for rows, columns, count in size.projections)
-    return itemsize * (size.parameters - float(names.get("ratio", 0)) * inside)
+def _model(size: Sizes, names: Mapping[str, str], _methods: Mapping[str, Method], itemsize: int, *_: Any) -> float:
+    return itemsize * (size.parameters - float(names.get("ratio", 0)) * size.inside)
 
 
-def _rounded(size: Sizes, _names: Mapping[str, str], _methods: Mapping[str, Method], itemsize: int) -> float:
-    inside = sum(rows * columns * count for rows, columns, count in size.projections)
-    return itemsize * (size.parameters - inside) + inside
+def _rounded(size: Sizes, _names: Mapping[str, str], _methods: Mapping[str, Method], itemsize: int, *_: Any) -> float:
+    return itemsize * (size.parameters - size.inside) + size.inside
+
+
+def _reference(size: Sizes, _names: Mapping[str, str], _methods: Mapping[str, Method], itemsize: int, config: Mapping[str, Any]) -> float:
+    return float(itemsize * size.width * text_tokens(config["perplexity"]))
 
 
 BYTES: dict[str, Callable[..., float]] = {
@@ -75,6 +78,7 @@ BYTES: dict[str, Callable[..., float]] = {
     "relinearise": _spectra,
     "compress": _model,
     "round": _rounded,
+    "reference": _reference,
 }
 """The bytes that each rule's job leaves."""
 

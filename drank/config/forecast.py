@@ -137,10 +137,20 @@ def _round(_config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
 
 def _evaluate(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
     text, tasks = config["perplexity"], config["zeroshot"]
-    read = len(text["corpora"]) * (text["windows"] * text["length"] if text["windows"] else UNKNOWN_TEXT)
+    read = len(text["corpora"]) * text_tokens(text)
     asked = [config["tasks"][task] for task in tasks["tasks"]]
     whole = [EMBEDDED_ITEMS if "embedded" in task else LARGE.get(task.get("harness", ""), ITEMS) for task in asked]
-    return size.forward(read + ITEM * sum(min(tasks["limit"] or items, items) for items in whole))
+    beside = read * (size.parameters - size.inside) if text["to_dense"] else 0  # the dense model's head
+    return beside + size.forward(read + ITEM * sum(min(tasks["limit"] or items, items) for items in whole))
+
+
+def _reference(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
+    return size.forward(text_tokens(config["perplexity"]))
+
+
+def text_tokens(perplexity: Mapping[str, Any]) -> int:
+    """The tokens that are measured of one text, by a section `perplexity`; of a text that is read whole a guess."""
+    return perplexity["windows"] * perplexity["length"] if perplexity["windows"] else UNKNOWN_TEXT
 
 
 def _throughput(config: Mapping[str, Any], size: Sizes, _method: Method | None, methods: int, *_: Any) -> float:
@@ -159,6 +169,7 @@ WORK: dict[str, Callable[..., float]] = {
     "relinearise": _relinearise,
     "compress": _compress,
     "round": _round,
+    "reference": _reference,
     **dict.fromkeys(("evaluate", "evaluate_texts", "evaluate_tasks"), _evaluate),
     "throughput": _throughput,
 }

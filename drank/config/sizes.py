@@ -17,11 +17,12 @@ from drank.runtime.files import read_json
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a model all parameters, (rows, columns, how many) of its projections, and (width, how many) of what these read."""
+    """Of a model all parameters, (rows, columns, how many) of its projections, (width, how many) of what these read, and its width."""
 
     parameters: int
     projections: tuple[tuple[int, int, int], ...]
     inputs: tuple[tuple[int, int], ...] = ()
+    width: int = 0
 
     @classmethod
     def of(cls, source: Mapping[str, Any]) -> Sizes:
@@ -31,7 +32,8 @@ class Sizes:
         shapes, reads = checkpoint.shapes(1), {projection.role: projection.reads for projection in checkpoint.family.projections}
         kinds = Counter((shape.rows, shape.columns) for shape in shapes)
         inputs = Counter(rows for rows, _, _ in {(shape.rows, shape.layers, reads[shape.role]) for shape in shapes})
-        return cls(size_of(directory).parameters, tuple((*kind, count) for kind, count in kinds.items()), tuple(inputs.items()))
+        projections = tuple((*kind, count) for kind, count in kinds.items())
+        return cls(size_of(directory).parameters, projections, tuple(inputs.items()), shapes[0].rows)  # the first reads what enters a block
 
     def of_checkpoint(self, checkpoint: Mapping[str, Any]) -> Sizes:
         """The sizes with the parameters of somebody else's checkpoint; a quantised one stores other numbers and is taken to be as large."""
@@ -44,6 +46,11 @@ class Sizes:
     def forward(self, tokens: float) -> float:
         """Multiplications of one pass over so many tokens."""
         return self.parameters * tokens
+
+    @property
+    def inside(self) -> int:
+        """The parameters of the projections."""
+        return sum(rows * columns * count for rows, columns, count in self.projections)
 
     def moments(self, tokens: float) -> float:
         """Multiplications of the products of the inputs."""

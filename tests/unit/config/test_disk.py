@@ -49,6 +49,13 @@ def test_what_goes_again_does_not_stay() -> None:
         assert bytes_of(rule, names, keep="nothing")[1] == 0
 
 
+def test_what_is_kept_of_the_dense_model_are_its_hidden_states() -> None:
+    text = {"corpora": ["python-docs"], "windows": 10, "length": 256}
+    names = {"text": "python-docs.test"}
+    assert bytes_of("reference", names, perplexity=text) == (10 * 256 * 192 * 4,) * 2
+    assert bytes_of("reference", names, perplexity=text, keep="models")[1] == 0
+
+
 def test_half_the_precision_is_half_a_model() -> None:
     names = {"method": "l-rank", "ratio": "0.4"}
     assert bytes_of("compress", names, compute={"dtype": "bfloat16"})[0] == bytes_of("compress", names)[0] / 2

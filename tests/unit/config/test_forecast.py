@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from drank.config import read_schema, shards_of, with_defaults
-from drank.config.forecast import LIGHT, PART, START, WORK, Sizes, forecast, wall
+from drank.config.forecast import CORE_SPEED, LIGHT, PART, START, WORK, Sizes, forecast, wall
 from drank.models.sources import SourceError
 
 ROOT = Path(__file__).parents[3]
@@ -64,6 +64,15 @@ def test_more_work_takes_longer_and_none_is_free(rule):
     few, many = (seconds(rule, method, given | steps) for given in (config(), large))
     assert START < few < math.inf
     assert many > few or rule in ("spectrum", "slopes", "round")
+
+
+def test_a_second_head_costs_what_a_head_does():
+    alone, beside = (config(perplexity={"corpora": ["python-docs"], "windows": 64, "length": 256, "to_dense": to}) for to in (False, True))
+    size = Sizes.of({"embedded": "docs-mha"})
+    head = 64 * 256 * (size.parameters - size.inside)
+    assert seconds("evaluate", given=beside) - seconds("evaluate", given=alone) == pytest.approx(
+        head / CORE_SPEED / alone["compute"]["threads"]
+    )
 
 
 def test_what_follows_the_ranks_costs_and_light_rules_do_not():
