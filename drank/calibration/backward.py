@@ -29,10 +29,12 @@ REMEDY = "run in float32 (`compute: dtype: float32`), and check the checkpoint f
 def logits_of(model: PreTrainedModel, states: Tensor, ids: Tensor) -> Tensor:
     """Logits (windows, tokens − 1, vocabulary) from the hidden states that leave the last block, (windows, tokens, d).
 
-    What follows the blocks is the model's own: every block is replaced by one that gives `states`.
+    What follows the blocks is the model's own: every block is replaced by one that gives `states`. A mixture is not asked for its routers'
+    logits, whatever its configuration says: no router has run.
     """
+    routers = {"output_router_logits": False} if hasattr(model.config, "output_router_logits") else {}
     with forwards(blocks_of(model), lambda *_args, **_kwargs: states):
-        return wide(model(input_ids=ids.to(states.device), use_cache=False).logits[:, :-1])
+        return wide(model(input_ids=ids.to(states.device), use_cache=False, **routers).logits[:, :-1])
 
 
 def loss_gradient(
