@@ -26,13 +26,13 @@ from benchmarks.l_rank_lab import Lab, gap
 from benchmarks.l_rank_materials import say
 from drank.allocation.plan import Plan
 from drank.calibration.losses import sampled_loss
-from drank.calibration.streams import removed
 from drank.compression.correction import divergence_of, leaving_states
 from drank.compression.factors import factors_of
 from drank.evaluation.losses import window_losses
 from drank.methods import Method
 from drank.models.conversion import convert
 from drank.models.families import projections_of
+from drank.models.forward import removed
 from drank.reporting.figures.sheet import Drawn, legend_above, panels, styled
 from drank.reporting.figures.style import GREY
 from drank.runtime.files import read_json, write_json

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drank.calibration.streams import Stream, forwards, open_stream, run_block
+from drank.calibration.streams import Stream, open_stream, run_block
 from drank.models.families import Projection, blocks_of, projections_of
+from drank.models.forward import forwards
 from drank.models.groups import Shape
 from drank.models.weights import Checkpoint
 from drank.runtime.finite import NonFiniteError

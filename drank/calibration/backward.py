@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from drank.calibration.losses import Objective, likeliest_loss, sampled_loss, text_loss
 from drank.calibration.passes import LIKELIEST, PASSES
-from drank.calibration.streams import Arguments, apply, forwards, removed, wide
+from drank.calibration.streams import Arguments, apply
 from drank.calibration.sums import Sums
 from drank.models.families import Family, blocks_of
+from drank.models.forward import forwards, logits_of, removed, wide
 from drank.models.lowrank import LowRankLinear, matrix_of
 from drank.runtime.finite import NonFiniteError, finite
 
@@ -24,17 +25,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 REMEDY = "run in float32 (`compute: dtype: float32`), and check the checkpoint for damaged weights"
-
-
-def logits_of(model: PreTrainedModel, states: Tensor, ids: Tensor) -> Tensor:
-    """Logits (windows, tokens − 1, vocabulary) from the hidden states that leave the last block, (windows, tokens, d).
-
-    What follows the blocks is the model's own: every block is replaced by one that gives `states`. A mixture is not asked for its routers'
-    logits, whatever its configuration says: no router has run.
-    """
-    routers = {"output_router_logits": False} if hasattr(model.config, "output_router_logits") else {}
-    with forwards(blocks_of(model), lambda *_args, **_kwargs: states):
-        return wide(model(input_ids=ids.to(states.device), use_cache=False, **routers).logits[:, :-1])
 
 
 def loss_gradient(

@@ -20,16 +20,15 @@ from drank.calibration.streams import (
     arguments_of,
     embedded,
     open_stream,
-    removed,
     run_block,
     sizes_of,
     states_at,
     step,
     store_states,
-    wide,
 )
 from drank.calibration.sums import Sums, tokens_before
 from drank.models.families import Family, Projection, family_of
+from drank.models.forward import removed, wide
 from drank.models.residency import resident
 from drank.runtime.files import remove, resuming
 from drank.runtime.finite import NonFiniteError, finite

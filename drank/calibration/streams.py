@@ -6,13 +6,14 @@ one window in which every block hands its input on, so that no block needs its w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.models.families import blocks_of
+from drank.models.forward import forwards
 from drank.runtime.files import replacing
 from drank.runtime.finite import NonFiniteError, finite
 
@@ -95,23 +96,6 @@ def states_at(work: Path, layer: int) -> Path:
     return work / f"states-{layer:03d}"
 
 
-@contextmanager
-def forwards(blocks: Iterable[nn.Module], forward: Callable[..., Any]) -> Iterator[None]:
-    """Blocks that compute `forward` instead of what they are, until the context ends; their attributes stay."""
-    blocks = list(blocks)
-    own = [vars(block).get("forward") for block in blocks]
-    try:
-        for block in blocks:
-            vars(block)["forward"] = forward
-        yield
-    finally:
-        for block, before in zip(blocks, own, strict=True):
-            if before is None:
-                vars(block).pop("forward", None)
-            else:
-                vars(block)["forward"] = before
-
-
 def arguments_of(model: PreTrainedModel, window: Tensor) -> list[Arguments]:
     """What each block is given beside the hidden states, recorded with one window of token ids, (1, tokens)."""
     import torch
@@ -175,20 +159,3 @@ def step(block: nn.Module, layer: int, stream: Stream) -> Iterator[tuple[Tensor,
 def run_block(block: nn.Module, layer: int, stream: Stream) -> list[Tensor]:
     """The hidden states that leave a block, in memory; raises NonFiniteError naming the layer."""
     return [leaving for _, leaving in step(block, layer, stream)]
-
-
-@contextmanager
-def removed(handles: Iterable[Any]) -> Iterator[None]:
-    """Hooks that are removed when the context ends, however it ends."""
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def wide(values: Tensor) -> Tensor:
-    """Values in float32, or in float64 where they are."""
-    import torch
-
-    return values.to(torch.promote_types(values.dtype, torch.float32))

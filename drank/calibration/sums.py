@@ -16,8 +16,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from drank.calibration.streams import wide
 from drank.models.families import Projection
+from drank.models.forward import wide
 
 if TYPE_CHECKING:
     from torch import Tensor

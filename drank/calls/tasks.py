@@ -11,7 +11,7 @@ from drank.allocation.plan import Plan
 from drank.compression.making import making_of
 from drank.config import gradient_options, ratios_of
 from drank.config.chain import Chain, texts_of, tokens_at
-from drank.config.resolved import methods_for
+from drank.config.resolved import methods_for, perplexity_options
 from drank.corpora import commit_of, listed
 from drank.corpora.installed import package_versions
 from drank.evaluation.zeroshot import files_of
@@ -162,7 +162,7 @@ def tasks_to_measure(config: Mapping[str, Any], name: str, directory: Path, spli
         tokens = [tokens_at(name, {"corpus": corpus, "split": splits[corpus]}) for corpus in config["perplexity"]["corpora"]]
         files = {"model": model, "tokens": tokens, "items": {task: f"results/tasks/{task}.jsonl" for task in embedded}}
         params = {"names": names, "tasks": specs, "data": [path for spec in specs.values() for path in files_of(spec)], "dense": dense}
-        params |= {"perplexity": config["perplexity"], "zeroshot": config["zeroshot"], **compute}
+        params |= {"perplexity": perplexity_options(config), "zeroshot": config["zeroshot"], **compute}
         yield Task("evaluate", "results/evaluation", files, params, names)
     if "throughput" in config:
         params = {"names": {key: names[key] for key in ("model", "ratio")}, "throughput": config["throughput"], "dense": dense, **compute}

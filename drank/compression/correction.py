@@ -13,12 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from drank.calibration.backward import logits_of
 from drank.calibration.losses import divergence
 from drank.calibration.moments import open_stream
-from drank.calibration.streams import run_block, wide
+from drank.calibration.streams import run_block
 from drank.compression.passes import REMEDY, START, Passes, at_once
 from drank.models.families import blocks_of, projections_of
+from drank.models.forward import logits_of, wide
 from drank.models.lowrank import LowRankLinear
 from drank.models.residency import resident
 from drank.runtime.finite import NonFiniteError

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from drank.calibration.moments import open_stream
-from drank.calibration.streams import Arguments, Stream, apply, removed, wide
+from drank.calibration.streams import Arguments, Stream, apply
 from drank.calibration.sums import add_products, mirrored
 from drank.models.families import Family, Projection, blocks_of, family_of
+from drank.models.forward import removed, wide
 from drank.models.lowrank import matrix_of
 from drank.models.residency import resident
 from drank.runtime.finite import NonFiniteError, finite

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 
-from drank.calibration.backward import logits_of, recomputed
+from drank.calibration.backward import recomputed
 from drank.calibration.losses import divergence
-from drank.calibration.streams import wide
 from drank.compression.finetune import TOKENS_AT_ONCE, learning_rate
+from drank.models.forward import logits_of, wide
 from drank.runtime.files import replacing
 from drank.runtime.finite import NonFiniteError
 from drank.runtime.log import progress

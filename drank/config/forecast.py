@@ -135,12 +135,13 @@ def _round(_config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
     return 100.0 * size.parameters
 
 
-def _evaluate(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
+def _evaluate(config: Mapping[str, Any], size: Sizes, method: Method | None = None, *_: Any) -> float:
     text, tasks = config["perplexity"], config["zeroshot"]
     read = len(text["corpora"]) * text_tokens(text)
     asked = [config["tasks"][task] for task in tasks["tasks"]]
     whole = [EMBEDDED_ITEMS if "embedded" in task else LARGE.get(task.get("harness", ""), ITEMS) for task in asked]
-    beside = read * (size.parameters - size.inside) if text["to_dense"] else 0  # the dense model's head
+    compared = text["to_dense"] and method is not None and (method.compresses or method.checkpoint)
+    beside = read * size.width * size.vocabulary if compared else 0  # the dense model's head
     return beside + size.forward(read + ITEM * sum(min(tasks["limit"] or items, items) for items in whole))
 
 

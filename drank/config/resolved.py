@@ -14,6 +14,11 @@ from drank.models.sources import SourceError, directory_of
 from drank.models.weights import Checkpoint
 
 
+def perplexity_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `perplexity` without what decides no perplexity: whether predictions are compared with the dense model's as well."""
+    return {key: value for key, value in config["perplexity"].items() if key != "to_dense"}
+
+
 def methods_for(config: Mapping[str, Any], model: str) -> dict[str, Method]:
     """The methods of a run that apply to one model, with its options, by label, in the configuration's order."""
     refused = refusals_for(config, model)

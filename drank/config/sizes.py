@@ -17,12 +17,13 @@ from drank.runtime.files import read_json
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a model all parameters, (rows, columns, how many) of its projections, (width, how many) of what these read, and its width."""
+    """Of a model all parameters, (rows, columns, how many) of its projections, (width, how many) of what these read, width, vocabulary."""
 
     parameters: int
     projections: tuple[tuple[int, int, int], ...]
     inputs: tuple[tuple[int, int], ...] = ()
     width: int = 0
+    vocabulary: int = 0
 
     @classmethod
     def of(cls, source: Mapping[str, Any]) -> Sizes:
@@ -33,7 +34,9 @@ class Sizes:
         kinds = Counter((shape.rows, shape.columns) for shape in shapes)
         inputs = Counter(rows for rows, _, _ in {(shape.rows, shape.layers, reads[shape.role]) for shape in shapes})
         projections = tuple((*kind, count) for kind, count in kinds.items())
-        return cls(size_of(directory).parameters, projections, tuple(inputs.items()), shapes[0].rows)  # the first reads what enters a block
+        vocabulary = read_json(directory / "config.json").get("vocab_size", 0)
+        width = shapes[0].rows  # the first reads what enters a block
+        return cls(size_of(directory).parameters, projections, tuple(inputs.items()), width, vocabulary)
 
     def of_checkpoint(self, checkpoint: Mapping[str, Any]) -> Sizes:
         """The sizes with the parameters of somebody else's checkpoint; a quantised one stores other numbers and is taken to be as large."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
-from drank.calibration.streams import wide
 from drank.evaluation.batches import batched
+from drank.models.forward import wide
 from drank.runtime.finite import NonFiniteError
 from drank.runtime.log import progress
 from drank.runtime.shares import WHOLE, Share
@@ -76,10 +76,7 @@ def window_losses(
     sums: list[Tensor] = []
     with torch.inference_mode():
         for number, chunk in enumerate(progress(batches[own], f"perplexity of {what}, batch"), start=own.start):
-            ids = torch.stack(chunk).to(model.device)
-            logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
-            dense: Iterable[Tensor | None] = beside(number, chunk) if beside else repeat(None, len(chunk))
-            sums += [_sums(*window) for window in zip(logits, ids[:, 1:], dense, strict=True)]
+            sums += _of_batch(model, torch.stack(chunk).to(model.device), beside(number, chunk) if beside else repeat(None))
         found = torch.stack(sums).T.tolist() if sums else [[]] * 4  # a device is waited for once
     loss, divergence, agreed, theirs = found
     _check(what, first, model, loss=loss, divergence=divergence, theirs=theirs)
@@ -87,6 +84,12 @@ def window_losses(
     if beside is None:
         return losses
     return replace(losses, divergence=[max(0.0, one) for one in divergence], agreed=[round(one) for one in agreed])
+
+
+def _of_batch(model: PreTrainedModel, ids: Tensor, dense: Iterator[Tensor | None]) -> list[Tensor]:
+    """What `_sums` says of each window of a batch; of the dense model's logits those of one window at a time are there."""
+    logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
+    return [_sums(logits[place], ids[place, 1:], next(dense)) for place in range(len(ids))]
 
 
 def _sums(logits: Tensor, labels: Tensor, dense: Tensor | None) -> Tensor:
@@ -99,10 +102,11 @@ def _sums(logits: Tensor, labels: Tensor, dense: Tensor | None) -> Tensor:
         own, label = wide(logits[part]).log_softmax(-1), labels[part, None]
         found[0] -= own.gather(1, label).double().sum()
         if dense is not None:
-            target = dense[part].log_softmax(-1)
+            target = wide(dense[part]).log_softmax(-1)
             found[2] += (own.argmax(-1) == target.argmax(-1)).sum()
             found[3] -= target.gather(1, label).double().sum()
-            found[1] += own.neg_().add_(target).mul_(target.exp_()).sum(-1).double().sum()
+            apart, share = own.neg_().add_(target), target.exp_()
+            found[1] += apart.masked_fill_(share == 0, 0).mul_(share).sum(-1).double().sum()  # −∞ in both is no distance
     return found
 
 

@@ -9,22 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.calibration.backward import logits_of
-from drank.calibration.streams import removed, store_states
 from drank.evaluation.batches import batched
 from drank.models.families import blocks_of
+from drank.models.forward import own_logits_of, removed
+from drank.models.residency import open_skeleton
 from drank.runtime.files import read_json, replacing, write_json
 from drank.runtime.finite import NonFiniteError, finite
 from drank.runtime.log import progress
+from drank.runtime.provenance import version_of
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
-FACTS, STATES = "facts.json", "states"
+    from drank.evaluation.losses import Beside
+
+FACTS = "facts.json"
 
 
 class _Left(Exception):
@@ -34,14 +39,26 @@ class _Left(Exception):
 def store_reference(
     model: PreTrainedModel, windows: Sequence[Tensor], directory: str | Path, facts: Mapping[str, Any], batch: int = 4
 ) -> None:
-    """Write what `Reference` reads of the dense model on windows of token ids, and `facts` of the text: whole or not at all.
+    """Write what `Reference` reads of the dense model on windows of token ids, and `facts` of both: whole or not at all.
+
+    How it was computed is told too: the same text and model on another device, or by other versions, are another reference.
 
     Raises NonFiniteError where hidden states are not finite.
     """
+    from safetensors.torch import save_file
+
+    how = {"dtype": str(model.dtype).removeprefix("torch."), "device": model.device.type}
+    how |= {name: version_of(name) for name in ("torch", "transformers")}
     with replacing(directory) as temporary:
         temporary.mkdir()
-        store_states(temporary / STATES, _states(model, batched(windows, batch), str(directory)))
-        write_json(temporary / FACTS, {**facts, "dtype": str(model.dtype).removeprefix("torch.")})
+        for number, states in enumerate(_states(model, batched(windows, batch), str(directory))):
+            save_file({"states": states.cpu().contiguous()}, temporary / _file(number))
+        write_json(temporary / FACTS, {**facts, **how})
+
+
+def _file(batch: int) -> str:
+    """The name of the file with the states of a batch, by its number."""
+    return f"{batch:06d}.safetensors"
 
 
 def _states(model: PreTrainedModel, batches: Sequence[Sequence[Tensor]], where: str) -> Iterator[Tensor]:
@@ -83,15 +100,19 @@ class Reference:
         """The one in a folder."""
         return cls(Path(directory), read_json(Path(directory) / FACTS))
 
+    def beside(self, dense: Path, device: str | torch.device) -> Beside:
+        """What `losses.window_losses` takes: its `logits` by the head of the dense model in a directory, on the device of the other."""
+        return partial(self.logits, head=open_skeleton(dense, self.facts["dtype"], device))
+
     def logits(self, number: int, windows: Sequence[Tensor], head: PreTrainedModel) -> Iterator[Tensor]:
-        """For each window of one batch the dense model's logits, (tokens − 1, vocabulary).
+        """For each window of one batch the dense model's logits, (tokens − 1, vocabulary), in its own precision.
 
         `head` is that model; of its blocks nothing is read, so that a skeleton will do (`drank.models.residency`). Raises ValueError where
         the batch is missing or another than that of these windows.
         """
         from safetensors.torch import load_file
 
-        file = self.directory / STATES / f"{number:06d}.safetensors"
+        file = self.directory / _file(number)
         states = load_file(file, str(head.device))["states"] if file.is_file() else None
         if states is None or states.shape[:2] != (len(windows), len(windows[0])):
             found = "is missing" if states is None else f"holds {states.shape[0]} windows of {states.shape[1]} tokens"
@@ -99,4 +120,4 @@ class Reference:
                 f"{file} {found}, and {len(windows)} windows of {len(windows[0])} tokens are measured; delete {self.directory} and rerun"
             )
         for state, ids in zip(states.split(1), windows, strict=True):
-            yield logits_of(head, state, ids[None])[0]
+            yield own_logits_of(head, state, ids[None])[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ from drank.models.checkpoint import load_tokenizer
 from drank.models.description import quantised_by
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
 from drank.models.loaded import PACKAGES
-from drank.models.residency import open_skeleton
 from drank.models.sources import MODEL_SUFFIXES, family_hash
 from drank.runtime.content import content_of as read_once
 from drank.runtime.files import read_json
@@ -67,10 +66,6 @@ class Dense:
     directory: Path
     references: Sequence[Reference]
 
-    def head(self, model: PreTrainedModel) -> PreTrainedModel:
-        """What makes logits of what is kept: all of it but its blocks, in the precision of a measured model and where that is."""
-        return open_skeleton(self.directory, model.dtype, model.device)
-
 
 def decided(model: Path, tokenizer: Path, code: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """By kind what decides a measurement and is no choice of the configuration's: the hash of its code, the model, versions of packages.
@@ -116,7 +111,7 @@ def _wanted_text(
         )
 
     def measure(model: PreTrainedModel, share: Share) -> dict[str, Any]:
-        beside = partial(reference.logits, head=dense.head(model)) if reference and dense else None
+        beside = reference.beside(dense.directory, model.device) if reference and dense else None
         return asdict(losses_of(model, text, cut["length"], cut["windows"], cut["batch"], share, bos, beside))
 
     return Wanted("perplexity", text.corpus, {**decided, "read": read, **({"dense": reference.facts} if reference else {})}, measure)

@@ -8,7 +8,6 @@ import torch
 from drank.evaluation.reference import Reference, store_reference
 from drank.models.checkpoint import load_model
 from drank.models.families import FAMILIES
-from drank.models.residency import open_skeleton
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
@@ -19,8 +18,8 @@ def test_norm_and_head_give_the_logits_of_the_model(tiny_model, family, tmp_path
     windows = list(torch.randint(0, 250, (3, 20), generator=torch.Generator().manual_seed(5)))
     model = load_model(directory, dtype)
     store_reference(model, windows, tmp_path / "kept", {}, batch=2)
-    head, kept = open_skeleton(directory, dtype), Reference.read(tmp_path / "kept")
-    found = [logits for number, chunk in enumerate((windows[:2], windows[2:])) for logits in kept.logits(number, chunk, head)]
+    beside = Reference.read(tmp_path / "kept").beside(directory, "cpu")
+    found = [logits.float() for number, chunk in enumerate((windows[:2], windows[2:])) for logits in beside(number, chunk)]
     with torch.no_grad():
         wanted = [model(window[None]).logits[0, :-1].float() for window in windows]
     within = {"rtol": 0, "atol": 1e-4 if dtype == torch.float32 else 0.1}

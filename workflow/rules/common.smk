@@ -22,6 +22,7 @@ from drank.config.chain import Chain, texts_of, tokens_at
 from drank.config.measurable import split_of
 from drank.config.method_entries import method_of
 from drank.config.paths import rooted, without_paths
+from drank.config.resolved import perplexity_options
 from drank.calibration.passes import PASSES, WINDOWS
 from drank.models.documents import CARD, NUMBERS
 from drank.models.sources import identity_of, local_files_of

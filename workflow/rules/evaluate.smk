@@ -57,7 +57,7 @@ rule evaluate:
     params:
         code=code("evaluate.py"),
         places=places,
-        perplexity=lambda wildcards: READ[wildcards.model]["perplexity"] | {"corpora": wanted_of_job(wildcards, "perplexity")},
+        perplexity=lambda wildcards: perplexity_options(READ[wildcards.model]) | {"corpora": wanted_of_job(wildcards, "perplexity")},
         zeroshot=lambda wildcards: READ[wildcards.model]["zeroshot"] | {"tasks": wanted_of_job(wildcards, "zeroshot")},
         contents=contents_of_job,
         tasks=lambda wildcards, input: tasks_of_job(wildcards),

@@ -16,10 +16,10 @@ Row = Mapping[str, Any]
 
 UNMEASURED = "Not measured yet: `drank evaluate` does so and writes the numbers here."
 
-_SHOWN = ("perplexity", "accuracy", "accuracy_norm", "tokens_per_second")
+_SHOWN = ("perplexity", "kl_to_dense", "top1_agreement", "accuracy", "accuracy_norm", "tokens_per_second")
 _INTERVALS = (
-    "In brackets the 95 % interval, by bootstrap over windows for perplexity, ± 1.96 standard errors for accuracy; for tokens per second "
-    "the quartiles over repeats."
+    "In brackets the 95 % interval, by bootstrap over windows for perplexity, KL and agreement, ± 1.96 standard errors for accuracy; for "
+    "tokens per second the quartiles over repeats."
 )
 
 _INDEXED = ("perplexity", "accuracy", "accuracy_norm")
@@ -92,13 +92,20 @@ def model_index(name: str, own: Sequence[Record]) -> list[dict[str, Any]] | None
 
 
 def _metric(row: Row) -> str:
-    names = {"accuracy_norm": "accuracy, normalised by length", "tokens_per_second": "tokens per second"}
+    names = {
+        "kl_to_dense": "KL to the dense model, nats per token",
+        "top1_agreement": "agreement with the dense model",
+        "accuracy_norm": "accuracy, normalised by length",
+        "tokens_per_second": "tokens per second",
+    }
     return names.get(row["metric"], str(row["metric"]))
 
 
 def _value(row: Row) -> str:
     """A number with its interval, accuracies in per cent."""
-    scale, digits, unit = (100, 1, " %") if row["metric"].startswith("accuracy") else (1, 2 if row["value"] < 1000 else 0, "")
+    share = row["metric"].startswith("accuracy") or row["metric"] == "top1_agreement"
+    fine = 3 if row["metric"] == "kl_to_dense" else 2 if row["value"] < 1000 else 0
+    scale, digits, unit = (100, 1, " %") if share else (1, fine, "")
     value, low, high = (None if number is None else scale * number for number in (row["value"], row.get("ci_low"), row.get("ci_high")))
     interval = "" if low is None or high is None else f" ({low:,.{digits}f} – {high:,.{digits}f})"
     return f"{value:,.{digits}f}{unit}{interval}"
@@ -108,7 +115,8 @@ def _sample(row: Row) -> str:
     """What the number was taken of, and what guessing scores."""
     if row.get("count") is None:
         return "–"
-    unit = {"perplexity": "tokens", "tokens_per_second": "repeats"}.get(row["metric"], "items")
+    tokens = dict.fromkeys(("perplexity", "kl_to_dense", "top1_agreement"), "tokens")
+    unit = {**tokens, "tokens_per_second": "repeats"}.get(row["metric"], "items")
     chance = "" if row.get("chance") is None else f", chance {100 * row['chance']:.1f} %"
     return f"{row['count']:,} {unit}{chance}"
 

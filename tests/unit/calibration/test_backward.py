@@ -9,10 +9,11 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from drank.calibration.backward import ProjectionSums, logits_of, loss_gradient, through_block
+from drank.calibration.backward import ProjectionSums, loss_gradient, through_block
 from drank.calibration.losses import text_loss
 from drank.calibration.streams import Arguments, open_stream, run_block
 from drank.models.families import Family, Projection
+from drank.models.forward import logits_of
 from drank.models.lowrank import LowRankLinear
 from drank.runtime.finite import NonFiniteError
 from tests.unit.interrupted import small_llama, windows

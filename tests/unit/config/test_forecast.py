@@ -68,11 +68,10 @@ def test_more_work_takes_longer_and_none_is_free(rule):
 
 def test_a_second_head_costs_what_a_head_does():
     alone, beside = (config(perplexity={"corpora": ["python-docs"], "windows": 64, "length": 256, "to_dense": to}) for to in (False, True))
-    size = Sizes.of({"embedded": "docs-mha"})
-    head = 64 * 256 * (size.parameters - size.inside)
-    assert seconds("evaluate", given=beside) - seconds("evaluate", given=alone) == pytest.approx(
-        head / CORE_SPEED / alone["compute"]["threads"]
-    )
+    head = 64 * 256 * 192 * 3072
+    more = seconds("evaluate", "svd-llm", beside) - seconds("evaluate", "svd-llm", alone)
+    assert more == pytest.approx(head / CORE_SPEED / alone["compute"]["threads"])
+    assert seconds("evaluate", "dense", beside) == seconds("evaluate", "dense", alone)
 
 
 def test_what_follows_the_ranks_costs_and_light_rules_do_not():

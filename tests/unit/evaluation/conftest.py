@@ -9,6 +9,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from drank.corpora.windows import Tokens
+
 
 @pytest.fixture(scope="module")
 def tokenizer():
@@ -41,3 +43,10 @@ def arc(tmp_path):
     path = tmp_path / "arc.parquet"
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def nine_windows() -> Tokens:
+    """Eight windows of 16 and a tail of 6: four batches, the last of one window."""
+    ids = torch.randint(0, 50, (134,), generator=torch.Generator().manual_seed(1), dtype=torch.int32)
+    return Tokens(ids, "toy", "test", "a" * 64, "b" * 64)

@@ -106,6 +106,8 @@ def test_without_a_folder_nothing_is_kept():
     ("module", "kinds"),
     [
         ("evaluation/losses.py", {"perplexity"}),
+        ("models/residency.py", {"perplexity"}),  # the dense model's head
+        ("models/forward.py", {"perplexity"}),
         ("evaluation/zeroshot/harness.py", {"zeroshot"}),
         ("evaluation/zeroshot/marks.py", {"zeroshot"}),
         ("models/checkpoint.py", {"perplexity", "zeroshot"}),

@@ -8,37 +8,18 @@ from functools import partial
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
-from drank.corpora.windows import Tokens
 from drank.evaluation.losses import WindowLosses, window_losses
 from drank.evaluation.perplexity import summarised
 from drank.evaluation.reference import Reference, store_reference
 from drank.evaluation.wanted import Dense, wanted_texts
-from drank.models.residency import open_skeleton
 from drank.runtime.finite import NonFiniteError
 from drank.runtime.shares import Share
+from tests.unit.evaluation.measuring import llama
 
 BATCH = 3
 CUT = {"length": 16, "windows": None, "batch": BATCH}
-
-
-@pytest.fixture(scope="module")
-def text() -> Tokens:
-    """Eight windows of 16 and a tail of 6: four batches, the last of one window."""
-    ids = torch.randint(0, 50, (134,), generator=torch.Generator().manual_seed(1), dtype=torch.int32)
-    return Tokens(ids, "toy", "test", "a" * 64, "b" * 64)
-
-
-def llama(seed: int, noise: float = 0.0) -> LlamaForCausalLM:
-    shape = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "initializer_range": 0.4}
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = LlamaForCausalLM(LlamaConfig(vocab_size=50, max_position_embeddings=64, **shape)).eval()
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter += noise * torch.randn_like(parameter)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +33,17 @@ def other() -> LlamaForCausalLM:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, dense, text):
+def place(tmp_path_factory, dense, nine_windows):
     """Folders of the dense model, and of what is kept of it on the text."""
     folder = tmp_path_factory.mktemp("dense")
     dense.save_pretrained(folder / "model")
-    store_reference(dense, text.consecutive(16), folder / "kept", {"read": text.facts({**CUT, "bos": "text"})}, BATCH)
+    store_reference(dense, nine_windows.consecutive(16), folder / "kept", {"read": nine_windows.facts({**CUT, "bos": "text"})}, BATCH)
     return folder
 
 
 @pytest.fixture(scope="module")
 def beside(place):
-    return partial(Reference.read(place / "kept").logits, head=open_skeleton(place / "model", "float32"))
+    return Reference.read(place / "kept").beside(place / "model", "cpu")
 
 
 def by_hand(dense, other, windows):
@@ -80,8 +61,8 @@ def by_hand(dense, other, windows):
     return divergence, agreed
 
 
-def test_it_is_that_of_both_models_in_float64(dense, other, text, beside):
-    windows = text.consecutive(16)
+def test_it_is_that_of_both_models_in_float64(dense, other, nine_windows, beside):
+    windows = nine_windows.consecutive(16)
     divergence, agreed = by_hand(dense, other, windows)
     found = window_losses(other, windows, "toy", BATCH, beside=beside)
     assert found.divergence == pytest.approx(divergence, rel=1e-5) and found.agreed == agreed
@@ -90,30 +71,30 @@ def test_it_is_that_of_both_models_in_float64(dense, other, text, beside):
     assert (found.loss, found.tokens) == (alone.loss, alone.tokens) and alone.divergence is None and alone.agreed is None
 
 
-def test_a_model_beside_itself_does_not_differ(dense, text, beside):
-    found = window_losses(dense, text.consecutive(16), "toy", BATCH, beside=beside)
+def test_a_model_beside_itself_does_not_differ(dense, nine_windows, beside):
+    found = window_losses(dense, nine_windows.consecutive(16), "toy", BATCH, beside=beside)
     assert found.agreed == found.tokens and all(0 <= one < 1e-5 for one in found.divergence)
 
 
-def test_long_windows_are_worked_on_in_parts(other, text, beside, monkeypatch):
-    whole = window_losses(other, text.consecutive(16), "toy", BATCH, beside=beside)
+def test_long_windows_are_worked_on_in_parts(other, nine_windows, beside, monkeypatch):
+    whole = window_losses(other, nine_windows.consecutive(16), "toy", BATCH, beside=beside)
     monkeypatch.setattr("drank.evaluation.losses.TOGETHER", 4)
-    parts = window_losses(other, text.consecutive(16), "toy", BATCH, beside=beside)
+    parts = window_losses(other, nine_windows.consecutive(16), "toy", BATCH, beside=beside)
     assert parts.divergence == pytest.approx(whole.divergence, rel=1e-6) and parts.loss == pytest.approx(whole.loss, rel=1e-6)
     assert parts.agreed == whole.agreed
 
 
 @pytest.mark.parametrize("count", [2, 3, 6])
-def test_shares_join_to_the_whole(other, text, beside, count):
-    whole = window_losses(other, text.consecutive(16), "toy", BATCH, beside=beside)
+def test_shares_join_to_the_whole(other, nine_windows, beside, count):
+    whole = window_losses(other, nine_windows.consecutive(16), "toy", BATCH, beside=beside)
     shares = [Share(number, count) for number in range(1, count + 1)]
-    parts = [window_losses(other, text.consecutive(16), "toy", BATCH, share, beside) for share in shares]
+    parts = [window_losses(other, nine_windows.consecutive(16), "toy", BATCH, share, beside) for share in shares]
     assert WindowLosses.joined(parts) == whole
 
 
-def test_rows_and_windows_of_a_record(other, text, beside):
-    losses = window_losses(other, text.consecutive(16), "toy", BATCH, beside=beside)
-    rows, detail = summarised([text], {"toy": losses})
+def test_rows_and_windows_of_a_record(other, nine_windows, beside):
+    losses = window_losses(other, nine_windows.consecutive(16), "toy", BATCH, beside=beside)
+    rows, detail = summarised([nine_windows], {"toy": losses})
     by_metric = {row["metric"]: row for row in rows}
     assert list(by_metric) == ["perplexity", "perplexity_window_mean", "kl_to_dense", "top1_agreement"]
     assert by_metric["kl_to_dense"]["value"] == pytest.approx(sum(losses.divergence) / sum(losses.tokens))
@@ -123,42 +104,52 @@ def test_rows_and_windows_of_a_record(other, text, beside):
     assert (detail["toy"]["window_divergence"], detail["toy"]["window_agreed"]) == (losses.divergence, losses.agreed)
 
 
-def test_the_head_of_a_piece_is_that_of_the_dense_model(place, other, text, beside):
+def test_the_head_of_a_piece_is_that_of_the_dense_model(place, other, nine_windows, beside):
     dense = Dense(place / "model", [Reference.read(place / "kept")])
-    (piece,) = wanted_texts([text], {**CUT, "bos": "text"}, {"code": "c"}, dense)
-    (alone,) = wanted_texts([text], {**CUT, "bos": "text"}, {"code": "c"})
+    (piece,) = wanted_texts([nine_windows], {**CUT, "bos": "text"}, {"code": "c"}, dense)
+    (alone,) = wanted_texts([nine_windows], {**CUT, "bos": "text"}, {"code": "c"})
     assert piece.key["dense"]["read"] == piece.key["read"] and "dense" not in alone.key
-    assert piece.measure(other, Share(1, 2)) == asdict(window_losses(other, text.consecutive(16), "toy", BATCH, Share(1, 2), beside))
+    assert piece.measure(other, Share(1, 2)) == asdict(
+        window_losses(other, nine_windows.consecutive(16), "toy", BATCH, Share(1, 2), beside)
+    )
 
 
 @pytest.mark.parametrize("changed", [{"length": 12}, {"windows": 2}, {"batch": 4}, {"bos": "none"}])
-def test_what_is_kept_of_other_windows_is_refused(place, text, changed):
+def test_what_is_kept_of_other_windows_is_refused(place, nine_windows, changed):
     with pytest.raises(ValueError, match=r"kept is of other windows than those that are measured of toy; delete it"):
-        wanted_texts([text], {**CUT, "bos": "text", **changed}, {}, Dense(place / "model", [Reference.read(place / "kept")]))
+        wanted_texts([nine_windows], {**CUT, "bos": "text", **changed}, {}, Dense(place / "model", [Reference.read(place / "kept")]))
 
 
-def test_batches_that_are_missing_or_others_are_refused(place, other, text, beside):
+def test_batches_that_are_missing_or_others_are_refused(place, other, nine_windows, beside):
     with pytest.raises(ValueError, match=r"000004.safetensors is missing, and 1 windows of 16 tokens"):
-        list(beside(4, text.consecutive(16)[:1]))
+        list(beside(4, nine_windows.consecutive(16)[:1]))
     with pytest.raises(ValueError, match=r"000000.safetensors holds 3 windows of 16 tokens, and 2 windows of 16"):
-        list(beside(0, text.consecutive(16)[:2]))
+        list(beside(0, nine_windows.consecutive(16)[:2]))
 
 
-def test_the_model_that_overflows_is_named(dense, other, text, beside):
+def test_the_model_that_overflows_is_named(dense, other, nine_windows, beside):
     broken = llama(0)
     with torch.no_grad():
         broken.lm_head.weight[7] = float("inf")
     with pytest.raises(NonFiniteError, match=r"the loss of window 0 of toy is nan: the model's logits overflow"):
-        window_losses(broken, text.consecutive(16), "toy", BATCH, beside=beside)
+        window_losses(broken, nine_windows.consecutive(16), "toy", BATCH, beside=beside)
     overflowing = partial(beside.func, head=broken)
     with pytest.raises(NonFiniteError, match=r"dense model's loss of window 0 of toy is nan: the dense model's logits overflow"):
-        window_losses(other, text.consecutive(16), "toy", BATCH, beside=overflowing)
+        window_losses(other, nine_windows.consecutive(16), "toy", BATCH, beside=overflowing)
 
 
-def test_states_that_are_not_finite_are_not_kept(text, tmp_path):
+def test_the_head_has_the_precision_of_what_is_kept_and_not_that_of_the_model_beside(other, nine_windows, beside):
+    half = LlamaForCausalLM(other.config).to(torch.bfloat16).eval()
+    half.load_state_dict(other.state_dict())
+    found = window_losses(half, nine_windows.consecutive(16), "toy", BATCH, beside=beside)
+    whole = window_losses(other, nine_windows.consecutive(16), "toy", BATCH, beside=beside)
+    assert found.divergence == pytest.approx(whole.divergence, rel=0.1) and found.divergence != whole.divergence
+
+
+def test_states_that_are_not_finite_are_not_kept(nine_windows, tmp_path):
     broken = llama(0)
     with torch.no_grad():
         broken.model.layers[1].mlp.down_proj.weight[0] = float("nan")
     with pytest.raises(NonFiniteError, match=r"leave the dense model's last block are not finite in torch.float32"):
-        store_reference(broken, text.consecutive(16), tmp_path / "kept", {}, BATCH)
+        store_reference(broken, nine_windows.consecutive(16), tmp_path / "kept", {}, BATCH)
     assert not (tmp_path / "kept").exists()

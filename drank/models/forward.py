@@ -1,0 +1,64 @@
+"""Forward passes through parts of a model: its blocks replaced, watched, or left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from drank.models.families import blocks_of
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+
+@contextmanager
+def forwards(blocks: Iterable[nn.Module], forward: Callable[..., Any]) -> Iterator[None]:
+    """Blocks that compute `forward` instead of what they are, until the context ends; their attributes stay."""
+    blocks = list(blocks)
+    own = [vars(block).get("forward") for block in blocks]
+    try:
+        for block in blocks:
+            vars(block)["forward"] = forward
+        yield
+    finally:
+        for block, before in zip(blocks, own, strict=True):
+            if before is None:
+                vars(block).pop("forward", None)
+            else:
+                vars(block)["forward"] = before
+
+
+@contextmanager
+def removed(handles: Iterable[Any]) -> Iterator[None]:
+    """Hooks that are removed when the context ends, however it ends."""
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def logits_of(model: PreTrainedModel, states: Tensor, ids: Tensor) -> Tensor:
+    """Logits (windows, tokens − 1, vocabulary) from the hidden states that leave the last block, (windows, tokens, d); `wide`."""
+    return wide(own_logits_of(model, states, ids))
+
+
+def own_logits_of(model: PreTrainedModel, states: Tensor, ids: Tensor) -> Tensor:
+    """The same in the model's own precision.
+
+    What follows the blocks is the model's own: every block is replaced by one that gives `states`. A mixture is not asked for its routers'
+    logits, whatever its configuration says: no router has run.
+    """
+    routers = {"output_router_logits": False} if hasattr(model.config, "output_router_logits") else {}
+    with forwards(blocks_of(model), lambda *_args, **_kwargs: states):
+        logits: Tensor = model(input_ids=ids.to(states.device), use_cache=False, **routers).logits
+    return logits[:, :-1]
+
+
+def wide(values: Tensor) -> Tensor:
+    """Values in float32, or in float64 where they are."""
+    import torch
+
+    return values.to(torch.promote_types(values.dtype, torch.float32))
