@@ -57,30 +57,47 @@ def objective_of(labels: str, seed: int) -> Objective:
 class ProjectionSums:
     """What accumulates for one projection: the gradient of its weight, the squares of each window's by row, and gᵀg; all float64."""
 
-    def __init__(self, module: nn.Module, device: torch.device, before: float = 0, keep: Callable[[Tensor], None] | None = None) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        device: torch.device,
+        before: float = 0,
+        keep: Callable[[Tensor], None] | None = None,
+        weights: bool = True,
+        outputs: bool = True,
+    ) -> None:
         """Zeros, which they stay for an expert that no token reaches; `before` is what `Sums` are told.
 
-        `keep` is given the gradient of every window by itself, (d1, d2).
+        `keep` is given the gradient of every window by itself, (d1, d2). Without `weights` there is neither the gradient nor its squares,
+        without `outputs` no gᵀg: each is a product of the size of the projection's own.
         """
         import torch
 
         rows, columns = (module.in_features, module.out_features) if isinstance(module, LowRankLinear) else matrix_of(module).shape
-        self.weight = torch.zeros(rows, columns, dtype=torch.float64, device=device)
+        self.weight = torch.zeros(rows, columns, dtype=torch.float64, device=device) if weights else None
         self.squares = torch.zeros(rows, dtype=torch.float64, device=device)
-        self.outputs = Sums(columns, device, before)
+        self.outputs = Sums(columns, device, before) if outputs else None
         self._keep = keep
 
     def add(self, inputs: Tensor, gradients: Tensor) -> None:
         """Count windows in: what the projection read (windows, tokens, d1), and g at what it gave (windows, tokens, d2)."""
         import torch
 
-        self.outputs.add(gradients.flatten(0, 1))
+        if self.outputs is not None:
+            self.outputs.add(gradients.flatten(0, 1))
+        if self.weight is None:
+            return
         for x, g in zip(wide(inputs), wide(gradients), strict=True):
             gradient = x.mT @ g
             self.weight += gradient
             if self._keep:
                 self._keep(gradient)
             self.squares += torch.linalg.vector_norm(gradient, dim=1, dtype=torch.float64).square()
+
+    def named(self, role: str) -> dict[str, Tensor]:
+        """The sums by name, for a projection of this role."""
+        weights = {} if self.weight is None else {role: self.weight, f"{role}.rows": self.squares}
+        return weights | ({} if self.outputs is None else {f"{role}.outputs": self.outputs.gram()})
 
 
 def through_block(

@@ -12,7 +12,7 @@ second moment of g, GFWSVD (arXiv:2505.17974) both sides by what fits ∂loss/�
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,9 @@ from drank.calibration.backward import ProjectionSums, loss_gradient, objective_
 from drank.calibration.fisher_fit import WindowGradients
 from drank.calibration.layer_files import SEEN, identity, layers_in, read_layer, write_facts, write_layer
 from drank.calibration.losses import Objective
+from drank.calibration.mean_loss import COUNTED, KEPT, facts_of, gradients_of
 from drank.calibration.parts import part_facts
-from drank.calibration.passes import INPUT_SIDE, OUTPUT_SIDE, WINDOWS
+from drank.calibration.passes import LIKELIEST, WINDOWS
 from drank.calibration.streams import Arguments, StoredStates, Stream, arguments_of, embedded, sizes_of, states_at, step, store_states
 from drank.calibration.sums import tokens_before
 from drank.models.families import family_of
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-COUNTED, KEPT = "sums.windows", "sums.kept"
-"""What stands beside the sums of a block: the number of windows that they are over, and a zero in the precision of gradients."""
-
 
 def collect(
     model: PreTrainedModel,
@@ -48,6 +46,7 @@ def collect(
     labels: str = "text",
     seed: int = 13,
     share: Share | None = None,
+    outputs: bool = True,
 ) -> None:
     """Write what the next-token loss over windows of token ids (windows, tokens) says of every projection, as a directory.
 
@@ -57,6 +56,8 @@ def collect(
     `layer-XXX.safetensors` holds what `gradients_of` makes of the sums over all windows; `facts.json` holds `facts` and `loss`, the loss
     per token. With a `share` they hold the sums over the windows of that share, for `parts.gather`; windows keep their numbers.
 
+    Without `outputs` the second moments at the outputs are left out, which few methods read (`Method.reads_outputs`).
+
     An interrupted run is gone on with as `moments.calibrate` does. Raises ValueError for windows that predict nothing and for other
     labels, NonFiniteError where hidden states, the loss or gradients are not finite.
     """
@@ -65,7 +66,7 @@ def collect(
     fit = labels == WINDOWS
     if share and fit:
         raise ValueError("factors that fit the gradients of single windows are no sums over shares of them; leave `share` out")
-    objective, decides = objective_of(labels, seed), [key, labels, seed]
+    objective, decides = objective_of(labels, seed), [key, labels, seed, outputs]
     arguments, own = arguments_of(model, windows[:1]), (share or WHOLE).batches(len(windows), batch)
     with resuming(directory, identity(model, windows, batch, facts, decides, share)) as partial:
         work = partial / "work"
@@ -82,7 +83,7 @@ def collect(
             leaving = StoredStates(states_at(work, left), model.device, sizes_of(windows[own], batch))
             store_states(gradients_at(work, left), _loss_gradients(model, windows, own.start, leaving, objective, tell))
         for layer in progress(range(left - 1, -1, -1), "gradients, block"):
-            found = _sums(model, windows[own], layer, arguments[layer], work, own.start * windows.shape[1], batch, fit)
+            found = _sums(model, windows[own], layer, arguments[layer], work, own.start * windows.shape[1], batch, labels, outputs)
             write_layer(partial, layer, found if share else gradients_of(found))
             remove(states_at(work, layer))
             remove(gradients_at(work, layer + 1))
@@ -132,30 +133,34 @@ def _loss_gradients(
     tell(math.fsum(losses))
 
 
-def facts_of(facts: Mapping[str, Any], sums: Mapping[str, float]) -> dict[str, Any]:
-    """What stands beside the gradients: what their text was, and the loss per token."""
-    return {**facts, "loss": sums["loss"] / sums["predicted"]}
-
-
 def _sums(
-    model: PreTrainedModel, windows: Tensor, layer: int, arguments: Arguments, work: Path, before: int, batch: int, fit: bool
+    model: PreTrainedModel,
+    windows: Tensor,
+    layer: int,
+    arguments: Arguments,
+    work: Path,
+    before: int,
+    batch: int,
+    labels: str,
+    outputs: bool,
 ) -> dict[str, Tensor]:
     """The sums of one block over windows that `before` tokens precede; the gradients at the states that enter it are written.
 
-    With `fit` they are the factors that fit single windows, and nothing else.
+    Of the pass over single windows they are the factors that fit these, of the one over the likeliest tokens the outputs' moments alone.
     """
     import torch
 
     family = family_of(model.config)
     at_once = 1 if family.mixture else len(windows)
     sizes, tokens = sizes_of(windows, batch), 0
-    kept = WindowGradients(work / "windows") if fit else None
+    kept = WindowGradients(work / "windows") if labels == WINDOWS else None
+    asked = {"weights": labels != LIKELIEST, "outputs": labels == LIKELIEST or (outputs and kept is None)}
     entering, upstream = (StoredStates(at, model.device, sizes) for at in (states_at(work, layer), gradients_at(work, layer + 1)))
     with resident(model, layer) as block:
         sums = {}
         for p in family.projections:
             keep = kept.keeper(p.role) if kept else None
-            sums[p.role] = ProjectionSums(block.get_submodule(p.path), model.device, tokens_before(p, before), keep)
+            sums[p.role] = ProjectionSums(block.get_submodule(p.path), model.device, tokens_before(p, before), keep, **asked)
 
         def backward() -> Iterator[Tensor]:
             nonlocal tokens
@@ -168,31 +173,9 @@ def _sums(
     statistics = {SEEN: torch.tensor(tokens, dtype=torch.float64)}
     zero = torch.zeros((), dtype=torch.promote_types(model.dtype, torch.float32))
     if kept:  # all that is asked of such a pass
-        like = {role: found.weight.to(zero.dtype) for role, found in sums.items()}
+        like = {role: found.named(role)[role].to(zero.dtype) for role, found in sums.items()}
         statistics |= kept.factors(like, 1 / (windows.shape[1] - 1), len(windows))
     else:
         for role, found in sums.items():
-            statistics |= {role: found.weight, f"{role}.outputs": found.outputs.gram(), f"{role}.rows": found.squares}
+            statistics |= found.named(role)
     return statistics | {COUNTED: zero.double() + len(windows), KEPT: zero}
-
-
-def gradients_of(sums: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What the sums of a block over all windows say of the mean loss, for each role ρ.
-
-    `ρ` is the gradient of the mean loss per token with respect to W, (d1, d2), float32 or in a float64 model float64; `ρ.outputs`, float64
-    (d2, d2), the mean over the N predicted tokens of gᵀg; `ρ.rows`, float64 (d1,), the mean over windows of Σ_j (∂ℓ/∂W_ij)², ℓ the mean
-    loss of one window. Factors that fit single windows are `ρ.fitted.inputs` (d1, d1) and `ρ.fitted.outputs` (d2, d2), float64.
-    """
-    windows = sums[COUNTED].item()
-    predicted = sums[SEEN].item() - windows  # all but the first of each
-    gradients = {SEEN: sums[SEEN]}
-    for name, values in sums.items():
-        if name.endswith((INPUT_SIDE, OUTPUT_SIDE)):
-            gradients[name] = values
-        elif name.endswith(".rows"):
-            gradients[name] = values / (windows * (predicted / windows) ** 2)
-        elif name.endswith(".outputs"):
-            gradients[name] = values / predicted
-        elif name not in (SEEN, COUNTED, KEPT):
-            gradients[name] = (values / predicted).to(sums[KEPT].dtype)
-    return gradients

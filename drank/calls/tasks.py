@@ -100,7 +100,7 @@ def tasks_to_plan(config: Mapping[str, Any], chain: Chain) -> Iterator[Task]:
         params = {"calibration": chain.texts["calibration"], **compute}
         yield Task("calibrate", chain.moments, source | texts["calibration"], params, {"model": chain.model})
     for labels, options in gradient_text.items():
-        params = {"calibration": options, "labels": labels, **compute}
+        params = {"calibration": options, "labels": labels, "outputs": method.reads_outputs(labels), **compute}
         yield Task("gradients", chain.gradients(labels), source | texts["calibration"], params, {"model": chain.model, "labels": labels})
     recipe = {"weighting": method.weighting, "options": method.weighting_options, "group": method.group}
     yield Task("spectrum", chain.spectrum, source | chain.spectrum_inputs(), {"names": place, **recipe, **compute}, place)

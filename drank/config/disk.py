@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from drank.calibration.passes import WINDOWS
+from drank.calibration.passes import LIKELIEST, WINDOWS
 from drank.config.forecast import text_tokens
 from drank.config.sizes import Sizes
-from drank.methods import Method
+from drank.methods import Method, outputs_read
 
 PASSING = ("calibrate", "gradients", "spectrum", "relinearise", "reference")
 """Rules whose results `keep: models` lets go."""
@@ -46,10 +46,13 @@ def _moments(size: Sizes, *_: Any) -> float:
     return 8.0 * sum(width**2 * count for width, count in size.inputs)
 
 
-def _gradients(size: Sizes, names: Mapping[str, str], *_: Any) -> float:
-    if names["labels"] == WINDOWS:
+def _gradients(size: Sizes, names: Mapping[str, str], methods: Mapping[str, Method], *_: Any) -> float:
+    labels, calibrated = names["labels"], names.get("calibrated", "")
+    if labels == WINDOWS:
         return 8.0 * sum((rows**2 + columns**2) * count for rows, columns, count in size.projections)
-    return sum((8.0 * columns**2 + 4.0 * rows * columns) * count for rows, columns, count in size.projections)
+    outputs = 8.0 if outputs_read(methods.values(), labels, calibrated) else 0.0
+    weights = 0.0 if labels == LIKELIEST else 4.0
+    return sum((outputs * columns**2 + weights * rows * columns) * count for rows, columns, count in size.projections)
 
 
 def _spectra(size: Sizes, names: Mapping[str, str], methods: Mapping[str, Method], *_: Any) -> float:

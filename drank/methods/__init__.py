@@ -5,9 +5,11 @@ A configuration names methods of this table, gives them options, or composes its
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from drank.methods.method import COMPENSATING, RANKING, Method
 
-__all__ = ["COMPENSATING", "METHODS", "RANKING", "Method"]
+__all__ = ["COMPENSATING", "METHODS", "RANKING", "Method", "outputs_read"]
 
 METHODS: dict[str, Method] = {
     "dense": Method("Dense", weighting="identity", compresses=False, budgeted=False),
@@ -72,3 +74,8 @@ METHODS: dict[str, Method] = {
     ),
 }
 """The published methods with the options of their papers, our own, the controls, and the dense model, whole and rounded."""
+
+
+def outputs_read(methods: Iterable[Method], labels: str, calibrated: str = "") -> bool:
+    """Whether one of these methods reads the second moments at the outputs that a pass of this name over this text leaves."""
+    return any(method.reads_outputs(labels) for method in methods if method.calibrated == calibrated)

@@ -109,6 +109,10 @@ class Method:
         """The backward pass that its weighting is made of, where it is made of gradients."""
         return WEIGHTINGS[self.weighting].backward_pass(self.labels)
 
+    def reads_outputs(self, labels: str) -> bool:
+        """Whether this method reads the second moments at the outputs that the backward pass of this name leaves."""
+        return self.weighing_pass == labels and WEIGHTINGS[self.weighting].reads_outputs
+
     @property
     def passes(self) -> tuple[str, ...]:
         """The backward passes that it reads, each once: of its weighting, and for slopes those of its labels."""

@@ -56,6 +56,11 @@ class Weighting:
         return bool({FISHER_ROWS, OUTPUTS, *FITTED} & {self.left_of, self.right_of})
 
     @property
+    def reads_outputs(self) -> bool:
+        """Whether it needs the second moments of the gradients at the outputs."""
+        return OUTPUTS in (self.left_of, self.right_of)
+
+    @property
     def moments(self) -> bool:
         """Whether it needs the moments of the inputs."""
         return self.left_of in (MOMENT, ABSOLUTE)

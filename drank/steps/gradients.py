@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from drank.calibration.gradients import collect, facts_of, gradients_of
+from drank.calibration.gradients import collect
+from drank.calibration.mean_loss import facts_of, gradients_of
 from drank.calibration.parts import gather
 from drank.corpora.windows import read_tokens
 from drank.models.residency import open_skeleton
@@ -27,13 +28,14 @@ def run(
     compute: Mapping[str, Any],
     threads: int,
     code: str,
+    outputs: bool = True,
     share: str | None = None,
     parts: Sequence[str] = (),
 ) -> None:
     """Write the gradients for these labels as a folder; goes on where an interrupted call with the same arguments and `code` stopped.
 
-    With a `share`, such as 2-of-4, the sums over that share of the windows; out of the `parts` of all shares the gradients, without a
-    model.
+    Without `outputs` the second moments at the outputs are left out. With a `share`, such as 2-of-4, the sums over that share of the
+    windows; out of the `parts` of all shares the gradients, without a model.
     """
     if parts:
         gather(parts, output, gradients_of, facts_of)
@@ -44,4 +46,4 @@ def run(
     model = open_skeleton(model_directory(source, places), compute["dtype"], device)
     facts = {**text.facts(calibration), "source_sha256": file_hash(source), "labels": labels}
     key, own = {"code": code, "compute": compute}, Share.named(share) if share else None
-    collect(model, windows, output, facts, calibration["batch"], key, labels=labels, seed=calibration["seed"], share=own)
+    collect(model, windows, output, facts, calibration["batch"], key, labels=labels, seed=calibration["seed"], share=own, outputs=outputs)

@@ -29,6 +29,7 @@ from drank.models.families import family_of, kind_of
 from drank.models.weights import Checkpoint
 from drank.spectra.slopes import slopes_of
 from drank.spectra.spectrum import decompose_model, read_energies, read_scales, read_summary
+from drank.spectra.weightings import WEIGHTINGS
 
 Compress = Callable[..., tuple[PreTrainedModel, Plan]]
 
@@ -49,25 +50,26 @@ def measured(dense_directory, windows) -> Callable[..., Any]:
     """What is measured of a family once for all methods, by folder: `moments`, `spectra` of a method, `gradients` for its labels."""
 
     @cache
-    def folder(family: str, kind: str, labels: str | None = None) -> Path:
-        directory, model = dense_directory(family).parent / f"{kind}-{labels}", load_model(dense_directory(family))
+    def folder(family: str, kind: str, labels: str | None = None, outputs: bool = False) -> Path:
+        directory, model = dense_directory(family).parent / f"{kind}-{labels}-{outputs}", load_model(dense_directory(family))
         if labels is None:
             calibrate(model, windows, directory, {}, batch=4)
         else:
-            collect(model, windows, directory, {}, batch=4, labels=labels)
+            collect(model, windows, directory, {}, batch=4, labels=labels, outputs=outputs)
         return directory
 
     @cache
     def spectra(family: str, name: str, weighting: str, options: tuple[tuple[str, float], ...], group: int, labels: str | None) -> Path:
         directory = dense_directory(family).parent / name
-        sources = {"moments": folder(family, "moments"), "gradients": folder(family, "gradients", labels) if labels else None}
+        outputs = WEIGHTINGS[weighting].reads_outputs
+        sources = {"moments": folder(family, "moments"), "gradients": folder(family, "gradients", labels, outputs) if labels else None}
         checkpoint = Checkpoint(dense_directory(family))
         decompose_model(checkpoint, directory, **sources, weighting=weighting, options=dict(options), group=group, facts={"model": family})
         return directory
 
     def read(family: str, kind: str, method: Method | None = None) -> Path:
         if method is None or kind == "gradients":
-            return folder(family, kind, method.labels if method else None)
+            return folder(family, kind, method.labels, method.reads_outputs(method.labels)) if method else folder(family, kind)
         options = tuple(method.weighting_options.items())
         labels = method.weighing_pass if method.weighs_gradients else None
         return spectra(family, method.spectrum, method.weighting, options, method.group, labels)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from drank.calibration import gradients, moments, parts
+from drank.calibration import gradients, mean_loss, moments, parts
 from drank.calibration.layer_files import layer_file, layers_in
 from drank.runtime.shares import Share
 
@@ -21,7 +21,7 @@ def windows() -> torch.Tensor:
 def test_parts_add_up(family, kind, tiny_model, windows, tmp_path):
     """Experts' too, although how many tokens one has read hangs on the router."""
     model = tiny_model(family)
-    take, finish = {"moments": (moments.calibrate, moments.moments_of), "gradients": (gradients.collect, gradients.gradients_of)}[kind]
+    take, finish = {"moments": (moments.calibrate, moments.moments_of), "gradients": (gradients.collect, mean_loss.gradients_of)}[kind]
     take(model, windows, tmp_path / "whole", {}, 2)
     shares = [Share(number, 4) for number in range(1, 5)]
     for share in shares:

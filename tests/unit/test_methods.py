@@ -8,8 +8,9 @@ from dataclasses import fields
 import pytest
 
 from drank.allocation.allocate import ALLOCATORS
+from drank.calibration.passes import PASSES
 from drank.config.method_entries import method_of
-from drank.methods import METHODS, Method
+from drank.methods import METHODS, Method, outputs_read
 from drank.spectra.weightings import WEIGHTINGS
 
 
@@ -163,3 +164,11 @@ def test_finetuning_from_its_ratio_on():
     assert not any(method.finetunes(0.9) for method in METHODS.values()), "off in all entries"
     method = method_of("d-rank-lora", {"base": "d-rank", "finetune_from": 0.3})
     assert [method.finetunes(ratio) for ratio in (0.2, 0.3, 0.5)] == [False, True, True]
+
+
+def test_moments_at_the_outputs_are_read_where_a_weighting_has_both_sides_of_a_pass():
+    read = {(name, labels) for name, method in METHODS.items() for labels in PASSES if method.reads_outputs(labels)}
+    assert read == {("l-rank", "sampled"), ("l-rank-scalar", "sampled"), ("io-svd", "likeliest")}
+    own = method_of("mine", {"base": "l-rank", "labels": "text"})
+    assert outputs_read([METHODS["zs-svd"], own], "text") and not outputs_read([METHODS["zs-svd"], METHODS["fwsvd"]], "text")
+    assert not outputs_read([METHODS["zs-svd"], own], "text", "+draw=42"), "it reads another text"

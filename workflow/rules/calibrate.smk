@@ -89,6 +89,7 @@ rule gradients:
         code=code("gradients.py"),
         places=places,
         calibration=lambda wildcards: gradient_options(READ[wildcards.model], wildcards.labels, CALIBRATIONS[wildcards.calibrated]),
+        outputs=lambda wildcards: outputs_read(METHODS[wildcards.model].values(), wildcards.labels, wildcards.calibrated),
         compute=COMPUTE,
     message:
         "Backward pass over {wildcards.model}{wildcards.calibrated}: gradients at the outputs of every projection ({wildcards.labels} labels)"

@@ -24,6 +24,7 @@ from drank.config.method_entries import method_of
 from drank.config.paths import rooted, without_paths
 from drank.config.resolved import perplexity_options
 from drank.calibration.passes import PASSES, WINDOWS
+from drank.methods import outputs_read
 from drank.models.documents import CARD, NUMBERS
 from drank.models.sources import identity_of, local_files_of
 from drank.reporting.layouts import KINDS

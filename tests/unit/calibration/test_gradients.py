@@ -7,8 +7,10 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from drank.calibration.gradients import collect, read_gradients
+from drank.calibration.layer_files import SEEN
 from drank.runtime.files import file_hash, read_json
 from drank.runtime.finite import NonFiniteError
 from tests.unit.interrupted import LAYERS, PLACES, Killed, kill_after, small_llama, windows
@@ -27,6 +29,24 @@ def test_gradients_predict_what_a_small_change_of_a_weight_does(tmp_path):
             changed = model(ids, labels=ids).loss.item() - loss
             weight -= step
         assert changed == pytest.approx((gradient.mT * step).sum().item(), rel=0.02)
+
+
+def names_and_values(folder):
+    return [load_file(folder / f"layer-{layer:03d}.safetensors") for layer in range(LAYERS)]
+
+
+def test_what_nobody_reads_is_left_out_and_all_else_is_the_same(tmp_path):
+    """Moments at the outputs where no weighting reads them, of the likeliest tokens all else, of single windows all but their factors."""
+    for labels, outputs in (("text", True), ("text", False), ("likeliest", True), ("likeliest", False), ("windows", True)):
+        collect(small_llama(), windows(), tmp_path / f"{labels}-{outputs}", {}, labels=labels, outputs=outputs)
+    whole, without = (names_and_values(tmp_path / f"text-{outputs}") for outputs in (True, False))
+    for found, wanted in zip(without, whole, strict=True):
+        assert found.keys() == {name for name in wanted if not name.endswith(".outputs")} != wanted.keys()
+        assert all(torch.equal(values, wanted[name]) for name, values in found.items())
+    for found, same in zip(names_and_values(tmp_path / "likeliest-True"), names_and_values(tmp_path / "likeliest-False"), strict=True):
+        assert all(name.endswith((".outputs", SEEN)) for name in found) and found.keys() == same.keys()
+    for found in names_and_values(tmp_path / "windows-True"):
+        assert all(name.endswith((".fitted.inputs", ".fitted.outputs", SEEN)) for name in found)
 
 
 def test_a_killed_backward_pass_goes_on_where_it_was_with_the_same_result(tmp_path, monkeypatch):

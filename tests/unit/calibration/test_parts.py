@@ -9,14 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from drank.calibration import gradients, moments, parts
+from drank.calibration import gradients, mean_loss, moments, parts
 from drank.calibration.layer_files import layer_file
 from drank.calibration.sums import Sums
 from drank.runtime.files import file_hash, read_json, write_json
 from drank.runtime.shares import Share
 from tests.unit.interrupted import LAYERS, Killed, kill_after, small_llama
 
-KINDS = ("moments", "text", "sampled")
+KINDS = ("moments", "text", "without outputs", "sampled", "likeliest")
 WRITES = 1e-12
 """Of the largest number of a tensor: as near as sums of float64 in another order have to be."""
 
@@ -31,7 +31,7 @@ def taker(kind: str, model: object | None = None, ids: torch.Tensor | None = Non
     model, ids = model or small_llama(), windows() if ids is None else ids
     if kind == "moments":
         return lambda folder, share=None, facts=None: moments.calibrate(model, ids, folder, facts or {"a": 1}, batch, share=share)
-    options = {"labels": "sampled"} if kind == "sampled" else {}
+    options = {"outputs": False} if kind == "without outputs" else {"labels": kind}
     return lambda folder, share=None, facts=None: gradients.collect(model, ids, folder, facts or {"a": 1}, batch, **options, share=share)
 
 
@@ -39,7 +39,7 @@ def gathered(kind: str, taken: list[Path], folder: Path) -> None:
     if kind == "moments":
         parts.gather(taken, folder, moments.moments_of)
     else:
-        parts.gather(taken, folder, gradients.gradients_of, gradients.facts_of)
+        parts.gather(taken, folder, mean_loss.gradients_of, mean_loss.facts_of)
 
 
 def largest_difference(found: Path, whole: Path) -> float:
