@@ -68,7 +68,7 @@ def main() -> None:
     windows = torch.randint(0, model.config.vocab_size, (asked.windows, asked.length), generator=torch.Generator().manual_seed(0))
     with tempfile.TemporaryDirectory() as folder:
         store_reference(model, list(windows), Path(folder) / "kept", {}, asked.batch)
-        beside = Reference.read(Path(folder) / "kept").beside(directory, "cpu")
+        beside = Reference.read(Path(folder) / "kept", directory).beside("cpu")
         ways: dict[str, Callable[[], Any]] = {
             "one copy of all logits": lambda: in_one_copy(model, windows, asked.batch),
             "as drank has them": lambda: window_losses(model, list(windows), "text", asked.batch),

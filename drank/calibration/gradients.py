@@ -73,15 +73,13 @@ def collect(
         work.mkdir(exist_ok=True)
         left = len(arguments) - layers_in(partial)
         if left == len(arguments) and not gradients_at(work, left).exists():
-            _store_states(model, windows[own], arguments, work, batch)
 
             def tell(loss: float) -> None:
                 sums = {"loss": loss, "predicted": windows[own, 1:].numel()}
                 told = part_facts(share, model, facts, decides, sums) if share else facts_of(facts, sums)
                 write_json(partial / "facts.json", told)
 
-            leaving = StoredStates(states_at(work, left), model.device, sizes_of(windows[own], batch))
-            store_states(gradients_at(work, left), _loss_gradients(model, windows, own.start, leaving, objective, tell))
+            _forward(model, windows, own, arguments, work, batch, objective, tell)
         for layer in progress(range(left - 1, -1, -1), "gradients, block"):
             found = _sums(model, windows[own], layer, arguments[layer], work, own.start * windows.shape[1], batch, labels, outputs)
             write_layer(partial, layer, found if share else gradients_of(found))
@@ -99,6 +97,22 @@ def read_gradients(directory: str | Path, layer: int, name: str) -> Tensor:
 def gradients_at(work: Path, layer: int) -> Path:
     """The folder of the gradients at the hidden states that enter a layer, in the folder of a run under way."""
     return work / f"gradients-{layer:03d}"
+
+
+def _forward(
+    model: PreTrainedModel,
+    windows: Tensor,
+    own: slice,
+    arguments: list[Arguments],
+    work: Path,
+    batch: int,
+    objective: Objective,
+    tell: Callable[[float], None],
+) -> None:
+    """Write the hidden states of a share of the windows at every block, and the gradients at those that leave the last."""
+    _store_states(model, windows[own], arguments, work, batch)
+    leaving = StoredStates(states_at(work, len(arguments)), model.device, sizes_of(windows[own], batch))
+    store_states(gradients_at(work, len(arguments)), _loss_gradients(model, windows, own.start, leaving, objective, tell))
 
 
 def _store_states(model: PreTrainedModel, windows: Tensor, arguments: list[Arguments], work: Path, batch: int) -> None:

@@ -34,7 +34,7 @@ class Sizes:
         kinds = Counter((shape.rows, shape.columns) for shape in shapes)
         inputs = Counter(rows for rows, _, _ in {(shape.rows, shape.layers, reads[shape.role]) for shape in shapes})
         projections = tuple((*kind, count) for kind, count in kinds.items())
-        vocabulary = read_json(directory / "config.json").get("vocab_size", 0)
+        vocabulary = checkpoint.config.get("vocab_size", 0)
         width = shapes[0].rows  # the first reads what enters a block
         return cls(size_of(directory).parameters, projections, tuple(inputs.items()), width, vocabulary)
 

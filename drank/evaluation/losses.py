@@ -112,14 +112,16 @@ def _sums(logits: Tensor, labels: Tensor, dense: Tensor | None) -> Tensor:
 
 def _check(what: str, first: int, model: PreTrainedModel, loss: list[float], divergence: list[float], theirs: list[float]) -> None:
     """Raise NonFiniteError for the first window, counted from `first`, of which something is not finite."""
-    at_fault = {"loss": (loss, "model"), "dense model's loss": (theirs, "dense model"), "divergence from dense": (divergence, "model")}
-    for name, (values, whose) in at_fault.items():
+    overflow = f"logits overflow in {model.dtype}; evaluate in float32 (`compute: dtype: float32`)"
+    faults = {
+        "loss": (loss, f"the model's {overflow}"),
+        "dense model's loss": (theirs, f"the dense model's {overflow}"),
+        "KL to dense": (divergence, "the model rules out tokens that the dense model predicts; leave `perplexity: to_dense` out for it"),
+    }
+    for name, (values, why) in faults.items():
         bad = next((i for i, value in enumerate(values) if not math.isfinite(value)), None)
         if bad is not None:
-            raise NonFiniteError(
-                f"the {name} of window {first + bad} of {what} is {values[bad]}: the {whose}'s logits overflow in {model.dtype}; "
-                "evaluate in float32 (`compute: dtype: float32`)"
-            )
+            raise NonFiniteError(f"the {name} of window {first + bad} of {what} is {values[bad]}: {why}")
 
 
 def losses_of(

@@ -90,19 +90,20 @@ def _leaving(model: PreTrainedModel, ids: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Reference:
-    """What `store_reference` wrote: the folder, and the facts of the text."""
+    """What `store_reference` wrote: the folder, where the dense model lies that it is of, and the facts of both."""
 
     directory: Path
+    dense: Path
     facts: dict[str, Any]
 
     @classmethod
-    def read(cls, directory: str | Path) -> Reference:
-        """The one in a folder."""
-        return cls(Path(directory), read_json(Path(directory) / FACTS))
+    def read(cls, directory: str | Path, dense: Path) -> Reference:
+        """The one in a folder, of the dense model in another."""
+        return cls(Path(directory), dense, read_json(Path(directory) / FACTS))
 
-    def beside(self, dense: Path, device: str | torch.device) -> Beside:
-        """What `losses.window_losses` takes: its `logits` by the head of the dense model in a directory, on the device of the other."""
-        return partial(self.logits, head=open_skeleton(dense, self.facts["dtype"], device))
+    def beside(self, device: str | torch.device) -> Beside:
+        """What `losses.window_losses` takes: its `logits` by the dense model's head, on the device of the measured model."""
+        return partial(self.logits, head=open_skeleton(self.dense, self.facts["dtype"], device))
 
     def logits(self, number: int, windows: Sequence[Tensor], head: PreTrainedModel) -> Iterator[Tensor]:
         """For each window of one batch the dense model's logits, (tokens − 1, vocabulary), in its own precision.

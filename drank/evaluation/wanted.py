@@ -59,14 +59,6 @@ class Wanted:
         return key
 
 
-@dataclass(frozen=True)
-class Dense:
-    """The dense model that a measured one stands beside: where it lies, and what is kept of it on each text, in order."""
-
-    directory: Path
-    references: Sequence[Reference]
-
-
 def decided(model: Path, tokenizer: Path, code: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """By kind what decides a measurement and is no choice of the configuration's: the hash of its code, the model, versions of packages.
 
@@ -91,30 +83,29 @@ def _packages(kind: str, quantiser: str | None) -> dict[str, str]:
 
 
 def wanted_texts(
-    texts: Sequence[Tokens], options: Mapping[str, Any], decided: Mapping[str, Any], dense: Dense | None = None
+    texts: Sequence[Tokens], options: Mapping[str, Any], decided: Mapping[str, Any], references: Sequence[Reference] = ()
 ) -> list[Wanted]:
-    """The losses of each text, by the `length`, `windows`, `batch` and `bos` of a section `perplexity`, beside a dense model if given one.
+    """The losses of each text, by the `length`, `windows`, `batch` and `bos` of a section `perplexity`.
 
-    Raises ValueError where what is kept of that one is of other windows.
+    With `references`, what is kept of a dense model on each text, they are beside that model's. Raises ValueError where one is of other
+    windows.
     """
-    return [_wanted_text(text, options, decided, dense.references[place] if dense else None, dense) for place, text in enumerate(texts)]
+    cut = {name: options[name] for name in ("length", "windows", "batch")} if texts else {}
+    bos = convention_in(options)
 
+    def piece(text: Tokens, reference: Reference | None) -> Wanted:
+        read = text.facts({**cut, "bos": bos})
+        if reference and reference.facts["read"] != read:
+            raise ValueError(f"{reference.directory} is of other windows than are measured of {text.corpus}; delete it and run again")
 
-def _wanted_text(
-    text: Tokens, options: Mapping[str, Any], decided: Mapping[str, Any], reference: Reference | None, dense: Dense | None
-) -> Wanted:
-    cut, bos = {name: options[name] for name in ("length", "windows", "batch")}, convention_in(options)
-    read = text.facts({**cut, "bos": bos})
-    if reference and reference.facts["read"] != read:
-        raise ValueError(
-            f"{reference.directory} is of other windows than those that are measured of {text.corpus}; delete it and run again"
-        )
+        def measure(model: PreTrainedModel, share: Share) -> dict[str, Any]:
+            dense = reference.beside(model.device) if reference else None
+            return asdict(losses_of(model, text, cut["length"], cut["windows"], cut["batch"], share, bos, dense))
 
-    def measure(model: PreTrainedModel, share: Share) -> dict[str, Any]:
-        beside = reference.beside(dense.directory, model.device) if reference and dense else None
-        return asdict(losses_of(model, text, cut["length"], cut["windows"], cut["batch"], share, bos, beside))
+        return Wanted("perplexity", text.corpus, {**decided, "read": read, **({"dense": reference.facts} if reference else {})}, measure)
 
-    return Wanted("perplexity", text.corpus, {**decided, "read": read, **({"dense": reference.facts} if reference else {})}, measure)
+    beside: Sequence[Reference | None] = references or [None] * len(texts)
+    return [piece(*pair) for pair in zip(texts, beside, strict=True)]
 
 
 def wanted_tasks(

@@ -14,7 +14,7 @@ from drank.evaluation.measuring import gathered, measured
 from drank.evaluation.perplexity import summarised
 from drank.evaluation.pieces import MEASURED_BY, Piece, Pieces
 from drank.evaluation.reference import Reference
-from drank.evaluation.wanted import Dense, decided, wanted_tasks, wanted_texts
+from drank.evaluation.wanted import Wanted, decided, wanted_tasks, wanted_texts
 from drank.evaluation.zeroshot.scoring import scored
 from drank.models.sources import Places, model_directory
 from drank.models.theirs import Theirs
@@ -71,7 +71,7 @@ def run(
     tokenizer, asked, built = theirs.dense if theirs else directory, dict(tasks or {}), dict(items or {})
     now = decided(directory, tokenizer, measured_by or {}) if kept else {kind: {} for kind in MEASURED_BY}  # a model is read for its hash
     wanted = [
-        *wanted_texts(texts, perplexity, now["perplexity"], _dense(references, source, places)),
+        *wanted_texts(texts, perplexity, now["perplexity"], _references(references, source, places)),
         *wanted_tasks(asked, built, zeroshot, tokenizer, now["zeroshot"]),
     ]
     if parts:
@@ -88,13 +88,18 @@ def run(
         "perplexity": {f"text {text.corpus}": text.text_sha256 for text in texts},
         "zeroshot": {f"data {path}": file_hash(path) for path in [*built.values(), *data]} if asked else {},
     }
-    for kind in dict.fromkeys(one.kind for one in wanted):
-        ours = {one.dataset: piece for one, piece in zip(wanted, found, strict=True) if one.kind == kind}
+    for kind, ours in _by_kind(wanted, found).items():
         rows, detail = _numbers(kind, texts, {name: piece.found for name, piece in ours.items()})
         taken, apart = _taken({name: Taken(**piece.took) for name, piece in ours.items()})
         record = record_of(directory, taken, kind, names, rows, detail, settings[kind], inputs[kind], dense, theirs, apart)
         record.write(outputs[kind])
     pieces.tidy(now)
+
+
+def _by_kind(wanted: Sequence[Wanted], found: Sequence[Piece]) -> dict[str, dict[str, Piece]]:
+    """The pieces by kind, and by the text or task that they are of."""
+    kinds = dict.fromkeys(one.kind for one in wanted)
+    return {kind: {one.dataset: piece for one, piece in zip(wanted, found, strict=True) if one.kind == kind} for kind in kinds}
 
 
 def _texts(tokens: Sequence[str], options: Mapping[str, Any]) -> list[Tokens]:
@@ -104,11 +109,9 @@ def _texts(tokens: Sequence[str], options: Mapping[str, Any]) -> list[Tokens]:
     return [replace(text, corpus=name) for text, name in zip(read, names, strict=True)]
 
 
-def _dense(references: Sequence[str], source: str | None, places: Places) -> Dense | None:
-    """The dense model that a measured one stands beside, where it does."""
-    if not references or source is None:
-        return None
-    return Dense(model_directory(source, places), [Reference.read(path) for path in references])
+def _references(paths: Sequence[str], source: str | None, places: Places) -> list[Reference]:
+    """What is kept in these folders of the dense model that a source file describes; none without folders."""
+    return [Reference.read(path, model_directory(source, places)) for path in paths] if source else []
 
 
 def _part(path: str | Path) -> tuple[Share, list[Piece]]:

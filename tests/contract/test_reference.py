@@ -18,7 +18,7 @@ def test_norm_and_head_give_the_logits_of_the_model(tiny_model, family, tmp_path
     windows = list(torch.randint(0, 250, (3, 20), generator=torch.Generator().manual_seed(5)))
     model = load_model(directory, dtype)
     store_reference(model, windows, tmp_path / "kept", {}, batch=2)
-    beside = Reference.read(tmp_path / "kept").beside(directory, "cpu")
+    beside = Reference.read(tmp_path / "kept", directory).beside("cpu")
     found = [logits.float() for number, chunk in enumerate((windows[:2], windows[2:])) for logits in beside(number, chunk)]
     with torch.no_grad():
         wanted = [model(window[None]).logits[0, :-1].float() for window in windows]

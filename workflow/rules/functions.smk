@@ -59,16 +59,20 @@ def wanted_of_job(wildcards, kind):
     return RUNS.wanted[wildcards.model, wildcards.method, wildcards.ratio][kind]
 
 
+def splits_of_job(wildcards):
+    """The texts that are measured of a run, as `corpus.split`."""
+    return [".".join(split_of(config, text)) for text in wanted_of_job(wildcards, "perplexity")]
+
+
 def texts_of_job(wildcards):
-    """The tokens of the texts that are measured of a run."""
-    read = [split_of(config, text) for text in wanted_of_job(wildcards, "perplexity")]
-    return [f"results/tokens/{wildcards.model}/{corpus}.{split}.safetensors" for corpus, split in read]
+    """The tokens of these texts."""
+    return [f"results/tokens/{wildcards.model}/{text}.safetensors" for text in splits_of_job(wildcards)]
 
 
 def references_of_job(wildcards):
     """What is kept of the dense model on these texts, where a run is compared with it: of another model, and as the configuration says."""
     compared = config["perplexity"]["to_dense"] and chain_of_job(wildcards).made != chain_of_job(wildcards).source
-    return [re.sub("^results/tokens/(.*)[.]safetensors$", r"results/reference/\1", path) for path in texts_of_job(wildcards)] if compared else []
+    return [f"results/reference/{wildcards.model}/{text}" for text in splits_of_job(wildcards)] if compared else []
 
 
 def dense_of_job(wildcards):

@@ -115,8 +115,7 @@ def _sample(row: Row) -> str:
     """What the number was taken of, and what guessing scores."""
     if row.get("count") is None:
         return "–"
-    tokens = dict.fromkeys(("perplexity", "kl_to_dense", "top1_agreement"), "tokens")
-    unit = {**tokens, "tokens_per_second": "repeats"}.get(row["metric"], "items")
+    unit = "items" if row["metric"].startswith("accuracy") else "repeats" if row["metric"] == "tokens_per_second" else "tokens"
     chance = "" if row.get("chance") is None else f", chance {100 * row['chance']:.1f} %"
     return f"{row['count']:,} {unit}{chance}"
 

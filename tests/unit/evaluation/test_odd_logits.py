@@ -9,6 +9,7 @@ import torch
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from drank.evaluation.losses import window_losses
+from drank.runtime.finite import NonFiniteError
 from tests.unit.evaluation.measuring import llama
 
 BATCH = 3
@@ -36,6 +37,15 @@ def test_tokens_that_neither_model_ever_predicts_are_no_distance(nine_windows):
     expected = [(a.exp() * (a - b)).sum().item() for a, b in logs]
     found = window_losses(model, windows, "toy", BATCH, beside=lambda number, chunk: iter(p[number * BATCH :][: len(chunk)]))
     assert found.divergence == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_token_that_the_dense_model_predicts_and_the_other_rules_out_is_said(nine_windows):
+    windows = list(nine_windows.ids.long()[:128].clamp(max=48).view(8, 16))
+    dense, model = llama(0), never_predicts(llama(0), 49)
+    with torch.inference_mode():
+        logits = [dense(window[None]).logits[0, :-1] for window in windows]
+    with pytest.raises(NonFiniteError, match=r"the KL to dense of window 0 of toy is inf: the model rules out tokens that the dense"):
+        window_losses(model, windows, "toy", 8, beside=lambda number, chunk: iter(logits))
 
 
 def test_of_the_dense_model_the_logits_of_one_window_are_alive_at_a_time(nine_windows):

@@ -13,7 +13,7 @@ from transformers import LlamaForCausalLM
 from drank.evaluation.losses import WindowLosses, window_losses
 from drank.evaluation.perplexity import summarised
 from drank.evaluation.reference import Reference, store_reference
-from drank.evaluation.wanted import Dense, wanted_texts
+from drank.evaluation.wanted import wanted_texts
 from drank.runtime.finite import NonFiniteError
 from drank.runtime.shares import Share
 from tests.unit.evaluation.measuring import llama
@@ -43,7 +43,7 @@ def place(tmp_path_factory, dense, nine_windows):
 
 @pytest.fixture(scope="module")
 def beside(place):
-    return Reference.read(place / "kept").beside(place / "model", "cpu")
+    return Reference.read(place / "kept", place / "model").beside("cpu")
 
 
 def by_hand(dense, other, windows):
@@ -105,8 +105,8 @@ def test_rows_and_windows_of_a_record(other, nine_windows, beside):
 
 
 def test_the_head_of_a_piece_is_that_of_the_dense_model(place, other, nine_windows, beside):
-    dense = Dense(place / "model", [Reference.read(place / "kept")])
-    (piece,) = wanted_texts([nine_windows], {**CUT, "bos": "text"}, {"code": "c"}, dense)
+    kept = Reference.read(place / "kept", place / "model")
+    (piece,) = wanted_texts([nine_windows], {**CUT, "bos": "text"}, {"code": "c"}, [kept])
     (alone,) = wanted_texts([nine_windows], {**CUT, "bos": "text"}, {"code": "c"})
     assert piece.key["dense"]["read"] == piece.key["read"] and "dense" not in alone.key
     assert piece.measure(other, Share(1, 2)) == asdict(
@@ -116,8 +116,8 @@ def test_the_head_of_a_piece_is_that_of_the_dense_model(place, other, nine_windo
 
 @pytest.mark.parametrize("changed", [{"length": 12}, {"windows": 2}, {"batch": 4}, {"bos": "none"}])
 def test_what_is_kept_of_other_windows_is_refused(place, nine_windows, changed):
-    with pytest.raises(ValueError, match=r"kept is of other windows than those that are measured of toy; delete it"):
-        wanted_texts([nine_windows], {**CUT, "bos": "text", **changed}, {}, Dense(place / "model", [Reference.read(place / "kept")]))
+    with pytest.raises(ValueError, match=r"kept is of other windows than are measured of toy; delete it"):
+        wanted_texts([nine_windows], {**CUT, "bos": "text", **changed}, {}, [Reference.read(place / "kept", place / "model")])
 
 
 def test_batches_that_are_missing_or_others_are_refused(place, other, nine_windows, beside):

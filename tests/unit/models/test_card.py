@@ -54,6 +54,17 @@ def test_the_front_matter_is_what_the_hub_reads(made):
     assert name == "tiny-d-rank-0.4"
 
 
+def test_kl_and_agreement_stand_beside_perplexity(made):
+    record = records_of(made)[0]
+    row = {"dataset": "words", "value": 0.1164, "ci_low": 0.105, "ci_high": 0.1281, "count": 8160}
+    record["results"] += [{**row, "metric": "kl_to_dense"}, {**row, "metric": "top1_agreement", "value": 0.8346}]
+    update_card(made, [record])
+    told = section_in((made / CARD).read_text(), "numbers")
+    assert "| words | KL to the dense model, nats per token | 0.116 (0.105 – 0.128) | 8,160 tokens |" in told
+    assert "| words | agreement with the dense model | 83.5 % (10.5 – 12.8) | 8,160 tokens |" in told
+    assert "to_dense" not in told
+
+
 def test_a_model_without_numbers_has_no_index(made):
     assert "model-index" not in split_front_matter((made / CARD).read_text())[0]
     assert "Not measured yet" in section_in((made / CARD).read_text(), "numbers")
