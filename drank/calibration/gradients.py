@@ -63,8 +63,7 @@ def collect(
     """
     if windows.shape[1] < 2:
         raise ValueError("windows of one token predict nothing; set `length` to 2 or more")
-    fit = labels == WINDOWS
-    if share and fit:
+    if share and labels == WINDOWS:
         raise ValueError("factors that fit the gradients of single windows are no sums over shares of them; leave `share` out")
     objective, decides = objective_of(labels, seed), [key, labels, seed, outputs]
     arguments, own = arguments_of(model, windows[:1]), (share or WHOLE).batches(len(windows), batch)
