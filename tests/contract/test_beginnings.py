@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from tokenizers import processors
+from transformers import Cache
 
 import drank
 from drank.compression.making import making_of
@@ -58,16 +59,23 @@ def task(tmp_path):
 
 @pytest.fixture
 def read(monkeypatch):
-    """The ids (rows, tokens) of all that models embed, but for single tokens, which go on after others."""
+    """The ids (rows, tokens) of all that models embed, but for single tokens and answers, which go on after others."""
     found: list[torch.Tensor] = []
-    plain = torch.nn.functional.embedding
+    continued: list[bool] = []
+    plain, select = torch.nn.functional.embedding, Cache.batch_select_indices
 
     def embedding(ids, weight, *arguments, **options):
-        if ids.shape[-1] > 1:
+        if ids.shape[-1] > 1 and not continued:
             found.append(ids.detach().cpu())
+        continued.clear()
         return plain(ids, weight, *arguments, **options)
 
+    def selected(cache, rows):
+        continued.append(True)
+        return select(cache, rows)
+
     monkeypatch.setattr(torch.nn.functional, "embedding", embedding)
+    monkeypatch.setattr(Cache, "batch_select_indices", selected)
     return found
 
 

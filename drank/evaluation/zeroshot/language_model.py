@@ -11,6 +11,7 @@ from lm_eval.models.huggingface import HFLM
 
 from drank.corpora.beginnings import NONE, TEXT, WINDOW
 from drank.corpora.encoding import TokenizerError, bare, past_embedding, prompt_opening
+from drank.evaluation.zeroshot.likelihoods import log_likelihoods
 from drank.evaluation.zeroshot.pairs import equal_choices, faults, pair_of, pieces, shortened
 from drank.runtime.shares import WHOLE, Share
 
@@ -28,8 +29,8 @@ class LanguageModel(HFLM):
     Where BOS is to stand before every window (`bos`, one of `corpora.beginnings.CONVENTIONS`) a prompt that is cut keeps it; where it is to
     stand nowhere EOS takes its place before an answer without a prompt.
 
-    It logs how many sequences it has read, at most once in PROGRESS_SECONDS; `cut` counts prompts that lost their start. To what is asked
-    of items that are not of the share it answers with a blank, unread.
+    Answers are scored as `likelihoods` says. It logs how many it has read, at most once in PROGRESS_SECONDS; `cut` counts prompts that
+    lost their start. To what is asked of items that are not of the share it answers with a blank, unread.
     """
 
     done, cut = 0, 0
@@ -93,26 +94,25 @@ class LanguageModel(HFLM):
     def _past(self, ids: Any) -> str | None:
         return past_embedding(self.tokenizer, ids, self.rows)
 
-    def _model_call(self, inps: Any, *args: Any, **kwargs: Any) -> Any:
-        self.done += len(inps)
-        if time.monotonic() - self.reported > PROGRESS_SECONDS:
-            log.info("zero-shot: %d sequences read", self.done)
-            self.reported = time.monotonic()
-        return super()._model_call(inps, *args, **kwargs)
-
     def _loglikelihood_tokens(self, requests: Any, disable_tqdm: bool = True, override_bs: int | None = None) -> Any:
         self.cut = sum(len(context) + len(answer) > self.max_length + 1 for _, context, answer in requests)
         split = [
-            [(key, self._fitting(context + head, tail), tail) for head, tail in pieces(answer, self.max_length)]
-            for key, context, answer in requests
+            [(tuple(self._fitting(context + head, tail)), tuple(tail)) for head, tail in pieces(answer, self.max_length)]
+            for _, context, answer in requests
         ]
-        found = iter(super()._loglikelihood_tokens([piece for parts in split for piece in parts], disable_tqdm, override_bs))
+        found = iter(log_likelihoods(self.model, [pair for parts in split for pair in parts], self.batch_size, self._read))
         scored = ([next(found) for _ in parts] for parts in split)
         return [(sum(score for score, _ in parts), all(greedy for _, greedy in parts)) for parts in scored]
 
     def _fitting(self, before: list[int], after: list[int]) -> list[int]:
-        """What stands before a piece of an answer, with its BOS where the harness would cut that off."""
-        return shortened(before, self.max_length + 1 - len(after), self.kept) if self.kept else before
+        """What stands before a piece of an answer, as much as the context has room for, with its BOS where that is kept."""
+        return shortened(before, self.max_length + 1 - len(after), self.kept)
+
+    def _read(self, answers: int) -> None:
+        self.done += answers
+        if time.monotonic() - self.reported > PROGRESS_SECONDS:
+            log.info("zero-shot: %d answers read", self.done)
+            self.reported = time.monotonic()
 
     def _of_share(self, ask: Callable[..., Any], requests: Any, blank: Any) -> list[Any]:
         own = [request for request in requests if self.share.takes(request.doc_id)]

@@ -30,6 +30,19 @@ def model(tokenizer):
 
 
 @pytest.fixture
+def prompts(model):
+    """The ids of every prompt that the model reads from now on; answers that it reads after one are left out."""
+    seen = []
+
+    def note(_module, _args, named):
+        if named.get("past_key_values") is None:
+            seen.extend(named["input_ids"].tolist())
+
+    model.register_forward_pre_hook(note, with_kwargs=True)
+    return seen
+
+
+@pytest.fixture
 def arc(tmp_path):
     rows = [
         {

@@ -107,7 +107,8 @@ def test_without_a_folder_nothing_is_kept():
     [
         ("evaluation/losses.py", {"perplexity"}),
         ("models/residency.py", {"perplexity"}),  # the dense model's head
-        ("models/forward.py", {"perplexity"}),
+        ("models/forward.py", {"perplexity", "zeroshot"}),
+        ("evaluation/zeroshot/likelihoods.py", {"zeroshot"}),
         ("evaluation/zeroshot/harness.py", {"zeroshot"}),
         ("evaluation/zeroshot/marks.py", {"zeroshot"}),
         ("models/checkpoint.py", {"perplexity", "zeroshot"}),

@@ -105,15 +105,13 @@ def test_limit_takes_the_first_items(model, tokenizer, jsonl):
         evaluate_tasks(model, tokenizer, tasks, items={"short": jsonl}, limit=1)
 
 
-def test_prompts_hold_the_shots_that_were_asked_for(model, tokenizer, winogrande, jsonl):
-    seen = []
-    model.register_forward_pre_hook(lambda _, args: seen.extend(args[0].tolist()))
+def test_prompts_hold_the_shots_that_were_asked_for(model, tokenizer, winogrande, prompts):
     for shots in (None, 2):
-        seen.clear()
+        prompts.clear()
         asked = {} if shots is None else {"fewshot": shots}
         tasks = {"wino": {"harness": "winogrande", "data": {"validation": str(winogrande)}, **asked}}
         evaluate_tasks(model, tokenizer, tasks, limit=2)
-        texts = [tokenizer.decode([token for token in ids if token]) for ids in seen]
+        texts = [tokenizer.decode([token for token in ids if token]) for ids in prompts]
         assert texts
         assert {text.count("saw") for text in texts} == {1 + (shots or 0)}
 
