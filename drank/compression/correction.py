@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from drank.calibration.losses import divergence
 from drank.calibration.moments import open_stream
 from drank.calibration.streams import run_block
-from drank.compression.passes import REMEDY, START, Passes, at_once
+from drank.compression.gradient import at_once
+from drank.compression.passes import REMEDY, START, Passes
 from drank.models.families import blocks_of, projections_of
 from drank.models.forward import logits_of, wide
 from drank.models.lowrank import LowRankLinear

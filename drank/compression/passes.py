@@ -16,10 +16,8 @@ from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 
-from drank.calibration.backward import recomputed
-from drank.calibration.losses import divergence
-from drank.compression.finetune import TOKENS_AT_ONCE, learning_rate
-from drank.models.forward import logits_of, wide
+from drank.compression.finetune import learning_rate
+from drank.compression.gradient import leave_gradients
 from drank.runtime.files import replacing
 from drank.runtime.finite import NonFiniteError
 from drank.runtime.log import progress
@@ -142,8 +140,7 @@ class Passes:
 
     def _gather(self, model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], chosen: Sequence[int], batch: int) -> float:
         """Leave the gradient of the chosen windows with the weights that are moved; gives their mean divergence."""
-        with recomputed(model):
-            loss = _backward(model, windows, reference, chosen, batch)
+        loss = leave_gradients(model, windows, reference, chosen, batch)
         for exact, parameter in zip(self.exact, self.parameters, strict=True):
             if exact is not parameter and parameter.grad is not None:
                 exact.grad, parameter.grad = parameter.grad.float(), None
@@ -169,27 +166,3 @@ class Passes:
 
         with replacing(path) as temporary:
             save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, temporary, metadata=facts)
-
-
-def at_once(windows: Tensor, batch: int) -> int:
-    """The windows that are run at a time: a batch of them, or fewer where these are long."""
-    return max(1, min(batch, TOKENS_AT_ONCE // windows.shape[1]))
-
-
-def _backward(model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], chosen: Sequence[int], batch: int) -> float:
-    """The mean divergence per predicted token of the chosen windows; the gradients of their sum were added to those of the parameters.
-
-    Steps do not depend on the scale of a gradient, and that of a mean is too small for float16.
-    """
-    import torch
-
-    total = 0.0
-    size = at_once(windows, batch)
-    for part in (chosen[first : first + size] for first in range(0, len(chosen), size)):
-        ids = windows[part].to(model.device)
-        with torch.no_grad():
-            wanted = logits_of(model, torch.stack([reference[window] for window in part]).to(model.device), ids)
-        loss = divergence(wanted, wide(model(input_ids=ids, use_cache=False).logits[:, :-1])).sum()
-        loss.backward()
-        total += loss.item()
-    return total / (len(chosen) * (windows.shape[1] - 1))

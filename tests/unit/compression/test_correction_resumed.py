@@ -22,7 +22,7 @@ def test_interrupted_corrections_go_on(dtype, after, tmp_path, monkeypatch):
     plan = toy.plan(4, dense=["o.01"])
     whole = toy.compressed(plan)
     found = correct(whole, toy.dense(), toy.windows, 3, batch=4)
-    real, calls = passes._backward, []
+    real, calls = passes.leave_gradients, []
 
     def breaking(*arguments):
         calls.append(1)
@@ -32,7 +32,7 @@ def test_interrupted_corrections_go_on(dtype, after, tmp_path, monkeypatch):
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with monkeypatch.context() as patched:
-        patched.setattr(passes, "_backward", breaking)
+        patched.setattr(passes, "leave_gradients", breaking)
         with pytest.raises(KeyboardInterrupt):
             correct(toy.compressed(plan), toy.dense(), toy.windows, 3, batch=4, work=tmp_path / "work")
     model = toy.compressed(plan)
@@ -40,7 +40,7 @@ def test_interrupted_corrections_go_on(dtype, after, tmp_path, monkeypatch):
         (module.coefficients if isinstance(module, LowRankLinear) else module).weight.data.mul_(2)
     with monkeypatch.context() as patched:
         calls.clear()
-        patched.setattr(passes, "_backward", lambda *arguments: calls.append(1) or real(*arguments))
+        patched.setattr(passes, "leave_gradients", lambda *arguments: calls.append(1) or real(*arguments))
         assert correct(model, toy.dense(), toy.windows, 3, batch=4, work=tmp_path / "work") == found
     over = max(0, after - 1) // 3
     assert len(calls) == (9 - 3 * over if over else 10), (

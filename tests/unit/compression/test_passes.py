@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import copy
 import logging
-from contextlib import nullcontext
 
 import pytest
 import torch
 
-from drank.compression import passes
+from drank.compression import gradient, passes
 from drank.compression.correction import correct, divergence_of, leaving_states, moving
-from drank.compression.passes import LONGER, RATE, Passes, _backward
+from drank.compression.gradient import leave_gradients
+from drank.compression.passes import LONGER, RATE, Passes
 from drank.models.families import projections_of
-from drank.models.lowrank import LowRankLinear
+from drank.models.lowrank import LowRankLinear, matrix_of
 from tests.unit.compressed_llama import kl, measured
 
 
@@ -21,11 +21,11 @@ from tests.unit.compressed_llama import kl, measured
 @pytest.mark.parametrize(("batch", "at_once"), [(1, 2048), (3, 2048), (8, 2048), (8, 1)])
 def test_gradients_are_those_of_the_summed_divergence_however_few_windows_run_at_once(group, batch, at_once, toy, paired, monkeypatch):
     one = toy if group == 1 else paired
-    monkeypatch.setattr(passes, "TOKENS_AT_ONCE", at_once)
+    monkeypatch.setattr(gradient, "TOKENS_AT_ONCE", at_once)
     model, dense = one.compressed(one.plan(4)), one.dense()
     chosen = [7, 0, 3, 5]
     with moving(model) as parameters:
-        loss = _backward(model, one.windows, leaving_states(dense, one.windows), chosen, batch)
+        loss = leave_gradients(model, one.windows, leaving_states(dense, one.windows), chosen, batch)
         found = [parameter.grad for parameter in parameters]
         wanted = kl(model, dense, one.windows[chosen])
         expected = torch.autograd.grad(wanted, parameters)
@@ -50,16 +50,20 @@ def test_only_factors_and_whole_projections_move_each_once_and_all_is_as_before_
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_blocks_are_run_again_for_the_same_gradients_and_are_themselves_afterwards(toy):
-    """What enters each block is kept and nothing inside: each runs twice, and gives in every bit what it would."""
+def test_blocks_of_large_models_alone_are_run_again_for_the_same_gradients_and_are_themselves_afterwards(toy, monkeypatch):
+    """Of a large model what enters each block is kept and nothing inside: each runs twice, and gives in every bit what it would."""
     model, reference, found = toy.compressed(toy.plan(4)), leaving_states(toy.dense(), toy.windows), []
-    for again in (False, True):
+    tokens, shapes = toy.windows[:2].numel(), [matrix_of(module).shape for _, _, module in projections_of(toy.dense())]
+    needed = gradient.read_and_given(model, tokens)
+    assert needed == 8 * tokens * sum(map(sum, shapes))
+    for kept in (needed, needed - 1):
+        monkeypatch.setattr(gradient, "KEPT", kept)
         runs = []
         handles = [block.mlp.register_forward_pre_hook(lambda *_args, runs=runs: runs.append(1)) for block in model.model.layers]
-        with moving(model) as parameters, passes.recomputed(model) if again else nullcontext():
-            _backward(model, toy.windows, reference, [0, 1], 8)
+        with moving(model) as parameters:
+            leave_gradients(model, toy.windows, reference, [0, 1], 2)
             found.append([parameter.grad for parameter in parameters])
-        assert len(runs) == len(handles) * (2 if again else 1)
+        assert len(runs) == len(handles) * (1 if kept == needed else 2)
         for handle in handles:
             handle.remove()
     assert all(map(torch.equal, *found))
@@ -92,7 +96,7 @@ def test_the_longest_step_is_four_of_one_that_lowers_the_divergence_alone(most, 
         copied = copy.deepcopy(model)
         with moving(copied) as parameters:
             first = torch.randperm(12, generator=torch.Generator().manual_seed(0))[:4].tolist()
-            _backward(copied, toy.windows, reference, first, 8)
+            leave_gradients(copied, toy.windows, reference, first, 8)
             exact = [parameter.detach().to(torch.promote_types(dtype, torch.float32)) for parameter in parameters]
             for one, parameter in zip(exact, parameters, strict=True):
                 squares = parameter.grad.to(one.dtype).square()
@@ -134,13 +138,13 @@ def test_a_first_step_is_as_long_as_its_share_of_every_matrix(toy, monkeypatch, 
 
 def test_a_pass_reads_every_window_once_in_an_order_of_its_own(toy, monkeypatch):
     read = []
-    real = _backward
+    real = leave_gradients
 
     def reading(model, windows, reference, chosen, batch):
         read.append(chosen)
         return real(model, windows, reference, chosen, batch)
 
-    monkeypatch.setattr(passes, "_backward", reading)
+    monkeypatch.setattr(passes, "leave_gradients", reading)
     correct(toy.compressed(toy.plan(4)), toy.dense(), toy.windows, 2)
     tried = read.pop(0)
     assert [len(chosen) for chosen in read] == [4, 4, 4] * 2 and tried == read[0]
