@@ -24,7 +24,7 @@ from drank.allocation.read_evidence import read_evidence
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate
 from drank.compression.compensation import compensate
-from drank.compression.correction import correct
+from drank.compression.correction import correct, leaving_states
 from drank.compression.factors import factors_of
 from drank.compression.refit import refit
 from drank.config import gradient_options
@@ -76,7 +76,7 @@ def run(part: str, source: Path, folder: Path, count: int) -> dict[str, float]:
         elif part == "compensate":
             compensate(model, open_skeleton(source, "float32"), plan, spectra, windows)
         else:
-            correct(model, open_skeleton(source, "float32"), windows, 1)
+            correct(model, leaving_states(open_skeleton(source, "float32"), windows), windows, 1)
     return {"seconds": time.perf_counter() - started, "mebibytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 

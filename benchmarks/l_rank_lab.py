@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from benchmarks.l_rank_calibration import Calibration
 from benchmarks.l_rank_materials import Materials, made, say
 from benchmarks.l_rank_rows import ROWS
-from drank.compression.correction import correct
+from drank.compression.correction import correct, leaving_states
 from drank.evaluation.losses import WindowLosses, window_losses
 from drank.methods import Method
 from drank.runtime.files import read_json, write_json
@@ -78,7 +78,8 @@ class Lab(Materials):
             started, method, calibration = time.monotonic(), ROWS[job.row].method, self.calibration(job.corpus, job.windows)
             model = calibration.compressed(method, job.ratio)
             if method.corrections:
-                correct(model, self.skeleton(), calibration.windows, method.corrections, self.batch)
+                reference = leaving_states(self.skeleton(), calibration.windows, self.batch)
+                correct(model, reference, calibration.windows, method.corrections, self.batch)
             made_in = duration(time.monotonic() - started)
             losses = self.losses(model)
             write_losses(self.record(job), losses, method)

@@ -28,7 +28,7 @@ from drank.allocation.allocate import allocate
 from drank.allocation.evidence import Evidence
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate, read_similarities
-from drank.compression.correction import correct
+from drank.compression.correction import correct, leaving_states
 from drank.compression.factors import factors_of
 from drank.compression.refit import refit
 from drank.compression.refits import TOLD
@@ -143,7 +143,7 @@ class Sweep:
                         refit(model, self.checkpoint, self.windows, order=method.refit)
             if method.corrections:
                 with self.timed("correct"):
-                    correct(model, self.model(), self.windows, method.corrections)
+                    correct(model, leaving_states(self.model(), self.windows), self.windows, method.corrections)
             with self.timed("compress"):
                 store(model, plan.groups, read_scales(spectra))
                 save(model, None, plan.groups, self.folder / "model")

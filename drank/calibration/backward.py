@@ -16,7 +16,7 @@ from drank.calibration.streams import Arguments, apply
 from drank.calibration.sums import Sums
 from drank.models.families import Family, blocks_of
 from drank.models.forward import forwards, logits_of, removed, wide
-from drank.models.lowrank import LowRankLinear, matrix_of
+from drank.models.lowrank import sides_of
 from drank.runtime.finite import NonFiniteError, finite
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ProjectionSums:
         """
         import torch
 
-        rows, columns = (module.in_features, module.out_features) if isinstance(module, LowRankLinear) else matrix_of(module).shape
+        rows, columns = sides_of(module)
         self.weight = torch.zeros(rows, columns, dtype=torch.float64, device=device) if weights else None
         self.squares = torch.zeros(rows, dtype=torch.float64, device=device)
         self.outputs = Sums(columns, device, before) if outputs else None

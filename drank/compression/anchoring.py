@@ -36,7 +36,7 @@ There T is W. AA-SVD's code adds a jitter where a Cholesky factor does not exist
 
 def anchor(
     model: PreTrainedModel, dense: PreTrainedModel, plan: Plan, spectra: str | Path, windows: Tensor, batch: int = 8, share: float = 1.0
-) -> None:
+) -> list[Tensor]:
     """Give a compressed model the anchored factors of a plan's ranks, in place. `windows` are windows of token ids, (windows, tokens).
 
     Block by block, and within a block input by input in the order in which they are computed (Q, K and V; O; gate and up; down), each
@@ -44,8 +44,8 @@ def anchor(
     really read. A group of one layer gets both factors anew, under a spectrum with a right factor those that are best in its norm
     ‖S (T − B C) R‖; a shared basis stays, and gets the least-squares coefficients of T; a projection that is stored dense becomes T.
     Experts read other tokens than in the dense model, so that for them a = 0, and one that no token reaches keeps what it has. Products
-    are summed in float64, for T is as sensitive as G' is ill-conditioned. `dense` may be a skeleton (`drank.models.residency`). Raises
-    NonFiniteError naming the layer.
+    are summed in float64, for T is as sensitive as G' is ill-conditioned. `dense` may be a skeleton (`drank.models.residency`);
+    gives what leaves its last block, one tensor (tokens, d) for each window. Raises NonFiniteError naming the layer.
     """
     groups = plan.by_place()
     for pair in paired_blocks(model, dense, windows, batch, "anchored factors, block"):
@@ -57,6 +57,7 @@ def anchor(
                 for projection in (projection for projection in projections if projection.reads == name):
                     target = target_of(one.gram, one.cross, pair.matrix(projection), share, JITTER)
                     _fill(pair.block.get_submodule(projection.path), groups[pair.layer, projection.role], spectra, left, target)
+    return pair.left()
 
 
 def stages(family: Family) -> Iterator[list[Projection]]:

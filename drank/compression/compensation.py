@@ -27,14 +27,15 @@ RIDGE = 0.01
 
 def compensate(
     model: PreTrainedModel, dense: PreTrainedModel, plan: Plan, spectra: str | Path, windows: Tensor, batch: int = 8, share: float = 0.5
-) -> None:
+) -> list[Tensor]:
     """Refit a compressed model in place, block by block, towards T. `windows` are windows of token ids, (windows, tokens).
 
     The inputs of a block are those that its refitted predecessors produce; its own projections are as `convert` made them when its
     inputs are taken. A group of one layer gets B = T Dᵀ, with D the duals of its spectrum (for its rows C the best basis under the norm
     of the method), then the least-squares coefficients of T on that basis; a shared basis stays, and gets new coefficients; a projection
     that is stored dense becomes T. Experts read other tokens than in the dense model, so that for them a = 0. `dense` may be a skeleton
-    (`drank.models.residency`). Raises NonFiniteError naming the layer.
+    (`drank.models.residency`); gives what leaves its last block, one tensor (tokens, d) for each window. Raises NonFiniteError naming the
+    layer.
     """
     groups = plan.by_place()
     for pair in paired_blocks(model, dense, windows, batch, "compensated refit, block"):
@@ -44,6 +45,7 @@ def compensate(
                 one = sums[projection.reads]
                 target = target_of(one.gram, one.cross, pair.matrix(projection), share, RIDGE)
                 _refit(pair.block.get_submodule(projection.path), groups[pair.layer, projection.role], spectra, one.gram, target)
+    return pair.left()
 
 
 def _refit(module: nn.Module, group: Group, spectra: str | Path, gram: Tensor, target: Tensor) -> None:

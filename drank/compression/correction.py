@@ -22,7 +22,7 @@ from drank.models.families import blocks_of, projections_of
 from drank.models.forward import logits_of, wide
 from drank.models.lowrank import LowRankLinear
 from drank.models.residency import resident
-from drank.runtime.finite import NonFiniteError
+from drank.runtime.finite import NonFiniteError, finite
 from drank.runtime.log import progress
 
 if TYPE_CHECKING:
@@ -36,20 +36,20 @@ MEASURED = 16
 
 
 def correct(
-    model: PreTrainedModel, dense: PreTrainedModel, windows: Tensor, count: int, batch: int = 8, work: str | Path | None = None
+    model: PreTrainedModel, reference: Sequence[Tensor], windows: Tensor, count: int, batch: int = 8, work: str | Path | None = None
 ) -> list[float]:
     """Take `count` passes over the windows, in place; gives back the divergence per token on the last of them before and after each.
 
-    `windows` are windows of token ids, (windows, tokens), and `dense` is the model that was compressed, or a skeleton of it
-    (`drank.models.residency`). Every factor moves, and every projection that is stored dense; a model of which the passes did not lower the
-    divergence is left as it was. Weights of 16 bits are moved by copies in float32.
+    `windows` are windows of token ids, (windows, tokens), and `reference` is what of them leaves the last block of the model that was
+    compressed (`leaving_states`, or what a refit has come to). Every factor moves, and every projection that is stored dense; a model of
+    which the passes did not lower the divergence is left as it was. Weights of 16 bits are moved by copies in float32.
 
     What each pass has come to is kept in the folder `work`, and so are the weights before the first: called again with that folder, and a
     model compressed like the first, it goes on there (`begun`). Without one it is a temporary folder. Raises NonFiniteError naming the
     layer, or the step.
     """
-    reference = leaving_states(dense, windows, batch)
-    del dense  # its embeddings and its head are not needed any more
+    if not all(map(finite, reference)):
+        raise NonFiniteError(f"what leaves the last block of the dense model is not finite; {REMEDY}, and check it for damaged weights")
     measured, wanted = windows[-MEASURED:], reference[-MEASURED:]
     with nullcontext(Path(work)) if work else TemporaryDirectory(prefix="drank-correction-") as folder, moving(model) as parameters:
         passes = Passes(parameters, Path(folder))
@@ -113,11 +113,11 @@ def divergence_of(model: PreTrainedModel, windows: Tensor, reference: Sequence[T
     """The mean KL per predicted token of what the model predicts from what leaves the last block of another, in nats."""
     import torch
 
-    total, done = 0.0, 0
+    found: list[Tensor] = []  # a device is waited for once
     with torch.no_grad():
         for ids in windows.split(at_once(windows, batch)):
             logits = wide(model(input_ids=ids.to(model.device), use_cache=False).logits[:, :-1])
             for one, window in zip(logits, ids, strict=True):
-                wanted = logits_of(model, reference[done][None].to(model.device), window[None])[0]
-                total, done = total + divergence(wanted, one).double().sum().item(), done + 1
-    return total / windows[:, 1:].numel()
+                wanted = logits_of(model, reference[len(found)][None].to(model.device), window[None])[0]
+                found.append(divergence(wanted, one).double().sum())
+    return torch.stack(found).sum().item() / windows[:, 1:].numel()

@@ -40,7 +40,7 @@ def leave_gradients(model: PreTrainedModel, windows: Tensor, reference: Sequence
     """
     import torch
 
-    total = 0.0
+    losses: list[Tensor] = []  # a device is waited for once
     size = at_once(windows, batch)
     with recomputed(model) if read_and_given(model, size * windows.shape[1]) > KEPT else nullcontext():
         for part in (chosen[first : first + size] for first in range(0, len(chosen), size)):
@@ -49,5 +49,5 @@ def leave_gradients(model: PreTrainedModel, windows: Tensor, reference: Sequence
                 wanted = logits_of(model, torch.stack([reference[window] for window in part]).to(model.device), ids)
             loss = divergence(wanted, wide(model(input_ids=ids, use_cache=False).logits[:, :-1])).sum()
             loss.backward()
-            total += loss.item()
-    return total / (len(chosen) * (windows.shape[1] - 1))
+            losses.append(loss.detach().double())
+    return torch.stack(losses).sum().item() / (len(chosen) * (windows.shape[1] - 1))

@@ -81,6 +81,10 @@ class PairedBlock:
         """W of a projection in the dense model, (d1, d2) float64."""
         return matrix_of(self.original.get_submodule(projection.path)).detach().double()
 
+    def left(self) -> list[Tensor]:
+        """What has left the dense model's block when both streams have stepped on, one tensor (tokens, d) for each window, on the host."""
+        return [states.cpu() for chunk in self.wanted.states for states in chunk]
+
     def sums(self, names: Collection[str] | None = None, exact: bool = False) -> dict[str, PairedSums]:
         """The moments of inputs by name, in one pass of both blocks as they are now: of all, or of those named, and then no further.
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from drank.compression.anchoring import anchor
 from drank.compression.compensation import compensate
 
-TOLD: dict[str, Callable[..., None]] = {"compensated": compensate, "anchored": anchor}
-"""All are called alike: with the compressed model, the dense one, plan, spectra, windows, batch, and the share a of the target."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TOLD: dict[str, Callable[..., list[Tensor]]] = {"compensated": compensate, "anchored": anchor}
+"""All are called alike: with the compressed model, the dense one, plan, spectra, windows, batch, and the share a of the target.
+
+They give what leaves the last block of the dense model, one tensor (tokens, d) for each window."""

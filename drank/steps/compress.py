@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
-from drank.compression.correction import begun, correct
+from drank.compression.correction import begun, correct, leaving_states
 from drank.compression.factors import factors_of
 from drank.compression.finetune import finetune
 from drank.compression.making import Making
@@ -82,7 +82,7 @@ def _made(
         convert(model, plan.groups, factors_of(checkpoint, plan, spectra))
     if texts["tokens"] is not None and calibration is not None:
         text = read_tokens(texts["tokens"])
-        windows, batch = text.drawn(calibration), calibration["batch"]
+        windows, batch, reference = text.drawn(calibration), calibration["batch"], None
         if settings["refit_from"] is not None:
             refitted = settings["corrections"] and begun(work)
             with making.stage("refit", text.facts(calibration), timed=not refitted):
@@ -90,13 +90,14 @@ def _made(
                     log.info("refitted before the interruption")
                 elif settings["refit"] in TOLD:
                     dense = open_skeleton(directory, dtype, device)
-                    TOLD[settings["refit"]](model, dense, plan, spectra, windows, batch, settings["compensation"])
-                    del dense  # corrections open one of their own
+                    reference = TOLD[settings["refit"]](model, dense, plan, spectra, windows, batch, settings["compensation"])
+                    del dense
                 else:
                     refit(model, checkpoint, windows, batch, settings["refit"])
         if settings["corrections"]:
             with making.stage("corrections", text.facts(calibration)):
-                correct(model, open_skeleton(directory, dtype, device), windows, settings["corrections"], batch, work)
+                reference = reference or leaving_states(open_skeleton(directory, dtype, device), windows, batch)
+                correct(model, reference, windows, settings["corrections"], batch, work)
     if texts["finetune_tokens"] is not None and training is not None:
         text = read_tokens(texts["finetune_tokens"])
         windows = text.drawn(training)

@@ -17,7 +17,7 @@ from drank.allocation.selection import best_mix, plans_by_mix
 from drank.allocation.sensitivity_search import search
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate, read_similarities
-from drank.compression.correction import correct
+from drank.compression.correction import correct, leaving_states
 from drank.compression.factors import factors_of
 from drank.compression.refit import refit
 from drank.compression.refits import TOLD
@@ -112,7 +112,7 @@ def compress(dense_directory, measured, evidence, windows) -> Compress:
         elif method.refits(ratio):
             refit(model, checkpoint, windows, batch=4, order=method.refit)
         if method.corrections:
-            correct(model, load_model(directory), windows, method.corrections, batch=4)
+            correct(model, leaving_states(load_model(directory), windows, 4), windows, method.corrections, batch=4)
         store(model, plan.groups, read_scales(path))
         return model, plan
 

@@ -15,7 +15,7 @@ from drank.allocation.evidence import Evidence
 from drank.allocation.plan import Plan
 from drank.calibration.gradients import collect
 from drank.calibration.moments import calibrate
-from drank.compression.correction import correct
+from drank.compression.correction import correct, leaving_states
 from drank.compression.factors import factors_of
 from drank.compression.refits import TOLD
 from drank.methods import METHODS
@@ -60,7 +60,8 @@ class Measured:
 
     def correct(self, model: PreTrainedModel) -> list[float]:
         """One pass, which random text has to be told by what it is measured on."""
-        return correct(model, open_skeleton(self.directory), torch.cat([self.windows, self.windows[:4]]), 1, 5)
+        windows = torch.cat([self.windows, self.windows[:4]])
+        return correct(model, leaving_states(open_skeleton(self.directory), windows, 5), windows, 1, 5)
 
 
 def measure(directory: Path, windows: torch.Tensor, group: int = 1) -> Measured:

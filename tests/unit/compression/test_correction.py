@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from drank.compression.correction import correct, divergence_of, leaving_states
+from drank.compression.refits import TOLD
 from drank.models.lowrank import matrix_of
 from drank.models.residency import open_skeleton
 from drank.runtime.finite import NonFiniteError
@@ -51,7 +52,7 @@ def test_corrections_lower_the_divergence_and_report_what_is_there(group, toy, p
     one = toy if group == 1 else paired
     model, dense = one.compressed(one.plan(4)), one.dense()
     before = copy.deepcopy(model).state_dict()
-    found = correct(model, dense, one.windows, 3, batch=5)
+    found = correct(model, leaving_states(dense, one.windows, 5), one.windows, 3, batch=5)
     assert len(found) == 4 and found[3] < 0.9 * found[0]
     assert kl_at_the_end(model, dense, one.windows) == pytest.approx(found[-1], rel=1e-6)
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
@@ -62,7 +63,7 @@ def test_corrections_lower_the_divergence_and_report_what_is_there(group, toy, p
 def test_what_is_stored_dense_is_corrected_too(toy):
     model = toy.compressed(toy.plan(4, dense=["v.01"]))
     before = matrix_of(model.model.layers[1].self_attn.v_proj).clone()
-    found = correct(model, toy.dense(), toy.windows, 1)
+    found = correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, 1)
     assert found[1] < found[0]
     assert not torch.equal(matrix_of(model.model.layers[1].self_attn.v_proj), before)
 
@@ -72,7 +73,7 @@ def test_a_model_that_is_the_dense_one_stays_it(dtype, tmp_path):
     """What rounding leaves of the divergence says nothing."""
     toy = measured(tmp_path, dtype=dtype)
     model, dense = toy.dense(), toy.dense()
-    found = correct(model, dense, toy.windows, 3)
+    found = correct(model, leaving_states(dense, toy.windows), toy.windows, 3)
     assert abs(found[0]) < 1e-6 and found[-1] == found[0]
     assert all(torch.equal(value, dense.state_dict()[name]) for name, value in model.state_dict().items())
 
@@ -80,7 +81,7 @@ def test_a_model_that_is_the_dense_one_stays_it(dtype, tmp_path):
 def test_no_corrections_only_measure(toy):
     model = toy.compressed(toy.plan(4))
     before = copy.deepcopy(model).state_dict()
-    found = correct(model, toy.dense(), toy.windows, 0)
+    found = correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, 0)
     assert found == [pytest.approx(kl_at_the_end(model, toy.dense(), toy.windows), rel=1e-6)]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
@@ -90,7 +91,7 @@ def test_two_runs_agree_in_every_bit_and_so_does_one_from_a_skeleton(toy):
     for dense in (toy.dense(), toy.dense(), open_skeleton(toy.directory)):
         model = toy.compressed(plan)
         torch.manual_seed(len(states))
-        found = correct(model, dense, toy.windows, 2, batch=4)
+        found = correct(model, leaving_states(dense, toy.windows, 4), toy.windows, 2, batch=4)
         states.append((found, model.state_dict()))
     for found, state in states[1:]:
         assert found == states[0][0]
@@ -100,11 +101,11 @@ def test_two_runs_agree_in_every_bit_and_so_does_one_from_a_skeleton(toy):
 def test_what_is_measured_on_the_way_is_gone_at_the_end_however_it_ends(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     model = toy.compressed(toy.plan(4))
-    correct(model, toy.dense(), toy.windows, 1)
+    correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, 1)
     assert not list(tmp_path.iterdir())
     model.model.layers[1].register_full_backward_hook(lambda _m, inputs, _o: tuple(value * math.inf for value in inputs))
     with pytest.raises(NonFiniteError, match="correction 1, step 2 of 3: the divergence is nan; run in float32"):
-        correct(model, toy.dense(), toy.windows, 1)
+        correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, 1)
     assert not list(tmp_path.iterdir())
 
 
@@ -112,7 +113,22 @@ def test_a_dense_model_that_is_not_finite_is_named(toy):
     dense = toy.dense()
     dense.model.layers[2].mlp.down_proj.weight.data[0, 0] = math.nan
     with pytest.raises(NonFiniteError, match="layer 2"):
-        correct(toy.compressed(toy.plan(SIDE)), dense, toy.windows, 1)
+        correct(toy.compressed(toy.plan(SIDE)), leaving_states(dense, toy.windows), toy.windows, 1)
+
+
+def test_states_of_the_dense_model_that_are_not_finite_are_refused(toy):
+    reference = leaving_states(toy.dense(), toy.windows)
+    reference[-1][-1, -1] = math.inf
+    with pytest.raises(NonFiniteError, match="what leaves the last block of the dense model is not finite; run in float32"):
+        correct(toy.compressed(toy.plan(SIDE)), reference, toy.windows, 1)
+
+
+@pytest.mark.parametrize("refit", TOLD)
+def test_a_refit_hands_on_what_leaves_the_dense_model(refit, toy):
+    plan = toy.plan(4, dense=["v.01"])
+    found = TOLD[refit](toy.compressed(plan), open_skeleton(toy.directory), plan, toy.spectra, toy.windows, 5)
+    states = leaving_states(toy.dense(), toy.windows, 5)
+    assert len(found) == len(states) and all(map(torch.equal, found, states))
 
 
 @pytest.mark.parametrize(("broken", "told"), [("model.layers.1.mlp.up_proj.weight", "layer 1"), ("lm_head.weight", "the logits are not")])
@@ -120,4 +136,4 @@ def test_a_compressed_model_that_is_not_finite_is_named_before_the_first_step(br
     model = toy.compressed(toy.plan(4, dense=["up.01"]))
     model.get_parameter(broken).data[0, 0] = math.nan
     with pytest.raises(NonFiniteError, match=told):
-        correct(model, toy.dense(), toy.windows, 1)
+        correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, 1)

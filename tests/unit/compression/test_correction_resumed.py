@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from drank.compression import passes
-from drank.compression.correction import correct
+from drank.compression.correction import correct, leaving_states
 from drank.models.families import projections_of
 from drank.models.lowrank import LowRankLinear
 from tests.unit.compressed_llama import measured
@@ -21,7 +21,7 @@ def test_interrupted_corrections_go_on(dtype, after, tmp_path, monkeypatch):
     toy = measured(tmp_path / "toy", dtype=dtype)
     plan = toy.plan(4, dense=["o.01"])
     whole = toy.compressed(plan)
-    found = correct(whole, toy.dense(), toy.windows, 3, batch=4)
+    found = correct(whole, leaving_states(toy.dense(), toy.windows, 4), toy.windows, 3, batch=4)
     real, calls = passes.leave_gradients, []
 
     def breaking(*arguments):
@@ -34,14 +34,14 @@ def test_interrupted_corrections_go_on(dtype, after, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(passes, "leave_gradients", breaking)
         with pytest.raises(KeyboardInterrupt):
-            correct(toy.compressed(plan), toy.dense(), toy.windows, 3, batch=4, work=tmp_path / "work")
+            correct(toy.compressed(plan), leaving_states(toy.dense(), toy.windows, 4), toy.windows, 3, batch=4, work=tmp_path / "work")
     model = toy.compressed(plan)
     for _, _, module in projections_of(model):  # what preceded the passes need not be done again
         (module.coefficients if isinstance(module, LowRankLinear) else module).weight.data.mul_(2)
     with monkeypatch.context() as patched:
         calls.clear()
         patched.setattr(passes, "leave_gradients", lambda *arguments: calls.append(1) or real(*arguments))
-        assert correct(model, toy.dense(), toy.windows, 3, batch=4, work=tmp_path / "work") == found
+        assert correct(model, leaving_states(toy.dense(), toy.windows, 4), toy.windows, 3, batch=4, work=tmp_path / "work") == found
     over = max(0, after - 1) // 3
     assert len(calls) == (9 - 3 * over if over else 10), (
         "passes that were over are not taken again, nor is the length of steps chosen again"

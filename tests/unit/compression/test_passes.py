@@ -75,7 +75,7 @@ def test_the_length_of_steps_goes_by_the_divergence_at_the_start_over_all_passes
     monkeypatch.setattr(passes, "learning_rate", lambda step, steps: asked.append((step, steps)) or 0.25)
     real = torch.optim.Adafactor.step
     monkeypatch.setattr(torch.optim.Adafactor, "step", lambda one: taken.append(one.param_groups[0]["lr"]) or real(one))
-    found = correct(toy.compressed(toy.plan(4)), toy.dense(), toy.windows, 3)
+    found = correct(toy.compressed(toy.plan(4)), leaving_states(toy.dense(), toy.windows), toy.windows, 3)
     assert asked == [(step, 9) for step in range(9)]
     tried, taken = taken[:-9], taken[-9:]
     assert tried == pytest.approx([RATE * found[0] ** 0.5 / 2**halved for halved in range(len(tried))], rel=1e-12)
@@ -145,7 +145,7 @@ def test_a_pass_reads_every_window_once_in_an_order_of_its_own(toy, monkeypatch)
         return real(model, windows, reference, chosen, batch)
 
     monkeypatch.setattr(passes, "leave_gradients", reading)
-    correct(toy.compressed(toy.plan(4)), toy.dense(), toy.windows, 2)
+    correct(toy.compressed(toy.plan(4)), leaving_states(toy.dense(), toy.windows), toy.windows, 2)
     tried = read.pop(0)
     assert [len(chosen) for chosen in read] == [4, 4, 4] * 2 and tried == read[0]
     first, second = ([one for chosen in read[at : at + 3] for one in chosen] for at in (0, 3))
@@ -159,7 +159,7 @@ def test_what_did_not_lower_the_divergence_is_left_out(dtype, tmp_path, monkeypa
     before = copy.deepcopy(model).state_dict()
     monkeypatch.setattr(Passes, "choose_rate", lambda one, *_: setattr(one, "rate", 3.0))
     with caplog.at_level(logging.WARNING):
-        found = correct(model, toy.dense(), toy.windows, 2)
+        found = correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, 2)
     assert found[-1] == found[0] < found[-2] and "left out" in caplog.text
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
@@ -180,7 +180,7 @@ def test_weights_of_16_bits_come_to_what_those_of_32_do(tmp_path, monkeypatch):
     monkeypatch.setattr(passes, "RATE", 2e-3)
     narrow = toy.compressed(toy.plan(4))
     wide, before = copy.deepcopy(narrow).float(), copy.deepcopy(narrow).state_dict()
-    found, expected = (correct(model, toy.dense().to(model.dtype), toy.windows, 6) for model in (narrow, wide))
+    found, expected = (correct(model, leaving_states(toy.dense().to(model.dtype), toy.windows), toy.windows, 6) for model in (narrow, wide))
     assert expected[0] - expected[-1] > 0.02 * expected[0]
     assert found[0] - found[-1] == pytest.approx(expected[0] - expected[-1], rel=0.3)
     assert all(value.dtype == before[name].dtype for name, value in narrow.state_dict().items())
@@ -196,7 +196,7 @@ def test_what_has_no_gradient_stays(dtype, tmp_path):
             if "layers.1.self_attn.o_proj" in name:
                 parameter.data.zero_()
     before = copy.deepcopy(model).state_dict()
-    found = correct(model, dense, toy.windows, 2)
+    found = correct(model, leaving_states(dense, toy.windows), toy.windows, 2)
     assert found[-1] < found[0]
     still = {name for name, value in model.state_dict().items() if torch.equal(value, before[name])}
     assert {name for name in before if "layers.1.self_attn" in name} <= still
