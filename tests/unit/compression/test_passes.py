@@ -13,7 +13,8 @@ from drank.compression.correction import correct, divergence_of, leaving_states,
 from drank.compression.gradient import leave_gradients
 from drank.compression.passes import LONGER, RATE, Passes
 from drank.models.families import projections_of
-from drank.models.lowrank import LowRankLinear, matrix_of
+from drank.models.forward import removed
+from drank.models.lowrank import LowRankLinear, sides_of
 from tests.unit.compressed_llama import kl, measured
 
 
@@ -53,19 +54,16 @@ def test_only_factors_and_whole_projections_move_each_once_and_all_is_as_before_
 def test_blocks_of_large_models_alone_are_run_again_for_the_same_gradients_and_are_themselves_afterwards(toy, monkeypatch):
     """Of a large model what enters each block is kept and nothing inside: each runs twice, and gives in every bit what it would."""
     model, reference, found = toy.compressed(toy.plan(4)), leaving_states(toy.dense(), toy.windows), []
-    tokens, shapes = toy.windows[:2].numel(), [matrix_of(module).shape for _, _, module in projections_of(toy.dense())]
-    needed = gradient.read_and_given(model, tokens)
-    assert needed == 8 * tokens * sum(map(sum, shapes))
+    needed, shapes = gradient.read_and_given(model, toy.windows[:2].numel()), [sides_of(one) for _, _, one in projections_of(toy.dense())]
+    assert needed == 8 * toy.windows[:2].numel() * sum(map(sum, shapes))
     for kept in (needed, needed - 1):
         monkeypatch.setattr(gradient, "KEPT", kept)
         runs = []
         handles = [block.mlp.register_forward_pre_hook(lambda *_args, runs=runs: runs.append(1)) for block in model.model.layers]
-        with moving(model) as parameters:
+        with removed(handles), moving(model) as parameters:
             leave_gradients(model, toy.windows, reference, [0, 1], 2)
             found.append([parameter.grad for parameter in parameters])
         assert len(runs) == len(handles) * (1 if kept == needed else 2)
-        for handle in handles:
-            handle.remove()
     assert all(map(torch.equal, *found))
     assert all("forward" not in vars(block) for block in model.model.layers)
 
