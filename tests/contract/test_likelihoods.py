@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from drank.evaluation.zeroshot.likelihoods import log_likelihoods
 from tests.contract.conftest import build_model
@@ -41,6 +42,23 @@ def test_a_prompt_read_once(tiny_model, family):
     for batch in (1, 5, 64):
         check(model, pairs, batch)
     assert any(greedy for _, greedy in log_likelihoods(model, pairs))
+
+
+OTHERS = {
+    "mamba": {"hidden_size": 16, "num_hidden_layers": 2, "state_size": 4, "vocab_size": 250},
+    "lfm2": {"layer_types": ["conv", "full_attention"], "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 250}
+    | {"hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 40},
+}
+"""Models of others that remember by states of their own, alone or beside keys and values."""
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_model_with_another_memory_than_keys_and_values(other):
+    torch.manual_seed(2)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(other, **OTHERS[other])).eval()
+    pairs = [((5, 6, 7), (8, 9, 10)), ((5, 6, 7), (11,)), ((5, 6, 7), (12, 13)), ((1,), (2, 3))]
+    check(model, pairs, 3)
+    check(model, pairs[1:2], 3)
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ The harness reads prompt and answer together, hence a prompt as often as it has 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drank.models.forward import wide
 
@@ -64,14 +65,36 @@ def _scores(model: PreTrainedModel, together: Sequence[tuple[Ids, Sequence[Ids]]
     lengths = torch.tensor([[len(answer)] for _, answer in answers], device=model.device)
     with torch.inference_mode():
         prompts = torch.tensor([prompt for prompt, _ in together], device=model.device)
-        before = model(input_ids=prompts, use_cache=True, logits_to_keep=1)
-        logits: Tensor = before.logits[:, -1:][rows]
-        if longest > 1:
-            before.past_key_values.batch_select_indices(rows)
-            after = model(input_ids=ids[:, :-1], past_key_values=before.past_key_values, use_cache=True)
-            logits = torch.cat([logits, after.logits], dim=1)
+        logits = _logits(model, prompts, rows, ids[:, :-1])
         own = wide(logits).log_softmax(-1).gather(-1, ids[..., None])[..., 0]
         beyond = torch.arange(longest, device=model.device) >= lengths
         found = own.double().masked_fill(beyond, 0).sum(1)
         likeliest = (logits.argmax(-1).eq(ids) | beyond).all(1)
         return list(zip(found.tolist(), likeliest.tolist(), strict=True))
+
+
+def _logits(model: PreTrainedModel, prompts: Tensor, rows: Tensor, ids: Tensor) -> Tensor:
+    """Logits (answers, 1 + tokens, vocabulary) at the end of each answer's prompt, whose row `rows` tells, and at `ids` after it.
+
+    A model that remembers otherwise than by keys and values, or gives them in a form of its own, reads prompt and answer together.
+    """
+    import torch
+
+    last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
+    before = model(input_ids=prompts, use_cache=True, **last)
+    logits: Tensor = before.logits[:, -1:][rows]
+    if not ids.shape[1]:
+        return logits
+    cache: Any = getattr(before, "past_key_values", None)
+    if not _of_keys_and_values(cache):
+        after: Tensor = model(input_ids=torch.cat([prompts[rows], ids], dim=1), use_cache=False).logits
+        return after[:, prompts.shape[1] - 1 :]
+    cache.batch_select_indices(rows)
+    return torch.cat([logits, model(input_ids=ids, past_key_values=cache, use_cache=True).logits], dim=1)
+
+
+def _of_keys_and_values(cache: Any) -> bool:
+    """Whether all that a cache holds are keys and values, which one prompt can share with several answers."""
+    from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+    return type(cache) is DynamicCache and all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
