@@ -115,7 +115,7 @@ def divergence_of(model: PreTrainedModel, windows: Tensor, reference: Sequence[T
 
     found: list[Tensor] = []  # a device is waited for once
     with torch.no_grad():
-        for ids in windows.split(at_once(windows, batch)):
+        for ids in windows.split(at_once(model, windows, batch)):
             logits = wide(model(input_ids=ids.to(model.device), use_cache=False).logits[:, :-1])
             for one, window in zip(logits, ids, strict=True):
                 wanted = logits_of(model, reference[len(found)][None].to(model.device), window[None])[0]

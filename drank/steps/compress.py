@@ -98,6 +98,7 @@ def _made(
             with making.stage("corrections", text.facts(calibration)):
                 reference = reference or leaving_states(open_skeleton(directory, dtype, device), windows, batch)
                 correct(model, reference, windows, settings["corrections"], batch, work)
+        del reference  # states of the whole text
     if texts["finetune_tokens"] is not None and training is not None:
         text = read_tokens(texts["finetune_tokens"])
         windows = text.drawn(training)

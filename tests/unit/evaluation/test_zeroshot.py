@@ -12,7 +12,9 @@ import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from lm_eval.models.huggingface import HFLM
 
+from drank.evaluation.zeroshot.language_model import LanguageModel
 from drank.evaluation.zeroshot.pairs import pieces
 from drank.testbed.tasks import yaml_for
 from tests.unit.evaluation.measuring import evaluate_tasks
@@ -153,6 +155,22 @@ def test_an_answer_longer_than_the_context_is_scored_in_pieces(model, tokenizer,
     assert detail["long"]["correct"] == [0, 1]
     assert detail["long"]["cut"] == 2
     assert "long: 2 prompts do not fit the model's context and lost their beginning" in caplog.text
+
+
+def test_a_cut_prompt_keeps_as_many_tokens_as_in_the_harness(model, tokenizer):
+    """An error by one would lose the first of them."""
+    for parameter in model.parameters():
+        parameter.data *= 6 if parameter.ndim > 1 else 1
+    asker = LanguageModel(model, tokenizer, 4)
+    drawn = torch.randint(1, 200, (400,), generator=torch.Generator().manual_seed(0)).tolist()
+    sizes = [(250, 6), (250, 7), (250, 8), (255, 1), (256, 1), (257, 1), (300, 20), (10, 256), (1, 256)]
+    pairs = [((str(size), ""), drawn[: size[0]], drawn[-size[1] :]) for size in sizes]
+    own, theirs = asker._loglikelihood_tokens(pairs), HFLM._loglikelihood_tokens(asker, pairs, disable_tqdm=True)
+    assert asker.cut == 4
+    for (mine, greedy), (score, likeliest) in zip(own, theirs, strict=True):
+        assert mine == pytest.approx(score, rel=0, abs=2e-4) and greedy == likeliest
+    shorter = asker._loglikelihood_tokens([(key, prompt[-249:], answer) for key, prompt, answer in pairs[:1]])
+    assert abs(shorter[0][0] - own[0][0]) > 2e-3, "or this test compares nothing"
 
 
 @given(length=st.integers(1, 60), context=st.integers(2, 20))
