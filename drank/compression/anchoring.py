@@ -49,8 +49,8 @@ def anchor(
     """
     groups = plan.by_place()
     for pair in paired_blocks(model, dense, windows, batch, "anchored factors, block"):
-        for projections in stages(pair.family):
-            sums = pair.sums({projection.reads for projection in projections}, exact=True)
+        for projections, last in stages(pair.family):
+            sums = pair.sums({projection.reads for projection in projections}, exact=True, last=last)
             for name in list(sums):
                 one = sums.pop(name)  # no longer in memory than its projections are at work: experts have one each
                 left = Left(one.gram)
@@ -60,10 +60,14 @@ def anchor(
     return pair.left()
 
 
-def stages(family: Family) -> Iterator[list[Projection]]:
-    """The projections of a block by the input that they read, in the order in which inputs are computed; those of all experts at once."""
-    for _, projections in groupby(family.projections, key=lambda projection: kind_of(projection.reads)):
-        yield list(projections)
+def stages(family: Family) -> Iterator[tuple[list[Projection], bool]]:
+    """The projections of a block by the input that they read, in the order in which inputs are computed; those of all experts at once.
+
+    With them whether they are the last.
+    """
+    found = [list(projections) for _, projections in groupby(family.projections, key=lambda projection: kind_of(projection.reads))]
+    for projections in found:
+        yield projections, projections is found[-1]
 
 
 def _fill(module: nn.Module, group: Group, spectra: str | Path, left: Left, target: Tensor) -> None:

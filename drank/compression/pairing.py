@@ -85,25 +85,28 @@ class PairedBlock:
         """What has left the dense model's block when both streams have stepped on, one tensor (tokens, d) for each window, on the host."""
         return [states.cpu() for chunk in self.wanted.states for states in chunk]
 
-    def sums(self, names: Collection[str] | None = None, exact: bool = False) -> dict[str, PairedSums]:
+    def sums(self, names: Collection[str] | None = None, exact: bool = False, last: bool = False) -> dict[str, PairedSums]:
         """The moments of inputs by name, in one pass of both blocks as they are now: of all, or of those named, and then no further.
 
-        Experts read the tokens that are routed to them, which differ between the models: what theirs are in the compressed model counts
-        as X too, and one that no token reached is left out. `exact`: see `PairedSums`. Raises NonFiniteError naming the layer.
+        Of the `last` inputs of a block the original goes on to its end. Experts read the tokens that are routed to them, which differ
+        between the models: what theirs are in the compressed model counts as X too, and one that no token reached is left out. `exact`:
+        see `PairedSums`. Raises NonFiniteError naming the layer.
         """
         first = {p.reads: p for p in reversed(self.family.projections) if names is None or p.reads in names}
         stop, sums = names is not None, dict[str, PairedSums]()
         left: list[Tensor | None] = []
         for found, wanted in zip(self.found.states, self.wanted.states, strict=True):
             inputs, _ = read(self.block, found, self.found.arguments[self.layer], first, stop)
-            originals, leaving = read(self.original, wanted, self.wanted.arguments[self.layer], first, stop)
+            originals, leaving = read(self.original, wanted, self.wanted.arguments[self.layer], first, stop and not last)
             left.append(leaving)
             for name, rows in inputs.items():
                 alone = first[name].routed
                 if name not in sums:
                     sums[name] = PairedSums(rows.shape[1], rows.device, alone)
                 sums[name].add(rows, rows if alone else originals[name], exact)
-        self.leaving = [] if stop else [states for states in left if states is not None]  # some batches may not reach all experts
+        self.leaving = (
+            [states for states in left if states is not None] if last or not stop else []
+        )  # some batches may not reach all experts
         if bad := [name for name, one in sums.items() if not (finite(one.gram) and finite(one.cross))]:
             raise NonFiniteError(
                 f"layer {self.layer}: the moments of the input of {', '.join(bad)} are not finite; run in float32 "
