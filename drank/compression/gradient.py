@@ -20,7 +20,7 @@ TOKENS_AT_ONCE = 2048
 """Tokens that are run at a time, or one window."""
 
 TOKENS_ON_A_CPU = 512
-"""The same on a CPU, which takes a quarter longer for logits of 1024 tokens of 49,000 words each."""
+"""The same on a CPU, which is slower where logits of more are alive (`benchmarks/corrections.py`)."""
 
 KEPT = 2**30
 """Bytes of what projections read and give, at most, that a pass keeps for its way back; of larger models every block is run again."""
