@@ -13,6 +13,7 @@ from drank.calibration.passes import WINDOWS
 from drank.config.resolved import calibration_options, gradient_options, methods_for, search_options, shards_of
 from drank.config.sizes import Sizes
 from drank.methods import Method
+from drank.methods.method import COMPENSATING
 
 START, LIGHT = 5.0, 3.0
 """Seconds to start a job that loads a model, and one that does not."""
@@ -126,9 +127,10 @@ def _compress(config: Mapping[str, Any], size: Sizes, method: Method | None, *_:
     once = size.forward(tokens) + size.moments(tokens)
     refit = {"anchored": 6, "compensated": 4, "in-order": 2, "at-once": 1}[method.refit] * once if method.refit_from is not None else 0.0
     refit += size.spectra() if method.refit_from is not None and method.refit == "anchored" else 0.0  # every target is decomposed
-    corrections = (4 * method.corrections + bool(method.corrections)) * size.forward(tokens)  # 2 forward, and backward twice one
+    told = method.refit_from is not None and method.refit in COMPENSATING  # the dense model's last states, for corrections
+    passes = 4 * method.corrections + (method.corrections > 0 and not told)  # 2 forward, and backward twice one
     epochs = config["finetune"]["epochs"] if method.finetune_from is not None else 0
-    return refit + corrections + 3 * epochs * size.forward(tokens)
+    return refit + (passes + 3 * epochs) * size.forward(tokens)
 
 
 def _round(_config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
