@@ -7,6 +7,7 @@ from drank.runtime.claiming import claim
 from drank.runtime.cluster_errors import tell_errors
 from drank.runtime.job_states import ask_who_knows
 from drank.runtime.terminal import SILENT, Progress, quieten
+from drank.runtime.urgency import hasten
 
 run = set()  # the rules that this run has work for
 
@@ -24,6 +25,7 @@ def announce(workflow):
     try:
         expected = forecast(config, jobs, runs=RUNS, speed=None if SUBMITTED else core_speed())
         total = wall(expected, [number for number, rule, _ in jobs if rule == "throughput" and not SUBMITTED], at_once)
+        hasten(workflow.dag, expected)
         logger.info(f"{len(jobs)} steps, {at_once} at once: about {max(1, round(total / 60))} min")
         if (sizes := written(config, jobs, METHODS))[0]:
             logger.info(told(*sizes, config["keep"]))
