@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import product
 from typing import Any, NamedTuple
 
 from drank.reporting.names import is_control
@@ -66,13 +65,16 @@ LOOKS = {
     "svd-llm": Look("#0072B2", "s"),
     "basis-sharing": Look("#009E73", "^"),
     "d-rank": Look("#D55E00", "o"),
+    "io-svd": Look("#56B4E9", "d"),
+    "l-rank": Look("#5D3A9B", "P"),
     "full-rank": Look("#8a8a8a", "D", ":"),
     "random-ranks": Look("#8a8a8a", "X", ":"),
 }
-"""The looks of the methods of the first cut, from the colour-blind-safe palette of Okabe and Ito (2008)."""
+"""The looks of methods that stand in many figures, from the colour-blind-safe palette of Okabe and Ito (2008)."""
 
-SPARE = tuple(Look(color, marker) for marker, color in product("PhpdH*<>", ("#CC79A7", "#56B4E9", "#5D3A9B", "#8C6D1F")))
-"""Looks for methods that have none of their own."""
+_COLORS, _MARKERS = ("#CC79A7", "#8C6D1F", "#56B4E9", "#5D3A9B"), "hp*<>H1X"
+SPARE = tuple(Look(_COLORS[(place + turn) % 4], marker) for turn in range(4) for place, marker in enumerate(_MARKERS))
+"""Looks for methods that have none of their own: neighbours differ in colour and in marker."""
 
 ROLE_LOOKS = {
     "q": Look("#0072B2", "s"),
