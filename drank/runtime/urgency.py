@@ -1,8 +1,8 @@
 """Long jobs first: which of the jobs that could begin should, so that no long one is left for a single core at the end.
 
 A job is as urgent as the longest job that waits for it, itself among these (Graham's list scheduling, longest first, "Bounds on
-multiprocessing timing anomalies", SIAM J. Appl. Math. 17, 1969). What is long only by what is measured after it is not: a model that takes
-seconds to make and minutes to measure is made when its measurement can begin, and models do not pile up.
+multiprocessing timing anomalies", SIAM J. Appl. Math. 17, 1969). A model that takes seconds to make and minutes to measure is no more
+urgent than a measurement, so that such models do not pile up.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ def urgency(expected: Mapping[int, float], followers: Mapping[int, Collection[in
 
 
 def hasten(dag: Any, expected: Mapping[int, float]) -> None:
-    """Let Snakemake's scheduler start urgent jobs first; what the command line prioritises stays before them."""
+    """Let Snakemake's scheduler start urgent jobs first; what the command line prioritises stays before them.
+
+    `expected` has the seconds of jobs by their number in `dag`; one that it has not is taken to last none.
+    """
     jobs = {dag.jobid(job): job for job in dag.needrun_jobs()}
     followers = {number: [dag.jobid(other) for other in dag.depending[job] if dag.needrun(other)] for number, job in jobs.items()}
     for number, seconds in urgency(expected, followers).items():

@@ -25,13 +25,14 @@ def announce(workflow):
     try:
         expected = forecast(config, jobs, runs=RUNS, speed=None if SUBMITTED else core_speed())
         total = wall(expected, [number for number, rule, _ in jobs if rule == "throughput" and not SUBMITTED], at_once)
-        hasten(workflow.dag, expected)
         logger.info(f"{len(jobs)} steps, {at_once} at once: about {max(1, round(total / 60))} min")
         if (sizes := written(config, jobs, METHODS))[0]:
             logger.info(told(*sizes, config["keep"]))
     except (ValueError, KeyError, OSError):  # a model that is not here yet, or not whole; the step that reads it says so
         expected, total = {number: 1.0 for number, *_ in jobs}, 0.0
         logger.info(f"{len(jobs)} steps, {at_once} at once; how long they take cannot be told before the models are here")
+    if config["keep"] != "nothing":  # where models go once measured, what lets them go comes first
+        hasten(workflow.dag, expected)
     if not workflow.output_settings.verbose:
         quieten(logger, Progress(expected, total))
     if SUBMITTED:

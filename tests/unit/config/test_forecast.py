@@ -79,6 +79,17 @@ def test_what_follows_the_ranks_costs_and_light_rules_do_not():
     assert seconds("tables") == LIGHT < forecast(config(), [(1, "train", {"name": "docs-mha"})])[1]
 
 
+def test_corrections_take_a_pass_of_the_dense_model_where_no_refit_has_made_it():
+    methods = {
+        "refitted": {"base": "l-rank", "corrections": 0},
+        "corrected": {"base": "l-rank", "corrections": 1},
+        "alone": {"base": "l-rank", "refit_from": None, "corrections": 1},
+        "cut": {"base": "l-rank", "refit_from": None, "corrections": 0},
+    }
+    took = {name: seconds("compress", name, config(methods=methods, artefacts={})) for name in methods}
+    assert (took["alone"] - took["cut"]) / (took["corrected"] - took["refitted"]) == pytest.approx(5 / 4)
+
+
 def test_what_a_job_reads_is_what_it_costs():
     by = {labels: forecast(config(), [(1, "gradients", {"model": "docs-mha", "labels": labels})])[1] for labels in ("text", "sampled")}
     assert by["text"] > by["sampled"], "sampled labels are drawn for half of the windows"
