@@ -18,6 +18,13 @@ from drank.reporting.tables.window_losses import Run
 
 GAP = "log_perplexity_gap_to_dense"
 
+QUALITY = {"nats over dense": ("Nats over dense", "low"), "nats gained": (f"Nats gained over {method_name(BASELINE)}", "high")}
+"""What quality is told in: its header, and where it is better."""
+
+LAST = "the last step, which makes a model"
+
+_WORDS = {"nats over dense": "nats per token over dense", "nats gained": f"nats gained over {method_name(BASELINE)} at the same ratio"}
+
 
 def cost(material: Material) -> Table:
     """A row for each competing model: seconds, peak memory, nats per token over dense, and nats gained over SVD-LLM at its ratio.
@@ -33,17 +40,23 @@ def cost(material: Material) -> Table:
     models = unique(row["model"] for row in rows)
     columns = [Column("Model", align="l")] * (len(models) > 1) + [Column("Ratio", align="l"), Column("Method", align="l")]
     columns += [Column("Seconds", better="low"), Column("Peak memory (MiB)", better="low")]
-    columns += [Column(name, "Nats over dense", "low") for name in datasets]
-    columns += [Column(name, f"Nats gained over {method_name(BASELINE)}", "high") for name in datasets]
+    told = [
+        f"{kind} {name}" for kind in QUALITY for name in datasets if any(row[f"{kind} {name}"] == row[f"{kind} {name}"] for row in rows)
+    ]
+    columns += [Column(name, *QUALITY[kind]) for kind in QUALITY for name in datasets if f"{kind} {name}" in told]
     blocks = []
     for (model, ratio), block in groupby(rows, key=lambda row: (row["model"], row["ratio"])):
         heads = [model] * (len(models) > 1) + [percent(ratio)]
-        blocks.append([(*(Cell("" if index else head) for head in heads), *_cells(row, datasets)) for index, row in enumerate(block)])
-    of = "All steps on the way to a model" if "seconds" in material.options else "The last step, which makes a model"
-    caption = (
-        f"{of}: time and peak memory, beside nats per token over dense and nats gained over {method_name(BASELINE)} at the same ratio."
-    )
+        blocks.append([(*(Cell("" if index else head) for head in heads), *_cells(row, told)) for index, row in enumerate(block)])
+    quality = [words for kind, words in _WORDS.items() if any(name.startswith(kind) for name in told)]
+    caption = f"{_of(material)}{', beside ' * bool(quality)}{' and '.join(quality)}."
     return table_of(material, caption, columns, blocks, pd.DataFrame(rows))
+
+
+def _of(material: Material) -> str:
+    """Of which steps time and memory are."""
+    time, memory = ("all steps on the way to a model" if option in material.options else LAST for option in ("seconds", "memory"))
+    return f"Time and peak memory of {time}" if time == memory else f"Time of {time}, and peak memory of {memory}"
 
 
 def _costs(material: Material, run: Run, datasets: list[str]) -> dict[str, Any]:
@@ -78,8 +91,7 @@ def _number(rows: pd.DataFrame, dataset: str, metric: str) -> float:
     return float(found.iloc[0]) if len(found) else math.nan
 
 
-def _cells(row: Mapping[str, Any], datasets: list[str]) -> list[Cell]:
-    """The cells of a run after its ratio."""
-    values = [number(row["seconds"], 1), number(row["memory_bytes"] / 2**20, 0)]
-    values += [signed(row[f"{kind} {name}"], 3) for kind in ("nats over dense", "nats gained") for name in datasets]
+def _cells(row: Mapping[str, Any], told: list[str]) -> list[Cell]:
+    """The cells of a run after its ratio, with what is `told` of its quality."""
+    values = [number(row["seconds"], 1), number(row["memory_bytes"] / 2**20, 0), *(signed(row[name], 3) for name in told)]
     return [Cell(method_name(row["label"])), *(MISSING if "nan" in value else Cell(value) for value in values)]

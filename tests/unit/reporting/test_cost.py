@@ -45,7 +45,7 @@ def test_the_last_step_is_told_by_the_numbers_and_the_records():
 
     table = cost(replace(material, records=[with_peak(record) for record in material.records]))
     assert [row[2:4] for row in texts(table)[:2]] == [["7.5", "1024"], ["7.5", "512"]]
-    assert "The last step" in table.caption
+    assert table.caption.startswith("Time and peak memory of the last step, which makes a model, beside nats per token over dense and nats")
     assert texts(cost(material))[0][3] == "–"
 
 
@@ -54,11 +54,28 @@ def test_all_steps_on_the_way_are_told_by_the_options():
     seconds = {"docs-mha/svd-llm/0.2": 100.0, "docs-mha/svd-llm/0.4": 90.0}
     table = cost(replace(material, options={**DOCS, "seconds": seconds, "memory": dict.fromkeys(seconds, 2**21)}))
     assert [row[2:4] for row in texts(table)] == [["100.0", "2"], ["90.0", "2"]]
-    assert "All steps on the way" in table.caption
+    assert table.caption.startswith("Time and peak memory of all steps on the way to a model, beside")
+    timed = cost(replace(material, options={**DOCS, "seconds": seconds}))
+    assert timed.caption.startswith(
+        "Time of all steps on the way to a model, and peak memory of the last step, which makes a model, beside"
+    )
     with pytest.raises(ValueError, match=r"option seconds lacks docs-mha/svd-llm/0.4; it has docs-mha/svd-llm/0.2\. State every run"):
         cost(replace(material, options={"seconds": {"docs-mha/svd-llm/0.2": 100.0}}))
 
 
 def test_what_was_not_measured_is_a_dash_and_models_are_named_where_several():
-    table = cost(material_of(grid("d-rank", (0.2,)), DOCS, ("docs-mha", "docs-gqa")))
-    assert texts(table) == [[model, "20\u202f%", "D-Rank", "7.5", "–", "–", "–"] for model in ("docs-mha", "docs-gqa")]
+    runs = [*grid("svd-llm", (0.2,)), *grid("d-rank", (0.2, 0.4))]
+    table = cost(material_of(runs, DOCS, ("docs-mha", "docs-gqa")))
+    rows = texts(table)
+    assert [row[:3] for row in rows[:3]] == [["docs-mha", "20\u202f%", "SVD-LLM"], ["", "", "D-Rank"], ["docs-mha", "40\u202f%", "D-Rank"]]
+    assert [row[4] for row in rows] == ["–"] * 6 and rows[2][5] == "–", "no memory, and no SVD-LLM at 40 %"
+
+
+def test_what_no_row_has_is_no_column():
+    """Nats over dense without the dense model, nats gained without SVD-LLM."""
+    table = cost(material_of([*grid("svd-llm"), *grid("d-rank")], DOCS))
+    assert [column.group for column in table.columns[4:]] == ["Nats gained over SVD-LLM"]
+    assert table.caption.endswith("which makes a model, beside nats gained over SVD-LLM at the same ratio.")
+    alone = cost(material_of(grid("d-rank", (0.2,)), DOCS))
+    assert texts(alone) == [["20\u202f%", "D-Rank", "7.5", "–"]]
+    assert alone.caption == "Time and peak memory of the last step, which makes a model."
