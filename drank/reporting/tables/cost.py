@@ -18,12 +18,13 @@ from drank.reporting.tables.window_losses import Run
 
 GAP = "log_perplexity_gap_to_dense"
 
-QUALITY = {"nats over dense": ("Nats over dense", "low"), "nats gained": (f"Nats gained over {method_name(BASELINE)}", "high")}
-"""What quality is told in: its header, and where it is better."""
+QUALITY = {
+    "nats over dense": ("Nats over dense", "low", "nats per token over dense"),
+    "nats gained": (f"Nats gained over {method_name(BASELINE)}", "high", f"nats gained over {method_name(BASELINE)} at the same ratio"),
+}
+"""What quality is told in: its header, where it is better, and how a caption calls it."""
 
 LAST = "the last step, which makes a model"
-
-_WORDS = {"nats over dense": "nats per token over dense", "nats gained": f"nats gained over {method_name(BASELINE)} at the same ratio"}
 
 
 def cost(material: Material) -> Table:
@@ -40,16 +41,15 @@ def cost(material: Material) -> Table:
     models = unique(row["model"] for row in rows)
     columns = [Column("Model", align="l")] * (len(models) > 1) + [Column("Ratio", align="l"), Column("Method", align="l")]
     columns += [Column("Seconds", better="low"), Column("Peak memory (MiB)", better="low")]
-    told = [
-        f"{kind} {name}" for kind in QUALITY for name in datasets if any(row[f"{kind} {name}"] == row[f"{kind} {name}"] for row in rows)
-    ]
-    columns += [Column(name, *QUALITY[kind]) for kind in QUALITY for name in datasets if f"{kind} {name}" in told]
+    kinds = [kind for kind in QUALITY if not all(math.isnan(row[f"{kind} {name}"]) for row in rows for name in datasets)]
+    columns += [Column(name, *QUALITY[kind][:2]) for kind in kinds for name in datasets]
     blocks = []
     for (model, ratio), block in groupby(rows, key=lambda row: (row["model"], row["ratio"])):
         heads = [model] * (len(models) > 1) + [percent(ratio)]
-        blocks.append([(*(Cell("" if index else head) for head in heads), *_cells(row, told)) for index, row in enumerate(block)])
-    quality = [words for kind, words in _WORDS.items() if any(name.startswith(kind) for name in told)]
-    caption = f"{_of(material)}{', beside ' * bool(quality)}{' and '.join(quality)}."
+        blocks.append(
+            [(*(Cell("" if index else head) for head in heads), *_cells(row, kinds, datasets)) for index, row in enumerate(block)]
+        )
+    caption = f"{_of(material)}{', beside ' * bool(kinds)}{' and '.join(QUALITY[kind][2] for kind in kinds)}."
     return table_of(material, caption, columns, blocks, pd.DataFrame(rows))
 
 
@@ -91,7 +91,8 @@ def _number(rows: pd.DataFrame, dataset: str, metric: str) -> float:
     return float(found.iloc[0]) if len(found) else math.nan
 
 
-def _cells(row: Mapping[str, Any], told: list[str]) -> list[Cell]:
-    """The cells of a run after its ratio, with what is `told` of its quality."""
-    values = [number(row["seconds"], 1), number(row["memory_bytes"] / 2**20, 0), *(signed(row[name], 3) for name in told)]
+def _cells(row: Mapping[str, Any], kinds: list[str], datasets: list[str]) -> list[Cell]:
+    """The cells of a run after its ratio, its quality told in these kinds."""
+    values = [number(row["seconds"], 1), number(row["memory_bytes"] / 2**20, 0)]
+    values += [signed(row[f"{kind} {name}"], 3) for kind in kinds for name in datasets]
     return [Cell(method_name(row["label"])), *(MISSING if "nan" in value else Cell(value) for value in values)]
