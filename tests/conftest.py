@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# a shell that has the project on its path must not be what makes a test pass
+PATHS = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+os.environ["PYTHONPATH"] = os.pathsep.join(path for path in PATHS if path and not Path(path, "drank").is_dir())
+
 settings.register_profile("drank", deadline=None, derandomize=True, database=None)
 settings.load_profile("drank")
 

@@ -1,8 +1,10 @@
 """Long jobs first: how urgent a job is, what a run makes of that, and that Snakemake starts them so."""
 
+import os
 import subprocess
 import sys
 from itertools import product
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,8 +71,9 @@ def order_of(folder, *options):
     """The order in which a run on one core makes its files."""
     folder.mkdir()
     (folder / "Snakefile").write_text(SNAKEFILE)
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--quiet", "all", *options]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *options]
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(command, cwd=folder, env=here, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return (folder / "order").read_text().split()
 
