@@ -43,19 +43,19 @@ def anchor(
     with the moments that all before it leave. `share` is a of the target: 1 for the dense model's outputs (AA-SVD), 0 for W on what is
     really read. A group of one layer gets both factors anew, under a spectrum with a right factor those that are best in its norm
     ‖S (T − B C) R‖; a shared basis stays, and gets the least-squares coefficients of T; a projection that is stored dense becomes T.
-    Experts read other tokens than in the dense model, so that for them a = 0, and one that no token reaches keeps what it has. Products
-    are summed in float64, for T is as sensitive as G' is ill-conditioned. `dense` may be a skeleton (`drank.models.residency`);
-    gives what leaves its last block, one tensor (tokens, d) for each window. Raises NonFiniteError naming the layer.
+    Experts read other tokens than in the dense model, so that for them a = 0, and one that no token reaches keeps what it has. `dense`
+    may be a skeleton (`drank.models.residency`); gives what leaves its last block, one tensor (tokens, d) for each window. Raises
+    NonFiniteError naming the layer.
     """
     groups = plan.by_place()
     for pair in paired_blocks(model, dense, windows, batch, "anchored factors, block"):
         for projections, last in stages(pair.family):
-            sums = pair.sums({projection.reads for projection in projections}, exact=True, last=last)
+            sums = pair.sums({projection.reads for projection in projections}, last=last)
             for name in list(sums):
                 one = sums.pop(name)  # no longer in memory than its projections are at work: experts have one each
                 left = Left(one.gram)
                 for projection in (projection for projection in projections if projection.reads == name):
-                    target = target_of(one.gram, one.cross, pair.matrix(projection), share, JITTER)
+                    target = target_of(one.gram, one.apart, pair.matrix(projection), share, JITTER)
                     _fill(pair.block.get_submodule(projection.path), groups[pair.layer, projection.role], spectra, left, target)
     return pair.left()
 

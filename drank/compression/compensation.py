@@ -43,7 +43,7 @@ def compensate(
         for projection in pair.family.projections:
             if projection.reads in sums:
                 one = sums[projection.reads]
-                target = target_of(one.gram, one.cross, pair.matrix(projection), share, RIDGE)
+                target = target_of(one.gram, one.apart, pair.matrix(projection), share, RIDGE)
                 _refit(pair.block.get_submodule(projection.path), groups[pair.layer, projection.role], spectra, one.gram, target)
     return pair.left()
 

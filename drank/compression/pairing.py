@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from drank.calibration.moments import open_stream
 from drank.calibration.streams import Arguments, Stream, apply
-from drank.calibration.sums import add_products, mirrored
+from drank.calibration.sums import Sums
 from drank.models.families import Family, Projection, blocks_of, family_of
 from drank.models.forward import removed, wide
 from drank.models.lowrank import matrix_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 TOKENS_A_PRODUCT = 2048
-"""Rows whose products are summed in the precision of the products before they join the float64 sum."""
+"""Rows whose products with what two models read apart are summed in their precision before they join the float64 sum."""
 
 
 class _InputsKnown(Exception):
@@ -31,35 +31,35 @@ class _InputsKnown(Exception):
 
 
 class PairedSums:
-    """G' = X'ᵀX' and X'ᵀX over tokens that the same input has in two models, both (d1, d1), float64.
+    """G' = X'ᵀX' and X'ᵀ(X − X') over tokens that the same input has in two models, both (d1, d1), float64.
 
-    With `alone` what the compressed model reads counts as X too, and both are one.
+    The second takes the place of X'ᵀX, next to which it is small: rounding of its products is as small as what the models read apart.
+    With `alone` what the compressed model reads counts as X too, and there is no second.
     """
 
     def __init__(self, width: int, device: torch.device, alone: bool = False) -> None:
         """Zeros."""
         import torch
 
-        self._gram = torch.zeros(width, width, dtype=torch.float64, device=device)
-        self._cross = None if alone else torch.zeros_like(self._gram)
+        self._sums = Sums(width, device)
+        self.apart = None if alone else torch.zeros(width, width, dtype=torch.float64, device=device)
 
-    def add(self, found: Tensor, dense: Tensor, exact: bool = False) -> None:
-        """Count rows in, (tokens, width) of the compressed model and of the dense one; products are of float32, `exact` ones of float64."""
-        for x, y in zip(found.split(TOKENS_A_PRODUCT), dense.split(TOKENS_A_PRODUCT), strict=True):
-            x, y = (rows.double() if exact else wide(rows) for rows in (x, y))
-            add_products(self._gram, x)
-            if self._cross is not None:
-                self._cross += x.mT @ y
+    def add(self, found: Tensor, dense: Tensor) -> None:
+        """Count rows in, (tokens, width) of the compressed model and of the dense one."""
+        self._sums.add(found)
+        if self.apart is not None:
+            for x, y in zip(wide(found).split(TOKENS_A_PRODUCT), wide(dense).split(TOKENS_A_PRODUCT), strict=True):
+                self.apart += x.mT @ (y - x)
 
     @property
     def gram(self) -> Tensor:
         """G', exactly symmetric."""
-        return mirrored(self._gram)
+        return self._sums.gram()
 
     @property
-    def cross(self) -> Tensor:
-        """X'ᵀX."""
-        return self.gram if self._cross is None else self._cross
+    def finite(self) -> bool:
+        """Whether both are."""
+        return finite(self.gram) and (self.apart is None or finite(self.apart))
 
 
 @dataclass
@@ -85,29 +85,29 @@ class PairedBlock:
         """What has left the dense model's block when both streams have stepped on, one tensor (tokens, d) for each window, on the host."""
         return [states.cpu() for chunk in self.wanted.states for states in chunk]
 
-    def sums(self, names: Collection[str] | None = None, exact: bool = False, last: bool = False) -> dict[str, PairedSums]:
+    def sums(self, names: Collection[str] | None = None, last: bool = False) -> dict[str, PairedSums]:
         """The moments of inputs by name, in one pass of both blocks as they are now: of all, or of those named, and then no further.
 
         Of the `last` inputs of a block the original goes on to its end. Experts read the tokens that are routed to them, which differ
-        between the models: what theirs are in the compressed model counts as X too, and one that no token reached is left out. `exact`:
-        see `PairedSums`. Raises NonFiniteError naming the layer.
+        between the models: what theirs are in the compressed model counts as X too, and one that no token reached is left out.
+        Raises NonFiniteError naming the layer.
         """
         first = {p.reads: p for p in reversed(self.family.projections) if names is None or p.reads in names}
         stop, sums = names is not None, dict[str, PairedSums]()
         left: list[Tensor | None] = []
         for found, wanted in zip(self.found.states, self.wanted.states, strict=True):
-            inputs, _ = read(self.block, found, self.found.arguments[self.layer], first, stop)
+            inputs, _ = read(self.block, found, self.found.arguments[self.layer], first, stop=True)
             originals, leaving = read(self.original, wanted, self.wanted.arguments[self.layer], first, stop and not last)
             left.append(leaving)
             for name, rows in inputs.items():
                 alone = first[name].routed
                 if name not in sums:
                     sums[name] = PairedSums(rows.shape[1], rows.device, alone)
-                sums[name].add(rows, rows if alone else originals[name], exact)
+                sums[name].add(rows, rows if alone else originals[name])
         self.leaving = (
             [states for states in left if states is not None] if last or not stop else []
         )  # some batches may not reach all experts
-        if bad := [name for name, one in sums.items() if not (finite(one.gram) and finite(one.cross))]:
+        if bad := [name for name, one in sums.items() if not one.finite]:
             raise NonFiniteError(
                 f"layer {self.layer}: the moments of the input of {', '.join(bad)} are not finite; run in float32 "
                 "(`compute: dtype: float32`), and check the checkpoint for damaged weights"

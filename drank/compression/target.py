@@ -2,7 +2,7 @@
 
 With X what it reads in the dense model, X' in the compressed one and G' = X'ᵀX',
 
-    T = (G' + λI)⁻¹ ((a X'ᵀX + (1 − a) G') + λI) W,
+    T = (G' + λI)⁻¹ ((a X'ᵀX + (1 − a) G') + λI) W = W + a (G' + λI)⁻¹ X'ᵀ(X − X') W,
 
 the minimum over M of a ‖X W − X' M‖² + (1 − a) ‖X' (W − M)‖² + λ ‖W − M‖². It reads inputs only: no labels, no gradients.
 """
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def target_of(gram: Tensor, cross: Tensor, matrix: Tensor, share: float, ridge: float) -> Tensor:
-    """T, (d1, d2) float64, from G' and X'ᵀX (d1, d1), W (d1, d2) and a; W itself where no token was read.
+def target_of(gram: Tensor, apart: Tensor | None, matrix: Tensor, share: float, ridge: float) -> Tensor:
+    """T, (d1, d2) float64, from G' and X'ᵀ(X − X') (d1, d1), W (d1, d2) and a.
 
-    `ridge` is λ as a share of the mean diagonal of G'.
+    It is W itself where no token was read, and where nothing is known of how what is read differs. `ridge` is λ as a share of the mean
+    diagonal of G'.
     """
     import torch
 
     added = ridge_of(gram, ridge)
-    if not added.any():
+    if apart is None or not added.any():
         return matrix
-    mixed = share * cross + (1 - share) * gram + added
-    return torch.cholesky_solve(mixed @ matrix, torch.linalg.cholesky(gram + added))
+    return matrix + share * torch.cholesky_solve(apart @ matrix, torch.linalg.cholesky(gram + added))
 
 
 def ridge_of(gram: Tensor, ridge: float) -> Tensor:

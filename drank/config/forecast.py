@@ -125,7 +125,7 @@ def _compress(config: Mapping[str, Any], size: Sizes, method: Method | None, *_:
         return 0.0
     tokens = _tokens(calibration_options(config))
     once = size.forward(tokens) + size.moments(tokens)
-    refit = {"anchored": 6, "compensated": 4, "in-order": 2, "at-once": 1}[method.refit] * once if method.refit_from is not None else 0.0
+    refit = {"anchored": 4, "compensated": 3, "in-order": 2, "at-once": 1}[method.refit] * once if method.refit_from is not None else 0.0
     refit += size.spectra() if method.refit_from is not None and method.refit == "anchored" else 0.0  # every target is decomposed
     told = method.refit_from is not None and method.refit in COMPENSATING  # the dense model's last states, for corrections
     passes = 4 * method.corrections + (method.corrections > 0 and not told)  # 2 forward, and backward twice one

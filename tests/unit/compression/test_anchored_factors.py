@@ -15,8 +15,8 @@ from tests.unit.compressed_llama import draw
 
 
 def anchored(found: np.ndarray, dense: np.ndarray, matrix: np.ndarray, rank: int, share: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    gram, cross = (torch.from_numpy(found.T @ other) for other in (found, dense))
-    target = target_of(gram, cross, torch.from_numpy(matrix), share, JITTER)
+    gram, apart = (torch.from_numpy(found.T @ other) for other in (found, dense - found))
+    target = target_of(gram, apart, torch.from_numpy(matrix), share, JITTER)
     basis, coefficients = anchored_factors(target, Left(gram), rank)
     assert basis.shape == (len(matrix), rank) and coefficients.shape == (rank, matrix.shape[1])
     torch.testing.assert_close(coefficients.norm(dim=1), torch.ones(rank, dtype=torch.float64))
@@ -76,8 +76,8 @@ def test_full_rank_gives_the_target():
         found, dense, matrix = pair(*sides, 3)
         basis, coefficients = anchored(found, dense, matrix, 5)
         np.testing.assert_allclose(basis @ coefficients, np.linalg.lstsq(found, dense @ matrix)[0], rtol=1e-2, atol=1e-3)
-        gram, cross = (torch.from_numpy(found.T @ other) for other in (found, dense))
-        np.testing.assert_allclose(basis @ coefficients, target_of(gram, cross, torch.from_numpy(matrix), 1.0, JITTER), atol=1e-8)
+        gram, apart = (torch.from_numpy(found.T @ other) for other in (found, dense - found))
+        np.testing.assert_allclose(basis @ coefficients, target_of(gram, apart, torch.from_numpy(matrix), 1.0, JITTER), atol=1e-8)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
@@ -93,8 +93,8 @@ def test_fewer_tokens_than_features_leave_the_matrix_where_nothing_is_read(seed,
     """T is W there, and nothing blows up: what is read gets the best outputs all the same."""
     found, dense, matrix = pair(7, 5, seed, tokens)
     basis, coefficients = anchored(found, dense, matrix, rank)
-    gram, cross = (torch.from_numpy(found.T @ other) for other in (found, dense))
-    target = target_of(gram, cross, torch.from_numpy(matrix), 1.0, JITTER).numpy()
+    gram, apart = (torch.from_numpy(found.T @ other) for other in (found, dense - found))
+    target = target_of(gram, apart, torch.from_numpy(matrix), 1.0, JITTER).numpy()
     unread = np.linalg.svd(found)[2][tokens:].T
     np.testing.assert_allclose(unread.T @ target, unread.T @ matrix, atol=1e-6 * np.abs(matrix).max())
     left = np.linalg.svd(found @ target, compute_uv=False)[rank:]
@@ -113,7 +113,7 @@ def test_under_a_right_factor_they_are_the_best_in_its_norm_though_it_is_not_giv
     )
     whole = decompose(matrix, Left(dense.mT @ dense), [right])
     gram = found.mT @ found
-    target = target_of(gram, found.mT @ dense, matrix, share, JITTER)
+    target = target_of(gram, found.mT @ (dense - found), matrix, share, JITTER)
     basis, coefficients = anchored_factors(target, Left(gram), 3, whole.coefficients, whole.duals)
     u, s, v = torch.linalg.svd(Left(gram).root @ target @ right, full_matrices=False)
     expected = (u[:, :3] * s[:3]) @ v[:3]

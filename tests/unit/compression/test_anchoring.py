@@ -100,7 +100,7 @@ def test_shared_bases_stay_and_get_the_coefficients_of_each_layers_target(paired
     w = matrix_of(paired.dense().model.layers[1].self_attn.q_proj).detach()
     old, found = (one.model.layers[1].self_attn.q_proj for one in (before, model))
     basis, coefficients = old.basis.weight.detach().mT, old.coefficients.weight.detach().mT
-    fitted = refit_coefficients(basis, coefficients, x.mT @ x, target_of(x.mT @ x, x.mT @ y, w, 0.7, JITTER))
+    fitted = refit_coefficients(basis, coefficients, x.mT @ x, target_of(x.mT @ x, x.mT @ (y - x), w, 0.7, JITTER))
     torch.testing.assert_close(found.coefficients.weight.detach().mT, fitted, rtol=1e-6, atol=1e-8)
 
 

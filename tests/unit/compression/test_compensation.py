@@ -59,7 +59,7 @@ def test_coefficients_are_the_best_for_their_basis_on_what_is_really_read(toy):
     compensate(model, toy.dense(), plan, toy.spectra, toy.windows)
     module, x, y = model.model.layers[0].mlp.down_proj, seen[0, "down"], originals[0, "down"]
     w = matrix_of(toy.dense().model.layers[0].mlp.down_proj).detach()
-    wanted, eye = target_of(x.mT @ x, x.mT @ y, w, 0.5, 0.01), 0.01 * (x.mT @ x).diagonal().mean() * torch.eye(len(w), dtype=w.dtype)
+    wanted, eye = target_of(x.mT @ x, x.mT @ (y - x), w, 0.5, 0.01), 0.01 * (x.mT @ x).diagonal().mean() * torch.eye(len(w), dtype=w.dtype)
 
     def error(product: torch.Tensor) -> float:
         gap = wanted - product
@@ -119,6 +119,6 @@ def test_a_shared_basis_is_refitted_towards_the_target_of_each_layer(paired):
     old = before.model.layers[1].self_attn.q_proj
     basis, coefficients = old.basis.weight.detach().mT, old.coefficients.weight.detach().mT
     damped = gram + 0.01 * gram.diagonal().mean() * torch.eye(SIDE, dtype=gram.dtype)
-    fitted = refit_coefficients(basis, coefficients, damped, target_of(gram, x.mT @ y, w, 0.5, 0.01))
+    fitted = refit_coefficients(basis, coefficients, damped, target_of(gram, x.mT @ (y - x), w, 0.5, 0.01))
     found = model.model.layers[1].self_attn.q_proj.coefficients.weight.detach().mT
     torch.testing.assert_close(found, fitted, rtol=1e-4, atol=1e-5)

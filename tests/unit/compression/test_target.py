@@ -16,7 +16,7 @@ from tests.unit.compressed_llama import draw
 
 
 def target(found: np.ndarray, dense: np.ndarray, matrix: np.ndarray, share: float) -> np.ndarray:
-    return target_of(*map(torch.from_numpy, (found.T @ found, found.T @ dense, matrix)), share, RIDGE).numpy()
+    return target_of(*map(torch.from_numpy, (found.T @ found, found.T @ (dense - found), matrix)), share, RIDGE).numpy()
 
 
 def ridge(found: np.ndarray) -> float:
