@@ -22,6 +22,7 @@ import torch
 from drank.allocation.plan import Plan
 from drank.calibration.streams import open_stream, run_block
 from drank.compression import anchoring, compensation
+from drank.compression.pairing import paired_blocks
 from drank.compression.refit import refit
 from drank.compression.refits import TOLD
 from drank.models.checkpoint import load_model
@@ -54,14 +55,15 @@ def main() -> None:
     dense, plan = load_model(asked.dense, "float32"), Plan.read(f"{asked.compressed}/{PLAN}")
     windows = torch.randint(0, dense.config.vocab_size, (asked.windows, asked.length), generator=torch.Generator().manual_seed(0))
     told = {"dense": dense, "plan": plan, "spectra": asked.spectra, "windows": windows}
-    ways: dict[str, Callable[[Any], object]] = {name: partial(one, **told) for name, one in TOLD.items()}
+    ways: dict[str, Callable[[Any], Any]] = {"forward": partial(forward, windows=windows, count=asked.blocks)}
+    ways |= {name: partial(one, **told) for name, one in TOLD.items()}
     ways["in-order"] = partial(refit, checkpoint=Checkpoint(Path(asked.dense)), windows=windows)
     once = None
-    for name, run in {"forward": partial(forward, windows=windows, count=asked.blocks), **ways}.items():
+    for name, run in ways.items():
         model = dense if name == "forward" else load_model(asked.compressed, "float32")
         with (
-            patch.object(anchoring, "paired_blocks", first(asked.blocks, anchoring.paired_blocks)),
-            patch.object(compensation, "paired_blocks", first(asked.blocks, compensation.paired_blocks)),
+            patch.object(anchoring, "paired_blocks", first(asked.blocks, paired_blocks)),
+            patch.object(compensation, "paired_blocks", first(asked.blocks, paired_blocks)),
             patch("drank.compression.refit.blocks_of", lambda model: blocks_of(model)[: asked.blocks]),
         ):
             started = time.process_time()

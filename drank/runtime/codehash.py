@@ -23,7 +23,7 @@ PROJECT = Path(__file__).parents[2]
 WITHOUT_EFFECT = frozenset(
     {
         *("drank.runtime.log", "drank.runtime.codehash", "drank.runtime.definitions", "drank.runtime.lock", "drank.runtime.run"),
-        *("drank.runtime.claiming", "drank.runtime.belonging", "drank.runtime.provenance"),
+        *("drank.runtime.claiming", "drank.runtime.belonging", "drank.runtime.provenance", "drank.runtime.heap"),
         *("drank.models.registration", "drank.models.publishing", "drank.models.card.writing"),
     }
 )

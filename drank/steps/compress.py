@@ -22,6 +22,7 @@ from drank.models.sources import Places, model_directory
 from drank.models.weights import Checkpoint
 from drank.runtime.device import prepare
 from drank.runtime.files import file_hash, read_json
+from drank.runtime.heap import keep_freed
 from drank.runtime.working import working
 from drank.spectra.spectrum import read_scales, version_of
 
@@ -53,6 +54,7 @@ def run(
     where an interrupted call with the same arguments, inputs and `code` stopped.
     """
     device = prepare(compute, threads)
+    keep_freed()
     directory, ranks = model_directory(source, places), Plan.read(plan)
     making, tokenizer = Making(ranks, device, threads, read_json(source)), load_tokenizer(directory)
     texts = {"tokens": tokens, "calibration": calibration, "finetune_tokens": finetune_tokens, "training": training}

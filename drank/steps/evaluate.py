@@ -21,6 +21,7 @@ from drank.models.theirs import Theirs
 from drank.reporting.records.measured import record_of
 from drank.runtime.device import prepare
 from drank.runtime.files import file_hash, read_json, write_json
+from drank.runtime.heap import keep_freed
 from drank.runtime.provenance import code_state
 from drank.runtime.shares import WHOLE, Share
 
@@ -77,6 +78,7 @@ def run(
     if parts:
         found = gathered(wanted, [_part(path) for path in parts], pieces, f"the measurement of {model}")
     else:
+        keep_freed()
         computing = {"device": prepare(compute, threads), "dtype": compute["dtype"], "threads": threads}
         own = Share.named(share) if share else WHOLE
         found = measured(wanted, computing, pieces, lambda: MeasuredModel.of(model, compute, threads, places), own)

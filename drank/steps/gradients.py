@@ -14,6 +14,7 @@ from drank.models.residency import open_skeleton
 from drank.models.sources import Places, model_directory
 from drank.runtime.device import prepare
 from drank.runtime.files import file_hash
+from drank.runtime.heap import keep_freed
 from drank.runtime.shares import Share
 
 
@@ -41,6 +42,7 @@ def run(
         gather(parts, output, gradients_of, facts_of)
         return
     device = prepare(compute, threads)
+    keep_freed()
     text = read_tokens(tokens)
     windows = text.drawn(calibration)[: calibration["gradient_windows"]]
     model = open_skeleton(model_directory(source, places), compute["dtype"], device)
