@@ -79,6 +79,7 @@ LAYOUTS: dict[str, Layout] = {
     "perplexity_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:perplexity", ("perplexity",), compressed=True),
     "accuracy_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:accuracy", ("zeroshot",), compressed=True),
     "throughput_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:throughput", ("throughput",), compressed=True),
+    "perplexity_by_axis": Layout("figure", f"{FIGURES}.along:draw", ("perplexity",), compressed=True, options=("axis",)),
     "draws": Layout("figure", f"{FIGURES}.draws:draw", ("perplexity",), compressed=True, stands_on=("draw",)),
     "fine_tuning": Layout(
         "figure", f"{FIGURES}.after:draw", ("perplexity",), reads=("plans",), compressed=True, stands_on=("finetune_from",)

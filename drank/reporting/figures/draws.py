@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from drank.reporting.figures import scales
-from drank.reporting.figures.method_order import compressed
 from drank.reporting.figures.quantity import PERPLEXITY
+from drank.reporting.figures.series import blocks_of, series, title
 from drank.reporting.figures.sheet import Drawn, Width, legend_above, note, panels, styled
 from drank.reporting.figures.style import looks
 from drank.reporting.figures.words import axis_words, left_out, listed, of_models, sentences
 from drank.reporting.material import Material
 from drank.reporting.names import is_control, method_name, number, percent, unique
-from drank.variants import without
 
 HEIGHT = 1.5
 """Inches of a panel."""
-
-
-class Panel(NamedTuple):
-    """What a panel is of."""
-
-    model: str
-    dataset: str
-    ratio: float
 
 
 @styled
@@ -37,20 +28,16 @@ def draw(material: Material, width: Width) -> Drawn:
 
     The draws are those of the axis `draw` of the material; a method that does not stand on it is a line across.
     """
-    rows = _rows(material)
+    rows = series(material, "draw")
     if rows.empty or "draw" not in material.axes:
         return note("No perplexity was measured by draw of the calibration text.", width)
     names = unique(rows["draw"].dropna())
-    models, datasets, ratios = unique(rows["model"]), unique(rows["dataset"]), sorted(rows["ratio"].unique())
-    places = {Panel(*key) for key in rows[["model", "dataset", "ratio"]].itertuples(index=False)}
-    blocks = [[key for dataset in datasets for ratio in ratios if (key := Panel(model, dataset, ratio)) in places] for model in models]
-    figure, found = panels([[key for block in blocks for key in block]] if max(map(len, blocks)) == 1 else blocks, width, HEIGHT)
+    figure, found = panels(blocks_of(rows), width, HEIGHT)
     methods = sorted(unique(rows["series"]), key=is_control)
     used = []
     for key, axes in found.items():
         shown = rows[(rows["model"] == key.model) & (rows["dataset"] == key.dataset) & (rows["ratio"] == key.ratio)]
-        told = {key.model: len(models), key.dataset: len(datasets), f"{percent(key.ratio)} removed": len(ratios)}
-        axes.set_title(" · ".join(name for name, count in told.items() if count > 1) or f"{key.dataset}, {percent(key.ratio)} removed")
+        axes.set_title(title(rows, key))
         _panel(axes, shown, methods, names)
         used.append(scales.fit(axes, "y", shown["value"], HEIGHT - 0.4, shown["value"]))
     figure.supxlabel("draw of the calibration text")
@@ -58,14 +45,6 @@ def draw(material: Material, width: Width) -> Drawn:
     style = looks(methods)
     legend_above(figure, [Line2D([], [], **_marker(style[method])) for method in methods], list(map(method_name, methods)))
     return Drawn(figure, sentences(_caption(rows, names), axis_words(used, "axis"), left_out(material, rows)))
-
-
-def _rows(material: Material) -> pd.DataFrame:
-    """Perplexities of compressed models with `series` and `draw`, in the order of the material."""
-    rows = material.numbers[(material.numbers["metric"] == PERPLEXITY.metric) & (material.numbers["checkpoint"] == "")]
-    rows = compressed(rows.drop(columns="method").rename(columns={"label": "method"}))
-    rows = rows.assign(series=[without(label, "draw") for label in rows["method"]], draw=rows.get("draw"))
-    return rows.drop_duplicates(["model", "dataset", "ratio", "method", "draw"])
 
 
 def _marker(look: Any) -> dict[str, Any]:

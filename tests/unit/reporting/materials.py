@@ -27,6 +27,7 @@ NAMES = {
     "accuracy": "accuracy_by_ratio",
     "throughput": "throughput_by_ratio",
     "draws": "draws",
+    "along": "perplexity_by_axis",
     "frontier": "frontier",
     "stability": "stability_by_layer",
 }

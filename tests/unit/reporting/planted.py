@@ -49,6 +49,22 @@ def draws(models=("one",), ratios=(0.2,), seeds=(13, 42, 512, 1024)):
     return material("draws", rows, ("draw",))
 
 
+def along(models=("one",), ratios=(0.2,), amounts=(15, 30, 60, 120, 240, 480), axis="windows"):
+    """Two methods by amount of text, SVD by none, dense."""
+    rows = []
+    for model in models:
+        for dataset, base in CORPORA.items():
+            rows.append(row(model, "dense", 0.0, dataset, base))
+            for ratio in ratios:
+                rows.append(row(model, "svd", ratio, dataset, base + 3 * ratio))
+                for method in ("l-rank", "svd-llm"):
+                    for amount in amounts:
+                        label = method if amount == 240 else variant(method, {axis: amount})
+                        nats = ratio * HURT[method] * (1 + 6 / math.sqrt(amount + 1))
+                        rows.append(row(model, label, ratio, dataset, base + nats, **{axis: amount}))
+    return material("along", rows, (axis,), options={"axis": axis})
+
+
 def after(models=("one",), ratios=(0.2, 0.3, 0.4, 0.5)):
     """Three methods with and without LoRA; one by its axis, one as a method of its own that its plans pair, one that is never tuned."""
     rows, plans = [], []
@@ -114,4 +130,4 @@ def stability(models=("one",), ratios=(0.2, 0.4)):
     return material("stability", rows, tuple(names.values()), spectra=spectra, plans=plans)
 
 
-PLANTED = {"draws": draws, "after": after, "frontier": frontier, "stability": stability}
+PLANTED = {"draws": draws, "along": along, "after": after, "frontier": frontier, "stability": stability}

@@ -23,7 +23,7 @@ from tests.unit.reporting.materials import (
     panels,
 )
 
-PLAIN = [name for name in FIGURES if name not in ("draws", "after", "stability")]
+PLAIN = [name for name in FIGURES if name not in ("draws", "along", "after", "stability")]
 """The figures that need no runs along axes; the others are drawn of planted ones."""
 
 

@@ -7,7 +7,7 @@ import pytest
 from drank.reporting.figures.sheet import save
 from drank.reporting.names import method_name
 from tests.unit.reporting.materials import FIGURES, WIDTHS, assert_readable, drawn, legend, panels, values
-from tests.unit.reporting.planted import CORPORA, PLANTED, after, draws
+from tests.unit.reporting.planted import CORPORA, PLANTED, after, along, draws
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -52,6 +52,34 @@ def test_draws_stand_with_the_mean_of_each_method():
     spread = material.numbers.dropna(subset="draw").groupby(["model", "dataset", "ratio", "method"])["value"].agg(["min", "max"])
     low, high = spread.loc[(spread["max"] / spread["min"]).idxmax()]
     assert f": {low:.2f} to {high:.2f}." in caption
+
+
+def test_a_line_along_an_axis_is_a_method_without_its_value_there():
+    material = along(("one",), (0.2, 0.4))
+    figure, caption = FIGURES["along"].draw(material, "page")
+    assert [axes.get_title() for axes in panels(figure)[:2]] == ["docs · 20\u202f% removed", "docs · 40\u202f% removed"]
+    axes = panels(figure)[0]
+    rows = material.numbers.query("ratio == 0.2 and dataset == 'docs'")
+    for bars, method in zip(axes.containers, ("l-rank", "svd-llm"), strict=True):
+        expected = rows[rows["method"] == method].sort_values("windows")
+        assert list(bars.lines[0].get_xdata()) == [15, 30, 60, 120, 240, 480]
+        assert list(bars.lines[0].get_ydata()) == pytest.approx(list(expected["value"]))
+    across = {line.get_ydata()[0] for line in axes.get_lines() if len(set(line.get_ydata())) == 1 and len(line.get_ydata()) == 2}
+    dense = material.numbers.query("method == 'dense' and dataset == 'docs'")["value"]
+    assert {*dense, *rows.query("method == 'svd'")["value"]} <= across
+    assert [label.get_text() for label in axes.get_xticklabels()][::-1] == ["15", "30", "60", "120", "240", "480"]
+    assert axes.get_xscale() == "log" and figure.get_supxlabel() == "windows of calibration text"
+    assert legend(figure) == [*map(method_name, ("svd", "l-rank", "svd-llm")), "dense"]
+    assert "windows of calibration text (15, 30, 60, 120, 240 and 480)" in caption and "SVD stands at one value: a line across." in caption
+
+
+def test_an_axis_that_begins_at_zero_is_linear_and_one_of_names_is_refused():
+    figure, _ = FIGURES["along"].draw(along(amounts=(0, 1, 2, 4), axis="corrections"), "column")
+    assert panels(figure)[0].get_xscale() == "linear"
+    assert [label.get_text() for label in panels(figure)[0].get_xticklabels()][::-1] == ["0", "1", "2", "4"]
+    named = along()
+    with pytest.raises(ValueError, match=r"axis windows has values that are no numbers, one; .*`pivot`"):
+        FIGURES["along"].draw(replace(named, numbers=named.numbers.assign(windows="one")), "column")
 
 
 def test_without_an_axis_of_draws_there_is_nothing_to_draw():
