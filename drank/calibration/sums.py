@@ -44,10 +44,15 @@ class Sums:
         self.absolute = torch.zeros(width, dtype=torch.float64, device=device)
         self.tokens = 0
 
+    @property
+    def scarce(self) -> bool:
+        """Whether products of the next rows have to be float64."""
+        return self.tokens < self._scarce
+
     def add(self, rows: Tensor) -> None:
         """Count rows (tokens, width) in."""
         for chunk in wide(rows).split(TOKENS_A_PRODUCT):
-            if self.tokens < self._scarce:
+            if self.scarce:
                 chunk = chunk.double()
             self.tokens += len(chunk)
             self.absolute += chunk.abs().sum(0)

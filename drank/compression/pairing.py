@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
-TOKENS_A_PRODUCT = 2048
-"""Rows whose products with what two models read apart are summed in their precision before they join the float64 sum."""
+TOKENS_APART = 1024
+"""Rows whose products with what two models read apart are summed in float32 before they join the float64 sum."""
 
 
 class _InputsKnown(Exception):
@@ -33,23 +34,25 @@ class _InputsKnown(Exception):
 class PairedSums:
     """G' = X'ᵀX' and X'ᵀ(X − X') over tokens that the same input has in two models, both (d1, d1), float64.
 
-    The second takes the place of X'ᵀX, next to which it is small: rounding of its products is as small as what the models read apart.
-    With `alone` what the compressed model reads counts as X too, and there is no second.
+    The second takes the place of X'ᵀX, next to which it is small, and so is what rounding does to it. Both are of products in the precision
+    of `Sums`. With `alone`, for what an expert reads, what the compressed model reads counts as X too, and there is no second.
     """
 
     def __init__(self, width: int, device: torch.device, alone: bool = False) -> None:
         """Zeros."""
         import torch
 
-        self._sums = Sums(width, device)
+        self._sums = Sums(width, device, -math.inf if alone else 0)
         self.apart = None if alone else torch.zeros(width, width, dtype=torch.float64, device=device)
 
     def add(self, found: Tensor, dense: Tensor) -> None:
         """Count rows in, (tokens, width) of the compressed model and of the dense one."""
-        self._sums.add(found)
-        if self.apart is not None:
-            for x, y in zip(wide(found).split(TOKENS_A_PRODUCT), wide(dense).split(TOKENS_A_PRODUCT), strict=True):
-                self.apart += x.mT @ (y - x)
+        for x, y in zip(wide(found).split(TOKENS_APART), wide(dense).split(TOKENS_APART), strict=True):
+            if self.apart is not None:
+                gap = y - x
+                x, gap = (x.double(), gap.double()) if self._sums.scarce else (x, gap)
+                self.apart += x.mT @ gap
+            self._sums.add(x)
 
     @property
     def gram(self) -> Tensor:
@@ -57,7 +60,7 @@ class PairedSums:
         return self._sums.gram()
 
     @property
-    def finite(self) -> bool:
+    def is_finite(self) -> bool:
         """Whether both are."""
         return finite(self.gram) and (self.apart is None or finite(self.apart))
 
@@ -86,10 +89,11 @@ class PairedBlock:
         return [states.cpu() for chunk in self.wanted.states for states in chunk]
 
     def sums(self, names: Collection[str] | None = None, last: bool = False) -> dict[str, PairedSums]:
-        """The moments of inputs by name, in one pass of both blocks as they are now: of all, or of those named, and then no further.
+        """The moments of inputs by name, of all or of those named, in one pass of both blocks as they are now.
 
-        Of the `last` inputs of a block the original goes on to its end. Experts read the tokens that are routed to them, which differ
-        between the models: what theirs are in the compressed model counts as X too, and one that no token reached is left out.
+        The compressed one is run no further than its inputs; the original goes on to its end where all, or the `last` of a block, are asked
+        for. Experts read the tokens that are routed to them, which differ between the models: what theirs are in the compressed model
+        counts as X too, and one that no token reached is left out.
         Raises NonFiniteError naming the layer.
         """
         first = {p.reads: p for p in reversed(self.family.projections) if names is None or p.reads in names}
@@ -107,7 +111,7 @@ class PairedBlock:
         self.leaving = (
             [states for states in left if states is not None] if last or not stop else []
         )  # some batches may not reach all experts
-        if bad := [name for name, one in sums.items() if not one.finite]:
+        if bad := [name for name, one in sums.items() if not one.is_finite]:
             raise NonFiniteError(
                 f"layer {self.layer}: the moments of the input of {', '.join(bad)} are not finite; run in float32 "
                 "(`compute: dtype: float32`), and check the checkpoint for damaged weights"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from drank.config.grids import listed
+from drank.config.grids import PLACES, listed
 from drank.corpora.embedded import SPLITS
 from drank.reporting.layouts import LAYOUTS, METRICS, TO_DENSE
 from drank.runtime.suggestions import near
@@ -75,6 +75,8 @@ def faults_of(config: Mapping[str, Any], name: str, entry: Mapping[str, Any]) ->
     stands = dict.fromkeys(("model", "method", "label", "ratio", "dataset", *(axis for grid in grids for axis in grid)))
     for key in ("rows", "columns", "over", "axis"):
         yield from _unknown(key, entry.get(key, []), stands, "nothing that its runs stand on")
+    if layout.along and "axis" in entry:
+        yield from _no_numbers(entry["axis"], grids)
     yield from _unknown("metric", entry.get("metric", []), METRICS, "no metric")
     yield from _unknown("kinds", entry.get("kinds", []), KINDS_OF_PROJECTION, "no kind of projection")
     yield from _unknown("chain", map(base_of, entry.get("chain", {})), config["methods"], "not one of methods")
@@ -87,6 +89,15 @@ def _unknown(place: str, names: Any, known: Collection[str], what: str) -> Itera
     for name in [names] if isinstance(names, str) else names:
         if name not in known:
             yield f"{place}: {name!r} is {what}{near(name, known)}: {', '.join(known)}"
+
+
+def _no_numbers(axis: str, grids: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line where no figure can be drawn along an axis."""
+    values = [value for grid in grids if axis not in PLACES for value in listed(grid.get(axis, []))]
+    if odd := [value for value in values if isinstance(value, str | bool)]:
+        yield f"axis: {axis} has values that are no numbers, {', '.join(map(str, odd))}; draw along another, or show this one as a pivot"
+    elif not values:
+        yield f"axis: no grid of `runs` has values for {axis}; give it some, or draw `perplexity_by_ratio` for the ratio"
 
 
 def _unmeasured(config: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:

@@ -34,7 +34,7 @@ class Layout:
     of what was measured: nothing for one that shows a single `metric`, and for one that reads `spectra` or `plans` alone. `reads` names
     these, and `timings` of steps. `compressed`: it shows nothing of runs that compress nothing. `options` are the keys of an entry that it
     knows beside `runs`, `on` and `caption`; `needs` those that it cannot do without, and `stands_on` axes that
-    its runs must have.
+    its runs must have. `along`: its option `axis` has to be one of numbers.
     """
 
     kind: Literal["table", "figure"]
@@ -46,6 +46,7 @@ class Layout:
     options: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     stands_on: tuple[str, ...] = ()
+    along: bool = False
 
     def files(self, name: str, models: Sequence[str]) -> list[str]:
         """The files of an artefact of this layout that is about these models."""
@@ -79,7 +80,9 @@ LAYOUTS: dict[str, Layout] = {
     "perplexity_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:perplexity", ("perplexity",), compressed=True),
     "accuracy_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:accuracy", ("zeroshot",), compressed=True),
     "throughput_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:throughput", ("throughput",), compressed=True),
-    "perplexity_by_axis": Layout("figure", f"{FIGURES}.along:draw", ("perplexity",), compressed=True, options=("axis",)),
+    "perplexity_by_axis": Layout(
+        "figure", f"{FIGURES}.along:draw", ("perplexity",), compressed=True, options=("axis",), needs=("axis",), along=True
+    ),
     "draws": Layout("figure", f"{FIGURES}.draws:draw", ("perplexity",), compressed=True, stands_on=("draw",)),
     "fine_tuning": Layout(
         "figure", f"{FIGURES}.after:draw", ("perplexity",), reads=("plans",), compressed=True, stands_on=("finetune_from",)

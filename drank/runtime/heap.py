@@ -16,13 +16,14 @@ LARGEST = 2**30
 """Bytes of the largest block that is kept."""
 
 KEPT = 2**31 - 1
-"""Bytes that are kept at most."""
+"""Bytes that are kept at the end of the heap, at most."""
 
 
 def keep_freed() -> bool:
-    """Keep freed memory from here on; whether this process's allocator can be told to, which only glibc's can.
+    """Keep freed memory from here on; whether this process's allocator can be told to.
 
-    Speeds of generation are measured without it: a model that is served runs under what its server has.
+    Only glibc's can, and old ones not for blocks so large; the second option alone would make it keep less than it does unasked. Speeds of
+    generation are measured without it: a model that is served runs under what its server has.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and all([mallopt(MMAP_THRESHOLD, LARGEST), mallopt(TRIM_THRESHOLD, KEPT)])
+    return mallopt is not None and bool(mallopt(MMAP_THRESHOLD, LARGEST)) and bool(mallopt(TRIM_THRESHOLD, KEPT))

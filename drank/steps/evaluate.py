@@ -78,8 +78,8 @@ def run(
     if parts:
         found = gathered(wanted, [_part(path) for path in parts], pieces, f"the measurement of {model}")
     else:
-        keep_freed()
         computing = {"device": prepare(compute, threads), "dtype": compute["dtype"], "threads": threads}
+        keep_freed()
         own = Share.named(share) if share else WHOLE
         found = measured(wanted, computing, pieces, lambda: MeasuredModel.of(model, compute, threads, places), own)
     if share:

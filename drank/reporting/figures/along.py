@@ -30,15 +30,15 @@ LABELS = {"windows": "windows of calibration text"}
 
 @styled
 def draw(material: Material, width: Width) -> Drawn:
-    """Perplexity along the axis that the option `axis` names (windows), a panel for each model, corpus and ratio.
+    """Perplexity along the axis that the option `axis` names, a panel for each model, corpus and ratio.
 
-    A method that does not stand on it is a line across. Raises ValueError where the values are no numbers.
+    A run that does not stand on it is a line across.
     """
-    axis = material.options.get("axis", "windows")
+    axis = material.options["axis"]
     rows = series(material, axis)
     if rows.empty or rows[axis].dropna().empty:
         return note(f"No perplexity was measured of runs along {_label(axis)}.", width)
-    places = sorted(_numbers(rows, axis))
+    places = sorted(map(float, unique(rows[axis].dropna())))
     figure, found = panels(blocks_of(rows), width, HEIGHT)
     methods = sorted(unique(rows["series"]), key=is_control)
     dense = uncompressed(material.numbers[material.numbers["metric"] == PERPLEXITY.metric])
@@ -56,7 +56,8 @@ def draw(material: Material, width: Width) -> Drawn:
     figure.supxlabel(_label(axis))
     figure.supylabel(PERPLEXITY.label)
     style = looks(methods)
-    told: list[dict[str, Any]] = [{"color": style[one].color, "marker": style[one].marker, "linestyle": style[one].line} for one in methods]
+    marks = {one: style[one].marker if one in set(rows.dropna(subset=axis)["series"]) else "" for one in methods}
+    told: list[dict[str, Any]] = [{"color": style[one].color, "marker": marks[one], "linestyle": style[one].line} for one in methods]
     told += [LEVELS["dense"]] if len(dense) else []
     legend_above(figure, [Line2D([], [], **one) for one in told], [*map(method_name, methods), *(["dense"] if len(dense) else [])])
     return Drawn(figure, sentences(_caption(rows, axis, places), axis_words(used, "axis"), left_out(material, rows)))
@@ -64,14 +65,6 @@ def draw(material: Material, width: Width) -> Drawn:
 
 def _label(axis: str) -> str:
     return LABELS.get(axis, axis.replace("_", " "))
-
-
-def _numbers(rows: pd.DataFrame, axis: str) -> list[float]:
-    found: list[Any] = unique(rows[axis].dropna())
-    if odd := [value for value in found if isinstance(value, str | bool)]:
-        told = f"axis {axis} has values that are no numbers, {listed(map(str, odd))}"
-        raise ValueError(f"{told}; a figure along an axis needs numbers: name another, or show this one as a `pivot`")
-    return [float(value) for value in found]
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, methods: Sequence[str], axis: str) -> None:
@@ -103,9 +96,9 @@ def _at(axes: Axes, places: Sequence[float], inches: float) -> None:
 
 
 def _caption(rows: pd.DataFrame, axis: str, places: Sequence[float]) -> str:
-    fixed = [name for name in unique(rows["series"]) if rows.loc[rows["series"] == name, axis].isna().all()]
+    across = unique(rows.loc[rows[axis].isna(), "series"])
     return sentences(
         f"Perplexity{of_models(unique(rows['model']))} along {_label(axis)} ({listed(map(scales.plain, places))}), "
         f"{listed(map(percent, sorted(rows['ratio'].unique())))} of the parameters removed. Bars span {PERPLEXITY.bars}.",
-        f"{listed(map(method_name, fixed))} {'stand' if len(fixed) > 1 else 'stands'} at one value: a line across." if fixed else "",
+        f"A line across is {listed(map(method_name, across))} without a value there." if across else "",
     )

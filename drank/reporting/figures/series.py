@@ -10,7 +10,7 @@ from drank.reporting.figures.method_order import compressed
 from drank.reporting.figures.quantity import PERPLEXITY
 from drank.reporting.material import Material
 from drank.reporting.names import percent, unique
-from drank.variants import without
+from drank.variants import base_of, without
 
 
 class Panel(NamedTuple):
@@ -22,11 +22,27 @@ class Panel(NamedTuple):
 
 
 def series(material: Material, axis: str) -> pd.DataFrame:
-    """Perplexities of compressed models in the order of the material, with `series` and the axis: not a number where a run is not on it."""
+    """Perplexities of compressed models in the order of the material, with `series` and the axis: not a number where a run is not on it.
+
+    A run goes by the label of the first that is the same, so that a point of one method may have the name of another: a series is all of a
+    method that differs on this axis alone, by the label of one of its own. A run with and without a value there is shown with it.
+    """
     rows = material.numbers[(material.numbers["metric"] == PERPLEXITY.metric) & (material.numbers["checkpoint"] == "")]
-    rows = compressed(rows.drop(columns="method").rename(columns={"label": "method"}))
-    rows = rows.assign(series=[without(label, axis) for label in rows["method"]], **{axis: rows.get(axis)})
-    return rows.drop_duplicates(["model", "dataset", "ratio", "method", axis])
+    rows = rows.rename(columns={"method": "asked", "label": "method"})
+    rows = compressed(rows).assign(**{axis: rows.get(axis)})
+    others = ["asked", *(other for other in material.axes if other != axis)]
+    names = {index: _name(part, axis) for _, part in rows.groupby(others, sort=False, dropna=False) for index in part.index}
+    rows = rows.assign(series=[names[index] for index in rows.index])
+    keys, there = ["model", "dataset", "ratio", "method"], rows[axis].notna()
+    shown = set(rows.loc[there, keys].itertuples(index=False, name=None))
+    again = [not on and key in shown for on, key in zip(there, rows[keys].itertuples(index=False, name=None), strict=True)]
+    return rows.loc[[not one for one in again]].drop_duplicates([*keys, "series", axis])
+
+
+def _name(rows: pd.DataFrame, axis: str) -> str:
+    """The label of a series: that of the first of its runs which goes by its own method's name, without its value on the axis."""
+    own = [label for label, asked in zip(rows["method"], rows["asked"], strict=True) if base_of(label) == asked]
+    return without((own or list(rows["method"]))[0], axis)
 
 
 def blocks_of(rows: pd.DataFrame) -> list[list[Panel]]:

@@ -52,6 +52,31 @@ def test_sums_of_float32_rows_are_exact_enough_for_targets_of_ill_conditioned_in
     assert (x @ (target - best)).norm() < 1e-6 * (y @ matrix - x @ best).norm()
 
 
+@pytest.mark.parametrize(("tokens", "off"), [(64, 0.3), (200, 0.3), (500, 0.01)])
+def test_what_few_tokens_never_excite_keeps_the_matrix_in_float32_too(tokens, off):
+    """The ridge is a millionth of a feature's energy: noise of float32 products would be divided by it."""
+    rows, noise, matrix = (torch.from_numpy(draw(*shape, seed)) for seed, shape in enumerate([(tokens, 512), (tokens, 512), (512, 5)]))
+    found, sums = rows.float(), PairedSums(512, torch.device("cpu"))
+    sums.add(found, (rows + off * noise).float())
+    unread = torch.linalg.qr(found.double().mT, mode="complete").Q[:, tokens:]
+    target = target_of(sums.gram, sums.apart, matrix, 1.0, JITTER)
+    assert (unread.mT @ (target - matrix)).norm() < 1e-6 * matrix.norm()
+
+
+@pytest.mark.parametrize("kinds", [4, 10, 40, 100, 300])
+def test_long_text_of_few_different_tokens_has_a_target(kinds):
+    """Rounding makes eigenvalues of G' more negative than the ridge is large; what is read is served as in float64 all the same."""
+    rows, noise, matrix = (torch.from_numpy(draw(*shape, seed)) for seed, shape in enumerate([(kinds, 512), (kinds, 512), (512, 5)]))
+    found, dense = (part.repeat(8192 // kinds, 1).float() for part in (rows, rows + 0.3 * noise))
+    sums = PairedSums(512, torch.device("cpu"))
+    sums.add(found, dense)
+    target = target_of(sums.gram, sums.apart, matrix, 1.0, JITTER)
+    x, y = found.double(), dense.double()
+    best = target_of(x.mT @ x, x.mT @ (y - x), matrix, 1.0, JITTER)
+    assert (x @ (target - best)).norm() < 1e-2 * (y @ matrix - x @ matrix).norm()
+    assert (target - matrix).norm() < 1.1 * (best - matrix).norm()
+
+
 def test_inputs_named_are_those_of_a_whole_pass_and_the_pass_ends_there(toy):
     """Both models, with a skeleton for the dense one, block by block; what nobody asked for is not run."""
     model, dense = toy.compressed(toy.plan(3)), toy.dense()

@@ -126,6 +126,14 @@ def test_axes_of_the_text_stand_on_the_run_s_where_a_grid_does_not_name_them():
         ),
         ({"layout": "pivot", "rows": "method", "columns": "ratio", "over": "draw"}, "over: 'draw' is nothing that its runs stand on"),
         ({"layout": "draws", "runs": {"method": "svd-llm"}}, "layout draws compares runs by draw, which no grid of `runs` names"),
+        ({"layout": "perplexity_by_axis", "runs": {"method": "d-rank"}}, "layout perplexity_by_axis needs axis"),
+        ({"layout": "perplexity_by_axis", "axis": "beta", "runs": {"method": "d-rank"}}, "axis: 'beta' is nothing that its runs stand on"),
+        ({"layout": "perplexity_by_axis", "axis": "ratio"}, "axis: no grid of `runs` has values for ratio"),
+        ({"layout": "perplexity_by_axis", "axis": "model"}, "axis: no grid of `runs` has values for model"),
+        (
+            {"layout": "perplexity_by_axis", "axis": "corpus", "runs": {"method": "d-rank", "corpus": ["docs", "other"]}},
+            "axis: corpus has values that are no numbers, docs, other",
+        ),
         ({"layout": "effective_rank", "kinds": ["x"]}, "kinds: 'x' is no kind of projection"),
         ({"layout": "steps", "chain": {"svd-llm": "start", "l-rnk": "ranks"}}, "chain: 'l-rnk' is not one of methods"),
     ],
@@ -155,3 +163,10 @@ def test_what_ships_can_be_run(name):
     from drank.config import read_config
 
     check(with_defaults(read_config(ROOT / "config" / f"{name}.yaml"), SCHEMA))
+
+
+@pytest.mark.parametrize("name", ["smollm2", "amounts"])
+def test_what_ships_for_a_model_that_is_not_here_can_be_run_on_another(name):
+    from drank.config import read_config
+
+    check(with_defaults({**read_config(ROOT / "config" / f"{name}.yaml"), "models": {"docs-gqa": {"embedded": "docs-gqa"}}}, SCHEMA))

@@ -44,7 +44,7 @@ def drawn(name, material):
 def material_of(name="any", summary=None, axes=(), **parts):
     """A material of a summary in which methods go by their labels; columns of axes may stand beside its own."""
     summary = pd.DataFrame(columns=list(COLUMNS)) if summary is None else summary
-    return Material(name, summary.assign(label=summary["method"]), axes, **parts)
+    return Material(name, summary.assign(label=summary["method"]), axes, **{"options": {"axis": "windows"}} | parts)
 
 
 def figure_of(name, summary=None, width="page", **parts):

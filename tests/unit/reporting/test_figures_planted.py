@@ -1,13 +1,15 @@
 """The figures of runs along axes: draws, fine-tuning, bytes and speed, the calibration text."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
+from drank.reporting.figures.series import series
 from drank.reporting.figures.sheet import save
 from drank.reporting.names import method_name
 from tests.unit.reporting.materials import FIGURES, WIDTHS, assert_readable, drawn, legend, panels, values
-from tests.unit.reporting.planted import CORPORA, PLANTED, after, along, draws
+from tests.unit.reporting.planted import CORPORA, PLANTED, after, along, draws, material, row
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -70,16 +72,25 @@ def test_a_line_along_an_axis_is_a_method_without_its_value_there():
     assert [label.get_text() for label in axes.get_xticklabels()][::-1] == ["15", "30", "60", "120", "240", "480"]
     assert axes.get_xscale() == "log" and figure.get_supxlabel() == "windows of calibration text"
     assert legend(figure) == [*map(method_name, ("svd", "l-rank", "svd-llm")), "dense"]
-    assert "windows of calibration text (15, 30, 60, 120, 240 and 480)" in caption and "SVD stands at one value: a line across." in caption
+    assert (
+        "windows of calibration text (15, 30, 60, 120, 240 and 480)" in caption and "A line across is SVD without a value there." in caption
+    )
 
 
-def test_an_axis_that_begins_at_zero_is_linear_and_one_of_names_is_refused():
+def test_an_axis_that_begins_at_zero_is_linear():
     figure, _ = FIGURES["along"].draw(along(amounts=(0, 1, 2, 4), axis="corrections"), "column")
     assert panels(figure)[0].get_xscale() == "linear"
     assert [label.get_text() for label in panels(figure)[0].get_xticklabels()][::-1] == ["0", "1", "2", "4"]
-    named = along()
-    with pytest.raises(ValueError, match=r"axis windows has values that are no numbers, one; .*`pivot`"):
-        FIGURES["along"].draw(replace(named, numbers=named.numbers.assign(windows="one")), "column")
+
+
+def test_points_that_have_the_name_of_another_method_stay_in_their_series():
+    """Of the grid beta 0, .1, .3 of a method whose own is .3, where another method of the configuration is the one with .1."""
+    labels = {0.0: "d-rank+beta=0", 0.1: "mine", 0.3: "d-rank"}
+    rows = [row("one", label, 0.2, "docs", 2 + beta, method="d-rank", beta=beta) for beta, label in labels.items()]
+    rows += [row("one", "svd-llm", 0.2, "docs", 2.5, method="svd-llm"), row("one", "d-rank", 0.2, "docs", 2.3, method="d-rank")]
+    found = series(material("m", rows, ("beta",)), "beta")
+    assert list(found["series"]) == ["d-rank", "d-rank", "d-rank", "svd-llm"]
+    assert list(found["beta"])[:3] == [0.0, 0.1, 0.3] and math.isnan(found["beta"].iloc[3])
 
 
 def test_without_an_axis_of_draws_there_is_nothing_to_draw():

@@ -3,8 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from drank.runtime import heap
 
 PROGRAM = """
 import resource, torch
@@ -27,5 +30,23 @@ def test_the_next_tensor_of_a_size_takes_the_place_of_the_last():
     done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=root, capture_output=True, text=True, check=True)
     told, before, after = done.stdout.split()
     if told == "False":
-        pytest.skip("the allocator of this machine is not glibc's")
+        pytest.skip("the allocator of this machine cannot be told to keep memory")
     assert int(after) < int(before) / 10, f"{before} pages were faulted in for 3 tensors of 64 MiB, then {after}"
+
+
+@pytest.mark.parametrize(("takes", "asked"), [(False, [heap.MMAP_THRESHOLD]), (True, [heap.MMAP_THRESHOLD, heap.TRIM_THRESHOLD])])
+def test_an_allocator_that_refuses_large_blocks_is_left_as_it_is(takes, asked, monkeypatch):
+    """The second option alone would fix the threshold of the first at a small value."""
+    seen = []
+
+    def mallopt(option: int, _value: int) -> int:
+        seen.append(option)
+        return int(takes)
+
+    monkeypatch.setattr(heap.ctypes, "CDLL", lambda _name: SimpleNamespace(mallopt=mallopt))
+    assert heap.keep_freed() is takes and seen == asked
+
+
+def test_an_allocator_without_options_is_left_as_it_is(monkeypatch):
+    monkeypatch.setattr(heap.ctypes, "CDLL", lambda _name: SimpleNamespace())
+    assert heap.keep_freed() is False
