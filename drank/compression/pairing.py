@@ -93,24 +93,21 @@ class PairedBlock:
 
         The compressed one is run no further than its inputs; the original goes on to its end where all, or the `last` of a block, are asked
         for. Experts read the tokens that are routed to them, which differ between the models: what theirs are in the compressed model
-        counts as X too, and one that no token reached is left out.
-        Raises NonFiniteError naming the layer.
+        counts as X too, and one that no token reached is left out. Raises NonFiniteError naming the layer.
         """
         first = {p.reads: p for p in reversed(self.family.projections) if names is None or p.reads in names}
-        stop, sums = names is not None, dict[str, PairedSums]()
+        whole, sums = names is None or last, dict[str, PairedSums]()
         left: list[Tensor | None] = []
         for found, wanted in zip(self.found.states, self.wanted.states, strict=True):
             inputs, _ = read(self.block, found, self.found.arguments[self.layer], first, stop=True)
-            originals, leaving = read(self.original, wanted, self.wanted.arguments[self.layer], first, stop and not last)
+            originals, leaving = read(self.original, wanted, self.wanted.arguments[self.layer], first, stop=not whole)
             left.append(leaving)
             for name, rows in inputs.items():
                 alone = first[name].routed
                 if name not in sums:
                     sums[name] = PairedSums(rows.shape[1], rows.device, alone)
                 sums[name].add(rows, rows if alone else originals[name])
-        self.leaving = (
-            [states for states in left if states is not None] if last or not stop else []
-        )  # some batches may not reach all experts
+        self.leaving = [states for states in left if states is not None] if whole else []  # or of batches alone that reach not all experts
         if bad := [name for name, one in sums.items() if not one.is_finite]:
             raise NonFiniteError(
                 f"layer {self.layer}: the moments of the input of {', '.join(bad)} are not finite; run in float32 "

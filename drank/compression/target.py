@@ -40,7 +40,7 @@ def target_of(gram: Tensor, apart: Tensor | None, matrix: Tensor, share: float, 
         return matrix
     wanted, level = share * (apart @ matrix), added[0, 0]
     lower, failed = torch.linalg.cholesky_ex(gram + added)
-    if not failed and _least(lower) > SOUND * level:
+    if not failed and least_eigenvalue(lower) > SOUND * level:
         return matrix + torch.cholesky_solve(wanted, lower)
     values, vectors = eigh(gram)
     clear = values > -CLEAR * values[0]
@@ -48,8 +48,15 @@ def target_of(gram: Tensor, apart: Tensor | None, matrix: Tensor, share: float, 
     return matrix + vectors @ (vectors.mT @ wanted / (values[clear] + level)[:, None])
 
 
-def _least(lower: Tensor) -> Tensor:
-    """The smallest eigenvalue of L Lᵀ, (), from above: by inverse iteration on a few vectors, at the cost of as many solves."""
+def ridge_of(gram: Tensor, ridge: float) -> Tensor:
+    """λI, (d1, d1), with λ that share of the mean diagonal of G'."""
+    import torch
+
+    return torch.eye(len(gram), dtype=gram.dtype, device=gram.device) * (ridge * gram.diagonal().mean())
+
+
+def least_eigenvalue(lower: Tensor) -> Tensor:
+    """The smallest eigenvalue of L Lᵀ, (), from above, of L (d1, d1) lower triangular: by inverse iteration on a few vectors."""
     import torch
 
     start = torch.randn(len(lower), VECTORS, dtype=lower.dtype, generator=torch.Generator().manual_seed(0)).to(lower.device)
@@ -58,10 +65,3 @@ def _least(lower: Tensor) -> Tensor:
         solved = torch.cholesky_solve(block, lower)
         block = torch.linalg.qr(solved).Q
     return 1 / torch.linalg.matrix_norm(torch.cholesky_solve(block, lower), 2)
-
-
-def ridge_of(gram: Tensor, ridge: float) -> Tensor:
-    """λI, (d1, d1), with λ that share of the mean diagonal of G'."""
-    import torch
-
-    return torch.eye(len(gram), dtype=gram.dtype, device=gram.device) * (ridge * gram.diagonal().mean())

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from drank.reporting.figures import scales
-from drank.reporting.figures.curves import LEVELS, errors, options_of
+from drank.reporting.figures.curves import LEVELS, errors, level_words, options_of
 from drank.reporting.figures.method_order import uncompressed
 from drank.reporting.figures.quantity import PERPLEXITY
 from drank.reporting.figures.series import blocks_of, series, title
@@ -50,7 +50,7 @@ def draw(material: Material, width: Width) -> Drawn:
         for value in level:
             axes.axhline(value, **LEVELS["dense"], zorder=1)
         _panel(axes, shown, methods, axis)
-        _at(axes, places, axes.get_position().width * figure.get_figwidth())
+        across = _at(axes, places, axes.get_position().width * figure.get_figwidth())
         ends = [*shown[["value", "ci_low", "ci_high"]].to_numpy().ravel(), *level]
         used.append(scales.fit(axes, "y", ends, HEIGHT - 0.4, [*shown["value"], *level]))
     figure.supxlabel(_label(axis))
@@ -60,7 +60,8 @@ def draw(material: Material, width: Width) -> Drawn:
     told: list[dict[str, Any]] = [{"color": style[one].color, "marker": marks[one], "linestyle": style[one].line} for one in methods]
     told += [LEVELS["dense"]] if len(dense) else []
     legend_above(figure, [Line2D([], [], **one) for one in told], [*map(method_name, methods), *(["dense"] if len(dense) else [])])
-    return Drawn(figure, sentences(_caption(rows, axis, places), axis_words(used, "axis"), left_out(material, rows)))
+    told_axes = axis_words(used, "vertical axis"), axis_words([across], "horizontal axis")
+    return Drawn(figure, sentences(_caption(rows, axis, places), level_words(dense, PERPLEXITY), *told_axes, left_out(material, rows)))
 
 
 def _label(axis: str) -> str:
@@ -81,9 +82,9 @@ def _panel(axes: Axes, rows: pd.DataFrame, methods: Sequence[str], axis: str) ->
             axes.axhline(value, color=style[method].color, linestyle=style[method].line, linewidth=0.8, zorder=1)
 
 
-def _at(axes: Axes, places: Sequence[float], inches: float) -> None:
-    """Numbers along the axis at its values, or at as many as can be told apart."""
-    scales.fit(axes, "x", places, inches)
+def _at(axes: Axes, places: Sequence[float], inches: float) -> scales.Scale:
+    """Numbers along the axis at its values, or at as many as can be told apart; says how the axis goes."""
+    scale = scales.fit(axes, "x", places, inches)
     low, high = (axes.transData.transform((place, 1))[0] for place in (places[0], places[-1]))
     kept = [places[-1]]
     for place in reversed(places[:-1]):
@@ -93,12 +94,14 @@ def _at(axes: Axes, places: Sequence[float], inches: float) -> None:
     axes.xaxis.set_major_locator(FixedLocator(kept))
     axes.xaxis.set_major_formatter(FuncFormatter(scales.plain))
     axes.xaxis.set_minor_locator(NullLocator())
+    return scale
 
 
 def _caption(rows: pd.DataFrame, axis: str, places: Sequence[float]) -> str:
     across = unique(rows.loc[rows[axis].isna(), "series"])
+    removed = listed(map(percent, sorted(rows["ratio"].unique())))
     return sentences(
         f"Perplexity{of_models(unique(rows['model']))} along {_label(axis)} ({listed(map(scales.plain, places))}), "
-        f"{listed(map(percent, sorted(rows['ratio'].unique())))} of the parameters removed. Bars span {PERPLEXITY.bars}.",
+        f"{removed} of the parameters removed. Bars span {PERPLEXITY.bars} of the measured text.",
         f"A line across is {listed(map(method_name, across))} without a value there." if across else "",
     )

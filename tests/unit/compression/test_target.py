@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drank.compression.compensation import RIDGE
-from drank.compression.target import target_of
+from drank.compression.target import least_eigenvalue, target_of
 from tests.unit.compressed_llama import draw
 
 
@@ -64,3 +64,12 @@ def test_the_ridge_is_a_hundredth_of_the_mean_square_of_a_feature():
     gram, level = found.T @ found, 0.01 * np.trace(found.T @ found) / 3 * np.eye(3)
     expected = np.linalg.solve(gram + level, (found.T @ dense + level) @ matrix)
     np.testing.assert_allclose(target(found, dense, matrix, 1.0), expected, rtol=1e-10)
+
+
+@given(st.integers(0, 1000), st.integers(1, 40), st.floats(1e-8, 1.0))
+def test_the_smallest_eigenvalue_is_found_from_above(seed, tokens, level):
+    """Also where many are nearly as small: those of a Gram matrix of few tokens and a ridge."""
+    rows = draw(tokens, 24, seed)
+    lower = np.linalg.cholesky(rows.T @ rows + level * np.eye(24))
+    found, exact = least_eigenvalue(torch.from_numpy(lower)).item(), np.linalg.svd(lower, compute_uv=False)[-1] ** 2
+    assert exact * (1 - 1e-6) <= found <= 1.1 * exact
