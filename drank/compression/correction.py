@@ -17,7 +17,7 @@ from drank.calibration.losses import divergence
 from drank.calibration.moments import open_stream
 from drank.calibration.streams import run_block
 from drank.compression.gradient import at_once
-from drank.compression.passes import REMEDY, START, Passes
+from drank.compression.passes import AGAIN, REMEDY, SHORTER, START, Passes
 from drank.models.families import blocks_of, projections_of
 from drank.models.forward import logits_of, wide
 from drank.models.lowrank import LowRankLinear
@@ -41,8 +41,9 @@ def correct(
     """Take `count` passes over the windows, in place; gives back the divergence per token on the last of them before and after each.
 
     `windows` are windows of token ids, (windows, tokens), and `reference` is what of them leaves the last block of the model that was
-    compressed (`leaving_states`, or what a refit has come to). Every factor moves, and every projection that is stored dense; a model of
-    which the passes did not lower the divergence is left as it was. Weights of 16 bits are moved by copies in float32.
+    compressed (`leaving_states`, or what a refit has come to). Every factor moves, and every projection that is stored dense. Passes that
+    did not lower the divergence are taken again with shorter steps; a model that is none the better for them is left as it was. Weights
+    of 16 bits are moved by copies in float32.
 
     What each pass has come to is kept in the folder `work`, and so are the weights before the first: called again with that folder, and a
     model compressed like the first, it goes on there (`begun`). Without one it is a temporary folder. Raises NonFiniteError naming the
@@ -63,17 +64,22 @@ def correct(
                 f"before the first correction the divergence from the dense model is {found[0]}: what leaves the last block is finite and "
                 f"the logits are not; {REMEDY}, and check the output head for damaged weights"
             )
-        if not passes.done and count:
+        if count and not passes.rate:
             passes.choose_rate(model, windows, reference, batch, lambda: divergence_of(model, measured, wanted, batch))
-        while passes.done < count:
+        while passes.done < count or (count and not found[-1] < found[0]):
+            if passes.done == count:
+                told = "corrections did not lower the divergence from the dense model (%.3g → %.3g): %s"
+                if passes.retaken == AGAIN:
+                    log.warning(told, found[0], found[-1], "left out")
+                    passes.restore(passes.start)
+                    found.append(found[0])
+                    break
+                log.warning(told, found[0], found[-1], f"taken again, with steps {SHORTER} times as short")
+                passes.begin_anew()
             passes.take(model, windows, reference, count, batch)
             found.append(divergence_of(model, measured, wanted, batch))
             log.info("correction %d of %d: KL to the dense model %.4f → %.4f per token", passes.done, count, *found[-2:])
             passes.keep()
-        if count and not found[-1] < found[0]:
-            log.warning("corrections did not lower the divergence from the dense model (%.3g → %.3g): left out", found[0], found[-1])
-            passes.restore(passes.start)
-            found.append(found[0])
     return found
 
 

@@ -44,6 +44,13 @@ LONGER, HALVINGS = 4, 12
 What a step overshoots the ones after it take back. SmolLM2-135M bears steps a quarter as long as its divergence alone would allow.
 """
 
+SHORTER, AGAIN = 4, 2
+"""By how much steps are shortened where the passes did not lower the divergence, and how often, at most, they are taken again so.
+
+A first step that lowers it does not promise that many of its length do: on SmolLM2-135M at 20 % and WikiText-2 a pass led from .133 to
+.181.
+"""
+
 NOTHING = 1e-15
 """What the mean square of a gradient is at least taken for, far below that of any divergence; its square has to be a number in float32."""
 
@@ -63,6 +70,7 @@ class Passes:
         self.parameters, self.start, self.file = parameters, folder / START, folder / "state.safetensors"
         self.found: list[float] = []  # the divergence before and after each pass
         self.rate = 0.0  # the length of the longest step
+        self.retaken = 0  # how often the passes began anew, with shorter steps
         narrow = torch.finfo(parameters[0].dtype).bits < 32  # a step is lost between two of its numbers
         self.exact = [parameter.detach().float() for parameter in parameters] if narrow else list(parameters)
         self.optimizer = torch.optim.Adafactor(self.exact, lr=RATE, eps=(NOTHING, 0.0))
@@ -83,6 +91,7 @@ class Passes:
         with safe_open(self.file, framework="pt") as file:
             facts = file.metadata()
         self.found, self.rate = [float(value) for value in json.loads(facts["found"])], float(facts["rate"])
+        self.retaken = int(facts.get("retaken", 0))
         for name, value in state.items():
             number, dot, key = name.partition(".")
             if dot:  # what no token reached has none
@@ -103,7 +112,15 @@ class Passes:
         for number, exact in enumerate(self.exact):
             own = self.optimizer.state.get(exact, {})
             state |= {f"{number}.{name}": value for name, value in own.items() if value is not None}
-        self._write(self.file, state, {"found": json.dumps(self.found), "rate": repr(self.rate)})
+        self._write(self.file, state, {"found": json.dumps(self.found), "rate": repr(self.rate), "retaken": str(self.retaken)})
+
+    def begin_anew(self) -> None:
+        """Go back to before the first pass, for passes of shorter steps, and note that."""
+        self.restore(self.start)
+        self.optimizer.state.clear()
+        del self.found[1:]
+        self.rate, self.retaken = self.rate / SHORTER, self.retaken + 1
+        self.keep()
 
     def choose_rate(
         self, model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], batch: int, measure: Callable[[], float]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 import math
 import tempfile
+from contextlib import suppress
 
 import pytest
 import torch
 
+from drank.compression import passes
 from drank.compression.correction import correct, divergence_of, leaving_states
+from drank.compression.passes import Passes
 from drank.compression.refits import TOLD
 from drank.models.lowrank import matrix_of
 from drank.models.residency import open_skeleton
@@ -137,3 +140,49 @@ def test_a_compressed_model_that_is_not_finite_is_named_before_the_first_step(br
     model.get_parameter(broken).data[0, 0] = math.nan
     with pytest.raises(NonFiniteError, match=told):
         correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, 1)
+
+
+@pytest.fixture
+def long_steps(monkeypatch):
+    """Steps that are far too long at first, as where one step by itself lowers the divergence and many do not."""
+    monkeypatch.setattr(Passes, "choose_rate", lambda self, *_: setattr(self, "rate", 0.3))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_passes_that_lead_away_are_taken_again_with_shorter_steps(count, toy, long_steps, caplog):
+    model = toy.compressed(toy.plan(4))
+    found = correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, count)
+    assert "taken again, with steps 4 times as short" in caplog.text and "left out" not in caplog.text
+    assert len(found) == count + 1 and found[-1] < found[0]
+    assert kl_at_the_end(model, toy.dense(), toy.windows) == pytest.approx(found[-1], rel=1e-6)
+
+
+def test_a_model_that_no_steps_better_is_left_as_it_was(toy, monkeypatch, caplog):
+    monkeypatch.setattr(Passes, "choose_rate", lambda self, *_: setattr(self, "rate", 1e3))
+    model = toy.compressed(toy.plan(4))
+    before = copy.deepcopy(model).state_dict()
+    found = correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, 1)
+    assert found[-1] == found[0] and caplog.text.count("taken again") == 2 and "left out" in caplog.text
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("after", [2, 3, 5, 6])
+def test_passes_of_shorter_steps_that_are_interrupted_go_on(after, toy, long_steps, tmp_path, monkeypatch):
+    """Three steps a pass: in the pass that leads away, and in that of shorter steps."""
+    whole = toy.compressed(toy.plan(4))
+    found = correct(whole, leaving_states(toy.dense(), toy.windows), toy.windows, 1)
+    real, calls = passes.leave_gradients, []
+
+    def breaking(*arguments):
+        calls.append(1)
+        if len(calls) > after:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(passes, "leave_gradients", breaking)
+        with suppress(KeyboardInterrupt):
+            correct(toy.compressed(toy.plan(4)), leaving_states(toy.dense(), toy.windows), toy.windows, 1, work=tmp_path / "work")
+    model = toy.compressed(toy.plan(4))
+    assert correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, 1, work=tmp_path / "work") == found
+    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in model.state_dict().items())
