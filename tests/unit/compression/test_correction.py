@@ -5,12 +5,10 @@ from __future__ import annotations
 import copy
 import math
 import tempfile
-from contextlib import suppress
 
 import pytest
 import torch
 
-from drank.compression import passes
 from drank.compression.correction import correct, divergence_of, leaving_states
 from drank.compression.passes import Passes
 from drank.compression.refits import TOLD
@@ -142,14 +140,14 @@ def test_a_compressed_model_that_is_not_finite_is_named_before_the_first_step(br
         correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, 1)
 
 
-@pytest.fixture
-def long_steps(monkeypatch):
+def long_steps(monkeypatch, rate):
     """Steps that are far too long at first, as where one step by itself lowers the divergence and many do not."""
-    monkeypatch.setattr(Passes, "choose_rate", lambda self, *_: setattr(self, "rate", 0.3))
+    monkeypatch.setattr(Passes, "choose_rate", lambda self, *_: setattr(self, "rate", rate))
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_passes_that_lead_away_are_taken_again_with_shorter_steps(count, toy, long_steps, caplog):
+def test_passes_that_lead_away_are_taken_again_with_shorter_steps(count, toy, monkeypatch, caplog):
+    long_steps(monkeypatch, 0.3)
     model = toy.compressed(toy.plan(4))
     found = correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, count)
     assert "taken again, with steps 4 times as short" in caplog.text and "left out" not in caplog.text
@@ -158,31 +156,9 @@ def test_passes_that_lead_away_are_taken_again_with_shorter_steps(count, toy, lo
 
 
 def test_a_model_that_no_steps_better_is_left_as_it_was(toy, monkeypatch, caplog):
-    monkeypatch.setattr(Passes, "choose_rate", lambda self, *_: setattr(self, "rate", 1e3))
+    long_steps(monkeypatch, 1e3)
     model = toy.compressed(toy.plan(4))
     before = copy.deepcopy(model).state_dict()
     found = correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, 1)
     assert found[-1] == found[0] and caplog.text.count("taken again") == 2 and "left out" in caplog.text
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-
-
-@pytest.mark.parametrize("after", [2, 3, 5, 6])
-def test_passes_of_shorter_steps_that_are_interrupted_go_on(after, toy, long_steps, tmp_path, monkeypatch):
-    """Three steps a pass: in the pass that leads away, and in that of shorter steps."""
-    whole = toy.compressed(toy.plan(4))
-    found = correct(whole, leaving_states(toy.dense(), toy.windows), toy.windows, 1)
-    real, calls = passes.leave_gradients, []
-
-    def breaking(*arguments):
-        calls.append(1)
-        if len(calls) > after:
-            raise KeyboardInterrupt
-        return real(*arguments)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(passes, "leave_gradients", breaking)
-        with suppress(KeyboardInterrupt):
-            correct(toy.compressed(toy.plan(4)), leaving_states(toy.dense(), toy.windows), toy.windows, 1, work=tmp_path / "work")
-    model = toy.compressed(toy.plan(4))
-    assert correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, 1, work=tmp_path / "work") == found
-    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in model.state_dict().items())

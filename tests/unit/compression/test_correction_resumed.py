@@ -12,6 +12,20 @@ from drank.compression.correction import correct, leaving_states
 from drank.models.families import projections_of
 from drank.models.lowrank import LowRankLinear
 from tests.unit.compressed_llama import measured
+from tests.unit.compression.test_correction import long_steps
+
+
+def breaking(after):
+    """What leaves gradients so many times, and then is interrupted."""
+    real, calls = passes.leave_gradients, []
+
+    def leave(*arguments):
+        calls.append(1)
+        if len(calls) > after:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    return leave
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 4, 9])
@@ -23,16 +37,9 @@ def test_interrupted_corrections_go_on(dtype, after, tmp_path, monkeypatch):
     whole = toy.compressed(plan)
     found = correct(whole, leaving_states(toy.dense(), toy.windows, 4), toy.windows, 3, batch=4)
     real, calls = passes.leave_gradients, []
-
-    def breaking(*arguments):
-        calls.append(1)
-        if len(calls) > after:
-            raise KeyboardInterrupt
-        return real(*arguments)
-
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with monkeypatch.context() as patched:
-        patched.setattr(passes, "leave_gradients", breaking)
+        patched.setattr(passes, "leave_gradients", breaking(after))
         with pytest.raises(KeyboardInterrupt):
             correct(toy.compressed(plan), leaving_states(toy.dense(), toy.windows, 4), toy.windows, 3, batch=4, work=tmp_path / "work")
     model = toy.compressed(plan)
@@ -46,4 +53,19 @@ def test_interrupted_corrections_go_on(dtype, after, tmp_path, monkeypatch):
     assert len(calls) == (9 - 3 * over if over else 10), (
         "passes that were over are not taken again, nor is the length of steps chosen again"
     )
+    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("after", [2, 3, 5])
+def test_passes_of_shorter_steps_go_on(after, toy, tmp_path, monkeypatch):
+    """Of three steps each: in the one that leads away, between both, and in that of shorter steps."""
+    long_steps(monkeypatch, 0.3)
+    whole = toy.compressed(toy.plan(4))
+    found = correct(whole, leaving_states(toy.dense(), toy.windows), toy.windows, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(passes, "leave_gradients", breaking(after))
+        with pytest.raises(KeyboardInterrupt):
+            correct(toy.compressed(toy.plan(4)), leaving_states(toy.dense(), toy.windows), toy.windows, 1, work=tmp_path / "work")
+    model = toy.compressed(toy.plan(4))
+    assert correct(model, leaving_states(toy.dense(), toy.windows), toy.windows, 1, work=tmp_path / "work") == found
     assert all(torch.equal(value, whole.state_dict()[name]) for name, value in model.state_dict().items())
