@@ -9,10 +9,10 @@ from benchmarks.l_rank_lab import Job, Lab, Losses
 from benchmarks.l_rank_materials import say
 from benchmarks.l_rank_rows import ABLATION, FULL, OVER_CORPORA, OVER_WINDOWS, ROWS, STORAGE, Row
 from benchmarks.l_rank_tables import Block, Found, Line, gap_table
-from drank.evaluation.bootstrap import LEVEL
 from drank.models.families import kind_of
 from drank.reporting.names import percent
 from drank.reporting.tables import Table
+from drank.statistics.bootstrap import LEVEL
 
 RATIO = 0.4
 """The ratio at which the size and the corpus of the calibration text are varied."""

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from benchmarks.l_rank_lab import Job, Losses
-from drank.evaluation.bootstrap import Interval
 from drank.reporting.names import number
-from drank.reporting.paired_intervals import paired_difference
 from drank.reporting.tables import Table
 from drank.reporting.tables.layout import Cell, Column
 from drank.reporting.tables.numbers import Value
 from drank.reporting.tables.quantities import interval
+from drank.statistics.bootstrap import Interval
+from drank.statistics.paired_intervals import paired_difference
 
 DIGITS = 3
 

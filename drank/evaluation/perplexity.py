@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from drank.evaluation.bootstrap import mean_interval, perplexity_interval
+from drank.statistics.bootstrap import mean_interval, perplexity_interval
 
 if TYPE_CHECKING:
     from drank.corpora.windows import Tokens

@@ -20,6 +20,7 @@ ORDER = (
     "variants",
     "methods",
     "compression",
+    "statistics",
     "evaluation",
     "reporting",
     "config",

@@ -9,12 +9,12 @@ from statistics import median
 from typing import Any
 
 from drank.allocation.plan import Plan
-from drank.evaluation.bootstrap import Interval
 from drank.reporting.material import Material
 from drank.reporting.recipes import method_in
 from drank.reporting.tables.artefact import wanted
 from drank.reporting.tables.axes import Key, ordered, plain
 from drank.reporting.tables.window_losses import Run, WindowLosses
+from drank.statistics.bootstrap import Interval
 from drank.variants import CALIBRATION_AXES
 
 

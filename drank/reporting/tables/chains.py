@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from drank.evaluation.bootstrap import Interval
 from drank.reporting.material import Material
 from drank.reporting.names import is_dense, unique
 from drank.reporting.tables.artefact import wanted
 from drank.reporting.tables.axes import plain
 from drank.reporting.tables.window_losses import Run, WindowLosses
+from drank.statistics.bootstrap import Interval
 
 DRAW = "draw"
 """The axis of chance."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from drank.evaluation.bootstrap import Interval
 from drank.reporting.material import Material
 from drank.reporting.names import method_name, number, percent, unique
 from drank.reporting.tables.artefact import table_of
@@ -12,6 +11,7 @@ from drank.reporting.tables.chains import Chain, Step, chains
 from drank.reporting.tables.layout import Cell, Column, Table
 from drank.reporting.tables.numbers import Value
 from drank.reporting.tables.quantities import difference, signed
+from drank.statistics.bootstrap import Interval
 
 NATS = difference(digits=3)
 """A difference in nats with its interval below."""

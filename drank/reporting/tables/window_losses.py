@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from drank.evaluation.bootstrap import Interval, perplexity_of
 from drank.reporting.comparisons import Comparison, mismatches
 from drank.reporting.material import Material
 from drank.reporting.names import unique
-from drank.reporting.paired_intervals import paired_difference
 from drank.reporting.records import Record
+from drank.statistics.bootstrap import Interval, perplexity_of
+from drank.statistics.paired_intervals import paired_difference
 
 
 class Run(NamedTuple):

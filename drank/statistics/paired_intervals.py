@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from drank.evaluation.bootstrap import Interval, interval_of, perplexity_of, resampled, windows_of
+from drank.statistics.bootstrap import Interval, interval_of, perplexity_of, resampled, windows_of
 
 
 class PairedDifference(NamedTuple):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drank.evaluation.bootstrap import Interval, perplexity_interval
-from drank.reporting.paired_intervals import paired_difference
+from drank.statistics.bootstrap import Interval, perplexity_interval
+from drank.statistics.paired_intervals import paired_difference
 
 TOKENS = st.integers(1, 600)
 LOSS = st.floats(0.01, 12)
