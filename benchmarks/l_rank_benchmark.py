@@ -12,7 +12,7 @@ from benchmarks.l_rank_tables import Block, Found, Line, gap_table
 from drank.models.families import kind_of
 from drank.reporting.names import percent
 from drank.reporting.tables import Table
-from drank.statistics.bootstrap import LEVEL
+from drank.statistics.intervals import LEVEL
 
 RATIO = 0.4
 """The ratio at which the size and the corpus of the calibration text are varied."""
@@ -112,7 +112,7 @@ class Benchmark:
 
     @property
     def _intervals(self) -> str:
-        return f"In small type the {percent(LEVEL)} interval, by bootstrap over the same windows,"
+        return f"In small type the {percent(LEVEL)} interval, over the same windows,"
 
     def _small(self, reference: str) -> str:
         return f"{self._intervals} of the difference to {ROWS[reference].method.title}."

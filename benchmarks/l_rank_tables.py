@@ -14,8 +14,8 @@ from drank.reporting.tables import Table
 from drank.reporting.tables.layout import Cell, Column
 from drank.reporting.tables.numbers import Value
 from drank.reporting.tables.quantities import interval
-from drank.statistics.bootstrap import Interval
-from drank.statistics.paired_intervals import paired_difference
+from drank.statistics.intervals import Interval
+from drank.statistics.paired import paired_difference
 
 DIGITS = 3
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from drank.reporting.names import BASELINE, DENSE, baseline_of, unique
 from drank.reporting.records import Record, Result
-from drank.statistics.paired_intervals import paired_difference
+from drank.statistics.paired import paired_difference
 
 AVERAGE = "average"
 """The data set name under which the mean over all tasks stands."""

@@ -61,7 +61,7 @@ def _random(*names: object) -> np.random.Generator:
 @cache
 def perplexity_record(model: str, method: str, ratio: float, windows: int = 48, damage: float | None = None) -> Record:
     """Perplexity on all corpora; the windows of a corpus are equally hard for every method."""
-    from drank.statistics.bootstrap import perplexity_interval
+    from drank.statistics.intervals import perplexity_interval
 
     results, detail = [], {}
     for corpus, base in CORPORA.items():

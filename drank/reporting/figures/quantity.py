@@ -46,7 +46,7 @@ PERPLEXITY = Quantity(
     "perplexity",
     "perplexity ↓",
     "Perplexity",
-    "95\u202f% bootstrap intervals over windows",
+    "95\u202f% intervals over windows",
     "No perplexity was measured.",
     less_is_better=True,
     shared=False,

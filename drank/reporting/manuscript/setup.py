@@ -51,7 +51,7 @@ def _texts(records: Sequence[Record]) -> Iterator[str]:
         yield (
             f"\\paragraph{{Perplexity}} is measured on {_alike(told)}, in windows without overlap, with the loss in float32 "
             "and its mean over all tokens. "
-            "Intervals of 95\\,\\% come from a bootstrap over windows, of differences over the same windows."
+            "Intervals of 95\\,\\% are over windows, of differences over the same windows."
         )
     read = unique(text for record in records if (text := texts(record.provenance)))
     if read:

@@ -14,7 +14,7 @@ from drank.reporting.recipes import method_in
 from drank.reporting.tables.artefact import wanted
 from drank.reporting.tables.axes import Key, ordered, plain
 from drank.reporting.tables.window_losses import Run, WindowLosses
-from drank.statistics.bootstrap import Interval
+from drank.statistics.intervals import Interval
 from drank.variants import CALIBRATION_AXES
 
 

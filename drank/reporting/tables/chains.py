@@ -15,7 +15,7 @@ from drank.reporting.names import is_dense, unique
 from drank.reporting.tables.artefact import wanted
 from drank.reporting.tables.axes import plain
 from drank.reporting.tables.window_losses import Run, WindowLosses
-from drank.statistics.bootstrap import Interval
+from drank.statistics.intervals import Interval
 
 DRAW = "draw"
 """The axis of chance."""

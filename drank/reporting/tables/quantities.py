@@ -89,7 +89,7 @@ def paired(material: Material) -> Table:
             quantities.append(Quantity(AVERAGE, f"accuracy_minus_{reference}", column, difference(100, 1), bold))
     told = {quantity.metric.partition("_minus_")[::2] for quantity in quantities}
     rivals = [method_name(one) for one in (DENSE, BASELINE) if one in {reference for _, reference in told}]
-    how = {"perplexity": "perplexity by bootstrap over the same windows", "accuracy": "average accuracy in points over the same items"}
+    how = {"perplexity": "perplexity over the same windows", "accuracy": "average accuracy in points over the same items"}
     kinds = [text for kind, text in how.items() if kind in {kind for kind, _ in told}]
     caption = f"Paired differences of {numbers.model} to {' and to '.join(rivals)} at the same ratio, with 95\u202f% "
     caption += f"intervals: {', '.join(kinds)}. "

@@ -11,7 +11,7 @@ from drank.reporting.tables.chains import Chain, Step, chains
 from drank.reporting.tables.layout import Cell, Column, Table
 from drank.reporting.tables.numbers import Value
 from drank.reporting.tables.quantities import difference, signed
-from drank.statistics.bootstrap import Interval
+from drank.statistics.intervals import Interval
 
 NATS = difference(digits=3)
 """A difference in nats with its interval below."""

@@ -9,8 +9,8 @@ from drank.reporting.comparisons import Comparison, mismatches
 from drank.reporting.material import Material
 from drank.reporting.names import unique
 from drank.reporting.records import Record
-from drank.statistics.bootstrap import Interval, perplexity_of
-from drank.statistics.paired_intervals import paired_difference
+from drank.statistics.intervals import Interval, perplexity_of
+from drank.statistics.paired import paired_difference
 
 
 class Run(NamedTuple):

@@ -112,7 +112,7 @@ def test_without_a_folder_nothing_is_kept():
         ("evaluation/zeroshot/harness.py", {"zeroshot"}),
         ("evaluation/zeroshot/marks.py", {"zeroshot"}),
         ("models/checkpoint.py", {"perplexity", "zeroshot"}),
-        ("statistics/bootstrap.py", set()),
+        ("statistics/intervals.py", set()),
         ("evaluation/zeroshot/scoring.py", set()),
         ("reporting/records/measured.py", set()),
         ("steps/evaluate.py", set()),

@@ -89,6 +89,6 @@ def test_what_is_no_record_at_all_is_refused(data):
 
 
 def test_reading_records_imports_neither_torch_nor_pandas():
-    modules = "drank.reporting.records, drank.statistics.paired_intervals"
+    modules = "drank.reporting.records, drank.statistics.paired"
     code = f"import sys, {modules}; sys.exit(bool({{'torch', 'transformers', 'pandas'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

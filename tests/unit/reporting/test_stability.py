@@ -10,7 +10,7 @@ import pytest
 
 from drank.methods import METHODS
 from drank.reporting.tables.stability import stability
-from drank.statistics.paired_intervals import paired_difference
+from drank.statistics.paired import paired_difference
 from drank.variants import variant
 from tests.unit.artefacts_fixture import DENSE, grid, material_of, texts
 from tests.unit.records_fixture import make_plan, make_spectrum

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from drank.reporting.tables.steps import steps, words
-from drank.statistics.paired_intervals import paired_difference
+from drank.statistics.paired import paired_difference
 from tests.unit.artefacts_fixture import DENSE, grid, material_of, texts
 
 CHAIN = {"svd": "start", "svd-llm": "weighting", "d-rank": "ranks"}

@@ -7,7 +7,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from drank.reporting.summary import COLUMNS, SummaryError, read_csv, summarise, write_csv
-from drank.statistics.paired_intervals import paired_difference
+from drank.statistics.paired import paired_difference
 from tests.unit.records_fixture import METHODS, SHA, all_records, perplexity_record, size_of, throughput_record, zeroshot_record
 
 MODELS = ("docs-mha", "docs-gqa")

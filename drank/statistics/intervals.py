@@ -1,0 +1,138 @@
+"""A mean over windows or items, how sure it is, and what it could have told apart (Cochran, "Sampling Techniques", 1977, ch. 6).
+
+The unit is a window, or a passage with all items asked of it: tokens inside one, and items on one, are far from independent. A mean is a
+ratio, Σ sums / Σ weights, for units differ in size; its interval is Student's, on the residuals of the units. The percentile bootstrap,
+which drank used before, covers 90 to 93 % where it says 95 at 16 to 32 windows (docs/statistics.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+LEVEL = 0.95
+"""Coverage of every interval in drank."""
+
+POWER = 0.8
+"""How often a difference of the size that counts as detectable is found."""
+
+Floats = NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """A point estimate and the ends of its 95 % interval, NaN where one unit alone cannot tell how units differ."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the whole interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+
+class Estimate(NamedTuple):
+    """A number with its standard error and the degrees of freedom of the latter; both NaN where one unit alone stands behind it."""
+
+    value: float
+    stderr: float
+    freedom: float
+
+    @property
+    def interval(self) -> Interval:
+        """Its 95 % interval by Student's distribution."""
+        half = 0.0 if self.stderr == 0 else self._quantile((1 + LEVEL) / 2) * self.stderr
+        return Interval(self.value, self.value - half, self.value + half)
+
+    @property
+    def p(self) -> float:
+        """How often chance alone, were it zero in truth, would take it at least as far from zero on either side; NaN without an error."""
+        from scipy.special import stdtr
+
+        if self.stderr > 0:
+            return float(2 * stdtr(self.freedom, -abs(self.value) / self.stderr))
+        return math.nan if math.isnan(self.stderr) else float(self.value == 0)
+
+    @property
+    def detectable(self) -> float:
+        """The difference from zero that this test finds at 5 % in four cases of five; NaN where no unit differed from another."""
+        return (self._quantile((1 + LEVEL) / 2) + self._quantile(POWER)) * self.stderr if self.stderr > 0 else math.nan
+
+    def _quantile(self, share: float) -> float:
+        from scipy.special import stdtrit
+
+        return float(stdtrit(self.freedom, share))
+
+
+def mean_of(sums: ArrayLike, weights: ArrayLike) -> Estimate:
+    """Σ sums / Σ weights over units that were drawn independently; `weights` are their tokens or items. ValueError as `windows_of`."""
+    found, sizes = windows_of(sums, weights)
+    mean = float(found.sum() / sizes.sum())
+    return estimate_of(mean, found - mean * sizes, sizes)
+
+
+def estimate_of(value: float, residuals: Floats, weights: Floats) -> Estimate:
+    """A value whose error is Σ residuals / Σ weights to first order, one residual a unit."""
+    units = len(residuals)
+    if units < 2:
+        return Estimate(value, math.nan, math.nan)
+    spread = math.sqrt(units / (units - 1) * float(residuals @ residuals))
+    stderr = spread / float(weights.sum())
+    # what rounding leaves of units that agree is no error
+    return Estimate(value, stderr if stderr > 1e-12 * abs(value) else 0.0, units - 1)
+
+
+def average(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean of independent estimates, its degrees of freedom by Welch and Satterthwaite."""
+    value, squares = sum(one.value for one in estimates) / len(estimates), [one.stderr**2 for one in estimates]
+    total = sum(squares)
+    if not total > 0:
+        return Estimate(value, math.sqrt(total), min(one.freedom for one in estimates))
+    return Estimate(
+        value,
+        math.sqrt(total) / len(estimates),
+        total**2 / sum(square**2 / one.freedom for square, one in zip(squares, estimates, strict=True)),
+    )
+
+
+def perplexity_interval(loss: ArrayLike, tokens: ArrayLike) -> Interval:
+    """exp(Σ loss / Σ tokens) with its interval over windows.
+
+    `loss` holds the summed negative log-likelihood of each window in nats, `tokens` its number of predicted tokens.
+    """
+    value, low, high = mean_of(loss, tokens).interval
+    return Interval(perplexity_of(value), float(np.exp(low)), float(np.exp(min(high, LARGEST))))
+
+
+def mean_interval(sums: ArrayLike, tokens: ArrayLike, within: tuple[float, float] = (-math.inf, math.inf)) -> Interval:
+    """Σ sums / Σ tokens, a mean per token of what windows sum up, with its interval over windows, cut at what the mean can be."""
+    value, low, high = mean_of(sums, tokens).interval
+    # a comparison with NaN is false, so that it stays what it is
+    return Interval(value, within[0] if low < within[0] <= value else low, within[1] if high > within[1] >= value else high)
+
+
+def windows_of(loss: ArrayLike, tokens: ArrayLike) -> tuple[Floats, Floats]:
+    """Both as float64 vectors of one length; ValueError where they are no losses of windows."""
+    losses, weights = np.asarray(loss, np.float64), np.asarray(tokens, np.float64)
+    if losses.ndim != 1 or losses.shape != weights.shape or losses.size == 0:
+        raise ValueError(f"one loss and one token count per window are needed, got shapes {losses.shape} and {weights.shape}")
+    bad: Sequence[int] = np.flatnonzero(~np.isfinite(losses) | ~(weights > 0)).tolist()
+    if bad:
+        raise ValueError(f"windows {bad[:10]} of {len(losses)} have a non-finite loss or no tokens; no interval can be drawn over them")
+    return losses, weights
+
+
+LARGEST = math.log(np.finfo(np.float64).max)
+"""The mean loss above which a perplexity is no number."""
+
+
+def perplexity_of(mean: float) -> float:
+    """The perplexity of a mean loss; ValueError where it exceeds what a float can hold."""
+    if mean > LARGEST:
+        raise ValueError(f"a mean loss of {mean:.1f} nats per token has no finite perplexity; the model is broken, not merely bad")
+    return float(np.exp(mean))
