@@ -13,6 +13,8 @@ from typing import Any
 import pandas as pd
 
 from drank.reporting.comparisons import PAIRED, comparisons, mismatches
+from drank.reporting.contests import contests, kind_text
+from drank.reporting.names import unique
 from drank.reporting.recipes import checkpoint, follows, texts
 from drank.reporting.records import Record
 from drank.runtime.files import write_text
@@ -38,6 +40,12 @@ COLUMNS = {
     "checkpoint": "str",
     "compress_seconds": "float64",
     "device": "str",
+    "kind": "str",
+    "p": "float64",
+    "p_holm": "float64",
+    "detectable": "float64",
+    "rival": "str",
+    "place": "Int64",
 }
 """The columns of a summary in order, with their dtypes."""
 
@@ -51,9 +59,9 @@ class SummaryError(ValueError):
 def summarise(records: Iterable[Record], methods: Sequence[str] = (), models: Sequence[str] = ()) -> pd.DataFrame:
     """The summary of the records, ordered by `models`, `methods` (what these do not name follows by name) and ratio.
 
-    Paired rows compare each method with dense and with SVD-LLM at its ratio, on the same windows or items: `perplexity_minus_…`,
-    `log_perplexity_gap_to_dense` (nats per token) and `accuracy_minus_…`. Raises SummaryError for records that
-    clash, and for pairs that did not see the same text.
+    Paired rows compare each method with dense, with SVD-LLM at its ratio and with the best other method of its kind, on the same windows
+    or items: `perplexity_minus_…`, `log_perplexity_gap_to_dense`, `log_perplexity_minus_best` (nats per token) and `accuracy_minus_…`.
+    Raises SummaryError for records that clash, and for pairs that did not see the same text.
     """
     known = {name: place for place, name in enumerate(methods)}
     shelf = {name: place for place, name in enumerate(models)}
@@ -65,13 +73,16 @@ def summarise(records: Iterable[Record], methods: Sequence[str] = (), models: Se
     ordered = sorted(records, key=place)
     _refuse_clashes(ordered)
     compared = {id(record): list(comparisons(record, ordered)) if record.kind in PAIRED else [] for record in ordered}
-    problems = [problem for pairs in compared.values() for pair in pairs for problem in mismatches(pair)]
+    contested, unlike = contests(ordered)
+    problems = [problem for pairs in compared.values() for pair in pairs for problem in mismatches(pair)] + unlike
     if problems:
-        raise SummaryError("these records cannot be compared; delete the older of each pair and run again:" + "".join(problems))
+        raise SummaryError("these records cannot be compared; delete the older of each pair and run again:" + "".join(unique(problems)))
     rows = []
     for record in ordered:
-        results = [*record.results, *(row for pair in compared[id(record)] for row in PAIRED[record.kind](pair))]
-        head = {"model": record.model, "method": record.method, "ratio": record.ratio, **_made(record.provenance)}
+        paired = (row for pair in compared[id(record)] for row in PAIRED[record.kind](pair))
+        results = [*record.results, *paired, *contested.get(id(record), [])]
+        head = {"model": record.model, "method": record.method, "ratio": record.ratio, "kind": kind_text(record), "rival": ""}
+        head |= _made(record.provenance)
         rows += [head | asdict(result) | asdict(record.size) for result in results]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
