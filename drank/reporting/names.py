@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from drank.methods import METHODS
 from drank.variants import CALIBRATION_AXES, base_of, said, values_in, variant
@@ -57,6 +57,7 @@ _LATEX = {
     "≤": r"$\le$",
     "≥": r"$\ge$",
     "→": r"$\rightarrow$",
+    "†": r"$^\dagger$",
     "\u00a0": "~",
     "\u202f": r"\,",
 }
@@ -129,6 +130,11 @@ def escape(text: str) -> str:
 def unique(values: Iterable[str]) -> list[str]:
     """The values without repetition, in the order of their first appearance."""
     return list(dict.fromkeys(values))
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them: `a`, `a and b`, `a, b and c`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
 def refusals(reasons: Mapping[str, str]) -> str:

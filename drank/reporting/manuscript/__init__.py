@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from drank.reporting.manuscript.exhibits import Exhibit, listed
+from drank.reporting.manuscript.exhibits import Exhibit
 from drank.reporting.manuscript.limitations import Evidence, limitations
 from drank.reporting.manuscript.quotes import macros, quotes
 from drank.reporting.manuscript.references import references
 from drank.reporting.manuscript.results import sentence
 from drank.reporting.manuscript.setup import setup
-from drank.reporting.names import escape, unique
+from drank.reporting.names import escape, listed, unique
 from drank.reporting.records import Record
 from drank.reporting.report.checks import Check
 from drank.reporting.tables.numbers import per_model

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from drank.reporting.material import Material
-from drank.reporting.names import escape
+from drank.reporting.names import escape, listed
 from drank.reporting.tables.floats import label
 from drank.reporting.tables.layout import Table
 
@@ -63,8 +63,3 @@ class Exhibit:
             f"\\begin{{{name}}}[tp]\n  \\centering\n  \\drankfigure{{{self.path}}}\n"
             f"  \\caption{{{escape(self.caption)}}}\n  \\label{{{self.labels[0]}}}\n\\end{{{name}}}\n"
         )
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words as a sentence lists them: `a`, `a and b`, `a, b and c`."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from drank.reporting.comparisons import AVERAGE
-from drank.reporting.manuscript.exhibits import Exhibit, listed
-from drank.reporting.names import method_name, number, percent, refusals, unique
+from drank.reporting.manuscript.exhibits import Exhibit
+from drank.reporting.names import listed, method_name, number, percent, refusals, unique
 from drank.reporting.recipes import checkpoint, method_in
 from drank.reporting.records import Record
 from drank.reporting.report.beginnings import unseen

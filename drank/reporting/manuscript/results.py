@@ -9,10 +9,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from drank.reporting.comparisons import AVERAGE
-from drank.reporting.manuscript.exhibits import Exhibit, listed
+from drank.reporting.manuscript.exhibits import Exhibit
 from drank.reporting.manuscript.quotes import Run, key
 from drank.reporting.material import Material
-from drank.reporting.names import BASELINE, DENSE, competes, escape, method_name, percent
+from drank.reporting.names import BASELINE, DENSE, competes, escape, listed, method_name, percent
 from drank.reporting.report.verdict import FOCUS
 from drank.variants import SYMBOLS, is_variant, written
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from drank.reporting.comparisons import AVERAGE
-from drank.reporting.manuscript.exhibits import listed
 from drank.reporting.manuscript.references import cite
-from drank.reporting.names import escape, is_dense, method_name, number, percent, unique
+from drank.reporting.names import escape, is_dense, listed, method_name, number, percent, unique
 from drank.reporting.recipes import texts
 from drank.reporting.records import Record
 from drank.reporting.report.beginnings import beginnings

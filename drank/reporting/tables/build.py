@@ -9,6 +9,7 @@ import pandas as pd
 
 from drank.reporting.names import method_name, percent
 from drank.reporting.tables.layout import MISSING, Cell, Column, Table
+from drank.reporting.tables.marks import marked
 from drank.reporting.tables.numbers import Entry, Numbers, Value
 
 
@@ -16,8 +17,8 @@ from drank.reporting.tables.numbers import Entry, Numbers, Value
 class Quantity:
     """One column of numbers: where they are found, how they are printed, and which of a block are bold.
 
-    `bold` is "best" (the best of the block as printed), "clear" (the best, if it is more than `floor` times better than every other),
-    "better" (an interval wholly on the better side of zero) or "".
+    `bold` is "best" (the best of its kind, if told apart: `tables.marks`), "clear" (the best, if it is more than `floor` times better
+    than every other), "better" (an interval wholly on the better side of zero) or "".
     """
 
     dataset: str
@@ -76,7 +77,7 @@ def _block(numbers: Numbers, entries: Sequence[Entry], quantities: Sequence[Quan
 
 
 def _cells(numbers: Numbers, entries: Sequence[Entry], quantity: Quantity, *, compete: bool) -> list[Cell]:
-    """One column of a block; what prints the same as the best is as bold as the best."""
+    """One column of a block, marked where its entries compete."""
     values = [numbers.get(entry, quantity.dataset, quantity.metric) for entry in entries]
     cells = [MISSING if value is None else quantity.cell(value) for value in values]
     present = [value for value in values if value is not None]
@@ -89,9 +90,7 @@ def _cells(numbers: Numbers, entries: Sequence[Entry], quantity: Quantity, *, co
         first, *others = sorted((value.value for value in present), reverse=quantity.column.better != "low")
         clear = bool(others) and max(first, others[0]) > quantity.floor * min(first, others[0])
         return [replace(cell, bold=clear and value is not None and value.value == first) for cell, value in zip(cells, values, strict=True)]
-    choose = min if quantity.column.better == "low" else max
-    best = quantity.cell(choose(present, key=lambda value: value.value)).text
-    return [replace(cell, bold=len(present) > 1 and cell.text == best) for cell in cells]
+    return marked(numbers, entries, quantity.dataset, quantity.metric, cells)
 
 
 def _chance(numbers: Numbers, quantities: Sequence[Quantity]) -> tuple[tuple[Cell, ...], ...]:

@@ -20,12 +20,13 @@ Span = tuple[str, int]
 
 @dataclass(frozen=True)
 class Cell:
-    """A text, bold where it is best, with an error or interval in small type after it, or (`stacked`) below it."""
+    """A text, bold where it is best, underlined where nothing tells it from the best; small type after it, or (`stacked`) below it."""
 
     text: str
     small: str = ""
     bold: bool = False
     stacked: bool = False
+    underlined: bool = False
 
 
 MISSING = Cell("–")
@@ -128,6 +129,7 @@ class Table:
         for column, cell in zip(self.columns, row, strict=True):
             tag = "td" if column.align == "r" else "th"
             text = f"<b>{html_escape(cell.text)}</b>" if cell.bold else html_escape(cell.text)
+            text = f'<u class="near">{text}</u>' if cell.underlined else text
             small = f"<small>{html_escape(cell.small)}</small>" if cell.small else ""
             cells.append(f'<{tag} class="{column.align}">{text}{"<br>" if small and cell.stacked else " "}{small}</{tag}>')
         return f"<tr>{''.join(cells)}</tr>"
@@ -164,6 +166,7 @@ def _latex_row(row: Sequence[Cell]) -> str:
 def _latex_cell(cell: Cell) -> str:
     """One cell of the table; a stacked one hangs below the line of its row."""
     text = f"\\textbf{{{escape(cell.text)}}}" if cell.bold else escape(cell.text)
+    text = f"\\underline{{{text}}}" if cell.underlined else text
     small = f"{{\\scriptsize {escape(cell.small)}}}"
     if not cell.small:
         return text

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from drank.reporting.names import competes, is_control, is_dense, unique
+from drank.statistics.holm import LEVEL
 
 SIZE = "size"
 """The data set name under which the sizes of a stored model are found."""
 
 
 class Value(NamedTuple):
-    """A number with its interval, standard error, chance level and what the paper has in its place; NaN where it has none."""
+    """A number with its interval, standard error, chance level and what the paper has in its place; NaN where it has none.
+
+    A difference also has its p-value, and that after Holm where it is of a best to its runner-up; what could have been told apart, the
+    method that it is to, and the place of its own.
+    """
 
     value: float
     low: float = math.nan
@@ -23,6 +28,16 @@ class Value(NamedTuple):
     stderr: float = math.nan
     chance: float = math.nan
     published: float = math.nan
+    p: float = math.nan
+    p_holm: float = math.nan
+    detectable: float = math.nan
+    rival: str = ""
+    place: int = 0
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether this best stands clear of its runner-up, all other comparisons of the summary considered."""
+        return self.p_holm < LEVEL
 
     @property
     def better(self) -> bool:
@@ -55,9 +70,11 @@ class Numbers:
             raise ValueError(f"the summary has no rows of model {model!r}; it has {', '.join(unique(summary['model'])) or 'none at all'}")
         self.model = model
         self._values: dict[tuple[Entry, str, str], Value] = {}
+        self._kinds: dict[Entry, str] = {}
         for row in rows.itertuples(index=False):
             entry = Entry(row.method, float(row.ratio))
-            self._values[entry, row.dataset, row.metric] = Value(row.value, row.ci_low, row.ci_high, row.stderr, row.chance)
+            self._values[entry, row.dataset, row.metric] = _value_of(row)
+            self._kinds[entry] = row.kind
             for name in ("parameters", "bytes", "ratio_stored", "ratio_model"):
                 if not math.isnan(size := float(getattr(row, name))):
                     self._values[entry, SIZE, name] = Value(size)
@@ -73,6 +90,10 @@ class Numbers:
     def get(self, entry: Entry, dataset: str, metric: str) -> Value | None:
         """The number at this place, None where it was not measured."""
         return self._values.get((entry, dataset, metric))
+
+    def kind(self, entry: Entry) -> str:
+        """What was done after the ranks and what is stored, as `reporting.kinds` says it; empty for what does not compete."""
+        return self._kinds[entry]
 
     def datasets(self, metric: str) -> list[str]:
         """The data sets on which a metric was measured, in the summary's order, which is the same for every metric."""
@@ -98,6 +119,13 @@ class Numbers:
         """The competing methods at a ratio that have this number, best first (`low`: the smallest is best)."""
         found = [(entry, value) for entry in self.competing(ratio) if (value := self.get(entry, dataset, metric)) is not None]
         return sorted(found, key=lambda pair: pair[1].value if low else -pair[1].value)
+
+
+def _value_of(row: Any) -> Value:
+    """The number in a row of a summary."""
+    place = 0 if pd.isna(row.place) else int(row.place)
+    more = {"p": row.p, "p_holm": row.p_holm, "detectable": row.detectable, "rival": row.rival, "place": place}
+    return Value(row.value, row.ci_low, row.ci_high, row.stderr, row.chance, **more)
 
 
 def per_model(summary: pd.DataFrame) -> Iterator[Numbers]:

@@ -11,6 +11,7 @@ from drank.reporting.names import BASELINE, DENSE, method_name, number
 from drank.reporting.noise import noise_floor
 from drank.reporting.tables.build import Quantity, build
 from drank.reporting.tables.layout import Cell, Column, Table
+from drank.reporting.tables.marks import explained
 from drank.reporting.tables.numbers import SIZE, Numbers, Value
 
 RATIO_NOTE = "The ratio is the share of parameters removed from the compressed projections."
@@ -62,15 +63,11 @@ def quality(material: Material) -> Table:
     quantities += [Quantity(name, "accuracy", Column(name, "Accuracy (%)", "high"), scaled(100, 1), "best") for name in tasks]
     quantities += [Quantity(AVERAGE, "accuracy", Column(AVERAGE, "Accuracy (%)", "high"), _accuracy_with_error, "best")]
     measured = " and ".join(["perplexity"] * bool(corpora) + ["zero-shot accuracy"] * bool(tasks)).capitalize()
-    contested = any(len(numbers.competing(ratio)) > 1 for ratio in numbers.ratios)
     beside = material.published is not None and len(material.published) > 0
-    notes = (
-        ["best of each ratio in bold"] * contested
-        + ["in parentheses the published numbers"] * beside
-        + ["± one standard error of the average"] * bool(tasks)
-    )
+    notes = ["in parentheses the published numbers"] * beside + ["± one standard error of the average"] * bool(tasks)
     caption = f"{measured} of {numbers.model}" + (f" by compression ratio. {RATIO_NOTE}" if numbers.ratios else ".")
-    caption += f" {'; '.join(notes).capitalize()}." if notes else ""
+    marks = explained(numbers, ["perplexity"] * bool(corpora) + ["accuracy"] * bool(tasks))
+    caption += f" {marks}" * bool(marks) + (f" {'; '.join(notes).capitalize()}." if notes else "")
     caption += " The last block checks the pipeline and does not compete." if numbers.controls else ""
     return build(material.name, caption, numbers, quantities, chance=True)
 

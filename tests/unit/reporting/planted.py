@@ -22,7 +22,7 @@ def row(model, label, ratio, dataset, nats, metric="perplexity", **more):
     value = math.exp(nats)
     size = {"parameters": 1000, "bytes": int(4000 * (1 - 0.8 * ratio)), "ratio_stored": ratio, "ratio_model": 0.8 * ratio}
     told = {"model": model, "label": label, "ratio": ratio, "dataset": dataset, "metric": metric, "value": value}
-    texts = {"calibration": "", "follows": "", "checkpoint": "", "device": "cpu", "method": base_of(label)}
+    texts = {"calibration": "", "follows": "", "checkpoint": "", "device": "cpu", "kind": "", "rival": "", "method": base_of(label)}
     return told | {"ci_low": 0.94 * value, "ci_high": 1.07 * value} | texts | size | more
 
 

@@ -54,27 +54,6 @@ def test_numbers_are_printed_rounded_and_kept_whole(summary):
     pd.testing.assert_frame_equal(read, table.frame, check_dtype=False, check_exact=True)
 
 
-def test_the_best_of_each_ratio_is_bold_and_controls_never(summary):
-    rows = body(main_table(summary, "docs-mha"))
-    bold = [(row[1], cell) for row in rows for cell in row if "textbf" in cell]
-    assert {method for method, _ in bold} == {"D-Rank"}
-    lower = summary.copy()
-    lower.loc[(lower["method"] == "random-ranks") & (lower["metric"] == "perplexity"), "value"] = 1.0
-    assert {row[1] for row in body(main_table(lower, "docs-mha")) if "textbf" in "".join(row)} == {"D-Rank"}
-    lower.loc[(lower["method"] == "svd") & (lower["dataset"] == "python-code") & (lower["metric"] == "perplexity"), "value"] = 1.0
-    svd = [row for row in body(main_table(lower, "docs-mha")) if row[1] == "SVD"]
-    assert [row[4] for row in svd] == ["\\textbf{1.00}"] * 2
-
-
-def test_what_prints_the_same_as_the_best_is_as_bold(summary):
-    tied = summary.copy()
-    place = (tied["dataset"] == "python-docs") & (tied["metric"] == "perplexity") & (tied["ratio"] == 0.2)
-    tied.loc[place & (tied["method"] == "d-rank"), "value"] = 10.001
-    tied.loc[place & (tied["method"] == "svd-llm"), "value"] = 10.002
-    rows = body(main_table(tied, "docs-mha"))
-    assert {row[1] for row in rows if row[2] == "\\textbf{10.00}"} == {"D-Rank", "SVD-LLM"}
-
-
 def test_accuracy_alone_and_perplexity_alone_make_tables():
     for kind, label in (("perplexity", "Perplexity of"), ("zeroshot", "Zero-shot accuracy of")):
         table = main_table(summarise(all_records(kinds=(kind,)), METHODS), "docs-mha")

@@ -1,0 +1,96 @@
+"""What is bold and what is underlined: only what a paired test tells apart, among methods of one kind; and the sentence that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from drank.reporting.contests import GOALS, OF_ALL, OF_KIND
+from drank.reporting.names import listed, method_name, number, percent, unique
+from drank.reporting.tables.layout import Cell
+from drank.reporting.tables.numbers import Entry, Numbers, Value
+
+DIFFERENCES = {goal.metric: goal.difference for goal in GOALS.values()}
+"""The metrics that methods compete in, each with what its differences are called."""
+
+UNITS = {"perplexity": ("nats per token", 1, 4), "accuracy": ("points of accuracy", 100, 1)}
+"""In what their differences are told: the unit, what they are multiplied by, and digits."""
+
+BEST_OF_ALL = "†"
+"""What marks the best of all kinds."""
+
+
+def marked(numbers: Numbers, entries: Sequence[Entry], dataset: str, metric: str, cells: Sequence[Cell]) -> list[Cell]:
+    """The cells of one column of a block, one for each entry, marked.
+
+    Bold is the best of its kind where it is told apart from the second; underlined is who is not told apart from the best of its kind,
+    the best itself among them where nothing tells it from the second. Who has no rival of its kind has neither. A dagger stands at the
+    best of all where several kinds compete.
+    """
+    gaps = {entry: numbers.get(entry, dataset, f"{DIFFERENCES[metric]}_{OF_KIND}") for entry in entries}
+    clear = {numbers.kind(entry) for entry, gap in gaps.items() if gap is not None and gap.told_apart}
+    found = []
+    for entry, cell in zip(entries, cells, strict=True):
+        gap, whole = gaps[entry], numbers.get(entry, dataset, f"{DIFFERENCES[metric]}_{OF_ALL}")
+        bold = gap is not None and gap.told_apart
+        near = gap is not None and gap.place > 0 and not bold and _near(gap, told=numbers.kind(entry) in clear)
+        dagger = BEST_OF_ALL if whole is not None and whole.place == 1 else ""
+        found.append(replace(cell, text=cell.text + dagger, bold=bold, underlined=near))
+    return found
+
+
+def _near(gap: Value, *, told: bool) -> bool:
+    """Whether a difference to the best is within chance; that of the second is where the best is not told apart from it."""
+    return not (gap.better or gap.worse) or (gap.place <= 2 and not told)
+
+
+def explained(numbers: Numbers, metrics: Iterable[str]) -> str:
+    """The sentences of a caption that say what the marks of these metrics mean and how small a difference could have been told apart.
+
+    Empty where nobody has a rival.
+    """
+    entries = [entry for ratio in numbers.ratios for entry in numbers.competing(ratio)]
+    found = {metric: list(_bests(numbers, entries, f"{DIFFERENCES[metric]}_{OF_KIND}")) for metric in metrics}
+    several = any(list(_bests(numbers, entries, f"{DIFFERENCES[metric]}_{OF_ALL}")) for metric in found)
+    if not any(found.values()) and not several:
+        return ""
+    rule = (
+        "Bold: the best of its kind at its ratio, told apart from the second (paired test, 5\u202f% after Holm's correction); underlined: "
+        "not told apart from the best of its kind (95\u202f% interval of the paired difference)"
+    )
+    rule += f"; {BEST_OF_ALL}: the best of all kinds" if several else ""
+    smallest = [f"{_range(gaps, metric)} {UNITS[metric][0]}" for metric, gaps in found.items() if any(gap.detectable > 0 for gap in gaps)]
+    power = f" Four times of five the test finds a difference to the second of {listed(smallest)}." if smallest else ""
+    return f"{rule}.{power}{_kinds(numbers, entries)}"
+
+
+def _bests(numbers: Numbers, entries: Sequence[Entry], metric: str) -> Iterator[Value]:
+    """The differences of all bests to their runners-up."""
+    for entry in entries:
+        for dataset in numbers.datasets(metric):
+            gap = numbers.get(entry, dataset, metric)
+            if gap is not None and gap.place == 1:
+                yield gap
+
+
+def _range(gaps: Sequence[Value], metric: str) -> str:
+    """From where to where the detectable differences lie."""
+    _, scale, digits = UNITS[metric]
+    sizes = [gap.detectable for gap in gaps if gap.detectable > 0]
+    return " to ".join(unique(number(scale * size, digits) for size in (min(sizes), max(sizes))))
+
+
+def _kinds(numbers: Numbers, entries: Sequence[Entry]) -> str:
+    """Which methods are of which kind, where there are several."""
+    ratios: dict[str, dict[str, list[float]]] = {}
+    for entry in entries:
+        ratios.setdefault(numbers.kind(entry), {}).setdefault(entry.method, []).append(entry.ratio)
+    everywhere = {entry.method: [other.ratio for other in entries if other.method == entry.method] for entry in entries}
+    told = []
+    for kind, methods in ratios.items():
+        names = [
+            method_name(method) + ("" if found == everywhere[method] else f" at {listed([percent(ratio) for ratio in found])}")
+            for method, found in methods.items()
+        ]
+        told.append(f"{kind} ({listed(names)})")
+    return f" Kinds: {'; '.join(told)}." if len(told) > 1 else ""
