@@ -36,3 +36,9 @@ def kind_of(settings: Mapping[str, Any]) -> Kind | None:
     done = [word for field, word in AFTER.items() if getattr(method, field) != getattr(Method, field)]
     storage = STORED.get(method.storage, method.storage) + (" or dense" if method.dense_past_break_even else "")
     return Kind(f"{', '.join(done[:-1])} and {done[-1]}" if len(done) > 1 else "".join(done) or UNTOUCHED, storage)
+
+
+def methods_of(kind: str) -> str:
+    """The methods of a kind, by its text, as a sentence calls them: `training-free methods with two factors`."""
+    after, _, storage = kind.rpartition(", ")
+    return f"{after} methods {f'with {storage}' if storage.startswith('two') else f'in {storage} storage'}"

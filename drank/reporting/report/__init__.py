@@ -16,6 +16,7 @@ from drank.reporting.records import Record
 from drank.reporting.report.beginnings import beginnings, unseen
 from drank.reporting.report.checks import checks
 from drank.reporting.report.conditions import facts, runs, samples, sizes
+from drank.reporting.report.doubts import doubts
 from drank.reporting.report.method_table import Chains, methods
 from drank.reporting.report.random_draw import against_random_ranks
 from drank.reporting.report.verdict import Contest, accuracy_lines, contests, headline
@@ -63,6 +64,7 @@ def render(
         spanning=[table.to_html() for table in tables if table.model not in {numbers.model for numbers in competing}],
         pictures=[(_data_uri(Path(path)), caption) for path, caption in figures.items()],
         checks=checks(models, records),
+        doubts=doubts(models),
         sizes=sizes(models, plans),
         facts=facts(records),
         methods=methods(records, chains or {}),
@@ -74,13 +76,14 @@ def render(
 
 
 def verdict(summary: pd.DataFrame, records: Sequence[Record]) -> list[str]:
-    """The answer as lines for a terminal: who won and by how much, and every check of the pipeline that failed."""
+    """The answer as lines for a terminal: who won and by how much, what to doubt, and every check that failed."""
     models = list(per_model(summary))
     failed = [f"check failed: {check.name} ({check.model}): {check.text}" for check in checks(models, records) if not check.passed]
     competing = _competing(summary)
     decided = contests(competing)
     kept = [] if decided else [f"{numbers.model}, {line}" for numbers in competing for line in accuracy_lines(numbers)]
-    return [*headline(competing, decided), *against_random_ranks(competing), *kept, *failed]
+    doubted = [f"to doubt: {sentence}" for sentence in doubts(models)]
+    return [*headline(competing, decided), *against_random_ranks(competing), *kept, *doubted, *failed]
 
 
 def _competing(summary: pd.DataFrame) -> list[Numbers]:

@@ -1,4 +1,7 @@
-"""Is the pipeline itself to be trusted: controls, budgets and baselines, each a check that passes or fails by the numbers."""
+"""Is the pipeline itself to be trusted: what must hold to rounding, each a check that passes or fails by the numbers.
+
+That a method is bad, or a task too hard, is a result and none of these.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from typing import NamedTuple
 
 from drank.allocation.allocate import ALLOCATORS
 from drank.methods import Method
-from drank.reporting.comparisons import AVERAGE
 from drank.reporting.names import method_name, percent
 from drank.reporting.recipes import method_in
 from drank.reporting.records import Record
@@ -15,9 +17,6 @@ from drank.reporting.tables.numbers import SIZE, Numbers
 
 ROUNDING = 1e-3
 """Nats per token by which full-rank factors may differ from the dense weights after being stored in half precision."""
-
-CLEAR = 4.0
-"""Standard errors above chance from which on a task shows what compression destroys."""
 
 
 class Check(NamedTuple):
@@ -34,7 +33,7 @@ def checks(models: Sequence[Numbers], records: Sequence[Record]) -> list[Check]:
     found = []
     for numbers in models:
         methods = {record.method: method_in(record.provenance["method"]) for record in records if record.model == numbers.model}
-        found += [*_full_rank(numbers, methods), *_budget(numbers, methods), *_chance(numbers)]
+        found += [*_full_rank(numbers, methods), *_budget(numbers, methods)]
     return found
 
 
@@ -68,17 +67,3 @@ def _budget(numbers: Numbers, methods: Mapping[str, Method]) -> Iterator[Check]:
         for entry in over
     )
     yield Check("No model exceeds its budget, counted in saved tensors", numbers.model, not held, text)
-
-
-def _chance(numbers: Numbers) -> Iterator[Check]:
-    """A task at which the uncompressed model guesses shows nothing."""
-    if numbers.dense is None:
-        return
-    tasks = {task: numbers.get(numbers.dense, task, "accuracy") for task in numbers.datasets("accuracy") if task != AVERAGE}
-    above = {task: (value.value - value.chance) / value.stderr for task, value in tasks.items() if value is not None and value.stderr > 0}
-    above = {task: errors for task, errors in above.items() if errors == errors}
-    if above:
-        weak = [task for task, errors in above.items() if errors < CLEAR]
-        text = f"{min(above.values()):.1f} to {max(above.values()):.1f} standard errors above chance on {len(above)} tasks"
-        text += f"; too close to guessing: {', '.join(weak)}" if weak else ""
-        yield Check("The uncompressed model stands clear of chance", numbers.model, not weak, text)

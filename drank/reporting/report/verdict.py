@@ -1,133 +1,112 @@
-"""Who won and by how much, as sentences and rows that follow from the numbers alone."""
+"""Who won and by how much, as sentences that follow from the numbers alone: like against like, and then the best of all kinds."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from drank.reporting.comparisons import AVERAGE
-from drank.reporting.names import BASELINE, method_name, number, percent
+from drank.reporting.contests import OF_KIND
+from drank.reporting.names import BASELINE, listed, method_name, number, percent, unique
+from drank.reporting.report.winners import DIGITS, EVERY, Contest, contests, probability, said_of, winners
 from drank.reporting.tables.numbers import Entry, Numbers, Value
 from drank.reporting.tables.quantities import interval, signed
+
+__all__ = ["FOCUS", "Contest", "accuracy_lines", "contests", "headline"]
 
 FOCUS = "d-rank"
 """The method whose claim the report answers first, where it was run."""
 
 
-@dataclass(frozen=True)
-class Contest:
-    """One model, ratio and corpus: the best competing method and what it is to be compared with."""
-
-    model: str
-    ratio: float
-    corpus: str
-    method: str
-    value: Value
-    rivals: int
-    next_best: tuple[str, Value] | None
-    dense: Value | None
-    to_baseline: Value | None
-    next_to_baseline: Value | None
-
-    @property
-    def winner(self) -> str:
-        """The printed name of the best method."""
-        return method_name(self.method)
-
-    @property
-    def perplexity(self) -> str:
-        """The winner's perplexity as printed."""
-        return number(self.value.value)
-
-    @property
-    def over_dense(self) -> str:
-        """By how many percent it exceeds dense, empty without dense."""
-        return "" if self.dense is None else f"{signed(100 * (self.value.value / self.dense.value - 1), 1)}\u202f%"
-
-    @property
-    def margin(self) -> str:
-        """The paired difference that decides whether the win could be chance."""
-        if self.method == BASELINE and self.next_best is not None:
-            rival = f"{method_name(self.next_best[0])} is {signed(self.next_best[1].value - self.value.value)}"
-            return f"{rival} {interval(self.next_to_baseline)}" if self.next_to_baseline is not None else rival
-        return "" if self.to_baseline is None else f"{signed(self.to_baseline.value)} {interval(self.to_baseline)}"
-
-    @property
-    def significance(self) -> str:
-        """What the paired interval says of the win, in words."""
-        baseline = method_name(BASELINE)
-        if self.next_best is None:
-            return "the only method measured"
-        if self.method == BASELINE:
-            against, rival = self.next_to_baseline, method_name(self.next_best[0])
-            clear = against is not None and against.worse
-        else:
-            against, rival = self.to_baseline, baseline
-            clear = against is not None and against.better
-        if against is None:
-            return f"no paired interval to {baseline}"
-        return f"significantly better than {rival}" if clear else f"not distinguishable from {rival}"
-
-
-def contests(models: Iterable[Numbers]) -> list[Contest]:
-    """Every model, ratio and corpus in which a competing method has a perplexity."""
-    found = []
-    for numbers in models:
-        for ratio in numbers.ratios:
-            for corpus in numbers.datasets("perplexity"):
-                ranking = numbers.ranking(ratio, corpus, "perplexity")
-                if ranking:
-                    found.append(_contest(numbers, ratio, corpus, ranking))
-    return found
-
-
-def _contest(numbers: Numbers, ratio: float, corpus: str, ranking: Sequence[tuple[Entry, Value]]) -> Contest:
-    """The contest that this ranking decides."""
-    (best, value), second = ranking[0], ranking[1] if len(ranking) > 1 else None
-    metric = f"perplexity_minus_{BASELINE}"
-    return Contest(
-        numbers.model,
-        ratio,
-        corpus,
-        best.method,
-        value,
-        len(ranking),
-        None if second is None else (second[0].method, second[1]),
-        None if numbers.dense is None else numbers.get(numbers.dense, corpus, "perplexity"),
-        numbers.get(best, corpus, metric),
-        None if second is None else numbers.get(second[0], corpus, metric),
-    )
-
-
 def headline(models: Sequence[Numbers], decided: Sequence[Contest]) -> list[str]:
-    """The answer in a few sentences; the first says who won."""
-    contested = [contest for contest in decided if contest.rivals > 1]
+    """The answer in a few sentences; the first says who won among methods of one kind."""
+    contested = [contest for contest in decided if contest.gap is not None]
     if not contested:
         return ["No two compressing methods were measured on the same corpus at the same ratio, so there is no winner by perplexity."]
-    wins = Counter(contest.method for contest in contested)
-    tally = ", ".join(f"{method_name(method)} {count}" for method, count in wins.most_common())
+    kinds = sorted(unique(contest.kind for contest in contested), key=lambda kind: kind == EVERY)
+    sentences = [_won([contest for contest in contested if contest.kind == kind]) for kind in kinds]
+    return [*sentences, *_alone(decided), *_focus(models), *_cost(decided)]
+
+
+def _won(contested: Sequence[Contest]) -> str:
+    """Who has the lowest perplexity of one kind, or of all, how often, and whether that is more than chance."""
+    wins = Counter(_named(contest) for contest in contested)
     leader, most = wins.most_common(1)[0]
+    scope = f"({_scope(contested)})"
     if most == len(contested):
         where = f"all {most} comparisons" if most > 1 else "the only comparison"
-        first = f"{method_name(leader)} has the lowest perplexity in {where} ({_scope(contested)})."
+        first = f"{leader} has the lowest perplexity in {where} {scope}"
     else:
-        first = f"No method wins everywhere. Lowest perplexity in {len(contested)} comparisons ({_scope(contested)}): {tally}."
-    return [first, *_focus(models, contested), *_cost(contested)]
+        tally = ", ".join(f"{name} {count}" for name, count in wins.most_common())
+        first = f"no method wins everywhere; lowest perplexity in {len(contested)} comparisons {scope}: {tally}"
+    among = contested[0].among
+    return f"{among[0].upper()}{among[1:]}, {first}. {_tested(contested)}"
+
+
+def _named(contest: Contest) -> str:
+    """The winner, with its kind where the contest is between several."""
+    return f"{contest.winner} ({contest.own_kind})" if contest.kind == EVERY else contest.winner
+
+
+def _tested(contested: Sequence[Contest]) -> str:
+    """What the tests against the runners-up say, and where they tell nothing, what they could have told."""
+    if len(contested) == 1:
+        one = contested[0]
+        return (
+            f"The difference to the runner-up {one.runner_up} is {one.margin} nats per token ({one.significance} after Holm's correction)."
+        )
+    gaps = {contest: contest.gap for contest in contested if contest.gap is not None}
+    told = [contest for contest, gap in gaps.items() if gap.told_apart]
+    untold = {contest: gap for contest, gap in gaps.items() if not gap.told_apart}
+    sentences = []
+    if told:
+        sizes, largest = [abs(gaps[one].value) for one in told], max(gaps[one].p_holm for one in told)
+        limit = probability(largest).replace("=", "≤")
+        where = f"each of the {len(told)}" if not untold else f"{len(told)} of the {len(gaps)}"
+        sentences.append(
+            f"The best is told apart from the runner-up ({_tally(one.runner_up for one in told)}) in {where}, by {_span(sizes)} nats per "
+            f"token ({limit} after Holm's correction)."
+        )
+    if untold:
+        where = f"{len(untold)} of the {len(gaps)}" if told else f"none of the {len(gaps)}"
+        pairs = f" ({_tally(f'{one.winner} and {one.runner_up}' for one in untold)})"
+        sizes = [gap.detectable for gap in untold.values() if gap.detectable > 0]
+        power = f"; a difference of {_span(sizes)} nats per token would have been found four times of five" if sizes else ""
+        verb = "the best is not told apart from the runner-up" if told else "is the best told apart from the runner-up"
+        sentences.append(f"In {where} {verb}{pairs}{power}.")
+    return " ".join(sentences)
+
+
+def _tally(names: Iterable[str]) -> str:
+    """Names with how often each occurs, where there are several."""
+    counts = Counter(names)
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common()) if len(counts) > 1 else next(iter(counts))
+
+
+def _span(sizes: Sequence[float]) -> str:
+    """From the smallest to the largest."""
+    return " to ".join(unique(number(size, DIGITS) for size in (min(sizes), max(sizes))))
+
+
+def _alone(decided: Sequence[Contest]) -> list[str]:
+    """Which methods have no rival of their kind, at no place where they were measured."""
+    rivalled = {contest.kind for contest in decided if contest.gap is not None}
+    alone = unique(f"{contest.winner} ({contest.kind})" for contest in decided if contest.kind not in rivalled)
+    return (
+        [f"{listed(alone)} {'have' if len(alone) > 1 else 'has'} no rival of {'their' if len(alone) > 1 else 'its'} kind."] if alone else []
+    )
 
 
 def _scope(contested: Sequence[Contest]) -> str:
     """How many models, ratios and corpora the comparisons span."""
-    kinds = (("model", "models"), ("ratio", "ratios"), ("corpus", "corpora"))
-    counts = [
-        (len({getattr(contest, kind) for contest in contested}), kind, plural if plural != kind else f"{kind}s") for kind, plural in kinds
-    ]
+    axes = (("model", "models"), ("ratio", "ratios"), ("corpus", "corpora"))
+    counts = [(len({getattr(contest, axis) for contest in contested}), axis, plural) for axis, plural in axes]
     whole = math.prod(count for count, *_ in counts) == len(contested)
-    return (" × " if whole else ", ").join(f"{count} {kind if count == 1 else plural}" for count, kind, plural in counts)
+    return (" × " if whole else ", ").join(f"{count} {axis if count == 1 else plural}" for count, axis, plural in counts)
 
 
-def _focus(models: Sequence[Numbers], contested: Sequence[Contest]) -> list[str]:
+def _focus(models: Sequence[Numbers]) -> list[str]:
     """What D-Rank gains or loses against SVD-LLM, where both were run."""
     pairs = []
     for numbers in models:
@@ -141,11 +120,9 @@ def _focus(models: Sequence[Numbers], contested: Sequence[Contest]) -> list[str]
     if not pairs:
         return []
     better, worse = sum(gap.better for gap, _ in pairs), sum(gap.worse for gap, _ in pairs)
-    wins = sum(contest.method == FOCUS for contest in contested)
-    start = "" if wins == len(contested) else f"{method_name(FOCUS)} wins {wins} of {len(contested)}. "
     return [
-        f"{start}Against {method_name(BASELINE)} at the same ratio, {method_name(FOCUS)} is significantly better in {better} of "
-        f"{len(pairs)} comparisons, significantly worse in {worse}, and not distinguishable in {len(pairs) - better - worse} "
+        f"Against {method_name(BASELINE)} at the same ratio, whatever their kinds, {method_name(FOCUS)} is significantly better in "
+        f"{better} of {len(pairs)} comparisons, significantly worse in {worse}, and not distinguishable in {len(pairs) - better - worse} "
         f"(paired 95\u202f% intervals): its perplexity is {_spread([change for _, change in pairs])}."
     ]
 
@@ -161,29 +138,43 @@ def _spread(changes: Sequence[float]) -> str:
     return f"{ends[0]}\u202f% {word}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}\u202f% {word}"
 
 
-def _cost(contested: Sequence[Contest]) -> list[str]:
-    """What even the best method loses against dense, by ratio."""
+def _cost(decided: Sequence[Contest]) -> list[str]:
+    """What even the best method of all loses against dense, by ratio."""
+    best: dict[tuple[str, float, str], Contest] = {}
+    for one in decided:
+        place = one.model, one.ratio, one.corpus
+        best[place] = min(one, best.get(place, one), key=lambda contest: contest.value.value)
     lines = []
-    for ratio in sorted({contest.ratio for contest in contested}):
-        rises = [one.value.value / one.dense.value - 1 for one in contested if one.ratio == ratio and one.dense is not None]
+    for ratio in sorted({contest.ratio for contest in decided}):
+        rises = [one.value.value / one.dense.value - 1 for one in best.values() if one.ratio == ratio and one.dense is not None]
         if rises:
             lines.append(f"{_spread(rises)} with {percent(ratio)} of the projections' parameters removed")
     return [f"Compared with the uncompressed model, the best method's perplexity is {'; '.join(lines)}."] if lines else []
 
 
 def accuracy_lines(numbers: Numbers) -> list[str]:
-    """For each ratio, what the best method keeps of the average accuracy, and what it gains over SVD-LLM."""
+    """For each ratio and kind what the best method keeps of the average accuracy, against the runner-up, dense and SVD-LLM."""
     sentences = []
     for ratio in numbers.ratios:
-        ranking = numbers.ranking(ratio, AVERAGE, "accuracy", low=False)
-        if not ranking:
-            continue
-        best, value = ranking[0]
-        text = f"{percent(ratio)} removed: {method_name(best.method)} keeps the highest average accuracy, {100 * value.value:.1f}\u202f%"
-        text += _points(numbers.get(best, AVERAGE, "accuracy_minus_dense"), "the uncompressed model")
-        text += _points(numbers.get(best, AVERAGE, f"accuracy_minus_{BASELINE}"), method_name(BASELINE))
-        sentences.append(f"{text}.")
+        for best in winners(numbers, ratio, AVERAGE, "accuracy", "accuracy", low=False):
+            if best.kind == EVERY:
+                continue
+            entry = Entry(best.method, ratio)
+            text = f"{percent(ratio)} removed, {best.among}: {best.winner} keeps the highest average accuracy, "
+            text += f"{100 * best.value.value:.1f}\u202f%"
+            text += _against_second(numbers.get(entry, AVERAGE, f"accuracy_{OF_KIND}"))
+            text += _points(numbers.get(entry, AVERAGE, "accuracy_minus_dense"), "the uncompressed model")
+            text += _points(numbers.get(entry, AVERAGE, f"accuracy_minus_{BASELINE}"), method_name(BASELINE))
+            sentences.append(f"{text}.")
     return sentences
+
+
+def _against_second(gap: Value | None) -> str:
+    """What the best gains over the runner-up of its kind, and whether that is more than chance."""
+    if gap is None:
+        return "; it has no rival of its kind"
+    points = f"{signed(100 * gap.value, 1)} points {interval(gap, 1, 100)}"
+    return f"; {points} against the runner-up {method_name(gap.rival)} ({said_of(gap, 1, 100)} after Holm's correction)"
 
 
 def _points(change: Value | None, reference: str) -> str:

@@ -1,0 +1,109 @@
+"""Who is best at each model, ratio and corpus, of each kind and of all kinds, and what the test against the runner-up says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from drank.reporting.contests import OF_ALL, OF_KIND
+from drank.reporting.kinds import methods_of
+from drank.reporting.names import method_name, number, unique
+from drank.reporting.tables.numbers import Entry, Numbers, Value
+from drank.reporting.tables.quantities import interval, signed
+
+EVERY = "all kinds"
+"""What stands as the kind of a contest between methods of several kinds."""
+
+DIGITS = 4
+"""Of differences in nats per token."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One model, ratio and corpus: the best method of a kind, or of `EVERY`, and its difference to the runner-up where it has one."""
+
+    model: str
+    ratio: float
+    corpus: str
+    kind: str
+    own_kind: str
+    method: str
+    value: Value
+    gap: Value | None
+    dense: Value | None
+
+    @property
+    def among(self) -> str:
+        """Of whom it is the best: `of the training-free methods with two factors`."""
+        return "over all kinds" if self.kind == EVERY else f"of the {methods_of(self.kind)}"
+
+    @property
+    def winner(self) -> str:
+        """The printed name of the best method."""
+        return method_name(self.method)
+
+    @property
+    def runner_up(self) -> str:
+        """The printed name of the second, empty where there is none."""
+        return method_name(self.gap.rival) if self.gap is not None else ""
+
+    @property
+    def perplexity(self) -> str:
+        """The winner's perplexity as printed."""
+        return number(self.value.value)
+
+    @property
+    def over_dense(self) -> str:
+        """By how many percent it exceeds dense, empty without dense."""
+        return "" if self.dense is None else f"{signed(100 * (self.value.value / self.dense.value - 1), 1)}\u202f%"
+
+    @property
+    def margin(self) -> str:
+        """The paired difference to the runner-up in nats per token, with its interval; empty without one."""
+        return "" if self.gap is None else f"{signed(self.gap.value, DIGITS)} {interval(self.gap, DIGITS)}".rstrip()
+
+    @property
+    def significance(self) -> str:
+        """What the test against the runner-up says of the win, in words."""
+        return "no rival of its kind" if self.gap is None else said_of(self.gap, DIGITS)
+
+
+def said_of(gap: Value, digits: int, scale: float = 1) -> str:
+    """Whether a best is told apart from its runner-up, after Holm's correction, and if not what would have been."""
+    if gap.told_apart:
+        return f"told apart, {probability(gap.p_holm)}"
+    if not gap.detectable > 0:
+        return "not told apart: too little was measured to tell"
+    return f"not told apart, {probability(gap.p_holm)}; {number(scale * gap.detectable, digits)} would have been found"
+
+
+def probability(value: float) -> str:
+    """A p-value in print."""
+    return f"p {'< 0.001' if value < 0.001 else f'= {min(value, 1):.3f}'}"
+
+
+def contests(models: Iterable[Numbers]) -> list[Contest]:
+    """The contests of perplexity, those of each kind in the order of its first method, then that of all kinds where several compete."""
+    return [
+        contest
+        for numbers in models
+        for ratio in numbers.ratios
+        for corpus in numbers.datasets("perplexity")
+        for contest in winners(numbers, ratio, corpus, "perplexity", "log_perplexity", low=True)
+    ]
+
+
+def winners(numbers: Numbers, ratio: float, dataset: str, metric: str, difference: str, *, low: bool) -> Iterator[Contest]:
+    """The contests of one metric at one place; `difference` is what the differences of the metric are called."""
+    ranking = numbers.ranking(ratio, dataset, metric, low=low)
+    kinds = unique(numbers.kind(entry) for entry in numbers.competing(ratio) if entry in {ranked for ranked, _ in ranking})
+    dense = None if numbers.dense is None else numbers.get(numbers.dense, dataset, metric)
+
+    def contest(kind: str, best: Entry, value: Value, ending: str) -> Contest:
+        gap = numbers.get(best, dataset, f"{difference}_{ending}")
+        return Contest(numbers.model, ratio, dataset, kind, numbers.kind(best), best.method, value, gap, dense)
+
+    for kind in kinds:
+        yield contest(kind, *next(found for found in ranking if numbers.kind(found[0]) == kind), OF_KIND)
+    if len(kinds) > 1:
+        yield contest(EVERY, *ranking[0], OF_ALL)
