@@ -76,6 +76,15 @@ def mean_of(sums: ArrayLike, weights: ArrayLike) -> Estimate:
     return estimate_of(mean, found - mean * sizes, sizes)
 
 
+def clustered_mean(values: ArrayLike, passages: Sequence[int] | None = None) -> Estimate:
+    """The mean of items, those that share a passage as one unit; without `passages` each item is one. ValueError where lengths differ."""
+    found = np.asarray(values, np.float64)
+    units = np.arange(len(found)) if passages is None else np.unique(np.asarray(passages), return_inverse=True)[1]
+    if len(units) != len(found):
+        raise ValueError(f"every item has a passage, but there are {len(found)} items and {len(units)} passages; evaluate the task again")
+    return mean_of(np.bincount(units, weights=found), np.bincount(units))
+
+
 def estimate_of(value: float, residuals: Floats, weights: Floats) -> Estimate:
     """A value whose error is Σ residuals / Σ weights to first order, one residual a unit."""
     units = len(residuals)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from drank.statistics.intervals import Estimate, Interval, estimate_of, mean_of, perplexity_of, windows_of
+from drank.statistics.intervals import Estimate, Interval, clustered_mean, estimate_of, perplexity_of, windows_of
 
 
 class PairedDifference(NamedTuple):
@@ -50,12 +50,3 @@ def paired_items(correct_a: ArrayLike, correct_b: ArrayLike, passages: Sequence[
     if one.shape != two.shape:
         raise ValueError(f"a paired difference needs the same items on both sides, but these have {len(one)} and {len(two)}")
     return clustered_mean(one - two, passages)
-
-
-def clustered_mean(values: ArrayLike, passages: Sequence[int] | None = None) -> Estimate:
-    """The mean of items, those that share a passage as one unit; without `passages` each item is one. ValueError where lengths differ."""
-    found = np.asarray(values, np.float64)
-    units = np.arange(len(found)) if passages is None else np.unique(np.asarray(passages), return_inverse=True)[1]
-    if len(units) != len(found):
-        raise ValueError(f"every item has a passage, but there are {len(found)} items and {len(units)} passages; evaluate the task again")
-    return mean_of(np.bincount(units, weights=found), np.bincount(units))

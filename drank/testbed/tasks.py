@@ -144,7 +144,7 @@ def yaml_for(name: str, jsonl_path: str | Path) -> dict[str, Any]:
         "doc_to_target": "gold",
         "target_delimiter": "",
         "metric_list": [{"metric": metric, "aggregation": "mean", "higher_is_better": True} for metric in TASKS[name].metrics],
-        "metadata": {"version": VERSION},
+        "metadata": {"version": VERSION, "passage": "source"},  # questions on one document are one unit of its standard error
     }
 
 

@@ -1,11 +1,13 @@
 """From what the harness says of each item of a task to its marks, which JSON can hold and shares add up.
 
 The marks of a task are its `version`, the `metrics` that it is scored by, `cut`, how many prompts lost their beginning, and its `items`:
-each its number, how many `choices` it has (0 where it is no multiple choice) and its score by every metric.
+each its number, how many `choices` it has (0 where it is no multiple choice), its score by every metric, and where several items may be
+about one text the hash of that `passage`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,9 @@ from drank.runtime.shares import Share
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
+
+PASSAGES = ("passage", "article", "paragraph", "story", "source_id")
+"""Fields in which the tasks of the harness have the text that several items are about, or its name; a definition may name another."""
 
 
 def marks_of(name: str, task: Task, samples: Sequence[dict[str, Any]], share: Share) -> dict[str, Any]:
@@ -33,15 +38,23 @@ def marks_of(name: str, task: Task, samples: Sequence[dict[str, Any]], share: Sh
     if not metrics:
         raise ValueError(f"task {name} is scored by {', '.join(task.aggregation())}; drank evaluates {', '.join(METRICS)}")
     several = task.OUTPUT_TYPE == "multiple_choice"
+    fields = [named] if (named := (task.get_config("metadata") or {}).get("passage")) else PASSAGES
     items = [
         {
             "item": s["doc_id"],
             "choices": len(task.doc_to_choice(s["doc"])) if several else 0,
             **{metric: float(s[metric]) for metric in metrics},
+            **_passage(s["doc"], fields),
         }
         for s in own
     ]
     return {"version": task.VERSION, "metrics": metrics, "items": items}
+
+
+def _passage(item: Mapping[str, Any], fields: Sequence[str]) -> dict[str, str]:
+    """The passage of an item by the first of these fields that it has, none where it has none."""
+    found = next((str(item[field]) for field in fields if item.get(field) not in (None, "")), None)
+    return {} if found is None else {"passage": hashlib.sha256(found.encode()).hexdigest()[:16]}
 
 
 def joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from drank.statistics.intervals import clustered_mean
 
 
 def scored(marks: Mapping[str, Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Result rows (accuracy of each task, then their average) and per task its version, headline metric and the items answered right.
 
-    Standard errors are those of a mean; that of the average takes the tasks as independent. Raises ValueError where a task has fewer than
-    two items (no standard error).
+    Standard errors are those of a mean over passages, where items share any (`passages` of the detail), else over items; that of the
+    average takes the tasks as independent. Raises ValueError where a task has fewer than two of them (no standard error).
     """
     rows: list[dict[str, Any]] = []
     detail = {}
@@ -26,16 +27,27 @@ def _of_task(name: str, marks: Mapping[str, Any]) -> tuple[list[dict[str, Any]],
     items, metrics = sorted(marks["items"], key=lambda item: item["item"]), marks["metrics"]
     if len(items) < 2:
         raise ValueError(f"task {name}: a standard error needs two items or more, and there is {len(items)}; raise limit")
+    passages = _passages(items)
+    if len(set(passages)) == 1:
+        raise ValueError(f"task {name}: a standard error needs two passages or more, and all {len(items)} items share one; raise limit")
     choices = sum(item["choices"] for item in items)
     chance = len(items) / choices if choices else 0.0
     labels = {"accuracy": metrics[0]} | ({"accuracy_norm": "acc_norm"} if "acc_norm" in metrics else {})
     rows = []
     for label, metric in labels.items():
-        values = [item[metric] for item in items]
-        rows.append(_row(name, label, statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values)), len(values), chance))
+        mean = clustered_mean([item[metric] for item in items], passages or None)
+        rows.append(_row(name, label, mean.value, mean.stderr, len(items), chance))
     # a few tasks (truthfulqa_mc2) give credit in part
     correct = [int(score) if score in (0, 1) else score for score in (item[metrics[0]] for item in items)]
-    return rows, {"version": marks["version"], "metric": metrics[0], "correct": correct, "cut": marks["cut"]}
+    shared = {"passages": passages} if passages else {}
+    return rows, {"version": marks["version"], "metric": metrics[0], "correct": correct, **shared, "cut": marks["cut"]}
+
+
+def _passages(items: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The number of the passage of every item, in the order of their first appearance; none where no two items share one."""
+    names = [item.get("passage", f"item {item['item']}") for item in items]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return [numbers[name] for name in names] if len(numbers) < len(names) else []
 
 
 def _average(rows: list[dict[str, Any]]) -> dict[str, Any]:
