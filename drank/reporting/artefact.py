@@ -13,10 +13,12 @@ from drank.reporting.comparisons import AVERAGE
 from drank.reporting.layouts import LAYOUTS
 from drank.reporting.manuscript.exhibits import Exhibit
 from drank.reporting.material import Material, numbers_of
+from drank.reporting.names import unique
 from drank.reporting.published import beside, published_for
 from drank.reporting.recipes import method_in
 from drank.reporting.records import Record
 from drank.reporting.report.method_table import seconds_of
+from drank.reporting.summary import summarise
 from drank.reporting.tables import write as write_tables
 from drank.reporting.tables.layout import Table
 
@@ -34,6 +36,17 @@ SHOWN = {
     "throughput_by_ratio": ["speedup_over_dense"],
 }
 """What of its material a figure shows, where that is not perplexity."""
+
+
+def summary_of(told: Mapping[str, Any], records: Sequence[Record]) -> pd.DataFrame:
+    """The summary of an artefact's own runs: who is best, and what many comparisons allow to be said, is among them, variants too.
+
+    So a table says the same in its own file, in the report and in the manuscript.
+    """
+    runs = {(row["model"], row["label"], row["ratio"]) for row in told["rows"]}
+    labels = unique(row["label"] for row in told["rows"])
+    own = [record for record in records if (record.model, record.method, record.ratio) in runs]
+    return summarise(own, labels, list(told["notes"]), variants=True)
 
 
 def material_of(

@@ -56,18 +56,20 @@ def kind_text(record: Record) -> str:
     return str(kind or "")
 
 
-def contests(records: Sequence[Record]) -> tuple[dict[int, list[Difference]], list[str]]:
+def contests(records: Sequence[Record], *, variants: bool = False) -> tuple[dict[int, list[Difference]], list[str]]:
     """For each record, by its `id`, its differences to the best; and a line for every pair of records that saw something else.
 
-    Variants, which an artefact compares, dense and others' checkpoints are in no contest. A control has its difference to the best of
-    its kind, and no place. Holm's correction is over all bests of a summary against their runners-up, for each metric.
+    Dense and others' checkpoints are in no contest, nor, unless an artefact compares them (`variants`), are variants. A control has its
+    difference to the best of its kind, and no place. Holm's correction is over all bests of a summary against their runners-up, for
+    each metric.
     """
     rows: dict[int, list[Difference]] = {}
     problems: list[str] = []
+    contending = [record for record in records if _contends(record) and (variants or not is_variant(record.method))]
     for kind, goal in GOALS.items():
         found: list[tuple[Record, Difference]] = []
         taken = _Taken(goal)
-        for ending, group, members in _groups([record for record in records if record.kind == kind], goal):
+        for ending, group, members in _groups([record for record in contending if record.kind == kind], goal):
             found += _compared(taken, f"{goal.difference}_{ending}", group, members)
         problems += taken.problems
         for record, row in _corrected(found):
@@ -75,15 +77,19 @@ def contests(records: Sequence[Record]) -> tuple[dict[int, list[Difference]], li
     return rows, unique(problems)
 
 
+def _contends(record: Record) -> bool:
+    """Whether a record is of a method that competes, or of a control, which is compared with those that do."""
+    return not checkpoint(record.provenance) and (competes(record.method) or is_control(record.method))
+
+
 def _groups(records: Sequence[Record], goal: Goal) -> Iterator[tuple[str, Group, list[Record]]]:
     """The groups with the ending of their metric: of each kind, and of all kinds where there are several."""
     found: dict[Group, list[Record]] = {}
     for record in records:
-        if not is_variant(record.method) and not checkpoint(record.provenance) and (competes(record.method) or is_control(record.method)):
-            for row in record.results:
-                if row.metric == goal.metric and (row.dataset in record.detail or row.dataset == AVERAGE):
-                    tasks = tuple(sorted(record.detail)) if row.dataset == AVERAGE else ()
-                    found.setdefault(Group(record.model, record.ratio, row.dataset, tasks, kind_text(record)), []).append(record)
+        for row in record.results:
+            if row.metric == goal.metric and (row.dataset in record.detail or row.dataset == AVERAGE):
+                tasks = tuple(sorted(record.detail)) if row.dataset == AVERAGE else ()
+                found.setdefault(Group(record.model, record.ratio, row.dataset, tasks, kind_text(record)), []).append(record)
     whole: dict[Group, list[Record]] = {}
     for group, members in found.items():
         yield OF_KIND, group, members

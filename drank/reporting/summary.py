@@ -56,12 +56,14 @@ class SummaryError(ValueError):
     """Records that cannot stand in one table."""
 
 
-def summarise(records: Iterable[Record], methods: Sequence[str] = (), models: Sequence[str] = ()) -> pd.DataFrame:
+def summarise(
+    records: Iterable[Record], methods: Sequence[str] = (), models: Sequence[str] = (), *, variants: bool = False
+) -> pd.DataFrame:
     """The summary of the records, ordered by `models`, `methods` (what these do not name follows by name) and ratio.
 
     Paired rows compare each method with dense, with SVD-LLM at its ratio and with the best other method of its kind, on the same windows
     or items: `perplexity_minus_…`, `log_perplexity_gap_to_dense`, `log_perplexity_minus_best` (nats per token) and `accuracy_minus_…`.
-    Raises SummaryError for records that clash, and for pairs that did not see the same text.
+    With `variants` these compete as well. Raises SummaryError for records that clash, and for pairs that did not see the same text.
     """
     known = {name: place for place, name in enumerate(methods)}
     shelf = {name: place for place, name in enumerate(models)}
@@ -73,7 +75,7 @@ def summarise(records: Iterable[Record], methods: Sequence[str] = (), models: Se
     ordered = sorted(records, key=place)
     _refuse_clashes(ordered)
     compared = {id(record): list(comparisons(record, ordered)) if record.kind in PAIRED else [] for record in ordered}
-    contested, unlike = contests(ordered)
+    contested, unlike = contests(ordered, variants=variants)
     problems = [problem for pairs in compared.values() for pair in pairs for problem in mismatches(pair)] + unlike
     if problems:
         raise SummaryError("these records cannot be compared; delete the older of each pair and run again:" + "".join(unique(problems)))

@@ -42,7 +42,9 @@ def material_of(
     ]
     records = [KINDS[kind](point["model"], point["label"], point["ratio"]) for kind in kinds for point in points]
     labels = [point["label"] for point in points]
-    return Material(name, numbers_of(summarise(records, labels, models), points), axes, options=options, records=records, **parts)
+    return Material(
+        name, numbers_of(summarise(records, labels, models, variants=True), points), axes, options=options, records=records, **parts
+    )
 
 
 def texts(table: Any) -> list[list[str]]:

@@ -5,15 +5,14 @@ from drank.runtime.log import start
 start(snakemake.log[0])
 
 from drank.allocation.plan import Plan
-from drank.reporting.artefact import material_of, write
+from drank.reporting.artefact import material_of, summary_of, write
 from drank.reporting.records import read_records
-from drank.reporting.summary import summarise
 from drank.runtime.files import read_json
 
 told, files = snakemake.params.artefact, snakemake.input
-labels = list(dict.fromkeys(row["label"] for row in told["rows"]))
 records = read_records(files.records)
-summary = summarise(records, labels, list(told["notes"]))
 spectra = [read_json(path) for path in files.spectra]
-material = material_of(told, summary, records, spectra, [Plan.read(path) for path in files.plans], **snakemake.params.paper)
+material = material_of(
+    told, summary_of(told, records), records, spectra, [Plan.read(path) for path in files.plans], **snakemake.params.paper
+)
 write(told, material, snakemake.output)

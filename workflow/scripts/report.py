@@ -5,7 +5,7 @@ from drank.runtime.log import start
 start(snakemake.log[0])
 
 from drank.allocation.plan import Plan
-from drank.reporting.artefact import material_of, tables_of
+from drank.reporting.artefact import material_of, summary_of, tables_of
 from drank.reporting.figures.sheet import caption_in
 from drank.reporting.records import read_records
 from drank.reporting.report import render, verdict
@@ -16,7 +16,7 @@ inputs, params = snakemake.input, snakemake.params
 summary = read_csv(inputs.summary)
 plans, records = [Plan.read(path) for path in inputs.plans], read_records(inputs.records)
 spectra = [read_json(path) for path in inputs.spectra]
-made = [(told, material_of(told, summary, records, spectra, plans, **params.paper)) for told in params.artefacts.values()]
+made = [(told, material_of(told, summary_of(told, records), records, spectra, plans, **params.paper)) for told in params.artefacts.values()]
 tables = [table for told, material in made for table in tables_of(told, material)]
 pictures = {path: caption_in(path) for path in inputs.pictures}
 page = render(summary, tables, pictures, plans, records, params.config, params.chains)

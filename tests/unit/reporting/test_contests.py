@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from drank.methods import METHODS as KNOWN
+from drank.reporting.artefact import summary_of
 from drank.reporting.contests import kind_text
 from drank.reporting.summary import SummaryError, summarise
 from drank.statistics.holm import adjusted
@@ -94,6 +95,9 @@ def test_variants_and_checkpoints_of_others_do_not_compete():
     labels = ("svd", "svd-llm", "d-rank+beta=0.4")
     frame = summarise([*(perplexity_record("m", label, 0.2) for label in labels), theirs])
     assert set(rows(frame)["method"]) == {"svd", "svd-llm"}
+    shown = {"rows": [{"model": "m", "label": label, "ratio": 0.2} for label in labels[1:]], "notes": {"m": ""}}
+    own = rows(summary_of(shown, [*(perplexity_record("m", label, 0.2) for label in labels), theirs]))
+    assert set(own["method"]) == {"svd-llm", "d-rank+beta=0.4"}, "an artefact compares its own runs, variants among them"
     assert kind_text(theirs) == "" and kind_text(perplexity_record("m", "dense", 0.0)) == ""
 
 
