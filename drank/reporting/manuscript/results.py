@@ -9,11 +9,14 @@ from typing import NamedTuple
 import pandas as pd
 
 from drank.reporting.comparisons import AVERAGE
+from drank.reporting.contests import OF_ALL, OF_KIND
 from drank.reporting.manuscript.exhibits import Exhibit
 from drank.reporting.manuscript.quotes import Run, key
 from drank.reporting.material import Material
 from drank.reporting.names import BASELINE, DENSE, competes, escape, listed, method_name, percent
 from drank.reporting.report.verdict import FOCUS
+from drank.reporting.tables.marks import DIFFERENCES
+from drank.statistics.holm import LEVEL
 from drank.variants import SYMBOLS, is_variant, written
 
 GOALS = {"perplexity": ("the lowest perplexity", True, ""), "accuracy": ("the highest average accuracy", False, "\\,\\%")}
@@ -75,6 +78,22 @@ def _contests(exhibit: Exhibit, quote: Teller) -> Iterator[str]:
                 value, beside = quote(run, place.dataset, metric), quote.beside(run, place.dataset, metric)
                 told.append(f"{value}{unit} {f'with {_method(label)}' if ratio else 'uncompressed'}{beside}")
         yield f"{_method(leader)} has {goal} {where if count > 1 else 'in the only comparison'}: {place} it is {listed(told)}."
+        yield from _tested(exhibit.material, metric, contests)
+
+
+def _tested(material: Material, metric: str, contests: Mapping[Place, list[str]]) -> Iterator[str]:
+    """How often the best is told apart from the second, whatever their kinds."""
+    numbers = material.numbers[material.numbers["place"] == 1]
+    found: dict[Place, float] = {}
+    for ending in (OF_KIND, OF_ALL):  # the latter is there where kinds differ, and then it is the one that holds for all
+        for row in numbers[numbers["metric"] == f"{DIFFERENCES[metric]}_{ending}"].to_dict("records"):
+            place = Place(row["model"], float(row["ratio"]), row["dataset"])
+            if contests.get(place, [""])[0] == row["label"]:
+                found[place] = row["p_holm"]
+    if found:
+        told = sum(value < LEVEL for value in found.values())
+        rule = "a paired test at 5\\,\\% after Holm's correction tells the best apart from the second"
+        yield f"{rule} in {told} of {len(found)} comparison{'s' if len(found) > 1 else ''}."
 
 
 def _rankings(material: Material, metric: str, *, low: bool) -> dict[Place, list[str]]:

@@ -27,7 +27,7 @@ def caption(material: Material, form: Form, shown: Sequence[Claim], *, spans: bo
         many = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
         sentences.append(f"Mean ± standard deviation over {many} values of {form.over}.")
     if metric.better:
-        sentences.append(f"Best of each column{' at equal ' * bool(shared) + ' and '.join(shared)} in bold.")
+        sentences.append(f"Best of each column{' at equal ' * bool(shared) + ' and '.join(shared)} in bold, as measured: not tested.")
     if spans:
         sentences.append("A number that several columns share stands in the first of them.")
     if any(claim.published is not None for claim in shown):

@@ -81,6 +81,7 @@ def test_a_changed_record_changes_macros_and_text(records, paper):
     number = "main/docs-mha/svd/0.2/python-docs/perplexity"
     assert defined(numbers)[number] == f"{damaged[0.2].results[0].value:.2f}" != defined(paper[1])[number]
     assert "D-Rank has the lowest perplexity in all 12 comparisons" in paper[0]
+    assert "after Holm's correction tells the best apart from the second in 12 of 12 comparisons." in paper[0]
     assert re.search(r"has the lowest perplexity in 6 of 12 comparisons: .* with SVD,", text)
 
 
