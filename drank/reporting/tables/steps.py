@@ -10,7 +10,7 @@ from drank.reporting.tables.artefact import table_of
 from drank.reporting.tables.chains import Chain, Step, chains
 from drank.reporting.tables.layout import Cell, Column, Table
 from drank.reporting.tables.numbers import Value
-from drank.reporting.tables.quantities import difference, signed
+from drank.reporting.tables.quantities import difference, interval, signed
 from drank.statistics.intervals import Interval
 
 NATS = difference(digits=3)
@@ -113,8 +113,8 @@ def _sentence(chain: Chain) -> str:
     first, last = (method_name(step.run.label) for step in (chain.steps[0], chain.steps[-1]))
     place = f"between {first} and {last} at {percent(chain.ratio)} ({chain.model}, {chain.dataset})"
     if not chain.whole.excludes_zero:
-        low, high = signed(chain.whole.low, 3), signed(chain.whole.high, 3)
-        return f"No difference can be measured {place}: {signed(chain.whole.value, 3)} nats per token [{low}, {high}]."
+        found = " ".join(filter(None, (f"{signed(chain.whole.value, 3)} nats per token", interval(Value(*chain.whole), 3))))
+        return f"No difference can be measured {place}: {found}."
     made = [(step.change, step.nats) for step in chain.steps if step.nats is not None]
     shares = [(change, round(100 * chain.share(nats))) for change, nats in made]
     gains = [f"{share}\u202f% {'are due ' * (not index)}to {change}" for index, (change, share) in enumerate(_of_sign(shares, 1))]
