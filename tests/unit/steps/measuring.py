@@ -11,7 +11,7 @@ def how(windows=None, limit=None):
     """What a measurement is told beside the model and what it reads."""
     return {
         "names": NAMES,
-        "perplexity": {"length": 32, "windows": windows, "batch": 2},
+        "perplexity": {"length": 32, "windows": windows, "batch": 2, "continuations": {"prompts": 3, "prompt": 8, "tokens": 12}},
         "zeroshot": {"batch": 4, "limit": limit},
         "dense": METHODS["dense"].settings(),
         "compute": {"device": "cpu", "dtype": "float32"},

@@ -16,7 +16,7 @@ from drank.models.families import FAMILIES
 from drank.runtime.files import read_json, write_json
 from drank.steps import evaluate
 from tests.unit.steps.measuring import described, how
-from tests.workflow.runs import write_inputs
+from tests.workflow.runs import WORDS, write_inputs
 
 KINDS = ("perplexity", "zeroshot")
 SHARES = ["1-of-2", "2-of-2"]
@@ -102,7 +102,8 @@ def test_what_is_new_is_measured_alone(folder, tmp_path, seen, before, after, me
     assert seen == measured
     fresh = evaluated(folder, tmp_path / "fresh", **before | after)
     for kind, record in found.items():
-        assert record["provenance"]["measured"].keys() == record["detail"].keys()
+        written = {f"continuations of {name}" for name in record["detail"] if kind == "perplexity"}
+        assert record["provenance"]["measured"].keys() == record["detail"].keys() | written
         took = [told["seconds"] for told in record["provenance"]["measured"].values()]
         assert record["provenance"]["seconds"] == pytest.approx(sum(took), abs=0.002), kind
     assert numbers(found) == numbers(fresh)
@@ -126,7 +127,7 @@ def test_other_weights_and_another_tokenizer_are_measured_again(folder, tmp_path
     described(run)
     evaluated(run, tmp_path, kept=tmp_path / "kept")
     assert seen == ["text words", "task words"]
-    assert len(list((tmp_path / "kept").iterdir())) == 2, "those of the other weights are gone"
+    assert len(list((tmp_path / "kept").iterdir())) == 3, "those of the other weights are gone"
 
 
 def test_another_entry_of_the_family_is_measured_again(folder, tmp_path, seen, monkeypatch):
@@ -181,9 +182,24 @@ def test_shares_measure_what_is_not_there_whole(folder, tmp_path, seen):
     assert seen == ["text more", "task shots"] * 2
     found = evaluated(folder, tmp_path, TEXTS, TASKS, kept=kept, parts=[tmp_path / share for share in SHARES])
     assert numbers(found) == numbers(evaluated(folder, tmp_path / "fresh", TEXTS, TASKS))
-    assert len(list(kept.iterdir())) == 4 and not list(kept.glob("*-of-*"))
+    assert len(list(kept.iterdir())) == 6 and not list(kept.glob("*-of-*"))
     seen.clear()
     assert evaluated(folder, tmp_path, TEXTS, TASKS, kept=kept) and seen == []
+
+
+def test_other_continuations_are_written_alone(folder, tmp_path, seen, monkeypatch):
+    written = wanted.continuations_of
+    monkeypatch.setattr(wanted, "continuations_of", lambda *args: seen.append(f"continuations {args[3]}") or written(*args))
+    before = evaluated(folder, tmp_path, kept=tmp_path / "kept")["perplexity"]
+    told = before["detail"]["words"]["continuations"]
+    assert len(told) == 3 and all(set(one["text"].split()) <= {"<unk>", *WORDS} and one["prompt"] for one in told)
+    assert [row["metric"] for row in before["results"]][-1] == "repeated_4grams"
+    seen.clear()
+    other = how()["perplexity"] | {"continuations": {"prompts": 2, "prompt": 8, "tokens": 12}}
+    again = evaluated(folder, tmp_path, kept=tmp_path / "kept", perplexity=other)["perplexity"]
+    assert seen == ["continuations words"] and len(again["detail"]["words"]["continuations"]) == 2
+    none = evaluated(folder, tmp_path, kept=tmp_path / "kept", perplexity=how()["perplexity"] | {"continuations": {"prompts": 0}})
+    assert "continuations" not in none["perplexity"]["detail"]["words"] and seen == ["continuations words"]
 
 
 def test_data_that_cannot_be_told_are_measured_each_time(folder, tmp_path, seen, monkeypatch):

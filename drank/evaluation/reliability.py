@@ -1,0 +1,47 @@
+"""Calibration error: how far the probability of the likeliest token lies from how often that token comes (arXiv:1706.04599, eq. 3).
+
+Bins are of equal width, so that no token decides where another falls, and sums over windows join.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from drank.evaluation.bootstrap import Interval, interval_of, resampled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BINS = 15
+"""Parts of the range from 0 to 1."""
+
+Bins = list[list[float]]
+"""Of each bin the number of tokens whose highest probability lies in it, the sum of these, and how many of the likeliest tokens came."""
+
+
+def binned(confidence: Tensor, right: Tensor) -> Tensor:
+    """The `Bins` of tokens, (BINS, 3) in float64, from the highest probability of each, (tokens,), and whether that token came.
+
+    A probability of 1 lies in the last bin; one that is no number, of which the loss tells, in the first.
+    """
+    import torch
+
+    place = (confidence * BINS).nan_to_num().long().clamp(0, BINS - 1)
+    inside = torch.nn.functional.one_hot(place, BINS).double()  # (tokens, BINS)
+    return inside.T @ torch.stack([torch.ones_like(confidence), confidence, right.to(confidence.dtype)], dim=1).double()
+
+
+def calibration_error(bins: Sequence[Bins], resamples: int = 1000, seed: int = 0) -> Interval:
+    """Σ |hits − confidence| / tokens over the bins of all windows, (windows, BINS, 3), with its bootstrap interval over windows.
+
+    Noise in a bin only ever adds to its error, in resamples once more: these are moved so that their mean is the error itself.
+    """
+    sums = np.asarray(bins, np.float64)
+    tokens, apart = sums[:, :, 0].sum(1), sums[:, :, 2] - sums[:, :, 1]
+    counts = resampled(len(sums), resamples, seed)
+    value = float(np.abs(apart.sum(0)).sum() / tokens.sum())
+    samples = np.abs(counts @ apart).sum(1) / (counts @ tokens)
+    return interval_of(value, np.maximum(samples - samples.mean() + value, 0))
