@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from drank.reporting.flips import flips
 from drank.reporting.names import BASELINE, DENSE, baseline_of, unique
 from drank.reporting.paired_intervals import paired_difference
 from drank.reporting.records import Record, Result
@@ -66,7 +67,7 @@ def _paired_perplexity(pair: Comparison) -> Iterator[Result]:
 
 
 def _paired_accuracy(pair: Comparison) -> Iterator[Result]:
-    """Differences in accuracy over the same items of every task, and their average where both did the same tasks."""
+    """Differences in accuracy over the same items of every task, their average where both did the same tasks, and flips against dense."""
     metric = f"accuracy_minus_{pair.name}"
     one, two = (
         {task: found["correct"] for task, found in side.detail.items() if "correct" in found} for side in (pair.record, pair.reference)
@@ -80,6 +81,8 @@ def _paired_accuracy(pair: Comparison) -> Iterator[Result]:
     if rows and one.keys() == two.keys():
         stderr = math.sqrt(sum((row.stderr or 0.0) ** 2 for row in rows)) / len(rows)
         yield _with_stderr(AVERAGE, metric, sum(row.value for row in rows) / len(rows), stderr, sum(row.count or 0 for row in rows))
+    if pair.name == DENSE:
+        yield from flips(_shared(pair), pair.record.detail, pair.reference.detail, AVERAGE if one.keys() == two.keys() else None)
 
 
 def _with_stderr(dataset: str, metric: str, value: float, stderr: float, count: int) -> Result:

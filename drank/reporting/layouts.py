@@ -18,8 +18,8 @@ TO_DENSE = ("kl_to_dense", "top1_agreement")
 
 METRICS = {
     "perplexity": "perplexity",
-    **dict.fromkeys(TO_DENSE, "perplexity"),
-    "accuracy": "zeroshot",
+    **dict.fromkeys((*TO_DENSE, "calibration_error", "repeated_4grams"), "perplexity"),
+    **dict.fromkeys(("accuracy", "flips", "answers_changed"), "zeroshot"),
     "tokens_per_second": "throughput",
     "speedup_over_dense": "throughput",
 }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def scored(marks: Mapping[str, Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Result rows (accuracy of each task, then their average) and per task its version, headline metric and the items answered right.
+
+    Of tasks where one answer is chosen also the row `majority`, what always giving the most frequent right answer scores, and the answers.
 
     Standard errors are those of a mean; that of the average takes the tasks as independent. Raises ValueError where a task has fewer than
     two items (no standard error).
@@ -35,7 +38,16 @@ def _of_task(name: str, marks: Mapping[str, Any]) -> tuple[list[dict[str, Any]],
         rows.append(_row(name, label, statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values)), len(values), chance))
     # a few tasks (truthfulqa_mc2) give credit in part
     correct = [int(score) if score in (0, 1) else score for score in (item[metrics[0]] for item in items)]
-    return rows, {"version": marks["version"], "metric": metrics[0], "correct": correct, "cut": marks["cut"]}
+    detail = {"version": marks["version"], "metric": metrics[0], "correct": correct, "cut": marks["cut"]}
+    if all("chosen" in item for item in items):
+        rows.append({"dataset": name, "metric": "majority", "value": majority([item["right"] for item in items]), "count": len(items)})
+        detail["chosen"] = [item["chosen"] for item in items]
+    return rows, detail
+
+
+def majority(right: Sequence[Sequence[int]]) -> float:
+    """The share of items that one answer, the same for all, is right for, if it is the one that most often is."""
+    return max(Counter(answer for item in right for answer in set(item)).values()) / len(right)
 
 
 def _average(rows: list[dict[str, Any]]) -> dict[str, Any]:
