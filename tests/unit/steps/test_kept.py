@@ -7,34 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from drank.corpora import write
-from drank.corpora.documents import Document
-from drank.corpora.windows import tokenize, write_tokens
 from drank.evaluation import wanted
-from drank.models.checkpoint import load_tokenizer
 from drank.models.families import FAMILIES
 from drank.runtime.files import read_json, write_json
 from drank.steps import evaluate
-from tests.unit.steps.measuring import described, how
-from tests.workflow.runs import WORDS, write_inputs
+from tests.unit.steps.measuring import CODE, TASKS, TEXTS, described, evaluated, write_folder
 
-KINDS = ("perplexity", "zeroshot")
 SHARES = ["1-of-2", "2-of-2"]
-CODE = {"perplexity": "p", "zeroshot": "z"}
-TEXTS, TASKS = {"words": 1500, "more": 900}, {"words": {}, "shots": {"fewshot": 2}}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kept")
-    write_inputs(folder)
-    described(folder)
-    for name, length in TEXTS.items():
-        document = Document("test", "test.txt", (folder / "test.txt").read_text()[-length:])
-        write(folder / f"{name}.parquet", {"files": {"test": "test.txt"}}, [document])
-        read = tokenize(load_tokenizer(folder / "model"), folder / f"{name}.parquet", name, "test")
-        write_tokens(folder / f"{name}.safetensors", read)
-    return folder
+    return write_folder(tmp_path_factory.mktemp("kept"))
 
 
 @pytest.fixture
@@ -44,21 +28,6 @@ def seen(monkeypatch):
     monkeypatch.setattr(wanted, "losses_of", lambda *args: seen.append(f"text {args[1].corpus}") or losses(*args))
     monkeypatch.setattr(wanted, "answer_tasks", lambda *args, **opts: seen.extend(f"task {t}" for t in args[2]) or answers(*args, **opts))
     return seen
-
-
-def evaluated(folder, place, texts=("words",), tasks=("words",), windows=None, limit=None, outputs=None, **options):
-    paths = {kind: place / f"{kind}.json" for kind, names in zip(KINDS, (texts, tasks), strict=True) if names}
-    specs = {name: {"yaml": str(folder / "task.yaml"), **TASKS[name]} for name in tasks}
-    what = how(windows, limit) | {
-        "model": str(folder / "source.json"),
-        "places": {"source": {"path": str(folder / "model")}, "dense": {"path": str(place / "dense")}},
-        "tokens": [str(folder / f"{name}.safetensors") for name in texts],
-        "tasks": options.pop("specs", specs),
-        "data": [str(folder / "task.jsonl")],
-        "measured_by": options.pop("code", CODE),
-    }
-    evaluate.run(outputs or paths, **what | options)
-    return {kind: read_json(path) for kind, path in paths.items()} if outputs is None else {}
 
 
 def numbers(records):
@@ -185,21 +154,6 @@ def test_shares_measure_what_is_not_there_whole(folder, tmp_path, seen):
     assert len(list(kept.iterdir())) == 6 and not list(kept.glob("*-of-*"))
     seen.clear()
     assert evaluated(folder, tmp_path, TEXTS, TASKS, kept=kept) and seen == []
-
-
-def test_other_continuations_are_written_alone(folder, tmp_path, seen, monkeypatch):
-    written = wanted.continuations_of
-    monkeypatch.setattr(wanted, "continuations_of", lambda *args: seen.append(f"continuations {args[3]}") or written(*args))
-    before = evaluated(folder, tmp_path, kept=tmp_path / "kept")["perplexity"]
-    told = before["detail"]["words"]["continuations"]
-    assert len(told) == 3 and all(set(one["text"].split()) <= {"<unk>", *WORDS} and one["prompt"] for one in told)
-    assert [row["metric"] for row in before["results"]][-1] == "repeated_4grams"
-    seen.clear()
-    other = how()["perplexity"] | {"continuations": {"prompts": 2, "prompt": 8, "tokens": 12}}
-    again = evaluated(folder, tmp_path, kept=tmp_path / "kept", perplexity=other)["perplexity"]
-    assert seen == ["continuations words"] and len(again["detail"]["words"]["continuations"]) == 2
-    none = evaluated(folder, tmp_path, kept=tmp_path / "kept", perplexity=how()["perplexity"] | {"continuations": {"prompts": 0}})
-    assert "continuations" not in none["perplexity"]["detail"]["words"] and seen == ["continuations words"]
 
 
 def test_data_that_cannot_be_told_are_measured_each_time(folder, tmp_path, seen, monkeypatch):
