@@ -43,6 +43,7 @@ def evaluate(
     length: int | None = None,
     batch: int | None = None,
     limit: int | None = None,
+    continuations: int | None = None,
     bos: str = AUTO,
     device: str = "auto",
     dtype: str = "float32",
@@ -65,6 +66,7 @@ def evaluate(
         length: tokens of a window: 2048, or the model's context.
         batch: windows (4) or items (16) run at once.
         limit: the first so many items of each task.
+        continuations: from how many beginnings of windows of each text the model goes on by itself (8); 0 for none.
         bos: where the token that begins a text stands: before every window and prompt (`window`), at the start of the text alone (`text`)
             or nowhere (`none`); `auto` for what the model's family needs.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
@@ -88,6 +90,8 @@ def evaluate(
             config: dict[str, Any] = {"models": {name: source}, "methods": {"dense": {}}, "compute": compute_of(device, dtype, threads)}
             config["corpora"] = {label: entry for label, (entry, _) in entries.items()}
             config |= _measurements(source, list(entries), tasks, throughput, {"windows": windows, "length": length}, limit, batch, bos)
+            if continuations is not None:
+                config["perplexity"]["continuations"] = {"prompts": continuations}
             config = asked_to_measure(config, name, splits)
             records = Path(out) if out is not None else folder / "records"
             found = _measured(place, config, list(tasks_to_measure(config, name, directory_of(source), splits)), records)

@@ -22,6 +22,7 @@ from drank.corpora.beginnings import AUTO, CONVENTIONS, TEXT
 @click.option("--length", type=int, help="Tokens in a window (default 2048, or the model's context).")
 @click.option("--batch", type=int, help="Windows (4) or items (16) run at once.")
 @click.option("--limit", type=int, help="The first so many items of each task (default all).")
+@click.option("--continuations", type=int, help="From how many beginnings of windows of each text the model goes on (default 8; 0: none).")
 @click.option("--bos", type=click.Choice([AUTO, *CONVENTIONS]), default=AUTO, show_default=True, help="Which windows begin with BOS.")
 @click.option("--card/--no-card", default=True, show_default=True, help="Write the numbers into the card of a model that drank compressed.")
 @applied(COMPUTE)

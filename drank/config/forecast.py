@@ -33,6 +33,9 @@ CORE_SPEED, GPU_SPEED = 2e10, 2e13
 UNKNOWN_TEXT, EMBEDDED_ITEMS, ITEMS, ITEM = 250_000, 200, 2000, 100
 """Tokens of a text read whole, items of a task that is embedded or not, and the tokens of an item with its answers."""
 
+STEP = 32
+"""Tokens of a text that are read while one more is written after some prompts."""
+
 LARGE = {"hellaswag": 40_000, "mathqa": 10_000, "arc_easy": 4000}
 """Items of that many tokens that tasks of the harness come to which ask many more or longer ones."""
 
@@ -144,7 +147,13 @@ def _evaluate(config: Mapping[str, Any], size: Sizes, method: Method | None = No
     whole = [EMBEDDED_ITEMS if "embedded" in task else LARGE.get(task.get("harness", ""), ITEMS) for task in asked]
     compared = text["to_dense"] and method is not None and (method.compresses or method.checkpoint)
     beside = read * size.width * size.vocabulary if compared else 0  # the dense model's head
-    return beside + size.forward(read + ITEM * sum(min(tasks["limit"] or items, items) for items in whole))
+    written = len(text["corpora"]) * _written(text["continuations"], size)
+    return beside + written + size.forward(read + ITEM * sum(min(tasks["limit"] or items, items) for items in whole))
+
+
+def _written(continuations: Mapping[str, int], size: Sizes) -> float:
+    """What it takes to go on after prompts, token by token: a step moves all weights, as much work as `STEP` tokens of a text."""
+    return (continuations["tokens"] if continuations["prompts"] else 0) * size.forward(max(STEP, continuations["prompts"]))
 
 
 def _reference(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:

@@ -1,17 +1,20 @@
 """Losses over consecutive windows of text without overlap, in float32 per token: what a model is asked for a perplexity.
 
-Where the dense model's logits on the same windows are at hand, also how far the predictions lie from its own.
+From the same pass come the losses by position and what calibration is told by. Where the dense model's logits on the same windows are at
+hand, also how far the predictions lie from its own.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from drank.evaluation.batches import batched
+from drank.evaluation.positions import banded, bands
+from drank.evaluation.reliability import BINS, Bins, binned
 from drank.models.forward import wide
 from drank.runtime.finite import NonFiniteError
 from drank.runtime.log import progress
@@ -34,20 +37,23 @@ TOGETHER = 256
 class WindowLosses:
     """Of each window the summed loss in nats and the number of tokens it predicts.
 
-    Beside a dense model also `divergence`, the sum over tokens of KL(dense ‖ model) in nats, and `agreed`, of how many tokens both hold the
-    same likeliest.
+    As measured also `bins`, what tells their calibration (`reliability`), and `banded`, the losses by position (`positions`). Beside a
+    dense model `divergence`, the sum over tokens of KL(dense ‖ model) in nats, and `agreed`, of how many tokens both hold the same
+    likeliest.
     """
 
     loss: list[float]
     tokens: list[int]
     divergence: list[float] | None = None
     agreed: list[int] | None = None
+    bins: list[Bins] | None = None
+    banded: list[list[float]] | None = None
 
     @classmethod
     def joined(cls, parts: Iterable[WindowLosses]) -> WindowLosses:
         """The losses of the windows of all parts, one part after the other."""
         parts = list(parts)
-        told: dict[str, list[Any]] = {name: [getattr(part, name) for part in parts] for name in ("loss", "tokens", "divergence", "agreed")}
+        told: dict[str, list[Any]] = {field.name: [getattr(part, field.name) for part in parts] for field in fields(cls)}
         return cls(**{name: list(chain(*found)) for name, found in told.items() if None not in found})
 
     @property
@@ -73,41 +79,59 @@ def window_losses(
     batches = batched(windows, batch)
     own = share.run(len(batches))
     first, read = sum(map(len, batches[: own.start])), [window for chunk in batches[own] for window in chunk]
+    tokens = [len(window) - 1 for window in read]
+    longest = max(tokens, default=0)
     sums: list[Tensor] = []
     with torch.inference_mode():
         for number, chunk in enumerate(progress(batches[own], f"perplexity of {what}, batch"), start=own.start):
-            sums += _of_batch(model, torch.stack(chunk).to(model.device), beside(number, chunk) if beside else repeat(None))
-        found = torch.stack(sums).T.tolist() if sums else [[]] * 4  # a device is waited for once
-    loss, divergence, agreed, theirs = found
+            sums += _of_batch(model, torch.stack(chunk).to(model.device), beside(number, chunk) if beside else repeat(None), longest)
+        found = torch.stack(sums).tolist() if sums else []  # a device is waited for once
+    loss, divergence, agreed, theirs = ([window[place] for window in found] for place in range(4))
     _check(what, first, model, loss=loss, divergence=divergence, theirs=theirs)
-    losses = WindowLosses(loss, [len(window) - 1 for window in read])
+    after = 4 + 3 * BINS
+    bins = [[window[place : place + 3] for place in range(4, after, 3)] for window in found]
+    by_band = [window[after : after + len(bands(count))] for window, count in zip(found, tokens, strict=True)]
+    losses = WindowLosses(loss, tokens, bins=bins, banded=by_band)
     if beside is None:
         return losses
     return replace(losses, divergence=[max(0.0, one) for one in divergence], agreed=[round(one) for one in agreed])
 
 
-def _of_batch(model: PreTrainedModel, ids: Tensor, dense: Iterator[Tensor | None]) -> list[Tensor]:
+def _of_batch(model: PreTrainedModel, ids: Tensor, dense: Iterator[Tensor | None], longest: int) -> list[Tensor]:
     """What `_sums` says of each window of a batch; of the dense model's logits those of one window at a time are there."""
     logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
-    return [_sums(logits[place], ids[place, 1:], next(dense)) for place in range(len(ids))]
+    return [_sums(_by_token(logits[place], ids[place, 1:], next(dense)), longest) for place in range(len(ids))]
 
 
-def _sums(logits: Tensor, labels: Tensor, dense: Tensor | None) -> Tensor:
-    """Of one window the loss, KL(dense ‖ model), how often both agree, and the dense model's loss, summed in float64; without it zeros."""
+def _sums(told: Tensor, longest: int) -> Tensor:
+    """Of one window, out of what `_by_token` tells: four columns summed, its `Bins`, and its losses by the bands of the longest."""
     import torch
 
-    found = torch.zeros(4, dtype=torch.float64, device=logits.device)
+    return torch.cat([told[:, :4].sum(0), binned(told[:, 4], told[:, 5]).flatten(), banded(told[:, 0], longest)])
+
+
+def _by_token(logits: Tensor, labels: Tensor, dense: Tensor | None) -> Tensor:
+    """What is told of each token of a window, (tokens, 6) in float64.
+
+    The loss, KL(dense ‖ model), whether both agree and the dense model's loss, zeros without it; the highest probability, and whether its
+    token came.
+    """
+    import torch
+
+    found: list[Tensor] = []
     for start in range(0, len(labels), TOGETHER):
         part = slice(start, start + TOGETHER)
-        own, label = wide(logits[part]).log_softmax(-1), labels[part, None]
-        found[0] -= own.gather(1, label).double().sum()
+        own, label = wide(logits[part]).log_softmax(-1), labels[part]
+        highest, likeliest = own.max(-1)
+        loss, none = -own.gather(1, label[:, None])[:, 0], torch.zeros_like(highest)
+        columns = [loss, none, none, none, highest.exp(), likeliest == label]
         if dense is not None:
             target = wide(dense[part]).log_softmax(-1)
-            found[2] += (own.argmax(-1) == target.argmax(-1)).sum()
-            found[3] -= target.gather(1, label).double().sum()
+            columns[2:4] = [likeliest == target.max(-1).indices, -target.gather(1, label[:, None])[:, 0]]
             apart, share = own.neg_().add_(target), target.exp_()
-            found[1] += apart.masked_fill_(share == 0, 0).mul_(share).sum(-1).double().sum()  # −∞ in both is no distance
-    return found
+            columns[1] = apart.masked_fill_(share == 0, 0).mul_(share).sum(-1)  # −∞ in both is no distance
+        found.append(torch.stack([column.double() for column in columns], dim=1))
+    return torch.cat(found)
 
 
 def _check(what: str, first: int, model: PreTrainedModel, loss: list[float], divergence: list[float], theirs: list[float]) -> None:
@@ -116,7 +140,7 @@ def _check(what: str, first: int, model: PreTrainedModel, loss: list[float], div
     faults = {
         "loss": (loss, f"the model's {overflow}"),
         "dense model's loss": (theirs, f"the dense model's {overflow}"),
-        "KL to dense": (divergence, "the model rules out tokens that the dense model predicts; leave `perplexity: to_dense` out for it"),
+        "KL to dense": (divergence, "the model rules out tokens that the dense model predicts; say `perplexity: to_dense: false` for it"),
     }
     for name, (values, why) in faults.items():
         bad = next((i for i, value in enumerate(values) if not math.isfinite(value)), None)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any
 
+from drank.evaluation.continuations import Continuations
 from drank.evaluation.losses import WindowLosses
 from drank.evaluation.measured_model import MeasuredModel, Taken
 from drank.evaluation.pieces import Piece, Pieces
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 JOINED: dict[str, Callable[[Sequence[Any]], dict[str, Any]]] = {
     "perplexity": lambda parts: asdict(WindowLosses.joined(WindowLosses(**part) for part in parts)),
+    "continuations": lambda parts: asdict(Continuations.joined(Continuations(**part) for part in parts)),
     "zeroshot": joined,
 }
 """By kind how what was found on shares becomes what is found on the whole."""

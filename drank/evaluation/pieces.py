@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 MEASURED_BY = {
     "perplexity": ("drank.evaluation.losses", "drank.evaluation.reference", "drank.corpora.windows", "drank.evaluation.measured_model"),
+    "continuations": ("drank.evaluation.continuations", "drank.corpora.windows", "drank.evaluation.measured_model"),
     "zeroshot": ("drank.evaluation.zeroshot", "drank.evaluation.measured_model"),
 }
 """By kind the modules whose code decides what measuring finds; what is made of it, such as intervals and records, is made anew."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.corpora.beginnings import convention_in
+from drank.evaluation.continuations import continuations_of
 from drank.evaluation.losses import losses_of
 from drank.evaluation.pieces import digest_of
 from drank.evaluation.zeroshot import answer_tasks, check_tasks
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from drank.evaluation.reference import Reference
 
 COMPUTES = {
-    "perplexity": ("torch", "transformers", "accelerate"),
+    **dict.fromkeys(("perplexity", "continuations"), ("torch", "transformers", "accelerate")),
     "zeroshot": ("torch", "transformers", "accelerate", "lm_eval", "datasets", "tokenizers", "numpy"),
 }
 """By kind the packages whose versions do."""
@@ -66,7 +67,7 @@ def decided(model: Path, tokenizer: Path, code: Mapping[str, str]) -> dict[str, 
     """
     weights = digest_of([model_content(model), family_hash(model)])  # the table of families is no part of the code
     quantiser = quantised_by(read_json(model / "config.json"))
-    read = {"perplexity": weights, "zeroshot": digest_of([weights, model_content(tokenizer, weights=False)])}
+    read = {"perplexity": weights, "continuations": weights, "zeroshot": digest_of([weights, model_content(tokenizer, weights=False)])}
     return {kind: {"code": code.get(kind), "model": read[kind], "packages": _packages(kind, quantiser)} for kind in read}
 
 
@@ -106,6 +107,26 @@ def wanted_texts(
 
     beside: Sequence[Reference | None] = references or [None] * len(texts)
     return [piece(*pair) for pair in zip(texts, beside, strict=True)]
+
+
+def wanted_continuations(texts: Sequence[Tokens], options: Mapping[str, Any], decided: Mapping[str, Any]) -> list[Wanted]:
+    """What the model writes after the beginnings of windows of each text, by the section `continuations` of a section `perplexity`.
+
+    Nothing where that asks for no prompts, or is not there.
+    """
+    asked: dict[str, int] = dict(options.get("continuations") or {})
+    if not texts or not asked.get("prompts"):
+        return []
+    cut, bos = {name: options[name] for name in ("length", "windows")}, convention_in(options)
+
+    def piece(text: Tokens) -> Wanted:
+        def measure(model: PreTrainedModel, share: Share) -> dict[str, Any]:
+            windows = text.consecutive(cut["length"], cut["windows"], bos)
+            return asdict(continuations_of(model, windows, asked, text.corpus, share))
+
+        return Wanted("continuations", text.corpus, {**decided, "read": text.facts({**cut, **asked, "bos": bos})}, measure)
+
+    return [piece(text) for text in texts]
 
 
 def wanted_tasks(

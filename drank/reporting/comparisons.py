@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from drank.reporting.differences import AVERAGE, Comparison, Difference, count_of, mismatches, of_accuracy, of_perplexity, row_of
+from drank.reporting.differences import (
+    AVERAGE,
+    Comparison,
+    Difference,
+    count_of,
+    mismatches,
+    of_accuracy,
+    of_perplexity,
+    row_of,
+    scored,
+    shared,
+)
+from drank.reporting.flips import flips
 from drank.reporting.names import BASELINE, DENSE, baseline_of
-from drank.reporting.records import Record
+from drank.reporting.records import Record, Result
 
 __all__ = ["AVERAGE", "PAIRED", "Comparison", "comparisons", "mismatches"]
 
@@ -30,13 +42,16 @@ def _paired_perplexity(pair: Comparison) -> Iterator[Difference]:
             yield row_of(corpus, "log_perplexity_gap_to_dense", gap.estimate, count, rival=rival)
 
 
-def _paired_accuracy(pair: Comparison) -> Iterator[Difference]:
-    """Differences in accuracy over the same items of every task, and their average where both did the same tasks."""
+def _paired_accuracy(pair: Comparison) -> Iterator[Result]:
+    """Differences in accuracy over the same items of every task, their average where both did the same tasks, and flips against dense."""
     for task, gap in of_accuracy(pair).items():
         yield row_of(task, f"accuracy_minus_{pair.name}", gap, count_of(pair.record, task, "accuracy"), rival=pair.reference.method)
+    if pair.name == DENSE:
+        one, two = (scored(side).keys() for side in (pair.record, pair.reference))
+        yield from flips(shared(pair), pair.record.detail, pair.reference.detail, AVERAGE if one == two else None)
 
 
-PAIRED: dict[str, Callable[[Comparison], Iterator[Difference]]] = {
+PAIRED: dict[str, Callable[[Comparison], Iterator[Result]]] = {
     "perplexity": _paired_perplexity,
     "zeroshot": _paired_accuracy,
 }

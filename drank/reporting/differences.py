@@ -57,7 +57,7 @@ def mismatches(pair: Comparison) -> Iterator[str]:
 def of_perplexity(pair: Comparison) -> dict[str, PairedDifference]:
     """How far the record lies above its reference on every corpus that both measured."""
     found = {}
-    for corpus in _shared(pair):
+    for corpus in shared(pair):
         one, two = pair.record.detail[corpus], pair.reference.detail[corpus]
         found[corpus] = paired_difference(one["window_loss"], one["window_tokens"], two["window_loss"], two["window_tokens"])
     return found
@@ -65,19 +65,20 @@ def of_perplexity(pair: Comparison) -> dict[str, PairedDifference]:
 
 def of_accuracy(pair: Comparison) -> dict[str, Estimate]:
     """How far the record lies above its reference on every task that both did, and on their average where these are the same tasks."""
-    one, two = (_scored(side) for side in (pair.record, pair.reference))
+    one, two = (scored(side) for side in (pair.record, pair.reference))
     found = {}
-    for task in (task for task in _shared(pair) if task in one and task in two):
+    for task in (task for task in shared(pair) if task in one and task in two):
         passages = one[task].get("passages") or two[task].get("passages")
         found[task] = paired_items(one[task]["correct"], two[task]["correct"], passages)
     return found | ({AVERAGE: average(list(found.values()))} if found and one.keys() == two.keys() else {})
 
 
-def _scored(record: Record) -> dict[str, dict[str, Any]]:
+def scored(record: Record) -> dict[str, dict[str, Any]]:
+    """What a record says of each task."""
     return {task: found for task, found in record.detail.items() if "correct" in found}
 
 
-def _shared(pair: Comparison) -> list[str]:
+def shared(pair: Comparison) -> list[str]:
     """The data sets that both records have in detail, in the order of the results, which is the configuration's; files sort the details."""
     return [
         name for name in unique(row.dataset for row in pair.record.results) if name in pair.record.detail and name in pair.reference.detail

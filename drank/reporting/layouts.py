@@ -18,8 +18,8 @@ TO_DENSE = ("kl_to_dense", "top1_agreement")
 
 METRICS = {
     "perplexity": "perplexity",
-    **dict.fromkeys(TO_DENSE, "perplexity"),
-    "accuracy": "zeroshot",
+    **dict.fromkeys((*TO_DENSE, "calibration_error", "repeated_4grams"), "perplexity"),
+    **dict.fromkeys(("accuracy", "flips", "answers_changed"), "zeroshot"),
     "tokens_per_second": "throughput",
     "speedup_over_dense": "throughput",
 }
@@ -74,6 +74,7 @@ LAYOUTS: dict[str, Layout] = {
     "steps": Layout("table", f"{TABLES}.steps:steps", ("perplexity",), options=("chain",), needs=("chain",)),
     "choice": Layout("table", f"{TABLES}.choice:choice", ("perplexity",), options=("validation", "axis"), needs=("validation",)),
     "cost": Layout("table", f"{TABLES}.cost:cost", ("perplexity",), reads=("timings",)),
+    "loss_by_position": Layout("table", f"{TABLES}.positions:loss_by_position", ("perplexity",)),
     "stability": Layout("table", f"{TABLES}.stability:stability", ("perplexity",), reads=("plans", "spectra"), options=("reference",)),
     "effective_rank_by_layer": Layout("figure", f"{FIGURES}.effective_rank:draw", reads=("spectra",), options=("kinds",)),
     "ranks_by_layer": Layout("figure", f"{FIGURES}.ranks:draw", reads=("plans",)),

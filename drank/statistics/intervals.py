@@ -35,6 +35,11 @@ class Interval(NamedTuple):
         """Whether the whole interval lies on one side of zero."""
         return self.low > 0 or self.high < 0
 
+    @property
+    def ends(self) -> dict[str, float]:
+        """Its ends under the names that a row of a record has for them; none where one unit alone cannot tell them."""
+        return {} if math.isnan(self.low) else {"ci_low": self.low, "ci_high": self.high}
+
 
 class Estimate(NamedTuple):
     """A number with its standard error and the degrees of freedom of the latter; both NaN where one unit alone stands behind it."""

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from drank.corpora.windows import Tokens, read_tokens
+from drank.evaluation.continuations import Continuations
 from drank.evaluation.losses import WindowLosses
 from drank.evaluation.measured_model import MeasuredModel, Taken
 from drank.evaluation.measuring import gathered, measured
 from drank.evaluation.perplexity import summarised
 from drank.evaluation.pieces import MEASURED_BY, Piece, Pieces
 from drank.evaluation.reference import Reference
-from drank.evaluation.wanted import Wanted, decided, wanted_tasks, wanted_texts
+from drank.evaluation.wanted import Wanted, decided, wanted_continuations, wanted_tasks, wanted_texts
 from drank.evaluation.zeroshot.scoring import scored
+from drank.models.checkpoint import load_tokenizer
 from drank.models.sources import Places, model_directory
 from drank.models.theirs import Theirs
 from drank.reporting.records.measured import record_of
@@ -24,6 +26,9 @@ from drank.runtime.files import file_hash, read_json, write_json
 from drank.runtime.heap import keep_freed
 from drank.runtime.provenance import code_state
 from drank.runtime.shares import WHOLE, Share
+
+RECORDS = {"continuations": "perplexity"}
+"""By kind of pieces the kind of the record that they go into, where that is another."""
 
 
 def run(
@@ -73,6 +78,7 @@ def run(
     now = decided(directory, tokenizer, measured_by or {}) if kept else {kind: {} for kind in MEASURED_BY}  # a model is read for its hash
     wanted = [
         *wanted_texts(texts, perplexity, now["perplexity"], _references(references, source, places)),
+        *wanted_continuations(texts, perplexity, now["continuations"]),
         *wanted_tasks(asked, built, zeroshot, tokenizer, now["zeroshot"]),
     ]
     if parts:
@@ -90,18 +96,20 @@ def run(
         "perplexity": {f"text {text.corpus}": text.text_sha256 for text in texts},
         "zeroshot": {f"data {path}": file_hash(path) for path in [*built.values(), *data]} if asked else {},
     }
-    for kind, ours in _by_kind(wanted, found).items():
-        rows, detail = _numbers(kind, texts, {name: piece.found for name, piece in ours.items()})
-        taken, apart = _taken({name: Taken(**piece.took) for name, piece in ours.items()})
+    for kind, ours in _by_record(wanted, found).items():
+        rows, detail = _numbers(texts, ours, tokenizer)
+        taken, apart = _taken(ours)
         record = record_of(directory, taken, kind, names, rows, detail, settings[kind], inputs[kind], dense, theirs, apart)
         record.write(outputs[kind])
     pieces.tidy(now)
 
 
-def _by_kind(wanted: Sequence[Wanted], found: Sequence[Piece]) -> dict[str, dict[str, Piece]]:
-    """The pieces by kind, and by the text or task that they are of."""
-    kinds = dict.fromkeys(one.kind for one in wanted)
-    return {kind: {one.dataset: piece for one, piece in zip(wanted, found, strict=True) if one.kind == kind} for kind in kinds}
+def _by_record(wanted: Sequence[Wanted], found: Sequence[Piece]) -> dict[str, dict[str, dict[str, Piece]]]:
+    """The pieces by the kind of the record that they go into, by their own kind, and by the text or task that they are of."""
+    records: dict[str, dict[str, dict[str, Piece]]] = {}
+    for one, piece in zip(wanted, found, strict=True):
+        records.setdefault(RECORDS.get(one.kind, one.kind), {}).setdefault(one.kind, {})[one.dataset] = piece
+    return records
 
 
 def _texts(tokens: Sequence[str], options: Mapping[str, Any]) -> list[Tokens]:
@@ -122,15 +130,25 @@ def _part(path: str | Path) -> tuple[Share, list[Piece]]:
     return Share.named(told["share"]), [Piece.from_dict(piece) for piece in told["pieces"]]
 
 
-def _taken(pieces: Mapping[str, Taken]) -> tuple[Taken, dict[str, Any]]:
+def _taken(kinds: Mapping[str, Mapping[str, Piece]]) -> tuple[Taken, dict[str, Any]]:
     """What measuring all pieces took, by the code that writes the record now, and of each by name in what it differs from that."""
-    together = Taken.together(list(pieces.values()))
+    told = {
+        name if kind not in RECORDS else f"{kind} of {name}": Taken(**piece.took)
+        for kind, pieces in kinds.items()
+        for name, piece in pieces.items()
+    }
+    together = Taken.together(list(told.values()))
     taken = replace(together, origin=together.origin | code_state())
-    return taken, {name: one.beside(taken) for name, one in pieces.items()}
+    return taken, {name: one.beside(taken) for name, one in told.items()}
 
 
-def _numbers(kind: str, texts: Sequence[Tokens], found: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows and the detail of a record out of what was found on each text or task."""
-    if kind == "zeroshot":
-        return scored(found)
-    return summarised(texts, {corpus: WindowLosses(**losses) for corpus, losses in found.items()})
+def _numbers(
+    texts: Sequence[Tokens], kinds: Mapping[str, Mapping[str, Piece]], tokenizer: Path
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows and the detail of a record out of what was found on each text or task, whose tokens the tokenizer in a folder reads."""
+    found = {kind: {name: piece.found for name, piece in pieces.items()} for kind, pieces in kinds.items()}
+    if "zeroshot" in found:
+        return scored(found["zeroshot"])
+    losses = {name: WindowLosses(**one) for name, one in found["perplexity"].items()}
+    continued = {name: Continuations(**one) for name, one in found.get("continuations", {}).items()}
+    return summarised(texts, losses, continued, load_tokenizer(tokenizer).decode if continued else str)

@@ -14,7 +14,7 @@ from tests.workflow.runs import PROJECT, Run
 
 METHODS = {"dense": {}, "full-rank": {}, "svd-llm": {}, "rounded": {"checkpoint": {"bits": 4, "block": 8}}}
 DIVERGENCE = {"layout": "pivot", "metric": "kl_to_dense", "rows": ["method"], "columns": ["ratio"], "runs": {}}
-COMPARED = {"corpora": ["words"], "length": 32, "windows": 7, "batch": 2, "to_dense": True}
+COMPARED = {"corpora": ["words"], "length": 32, "windows": 7, "batch": 2}
 MADE = {"results/models/tiny/svd-llm/0.3": ("svd-llm", 0.3), "results/rounded/tiny/rounded": ("rounded", 0.0)}
 
 

@@ -113,7 +113,7 @@ rule report:
     resources:
         **SMALL_JOB,
     params:
-        code=code("report.py", "drank/reporting/report/report.html.j2", "drank/reporting/report/report.css", *LAID_OUT),
+        code=code("report.py", *(f"drank/reporting/report/{name}" for name in ("report.html.j2", "continuations.html.j2", "report.css")), *LAID_OUT),
         paper=lambda wildcards, input: PAPER,
         artefacts=TOLD,
         chains=CHAINS,

@@ -1,8 +1,9 @@
 """From what the harness says of each item of a task to its marks, which JSON can hold and shares add up.
 
 The marks of a task are its `version`, the `metrics` that it is scored by, `cut`, how many prompts lost their beginning, and its `items`:
-each its number, how many `choices` it has (0 where it is no multiple choice), its score by every metric, and where several items may be
-about one text the hash of that `passage`.
+each its number, how many `choices` it has (0 where it is no multiple choice), its score by every metric, where the likeliest answer
+counts, which is `chosen` by the first metric and which are `right`, and where several items may be about one text the hash of that
+`passage`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from drank.evaluation.zeroshot.choices import told_of
 from drank.evaluation.zeroshot.definitions import METRICS
 from drank.runtime.shares import Share
 
@@ -45,6 +47,7 @@ def marks_of(name: str, task: Task, samples: Sequence[dict[str, Any]], share: Sh
             "choices": len(task.doc_to_choice(s["doc"])) if several else 0,
             **{metric: float(s[metric]) for metric in metrics},
             **_passage(s["doc"], fields),
+            **told_of(task, s, metrics[0]),
         }
         for s in own
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from drank.statistics.intervals import clustered_mean
 
 def scored(marks: Mapping[str, Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Result rows (accuracy of each task, then their average) and per task its version, headline metric and the items answered right.
+
+    Of tasks where one answer is chosen also the row `majority`, what always giving the most frequent right answer scores, and the answers.
 
     Standard errors are those of a mean over passages, where items share any (`passages` of the detail), else over items; that of the
     average takes the tasks as independent. Raises ValueError where a task has fewer than two of them (no standard error).
@@ -40,7 +43,11 @@ def _of_task(name: str, marks: Mapping[str, Any]) -> tuple[list[dict[str, Any]],
     # a few tasks (truthfulqa_mc2) give credit in part
     correct = [int(score) if score in (0, 1) else score for score in (item[metrics[0]] for item in items)]
     shared = {"passages": passages} if passages else {}
-    return rows, {"version": marks["version"], "metric": metrics[0], "correct": correct, **shared, "cut": marks["cut"]}
+    detail = {"version": marks["version"], "metric": metrics[0], "correct": correct, **shared, "cut": marks["cut"]}
+    if all("chosen" in item for item in items):
+        rows.append({"dataset": name, "metric": "majority", "value": majority([item["right"] for item in items]), "count": len(items)})
+        detail["chosen"] = [item["chosen"] for item in items]
+    return rows, detail
 
 
 def _passages(items: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -48,6 +55,11 @@ def _passages(items: Sequence[Mapping[str, Any]]) -> list[int]:
     names = [item.get("passage", f"item {item['item']}") for item in items]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return [numbers[name] for name in names] if len(numbers) < len(names) else []
+
+
+def majority(right: Sequence[Sequence[int]]) -> float:
+    """The share of items that one answer, the same for all, is right for, if it is the one that most often is."""
+    return max(Counter(answer for item in right for answer in set(item)).values()) / len(right)
 
 
 def _average(rows: list[dict[str, Any]]) -> dict[str, Any]:

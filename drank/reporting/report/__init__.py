@@ -16,6 +16,7 @@ from drank.reporting.records import Record
 from drank.reporting.report.beginnings import beginnings, unseen
 from drank.reporting.report.checks import checks
 from drank.reporting.report.conditions import facts, runs, samples, sizes
+from drank.reporting.report.continuations import continuations
 from drank.reporting.report.doubts import doubts
 from drank.reporting.report.method_table import Chains, methods
 from drank.reporting.report.random_draw import against_random_ranks
@@ -65,6 +66,7 @@ def render(
         pictures=[(_data_uri(Path(path)), caption) for path, caption in figures.items()],
         checks=checks(models, records),
         doubts=doubts(models),
+        continuations=continuations(competing, records),
         sizes=sizes(models, plans),
         facts=facts(records),
         methods=methods(records, chains or {}),

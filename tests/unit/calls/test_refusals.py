@@ -73,6 +73,14 @@ def test_a_dense_folder_with_a_plan_of_somebody_else_is_dense(model, tmp_path):
     assert drank.evaluate(tmp_path / "other", TEXT, **FEW)["perplexity"].method == "dense"
 
 
+def test_what_a_model_writes_can_be_left_out(model):
+    found = [drank.evaluate(model, TEXT, **FEW, **asked)["perplexity"] for asked in ({}, {"continuations": 2}, {"continuations": 0})]
+    written = [next(iter(record.detail.values())).get("continuations", []) for record in found]
+    assert len(written[0]) > 2 == len(written[1]) and written[2] == []
+    with pytest.raises(ValueError, match=r"continuations\.prompts: -1 is less than the minimum of 0"):
+        drank.evaluate(model, TEXT, **FEW, continuations=-1)
+
+
 def test_a_long_path_is_a_path(model, tmp_path):
     place = tmp_path / ("a" * 120) / ("b" * 120)
     place.mkdir(parents=True)

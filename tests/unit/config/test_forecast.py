@@ -74,6 +74,15 @@ def test_a_second_head_costs_what_a_head_does():
     assert seconds("evaluate", "dense", beside) == seconds("evaluate", "dense", alone)
 
 
+def test_continuations_cost_by_their_tokens():
+    def took(**asked):
+        text = {"corpora": ["python-docs"], "windows": 64, "length": 256, "to_dense": False}
+        return seconds("evaluate", "svd-llm", config(perplexity=text | {"continuations": asked}))
+
+    assert took(prompts=0) < took(tokens=32) < took(tokens=64) < 1.5 * took(prompts=0)
+    assert took(tokens=64) - took(prompts=0) == pytest.approx(2 * (took(tokens=32) - took(prompts=0)))
+
+
 def test_what_follows_the_ranks_costs_and_light_rules_do_not():
     assert seconds("compress", "svd-llm") == START < seconds("compress", "d-rank") < seconds("compress", "l-rank")
     assert seconds("tables") == LIGHT < forecast(config(), [(1, "train", {"name": "docs-mha"})])[1]

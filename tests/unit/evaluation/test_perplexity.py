@@ -112,10 +112,7 @@ def test_measure_reports_both_means_the_interval_the_counts_and_the_hashes(model
     other = Tokens(text.ids.flip(0), "other", "test", "c" * 64, "d" * 64)
     rows, detail = measure(model, [text, other], 16, None, 2)
     assert [(row["dataset"], row["metric"]) for row in rows] == [
-        ("toy", "perplexity"),
-        ("toy", "perplexity_window_mean"),
-        ("other", "perplexity"),
-        ("other", "perplexity_window_mean"),
+        (name, metric) for name in ("toy", "other") for metric in ("perplexity", "perplexity_window_mean", "calibration_error")
     ]
     losses = window_losses(model, text.consecutive(16), "toy")
     assert rows[0]["value"] == pytest.approx(losses.perplexity, rel=1e-6)

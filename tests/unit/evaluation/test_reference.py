@@ -96,7 +96,7 @@ def test_rows_and_windows_of_a_record(other, nine_windows, beside):
     losses = window_losses(other, nine_windows.consecutive(16), "toy", BATCH, beside=beside)
     rows, detail = summarised([nine_windows], {"toy": losses})
     by_metric = {row["metric"]: row for row in rows}
-    assert list(by_metric) == ["perplexity", "perplexity_window_mean", "kl_to_dense", "top1_agreement"]
+    assert list(by_metric) == ["perplexity", "perplexity_window_mean", "calibration_error", "kl_to_dense", "top1_agreement"]
     assert by_metric["kl_to_dense"]["value"] == pytest.approx(sum(losses.divergence) / sum(losses.tokens))
     assert by_metric["top1_agreement"]["value"] == pytest.approx(sum(losses.agreed) / sum(losses.tokens))
     for row in (by_metric["kl_to_dense"], by_metric["top1_agreement"]):

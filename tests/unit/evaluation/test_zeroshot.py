@@ -62,9 +62,9 @@ def test_all_kinds_of_tasks_in_one_run(model, tokenizer, jsonl, arc, winogrande,
         rows, detail = evaluate_tasks(model, tokenizer, tasks, items={"short": jsonl}, batch=4)
     by = {(row["dataset"], row["metric"]): row for row in rows}
     assert list(by) == [
-        *((task, metric) for task in ("short", "arc") for metric in ("accuracy", "accuracy_norm")),
-        ("wino", "accuracy"),
-        *(("own", metric) for metric in ("accuracy", "accuracy_norm")),
+        *((task, metric) for task in ("short", "arc") for metric in ("accuracy", "accuracy_norm", "majority")),
+        *(("wino", metric) for metric in ("accuracy", "majority")),
+        *(("own", metric) for metric in ("accuracy", "accuracy_norm", "majority")),
         ("average", "accuracy"),
     ]
     assert by["short", "accuracy"]["value"] == 1.0

@@ -7,34 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from drank.corpora import write
-from drank.corpora.documents import Document
-from drank.corpora.windows import tokenize, write_tokens
 from drank.evaluation import wanted
-from drank.models.checkpoint import load_tokenizer
 from drank.models.families import FAMILIES
 from drank.runtime.files import read_json, write_json
 from drank.steps import evaluate
-from tests.unit.steps.measuring import described, how
-from tests.workflow.runs import write_inputs
+from tests.unit.steps.measuring import CODE, TASKS, TEXTS, described, evaluated, write_folder
 
-KINDS = ("perplexity", "zeroshot")
 SHARES = ["1-of-2", "2-of-2"]
-CODE = {"perplexity": "p", "zeroshot": "z"}
-TEXTS, TASKS = {"words": 1500, "more": 900}, {"words": {}, "shots": {"fewshot": 2}}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kept")
-    write_inputs(folder)
-    described(folder)
-    for name, length in TEXTS.items():
-        document = Document("test", "test.txt", (folder / "test.txt").read_text()[-length:])
-        write(folder / f"{name}.parquet", {"files": {"test": "test.txt"}}, [document])
-        read = tokenize(load_tokenizer(folder / "model"), folder / f"{name}.parquet", name, "test")
-        write_tokens(folder / f"{name}.safetensors", read)
-    return folder
+    return write_folder(tmp_path_factory.mktemp("kept"))
 
 
 @pytest.fixture
@@ -44,21 +28,6 @@ def seen(monkeypatch):
     monkeypatch.setattr(wanted, "losses_of", lambda *args: seen.append(f"text {args[1].corpus}") or losses(*args))
     monkeypatch.setattr(wanted, "answer_tasks", lambda *args, **opts: seen.extend(f"task {t}" for t in args[2]) or answers(*args, **opts))
     return seen
-
-
-def evaluated(folder, place, texts=("words",), tasks=("words",), windows=None, limit=None, outputs=None, **options):
-    paths = {kind: place / f"{kind}.json" for kind, names in zip(KINDS, (texts, tasks), strict=True) if names}
-    specs = {name: {"yaml": str(folder / "task.yaml"), **TASKS[name]} for name in tasks}
-    what = how(windows, limit) | {
-        "model": str(folder / "source.json"),
-        "places": {"source": {"path": str(folder / "model")}, "dense": {"path": str(place / "dense")}},
-        "tokens": [str(folder / f"{name}.safetensors") for name in texts],
-        "tasks": options.pop("specs", specs),
-        "data": [str(folder / "task.jsonl")],
-        "measured_by": options.pop("code", CODE),
-    }
-    evaluate.run(outputs or paths, **what | options)
-    return {kind: read_json(path) for kind, path in paths.items()} if outputs is None else {}
 
 
 def numbers(records):
@@ -102,7 +71,8 @@ def test_what_is_new_is_measured_alone(folder, tmp_path, seen, before, after, me
     assert seen == measured
     fresh = evaluated(folder, tmp_path / "fresh", **before | after)
     for kind, record in found.items():
-        assert record["provenance"]["measured"].keys() == record["detail"].keys()
+        written = {f"continuations of {name}" for name in record["detail"] if kind == "perplexity"}
+        assert record["provenance"]["measured"].keys() == record["detail"].keys() | written
         took = [told["seconds"] for told in record["provenance"]["measured"].values()]
         assert record["provenance"]["seconds"] == pytest.approx(sum(took), abs=0.002), kind
     assert numbers(found) == numbers(fresh)
@@ -126,7 +96,7 @@ def test_other_weights_and_another_tokenizer_are_measured_again(folder, tmp_path
     described(run)
     evaluated(run, tmp_path, kept=tmp_path / "kept")
     assert seen == ["text words", "task words"]
-    assert len(list((tmp_path / "kept").iterdir())) == 2, "those of the other weights are gone"
+    assert len(list((tmp_path / "kept").iterdir())) == 3, "those of the other weights are gone"
 
 
 def test_another_entry_of_the_family_is_measured_again(folder, tmp_path, seen, monkeypatch):
@@ -181,7 +151,7 @@ def test_shares_measure_what_is_not_there_whole(folder, tmp_path, seen):
     assert seen == ["text more", "task shots"] * 2
     found = evaluated(folder, tmp_path, TEXTS, TASKS, kept=kept, parts=[tmp_path / share for share in SHARES])
     assert numbers(found) == numbers(evaluated(folder, tmp_path / "fresh", TEXTS, TASKS))
-    assert len(list(kept.iterdir())) == 4 and not list(kept.glob("*-of-*"))
+    assert len(list(kept.iterdir())) == 6 and not list(kept.glob("*-of-*"))
     seen.clear()
     assert evaluated(folder, tmp_path, TEXTS, TASKS, kept=kept) and seen == []
 

@@ -1,0 +1,63 @@
+"""Flips: items whose answer is another than the dense model's, both ways, which a difference in accuracy lets cancel (arXiv:2407.09141)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drank.reporting.records import Result
+from drank.statistics.intervals import Interval
+
+Z = 1.96
+"""Standard errors to each side of a 95 % interval."""
+
+
+def wilson(hits: int, items: int) -> Interval:
+    """The share of items that were hit with Wilson's 95 % interval, which has a width where none or all of them were."""
+    share, odd = hits / items, Z**2 / items
+    centre, half = (share + odd / 2) / (1 + odd), Z * math.sqrt(share * (1 - share) / items + odd / items / 4) / (1 + odd)
+    return Interval(share, min(max(0.0, centre - half), share), max(min(1.0, centre + half), share))
+
+
+def flips(
+    tasks: Sequence[str], details: Mapping[str, Mapping[str, Any]], dense: Mapping[str, Mapping[str, Any]], average: str | None
+) -> Iterator[Result]:
+    """The rows of these tasks: `flips`, of these `flips_to_wrong` and `flips_to_right`, and `answers_changed`, out of two records' details.
+
+    All are shares of the items; the last counts wrong answers for other wrong ones too, where both details tell the answers chosen. Tasks
+    that give credit in part have none. Their means follow under the name `average`, where there is one, of what all tasks have.
+    """
+    found: dict[str, list[NDArray[np.bool_]]] = {}
+    for task in tasks:
+        for metric, changed in _changes(details[task], dense[task]).items():
+            found.setdefault(metric, []).append(changed)
+            yield Result(task, metric, *wilson(int(changed.sum()), len(changed)), len(changed), _stderr(changed))
+    yield from (_mean(average, metric, all_) for metric, all_ in found.items() if average and len(all_) == len(tasks))
+
+
+def _changes(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, NDArray[np.bool_]]:
+    """By metric whether each item changed from what `two` tells of it to what `one` does; nothing where that cannot be told."""
+    sides = [np.asarray(side.get("correct", ()), np.float64) for side in (one, two)]
+    if not all(len(side) and set(side.tolist()) <= {0.0, 1.0} for side in sides):
+        return {}
+    now, before = sides
+    changes = {"flips": now != before, "flips_to_wrong": now < before, "flips_to_right": now > before}
+    if "chosen" in one and "chosen" in two:
+        changes["answers_changed"] = np.not_equal(one["chosen"], two["chosen"])
+    return changes
+
+
+def _stderr(changed: NDArray[np.bool_]) -> float:
+    return float(changed.std(ddof=1)) / math.sqrt(len(changed)) if len(changed) > 1 else 0.0
+
+
+def _mean(name: str, metric: str, tasks: Sequence[NDArray[np.bool_]]) -> Result:
+    """The mean over tasks, taken as independent."""
+    value = sum(float(changed.mean()) for changed in tasks) / len(tasks)
+    stderr = math.sqrt(sum(_stderr(changed) ** 2 for changed in tasks)) / len(tasks)
+    low, high = max(0.0, value - Z * stderr), min(1.0, value + Z * stderr)
+    return Result(name, metric, value, low, high, sum(map(len, tasks)), stderr)
