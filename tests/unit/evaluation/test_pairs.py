@@ -71,7 +71,7 @@ def ask(tmp_path, model, tokenizer):
     def asked(rows, tokenizer=tokenizer, **change):
         path, items = tmp_path / "own.yaml", tmp_path / "items.jsonl"
         keys = ("context", "choices", "gold")
-        items.write_text("".join(json.dumps(dict(zip(keys, row, strict=True)) | {"source": "s"}) + "\n" for row in rows))
+        items.write_text("".join(json.dumps(dict(zip(keys, row, strict=True)) | {"source": f"s{n}"}) + "\n" for n, row in enumerate(rows)))
         path.write_text(yaml.safe_dump(yaml_for("docs-summary", items) | {"task": "own"} | change))
         return evaluate_tasks(model, tokenizer, {"own": {"yaml": str(path)}}, batch=4)
 
