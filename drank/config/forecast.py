@@ -144,7 +144,12 @@ def _evaluate(config: Mapping[str, Any], size: Sizes, method: Method | None = No
     whole = [EMBEDDED_ITEMS if "embedded" in task else LARGE.get(task.get("harness", ""), ITEMS) for task in asked]
     compared = text["to_dense"] and method is not None and (method.compresses or method.checkpoint)
     beside = read * size.width * size.vocabulary if compared else 0  # the dense model's head
-    return beside + size.forward(read + ITEM * sum(min(tasks["limit"] or items, items) for items in whole))
+    fitted = _overfitting(config, size) if text["corpora"] and method is not None and method.reads_calibration else 0
+    return beside + fitted + size.forward(read + ITEM * sum(min(tasks["limit"] or items, items) for items in whole))
+
+
+def _overfitting(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
+    return size.forward(2 * config["perplexity"]["overfitting"] * config.get("calibration", {}).get("length", 0))
 
 
 def _reference(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
@@ -173,6 +178,7 @@ WORK: dict[str, Callable[..., float]] = {
     "compress": _compress,
     "round": _round,
     "reference": _reference,
+    "overfitting": _overfitting,
     **dict.fromkeys(("evaluate", "evaluate_texts", "evaluate_tasks"), _evaluate),
     "throughput": _throughput,
 }

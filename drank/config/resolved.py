@@ -15,8 +15,8 @@ from drank.models.weights import Checkpoint
 
 
 def perplexity_options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The section `perplexity` without what decides no perplexity: whether predictions are compared with the dense model's as well."""
-    return {key: value for key, value in config["perplexity"].items() if key != "to_dense"}
+    """The section `perplexity` without what decides no perplexity: what else is measured beside it, and what a run puts up with."""
+    return {key: value for key, value in config["perplexity"].items() if key not in ("to_dense", "seen", "overfitting")}
 
 
 def methods_for(config: Mapping[str, Any], model: str) -> dict[str, Method]:
