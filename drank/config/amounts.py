@@ -22,7 +22,7 @@ def little_text(config: Mapping[str, Any], runs: Runs) -> Iterator[str]:
     readers: dict[tuple[str, int, int], list[str]] = {}
     for model, label, ratio in runs.wanted:
         method = runs.methods[model][label].at(float(ratio))
-        if method.reads_calibration:
+        if method.reads_calibration and not method.control:
             text = calibration_options(config, method.calibration)
             readers.setdefault((model, text["windows"], text["length"]), []).append(label)
     for (model, windows, length), labels in readers.items():

@@ -22,7 +22,7 @@ def seen(records: Sequence[Record]) -> list[str]:
 
 
 def overfitting(records: Sequence[Record]) -> list[str]:
-    """What is to be known of the rest: smaller overlaps, and how much more the loss rises on text that was not read than on text that was."""
+    """What is to be known beside: smaller overlaps, and how much more the loss rises on text that was not read than on text that was."""
     told = [f"{said}." for said, share in _overlaps(records) if TOLD < share <= LIMIT]
     return [*told, *_measured(records), *_unmeasured(records)]
 
@@ -46,8 +46,8 @@ def _little(records: Sequence[Record]) -> Iterator[str]:
     for model, amounts in found.items():
         listed = "; ".join(f"{number(each, 1)} for {', '.join(unique(methods))}" for each, methods in sorted(amounts.items()))
         yield (
-            f"{model}: little text to calibrate on, fewer than {LEAST} tokens for each channel of the widest input ({listed}); what is made on "
-            "so little may fit that text rather than the language."
+            f"{model}: little text to calibrate on, fewer than {LEAST} tokens a channel of the widest input ({listed}); what is made "
+            "on so little may fit that text rather than the language."
         )
 
 
