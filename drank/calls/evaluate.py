@@ -44,6 +44,7 @@ def evaluate(
     batch: int | None = None,
     limit: int | None = None,
     bos: str = AUTO,
+    seen: bool = False,
     device: str = "auto",
     dtype: str = "float32",
     threads: int | None = None,
@@ -67,6 +68,7 @@ def evaluate(
         limit: the first so many items of each task.
         bos: where the token that begins a text stands: before every window and prompt (`window`), at the start of the text alone (`text`)
             or nowhere (`none`); `auto` for what the model's family needs.
+        seen: whether a model may be measured on text that it was made on, as far as its folder tells that.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         dtype: in which the model runs.
         threads: of the processor; all unless given.
@@ -87,7 +89,9 @@ def evaluate(
             splits = {label: read for label, (_, read) in entries.items()}
             config: dict[str, Any] = {"models": {name: source}, "methods": {"dense": {}}, "compute": compute_of(device, dtype, threads)}
             config["corpora"] = {label: entry for label, (entry, _) in entries.items()}
-            config |= _measurements(source, list(entries), tasks, throughput, {"windows": windows, "length": length}, limit, batch, bos)
+            config |= _measurements(
+                source, list(entries), tasks, throughput, {"windows": windows, "length": length, "seen": seen}, limit, batch, bos
+            )
             config = asked_to_measure(config, name, splits)
             records = Path(out) if out is not None else folder / "records"
             found = _measured(place, config, list(tasks_to_measure(config, name, directory_of(source), splits)), records)
@@ -115,7 +119,7 @@ def _measurements(
     batch: int | None,
     bos: str,
 ) -> dict[str, Any]:
-    """The sections of a configuration that say what is measured, and the tasks; `cut` gives windows and their length."""
+    """The sections of a configuration that say what is measured, and the tasks; `cut` gives windows and their length, and `seen`."""
     specs, own = _specs(tasks), {"bos": bos, **({} if batch is None else {"batch": batch})}
     most = min(LENGTH, context(source) or LENGTH)
     sections: dict[str, Any] = {"tasks": specs, "zeroshot": {"tasks": list(specs), "limit": limit, **own}}

@@ -32,6 +32,10 @@ _REST = np.uint64(64 - _BITS)
 _NOWHERE = -1
 
 
+class SeenTextError(ValueError):
+    """A text on which models are measured that making them reads."""
+
+
 def found_in(ids: ArrayLike, other: ArrayLike, run: int = RUN) -> tuple[int, int]:
     """How many runs of `run` consecutive tokens of a text stand in another one, each counted where it begins, and how many there are.
 

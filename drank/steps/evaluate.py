@@ -15,6 +15,7 @@ from drank.evaluation.overfitting import Overfitting
 from drank.evaluation.perplexity import summarised
 from drank.evaluation.pieces import MEASURED_BY, Piece, Pieces
 from drank.evaluation.reference import Reference
+from drank.evaluation.seen import refuse_seen
 from drank.evaluation.wanted import Wanted, decided, wanted_tasks, wanted_texts
 from drank.evaluation.zeroshot.scoring import scored
 from drank.models.sources import Places, model_directory
@@ -44,6 +45,7 @@ def run(
     source: str | None = None,
     overlaps: Sequence[str] = (),
     overfitting: Sequence[str] = (),
+    seen: bool = True,
     places: Places,
     compute: Mapping[str, Any],
     threads: int,
@@ -62,7 +64,8 @@ def run(
 
     `references` are what the step `reference` left of the dense model on each text, and `source` is that model's source file: beside it
     are then told KL and how often both agree. `overlaps` are what the step `overlap` found of these texts, and `overfitting` what the step
-    of that name found of the dense model, with the tokens of the text that it is of: perplexity's record tells both.
+    of that name found of the dense model, with the tokens of the text that it is of: perplexity's record tells both. Unless text may have
+    been `seen`, a model that was made on one of these texts is not measured (SeenTextError).
 
     In the folder `kept` are the pieces that were measured before, one for each text and task; what is not there is measured and put there.
     `measured_by` are the hashes of the code that measures, by kind.
@@ -72,6 +75,8 @@ def run(
     """
     directory, pieces = model_directory(model, places), Pieces(kept)
     texts, fitted = _texts(tokens, perplexity), _overfitting(*overfitting)
+    if not seen:
+        refuse_seen(directory, texts)
     theirs = Theirs.of(model, beside, places) if beside else None
     tokenizer, asked, built = theirs.dense if theirs else directory, dict(tasks or {}), dict(items or {})
     now = decided(directory, tokenizer, measured_by or {}) if kept else {kind: {} for kind in MEASURED_BY}  # a model is read for its hash

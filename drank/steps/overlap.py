@@ -8,15 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from drank.corpora.beginnings import convention_in
-from drank.corpora.overlap import LIMIT, RUN, found_in
+from drank.corpora.overlap import LIMIT, RUN, SeenTextError, found_in
 from drank.corpora.windows import Tokens, read_tokens
 from drank.runtime.files import write_json
 
 log = logging.getLogger(__name__)
-
-
-class SeenTextError(ValueError):
-    """A text on which models are measured that making them reads."""
 
 
 def run(output: str | Path, *, measured: str, read: str, perplexity: Mapping[str, Any], seen: bool) -> None:

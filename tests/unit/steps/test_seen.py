@@ -7,12 +7,12 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import drank
+from drank.corpora.overlap import SeenTextError
 from drank.corpora.windows import Tokens, read_tokens, write_tokens
 from drank.models.checkpoint import load_model
 from drank.reporting.records import Record
 from drank.runtime.files import read_json
 from drank.steps import evaluate, overfitting, overlap
-from drank.steps.overlap import SeenTextError
 from tests.unit.steps.measuring import described, how
 from tests.workflow.runs import WORDS, write_model
 
