@@ -11,6 +11,9 @@ from drank.reporting.names import method_name, percent
 from drank.reporting.tables.layout import MISSING, Cell, Column, Table
 from drank.reporting.tables.numbers import Entry, Numbers, Value
 
+DRAWN = ((" draw_mean", "draw_mean"), (" spread", "spread"))
+"""What a number over several draws of the calibration text has beside it."""
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -90,7 +93,7 @@ def _cells(numbers: Numbers, entries: Sequence[Entry], quantity: Quantity, *, co
         clear = bool(others) and max(first, others[0]) > quantity.floor * min(first, others[0])
         return [replace(cell, bold=clear and value is not None and value.value == first) for cell, value in zip(cells, values, strict=True)]
     choose = min if quantity.column.better == "low" else max
-    best = quantity.cell(choose(present, key=lambda value: value.value)).text
+    best = quantity.cell(choose(present, key=lambda value: value.shown)).text
     return [replace(cell, bold=len(present) > 1 and cell.text == best) for cell in cells]
 
 
@@ -110,7 +113,14 @@ def _frame(numbers: Numbers, entries: Sequence[Entry], quantities: Sequence[Quan
     for quantity in quantities:
         values = [numbers.get(entry, quantity.dataset, quantity.metric) or Value(float("nan")) for entry in entries]
         name = f"{quantity.metric} {quantity.dataset}"
-        for suffix, field in (("", "value"), (" ci_low", "low"), (" ci_high", "high"), (" stderr", "stderr"), (" published", "published")):
+        for suffix, field in (
+            ("", "value"),
+            (" ci_low", "low"),
+            (" ci_high", "high"),
+            (" stderr", "stderr"),
+            (" published", "published"),
+            *DRAWN,
+        ):
             column = [getattr(value, field) for value in values]
             if not suffix or any(number == number for number in column):
                 frame[name + suffix] = column

@@ -15,7 +15,10 @@ SIZE = "size"
 
 
 class Value(NamedTuple):
-    """A number with its interval, standard error, chance level and what the paper has in its place; NaN where it has none."""
+    """A number with its interval, standard error, chance level and what the paper has in its place; NaN where it has none.
+
+    Over several draws of the calibration text it also has their mean and standard deviation.
+    """
 
     value: float
     low: float = math.nan
@@ -23,6 +26,13 @@ class Value(NamedTuple):
     stderr: float = math.nan
     chance: float = math.nan
     published: float = math.nan
+    draw_mean: float = math.nan
+    spread: float = math.nan
+
+    @property
+    def shown(self) -> float:
+        """The number as a table prints it: over several draws of the calibration text their mean."""
+        return self.value if math.isnan(self.draw_mean) else self.draw_mean
 
     @property
     def better(self) -> bool:
@@ -57,7 +67,8 @@ class Numbers:
         self._values: dict[tuple[Entry, str, str], Value] = {}
         for row in rows.itertuples(index=False):
             entry = Entry(row.method, float(row.ratio))
-            self._values[entry, row.dataset, row.metric] = Value(row.value, row.ci_low, row.ci_high, row.stderr, row.chance)
+            told = {"draw_mean": row.draw_mean, "spread": row.spread}
+            self._values[entry, row.dataset, row.metric] = Value(row.value, row.ci_low, row.ci_high, row.stderr, row.chance, **told)
             for name in ("parameters", "bytes", "ratio_stored", "ratio_model"):
                 if not math.isnan(size := float(getattr(row, name))):
                     self._values[entry, SIZE, name] = Value(size)
