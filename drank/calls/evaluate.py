@@ -45,6 +45,7 @@ def evaluate(
     limit: int | None = None,
     continuations: int | None = None,
     bos: str = AUTO,
+    seen: bool = False,
     device: str = "auto",
     dtype: str = "float32",
     threads: int | None = None,
@@ -69,6 +70,7 @@ def evaluate(
         continuations: from how many beginnings of windows of each text the model goes on by itself (8); 0 for none.
         bos: where the token that begins a text stands: before every window and prompt (`window`), at the start of the text alone (`text`)
             or nowhere (`none`); `auto` for what the model's family needs.
+        seen: whether a model may be measured on text that it was made on, as far as its folder tells that.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         dtype: in which the model runs.
         threads: of the processor; all unless given.
@@ -89,7 +91,9 @@ def evaluate(
             splits = {label: read for label, (_, read) in entries.items()}
             config: dict[str, Any] = {"models": {name: source}, "methods": {"dense": {}}, "compute": compute_of(device, dtype, threads)}
             config["corpora"] = {label: entry for label, (entry, _) in entries.items()}
-            config |= _measurements(source, list(entries), tasks, throughput, {"windows": windows, "length": length}, limit, batch, bos)
+            config |= _measurements(
+                source, list(entries), tasks, throughput, {"windows": windows, "length": length, "seen": seen}, limit, batch, bos
+            )
             if continuations is not None:
                 config["perplexity"]["continuations"] = {"prompts": continuations}
             config = asked_to_measure(config, name, splits)
@@ -119,7 +123,7 @@ def _measurements(
     batch: int | None,
     bos: str,
 ) -> dict[str, Any]:
-    """The sections of a configuration that say what is measured, and the tasks; `cut` gives windows and their length."""
+    """The sections of a configuration that say what is measured, and the tasks; `cut` gives windows and their length, and `seen`."""
     specs, own = _specs(tasks), {"bos": bos, **({} if batch is None else {"batch": batch})}
     most = min(LENGTH, context(source) or LENGTH)
     sections: dict[str, Any] = {"tasks": specs, "zeroshot": {"tasks": list(specs), "limit": limit, **own}}

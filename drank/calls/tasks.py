@@ -162,7 +162,12 @@ def tasks_to_measure(config: Mapping[str, Any], name: str, directory: Path, spli
         tokens = [tokens_at(name, {"corpus": corpus, "split": splits[corpus]}) for corpus in config["perplexity"]["corpora"]]
         files = {"model": model, "tokens": tokens, "items": {task: f"results/tasks/{task}.jsonl" for task in embedded}}
         params = {"names": names, "tasks": specs, "data": [path for spec in specs.values() for path in files_of(spec)], "dense": dense}
-        params |= {"perplexity": perplexity_options(config), "zeroshot": config["zeroshot"], **compute}
+        params |= {
+            "perplexity": perplexity_options(config),
+            "zeroshot": config["zeroshot"],
+            "seen": config["perplexity"]["seen"],
+            **compute,
+        }
         yield Task("evaluate", "results/evaluation", files, params, names)
     if "throughput" in config:
         params = {"names": {key: names[key] for key in ("model", "ratio")}, "throughput": config["throughput"], "dense": dense, **compute}

@@ -23,6 +23,7 @@ from drank.config.resolved import (
     shards_of,
 )
 from drank.config.schema import fill, fitting_parts, meant, schema_problems
+from drank.config.seen import seen_problems
 from drank.config.spelling import spelling_problems
 from drank.runtime.mappings import MappingError, read_mapping
 
@@ -91,7 +92,7 @@ def check(config: Mapping[str, Any], folder: Path | None = None) -> None:
 
     With the `folder` of a run also what only Snakemake cannot read, which calls can.
     """
-    problems = problems_in(config, config)
+    problems = [*problems_in(config, config), *seen_problems(config)]
     problems += spelling_problems(config, folder) if folder is not None else []
     if problems:
         raise ConfigError(problems)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
+from drank.config.draws import Cell, drawn
 from drank.config.grids import Grids, Point, listed
 from drank.config.measurable import kinds_of, measurable, split_of
 from drank.config.resolved import calibration_options
@@ -90,7 +90,7 @@ class Artefact:
 
 
 class Runs:
-    """What a configuration comes to: its `artefacts` by name, their `methods` by model and label, and what is `wanted` of each run.
+    """What a configuration comes to: its `artefacts` by name, their `methods` by model and label, what is `wanted` of each, its `draws`.
 
     Where nothing is to be measured or printed the runs are all models that the configuration makes.
     """
@@ -114,6 +114,7 @@ class Runs:
             raise ValueError("\n".join(problems))
         for artefact in self.artefacts.values():
             self._want(config, artefact)
+        self.draws: dict[Cell, list[Cell]] = drawn(config, self.grids.methods, self.wanted)
         if not self.artefacts:
             self.wanted = {point.cell: {kind: [] for kind in KINDS} for point in self.grids.points({})}
 
@@ -171,15 +172,9 @@ class Runs:
             mine = self.wanted.setdefault(point.cell, {kind: [] for kind in KINDS})
             for kind in artefact.kinds:
                 mine[kind] += [name for name in artefact.shown if kind in kinds_of(config, name) and name not in mine[kind]]
-        order = {kind: {name: place for place, name in enumerate(names)} for kind, names in known.items()}
-        for mine in self.wanted.values():
+        for mine in self.wanted.values():  # in the order of the configuration, texts of other splits last
             for kind, names in mine.items():
-                names.sort(key=partial(_place, order[kind]))
-
-
-def _place(order: Mapping[str, int], name: str) -> tuple[int, str]:
-    """Where a text or task stands: as the configuration lists them, texts of other splits last."""
-    return order.get(name, len(order)), name
+                mine[kind] = [*(name for name in known[kind] if name in names), *sorted(set(names) - set(known[kind]))]
 
 
 def _emptiness(config: Mapping[str, Any], artefact: Artefact) -> Iterator[str]:

@@ -148,12 +148,17 @@ def _evaluate(config: Mapping[str, Any], size: Sizes, method: Method | None = No
     compared = text["to_dense"] and method is not None and (method.compresses or method.checkpoint)
     beside = read * size.width * size.vocabulary if compared else 0  # the dense model's head
     written = len(text["corpora"]) * _written(text["continuations"], size)
-    return beside + written + size.forward(read + ITEM * sum(min(tasks["limit"] or items, items) for items in whole))
+    fitted = _overfitting(config, size) if text["corpora"] and method is not None and method.reads_calibration else 0
+    return beside + written + fitted + size.forward(read + ITEM * sum(min(tasks["limit"] or items, items) for items in whole))
 
 
 def _written(continuations: Mapping[str, int], size: Sizes) -> float:
     """What it takes to go on after prompts, token by token: a step moves all weights, as much work as `STEP` tokens of a text."""
     return (continuations["tokens"] if continuations["prompts"] else 0) * size.forward(max(STEP, continuations["prompts"]))
+
+
+def _overfitting(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
+    return size.forward(2 * config["perplexity"]["overfitting"] * config.get("calibration", {}).get("length", 0))
 
 
 def _reference(config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
@@ -182,6 +187,7 @@ WORK: dict[str, Callable[..., float]] = {
     "compress": _compress,
     "round": _round,
     "reference": _reference,
+    "overfitting": _overfitting,
     **dict.fromkeys(("evaluate", "evaluate_texts", "evaluate_tasks"), _evaluate),
     "throughput": _throughput,
 }

@@ -132,7 +132,7 @@ class Grids:
         """The label under which this run goes: that of the first one that is the same at this ratio."""
         if not changed:
             return label
-        own = variant(label, {axis: changed[axis] for axis in _in_order(changed)})
+        own = variant(label, {axis: changed[axis] for axis in in_order(changed)})
         alike = _at(method, ratio)
         found = next((name for name, one in self.methods[model].items() if _at(one, ratio) == alike), own)
         self.methods[model].setdefault(found, method)
@@ -144,7 +144,7 @@ def _stands_on(axis: str, method: Method, ratio: float) -> bool:
     return method.compresses and (axis not in CALIBRATION_AXES or method.at(ratio).reads_text)
 
 
-def _in_order(changed: Mapping[str, Any]) -> list[str]:
+def in_order(changed: Mapping[str, Any]) -> list[str]:
     """Axes in the order in which labels have them: options as the method's, then those of the calibration."""
     order = [*Method.__dataclass_fields__, *CALIBRATION_AXES]
     return sorted(changed, key=order.index)

@@ -13,8 +13,8 @@ from drank.variants import base_of
 
 _RULES = """
 all allocate calibrate calibrate_part cards checkpoint compress corpus document evaluate evaluate_part evaluate_tasks evaluate_texts
-evaluations gradients gradients_part manuscript prefetch reference relinearise report round selection sensitivity slopes source spectrum
-summary task testbed throughput tokenize train
+evaluations gradients gradients_part manuscript overfitting overlap prefetch reference relinearise report round selection sensitivity
+slopes source spectrum summary task testbed throughput tokenize train
 """
 
 KINDS_OF_PROJECTION = ("q", "k", "v", "o", "gate", "up", "down", "qkv", "gate_up")

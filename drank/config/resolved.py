@@ -15,8 +15,8 @@ from drank.models.weights import Checkpoint
 
 
 def perplexity_options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The section `perplexity` without what decides no perplexity: whether predictions are compared with the dense model's as well."""
-    return {key: value for key, value in config["perplexity"].items() if key != "to_dense"}
+    """The section `perplexity` without what decides no perplexity: what else is measured beside it, and what a run puts up with."""
+    return {key: value for key, value in config["perplexity"].items() if key not in ("to_dense", "seen", "overfitting")}
 
 
 def methods_for(config: Mapping[str, Any], model: str) -> dict[str, Method]:
@@ -65,13 +65,16 @@ def ratios_of(config: Mapping[str, Any], method: Method) -> list[float]:
     return config["ratios"] if method.budgeted else [0]
 
 
+APART = ("curvature_windows", "draws")
+"""Keys of a calibration that are no part of its text."""
+
 Changes = Mapping[str, Any] | None
 """What a method's own `calibration` sets instead of the run's."""
 
 
 def calibration_options(config: Mapping[str, Any], changes: Changes = None) -> dict[str, Any]:
-    """The text that moments are taken on, nothing where a configuration has none. How much tells curvatures is left out: it is no part."""
-    return {key: value for key, value in config.get("calibration", {}).items() if key != "curvature_windows"} | dict(changes or {})
+    """The text that moments are taken on, nothing where a configuration has none, without the keys that are no part of it."""
+    return {key: value for key, value in config.get("calibration", {}).items() if key not in APART} | dict(changes or {})
 
 
 def gradient_options(config: Mapping[str, Any], labels: str, changes: Changes = None) -> dict[str, Any]:

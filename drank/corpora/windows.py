@@ -69,13 +69,34 @@ class Tokens:
 
     def sample(self, length: int, count: int, seed: int, bos: str = TEXT) -> Tensor:
         """`count` windows at random places, (count, length), as SVD-LLM draws its calibration text; `bos` and errors as above."""
+        return self.at(self.places(length, count, seed, bos), length, bos)
+
+    def places(self, length: int, count: int, seed: int, bos: str = TEXT) -> Tensor:
+        """Where those windows begin in the text as windows are cut from it, a vector of `count`."""
         import torch
 
         text, first = self._cut(length, bos)
-        inner = length - len(first)
         generator = torch.Generator().manual_seed(seed)
-        starts = torch.randint(len(text) - inner + 1, (count, 1), generator=generator)
-        return torch.cat([first.expand(count, -1), text[starts + torch.arange(inner)].long()], dim=1)
+        return torch.randint(len(text) - (length - len(first)) + 1, (count, 1), generator=generator)[:, 0]
+
+    def at(self, places: Tensor, length: int, bos: str = TEXT) -> Tensor:
+        """The windows that begin at these places, (count, length)."""
+        import torch
+
+        text, first = self._cut(length, bos)
+        inside = text[places[:, None] + torch.arange(length - len(first))].long()
+        return torch.cat([first.expand(len(places), -1), inside], dim=1)
+
+    def room(self, length: int, bos: str = TEXT) -> tuple[int, int]:
+        """How many tokens windows of `length` are cut from, and how many of these each window holds."""
+        text, first = self._cut(length, bos)
+        return len(text), length - len(first)
+
+    def measured(self, length: int, count: int | None = None, bos: str = TEXT) -> Tensor:
+        """The token ids of which `consecutive` cuts these windows, in one piece and without what only begins a text or a window."""
+        text, first = self._cut(length, bos)
+        held = text if count is None else text[: count * (length - len(first))]
+        return held[self.opening if bos == TEXT else 0 :]
 
     def drawn(self, options: Mapping[str, Any]) -> Tensor:
         """The windows at random places that the options of a text ask for: `length`, `windows`, `seed` and `bos`."""

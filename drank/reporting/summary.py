@@ -18,6 +18,7 @@ from drank.reporting.names import unique
 from drank.reporting.recipes import checkpoint, follows, texts
 from drank.reporting.records import Record
 from drank.runtime.files import write_text
+from drank.variants import without
 
 COLUMNS = {
     "model": "str",
@@ -46,6 +47,9 @@ COLUMNS = {
     "detectable": "float64",
     "rival": "str",
     "place": "Int64",
+    "draws": "Int64",
+    "draw_mean": "float64",
+    "spread": "float64",
 }
 """The columns of a summary in order, with their dtypes."""
 
@@ -86,7 +90,19 @@ def summarise(
         head = {"model": record.model, "method": record.method, "ratio": record.ratio, "kind": kind_text(record), "rival": ""}
         head |= _made(record.provenance)
         rows += [head | asdict(result) | asdict(record.size) for result in results]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return _over_draws(pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS))
+
+
+def _over_draws(summary: pd.DataFrame) -> pd.DataFrame:
+    """The summary with how many draws of the calibration text there are of each number, their mean and standard deviation.
+
+    They stand in the row of the run that the others are further draws of; rows of one draw alone have none.
+    """
+    base = summary["method"].map(lambda label: without(label, "draw"))
+    alike = summary.assign(method=base).groupby(["model", "method", "ratio", "dataset", "metric"], sort=False)["value"]
+    told = (summary["method"] == base) & (alike.transform("size") > 1)
+    found = {"draws": alike.transform("size"), "draw_mean": alike.transform("mean"), "spread": alike.transform("std")}
+    return summary.assign(**{name: values.where(told).astype(COLUMNS[name]) for name, values in found.items()})
 
 
 def _made(provenance: Mapping[str, Any]) -> dict[str, Any]:

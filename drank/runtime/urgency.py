@@ -23,12 +23,12 @@ def urgency(expected: Mapping[int, float], followers: Mapping[int, Collection[in
 
 
 def hasten(dag: Any, expected: Mapping[int, float]) -> None:
-    """Let Snakemake's scheduler start urgent jobs first; what the command line prioritises stays before them.
+    """Let Snakemake's scheduler start urgent jobs first; what the command line or its own rule prioritises stays before them.
 
     `expected` has the seconds of jobs by their number in `dag`; one that it has not is taken to last none.
     """
     jobs = {dag.jobid(job): job for job in dag.needrun_jobs()}
     followers = {number: [dag.jobid(other) for other in dag.depending[job] if dag.needrun(other)] for number, job in jobs.items()}
     for number, seconds in urgency(expected, followers).items():
-        if dag.priority(jobs[number]) == jobs[number].rule.priority:
+        if dag.priority(jobs[number]) == jobs[number].rule.priority == 0:
             dag._priority[jobs[number]] = seconds

@@ -12,9 +12,11 @@ from drank.evaluation.continuations import Continuations
 from drank.evaluation.losses import WindowLosses
 from drank.evaluation.measured_model import MeasuredModel, Taken
 from drank.evaluation.measuring import gathered, measured
+from drank.evaluation.overfitting import Overfitting
 from drank.evaluation.perplexity import summarised
 from drank.evaluation.pieces import MEASURED_BY, Piece, Pieces
 from drank.evaluation.reference import Reference
+from drank.evaluation.seen import refuse_seen
 from drank.evaluation.wanted import Wanted, decided, wanted_continuations, wanted_tasks, wanted_texts
 from drank.evaluation.zeroshot.scoring import scored
 from drank.models.checkpoint import load_tokenizer
@@ -46,6 +48,9 @@ def run(
     beside: str | None = None,
     references: Sequence[str] = (),
     source: str | None = None,
+    overlaps: Sequence[str] = (),
+    overfitting: Sequence[str] = (),
+    seen: bool = True,
     places: Places,
     compute: Mapping[str, Any],
     threads: int,
@@ -63,7 +68,9 @@ def run(
     model: its tokenizer reads the tasks, as it has read the texts.
 
     `references` are what the step `reference` left of the dense model on each text, and `source` is that model's source file: beside it
-    are then told KL and how often both agree.
+    are then told KL and how often both agree. `overlaps` are what the step `overlap` found of these texts, and `overfitting` what the step
+    of that name found of the dense model, with the tokens of the text that it is of: perplexity's record tells both. Unless text may have
+    been `seen`, a model that was made on one of these texts is not measured (SeenTextError).
 
     In the folder `kept` are the pieces that were measured before, one for each text and task; what is not there is measured and put there.
     `measured_by` are the hashes of the code that measures, by kind.
@@ -72,13 +79,16 @@ def run(
     are made without the model.
     """
     directory, pieces = model_directory(model, places), Pieces(kept)
-    texts = _texts(tokens, perplexity)
+    texts, fitted = _texts(tokens, perplexity), _overfitting(*overfitting)
+    if not seen:
+        refuse_seen(directory, texts)
     theirs = Theirs.of(model, beside, places) if beside else None
     tokenizer, asked, built = theirs.dense if theirs else directory, dict(tasks or {}), dict(items or {})
     now = decided(directory, tokenizer, measured_by or {}) if kept else {kind: {} for kind in MEASURED_BY}  # a model is read for its hash
     wanted = [
         *wanted_texts(texts, perplexity, now["perplexity"], _references(references, source, places)),
         *wanted_continuations(texts, perplexity, now["continuations"]),
+        *(one.wanted(now["perplexity"]) for one in fitted),
         *wanted_tasks(asked, built, zeroshot, tokenizer, now["zeroshot"]),
     ]
     if parts:
@@ -97,9 +107,10 @@ def run(
         "zeroshot": {f"data {path}": file_hash(path) for path in [*built.values(), *data]} if asked else {},
     }
     for kind, ours in _by_record(wanted, found).items():
-        rows, detail = _numbers(texts, ours, tokenizer)
+        rows, detail, told = _numbers(texts, ours, tokenizer, fitted)
+        told |= _overlap(overlaps) if kind == "perplexity" else {}
         taken, apart = _taken(ours)
-        record = record_of(directory, taken, kind, names, rows, detail, settings[kind], inputs[kind], dense, theirs, apart)
+        record = record_of(directory, taken, kind, names, rows, detail, settings[kind], inputs[kind], dense, theirs, apart, told)
         record.write(outputs[kind])
     pieces.tidy(now)
 
@@ -143,12 +154,33 @@ def _taken(kinds: Mapping[str, Mapping[str, Piece]]) -> tuple[Taken, dict[str, A
 
 
 def _numbers(
-    texts: Sequence[Tokens], kinds: Mapping[str, Mapping[str, Piece]], tokenizer: Path
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows and the detail of a record out of what was found on each text or task, whose tokens the tokenizer in a folder reads."""
+    texts: Sequence[Tokens], kinds: Mapping[str, Mapping[str, Piece]], tokenizer: Path, fitted: Sequence[Overfitting]
+) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    """The rows and the detail of a record out of what was found on each text or task, and what its provenance tells beside.
+
+    The tokenizer in a folder reads the tokens that models wrote.
+    """
     found = {kind: {name: piece.found for name, piece in pieces.items()} for kind, pieces in kinds.items()}
     if "zeroshot" in found:
-        return scored(found["zeroshot"])
+        return *scored(found["zeroshot"]), {}
     losses = {name: WindowLosses(**one) for name, one in found["perplexity"].items()}
     continued = {name: Continuations(**one) for name, one in found.get("continuations", {}).items()}
-    return summarised(texts, losses, continued, load_tokenizer(tokenizer).decode if continued else str)
+    rows, detail = summarised(texts, losses, continued, load_tokenizer(tokenizer).decode if continued else str)
+    told: dict[str, Any] = {}
+    for one in fitted:
+        more, told["overfitting"] = one.summarised(losses[one.dataset])
+        rows += more
+    return rows, detail, told
+
+
+def _overfitting(path: str | None = None, tokens: str = "") -> list[Overfitting]:
+    """What overfitting is measured against, as the step of that name has left it, of the text of these tokens; none without a path."""
+    return [Overfitting.of(read_tokens(tokens), read_json(path))] if path else []
+
+
+def _overlap(paths: Sequence[str]) -> dict[str, Any]:
+    """What provenance tells of overlap: the share of each text that stands in each that making the model read; nothing without paths."""
+    shares: dict[str, dict[str, float]] = {}
+    for found in map(read_json, paths):
+        shares.setdefault(found["text"], {})[found["read"]] = found["share"]
+    return {"overlap": shares} if shares else {}

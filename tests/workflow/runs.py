@@ -115,7 +115,7 @@ def write_inputs(folder: Path) -> None:
         "calibration": {"corpus": "words", "windows": 8, "length": 32},
         "ratios": [0.3],
         "methods": {"dense": {}, "svd-llm": {}, "d-rank": {"refit_from": 0.2}},
-        "perplexity": {"corpora": ["words"], "length": 32, "windows": 8, "to_dense": False},
+        "perplexity": {"corpora": ["words"], "length": 32, "windows": 8, "to_dense": False, "overfitting": 0},
         "zeroshot": {"tasks": ["words"]},
         "throughput": {"batch": 1, "prompt": 8, "generate": 4, "repeats": 2},
     }

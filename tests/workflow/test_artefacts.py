@@ -77,7 +77,7 @@ def test_another_beta_computes_a_plan_a_model_and_its_perplexity(run: Run) -> No
 
 
 def test_another_text_to_calibrate_on_computes_what_hangs_on_it(run: Run) -> None:
-    made = {"corpus": 1, "tokenize": 1, "calibrate": 1, "spectrum": 1, "allocate": 1, "compress": 1, "evaluate_texts": 1}
+    made = {"corpus": 1, "tokenize": 1, "overlap": 1, "calibrate": 1, "spectrum": 1, "allocate": 1, "compress": 1, "evaluate_texts": 1}
     other = {**BETAS, "rows": ["corpus"], "runs": {"method": "svd-llm", "corpus": ["words", "other"]}}
     assert planned(run, texts=other) == {**made, "texts": 1, **END}
 

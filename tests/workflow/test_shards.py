@@ -48,6 +48,7 @@ def divided(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
         "source": 1,
         "corpus": 1,
         "tokenize": 2,
+        "overlap": 1,
         "spectrum": 2,
         "allocate": 2,
         "compress": 1,

@@ -29,7 +29,7 @@ REPORTING = dict.fromkeys(("cards", "summary", *PRINTED, "report"), 1)
 MEASURING = {"evaluate": 3, "throughput": 2, **REPORTING}
 MAKING = {"allocate": 2, "compress": 2, "evaluate": 2, "throughput": 1, **REPORTING}
 FROM_CALIBRATION = {"calibrate": 1, "spectrum": 2, **MAKING}
-FROM_CORPUS = {"corpus": 1, "tokenize": 2, "calibrate": 1, "spectrum": 2, "allocate": 2, "compress": 2, **MEASURING}
+FROM_CORPUS = {"corpus": 1, "tokenize": 2, "overlap": 1, "calibrate": 1, "spectrum": 2, "allocate": 2, "compress": 2, **MEASURING}
 FROM_MODEL = {"source": 1, **{rule: count for rule, count in FROM_CORPUS.items() if rule != "corpus"}}
 TOP = "from __future__ import annotations\n"
 
@@ -61,14 +61,14 @@ OTHER: dict[str, tuple[Edit, dict[str, int]]] = {
     "the family of the model": (code("drank/models/families/entries.py", 'reads="heads"', 'reads="values"'), FROM_MODEL),
     "the seed of the calibration": (settings(calibration={"seed": 99}), FROM_CALIBRATION),
     "BOS nowhere in the calibration": (settings(calibration={"bos": "none"}), FROM_CALIBRATION),
-    "BOS nowhere in perplexity": (settings(perplexity={"bos": "none"}), {"evaluate": 3, **OF_RECORDS}),
+    "BOS nowhere in perplexity": (settings(perplexity={"bos": "none"}), {"overlap": 1, "evaluate": 3, **OF_RECORDS}),
     "BOS nowhere in tasks": (settings(zeroshot={"bos": "none"}), {"evaluate": 3, **OF_RECORDS}),
     "BOS nowhere in timings": (settings(throughput={"bos": "none"}), {"throughput": 2, **OF_TIMINGS}),
     "BOS as the family has it": (settings(calibration={"bos": "text"}, perplexity={"bos": "text"}), {"report": 1}),
     "the code of a script": (code("workflow/scripts/calibrate.py", "run(snakemake", "print()\nrun(snakemake"), FROM_CALIBRATION),
     "the numbers on cards": (code("drank/models/card/numbers.py", "rows = []\n", "rows = [print()]\n"), {"cards": 1}),
     "one more ratio": (settings(ratios=[0.3, 0.5]), {"allocate": 2, "compress": 2, "evaluate": 2, "throughput": 1, **REPORTING}),
-    "fewer windows of perplexity": (settings(perplexity={"windows": 4}), {"evaluate": 3, **OF_RECORDS}),
+    "fewer windows of perplexity": (settings(perplexity={"windows": 4}), {"overlap": 1, "evaluate": 3, **OF_RECORDS}),
     "a deleted record": (result("perplexity/tiny/svd-llm/0.3.json"), {"evaluate": 1, **OF_RECORDS}),
     "a deleted timing": (result("throughput/tiny/0.3"), {"throughput": 1, **OF_TIMINGS}),
     "a deleted model": (result("models/tiny/svd-llm/0.3"), {"compress": 1, "evaluate": 1, "throughput": 1, **OF_RECORDS, **OF_TIMINGS}),

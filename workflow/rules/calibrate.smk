@@ -10,6 +10,7 @@ rule source:
     conda:
         "../../envs/torch.yaml"
     threads: 1
+    priority: FIRST
     resources:
         **SMALL_JOB,
     params:

@@ -17,12 +17,14 @@ from drank.runtime.unchanged import leave_out_unchanged
 from drank.corpora import identity_of as identity_of_corpus, listed
 from drank.corpora.installed import package_versions
 from drank.config import calibration_options, check, gradient_options, read_config, read_schema, refusals_for, shards_of, with_beginnings, with_defaults
+from drank.config.amounts import little_text
 from drank.config.artefacts import Runs
 from drank.config.chain import Chain, texts_of, tokens_at
 from drank.config.measurable import split_of
 from drank.config.method_entries import method_of
 from drank.config.paths import rooted, without_paths
 from drank.config.resolved import perplexity_options
+from drank.config.seen import texts_read
 from drank.calibration.passes import PASSES, WINDOWS
 from drank.methods import outputs_read
 from drank.models.documents import CARD, NUMBERS
@@ -59,6 +61,9 @@ if workflow.is_main_process:
 
 RUNS = Runs(config)
 METHODS = RUNS.methods
+if workflow.is_main_process:
+    for line in little_text(config, RUNS):
+        logger.warning(line)
 READ = {model: with_beginnings(config, model) for model in config["models"]}  # the configuration as each model reads it
 REFUSED = {model: refusals_for(config, model) for model in config["models"]}
 CALIBRATIONS = {method.calibrated: method.calibration for methods in METHODS.values() for method in methods.values()} | {"": None}
@@ -90,6 +95,7 @@ MODEL_JOB = {
 }
 TEXT_JOB = {"mem_mb": growing(8000), "runtime": growing(10), "preparing": 1}
 SMALL_JOB = {"mem_mb": growing(2000), "runtime": growing(10), "preparing": 1}
+FIRST = 10**6  # the priority of what takes seconds and may end a run: what it reads, and whether texts overlap
 
 
 resource_scopes:
@@ -124,6 +130,7 @@ wildcard_constraints:
     corpus=either(CORPORA),
     split="[A-Za-z0-9_]+",
     text=f"(?:{either(CORPORA)})[.][A-Za-z0-9_]+",
+    read=f"(?:{either(CORPORA)})[.][A-Za-z0-9_]+",
     task=either(config["tasks"] or ["none"]),
     labels=either(PASSES),
     spectrum=either(method.spectrum for methods in METHODS.values() for method in methods.values()),

@@ -10,6 +10,7 @@ rule corpus:
     conda:
         "../../envs/base.yaml"
     threads: 1
+    priority: FIRST
     resources:
         **TEXT_JOB,
     params:
@@ -60,6 +61,7 @@ rule tokenize:
     conda:
         "../../envs/torch.yaml"
     threads: 1
+    priority: FIRST
     resources:
         **TEXT_JOB,
     params:

@@ -31,6 +31,8 @@ EVALUATED = {  # what is read of a model and for its measurements
     "model": lambda wildcards: chain_of_job(wildcards).made,
     "tokens": texts_of_job,
     "references": references_of_job,
+    "overlaps": overlaps_of_job,
+    "overfitting": overfitting_of_job,
     "task_items": lambda wildcards: [f"results/tasks/{task}.jsonl" for task in embedded_of_job(wildcards)],
     "data": lambda wildcards: here(path for source in tasks_of_job(wildcards).values() for path in files_of(source)),
 }

@@ -148,11 +148,12 @@ def contents_of_job(wildcards):
 def records_for(artefact):
     """The records of an artefact's runs, of the kinds that it shows."""
     found = [
-        f"results/{kind}/{'/'.join(point.cell)}.json"
+        f"results/{kind}/{'/'.join(cell)}.json"
         for kind in artefact.kinds
         if kind != "throughput"
         for point in artefact.points
-        if RUNS.wanted[point.cell][kind]
+        for cell in [point.cell, *RUNS.draws.get(point.cell, [])]
+        if RUNS.wanted[cell][kind]
     ]
     timed = [
         f"results/throughput/{point.model}/{point.ratio:g}"

@@ -21,6 +21,8 @@ run(
     beside=inputs.get("beside"),
     references=inputs.references,
     source=inputs.get("source"),
+    overlaps=inputs.overlaps,
+    overfitting=inputs.overfitting,
     places=params.places,
     compute=params.compute,
     threads=snakemake.threads,

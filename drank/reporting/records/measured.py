@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
+from drank.calibration.amount import tokens_per_channel
 from drank.compression.making import making_of
 from drank.models.carried import written_by_drank
 from drank.models.description import is_compressed, quantised_by
@@ -33,6 +34,7 @@ def record_of(
     dense: Mapping[str, Any] | None,
     theirs: Theirs | None = None,
     measured: Mapping[str, Mapping[str, Any]] | None = None,
+    told: Mapping[str, Any] | None = None,
 ) -> Record:
     """The record of a measurement of the model in a directory from what it took and its rows, the fields of `Result`.
 
@@ -40,7 +42,9 @@ def record_of(
     model. The method with all its fields, the texts it read and how the model was made come from the model's folder; the method of a
     model that drank did not compress is `dense`. So does `dense` tell the method of somebody else's checkpoint, `theirs`, whatever
     lies in its folder. Where data sets were measured one by one, `measured` says of each when, and what that took. The model's hash
-    leaves out its card, and when and where it was made. Of a model whose family needs BOS before every window this is told (`needs_bos`).
+    leaves out its card, and when and where it was made. Of a model whose family needs BOS before every window this is told (`needs_bos`),
+    of one made on a text how many tokens of it there were for each channel of the widest input (`tokens_per_channel`). `told` are
+    further fields of the provenance.
     """
     plan = directory / PLAN
     planned = theirs is None and plan.is_file() and written_by_drank(plan)
@@ -48,6 +52,7 @@ def record_of(
     made = making_of(directory) if planned or (theirs is None and compressed) else None
     read = Plan.read(plan) if planned else None
     provenance = {
+        **(told or {}),
         **taken.origin,
         "settings": dict(settings),
         "method": read.settings if read else dict(made["method"] if made else dense or {}),
@@ -57,6 +62,8 @@ def record_of(
     }
     if needs_bos(read_json((theirs.dense if theirs else directory) / "config.json")):
         provenance["needs_bos"] = True
+    if read and (tokens := _tokens_per_channel(read, provenance["calibration"] or {})):
+        provenance["tokens_per_channel"] = tokens
     if measured:
         provenance["measured"] = {name: dict(told) for name, told in measured.items()}
     if theirs is not None:
@@ -97,3 +104,8 @@ def _text_of(making: Mapping[str, Any] | None) -> dict[str, Any]:
     """The calibration text of a model whose spectra needed none and whose factors were made again on it; empty where nothing was."""
     texts = making["texts"] if making else {}
     return texts.get("refit") or texts.get("corrections") or {}
+
+
+def _tokens_per_channel(plan: Plan, text: Mapping[str, Any]) -> float | None:
+    """Tokens of calibration text for each channel of the widest input of the projections; None where none was read."""
+    return tokens_per_channel(text, max(group.shape.rows for group in plan.groups)) if "windows" in text and plan.groups else None

@@ -46,8 +46,11 @@ SCHEMA: dict[str, Any] = _object(
     },
     detail={"type": "object"},
     provenance=_object(
-        optional=("checkpoint", "measured", "needs_bos"),
+        optional=("checkpoint", "measured", "needs_bos", "overlap", "overfitting", "tokens_per_channel"),
         needs_bos={"type": "boolean"},
+        overlap={"type": "object", "additionalProperties": {"type": "object", "additionalProperties": {"type": "number"}}},
+        overfitting={"type": "object", "required": ["text"]},
+        tokens_per_channel={"type": "number", "exclusiveMinimum": 0},
         drank=_NAME,
         git={"anyOf": [{"type": "null"}, _object(commit=_NAME, dirty={"type": ["boolean", "null"]})]},
         packages={"type": "object", "additionalProperties": {"type": "string"}},

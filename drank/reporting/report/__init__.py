@@ -20,6 +20,7 @@ from drank.reporting.report.continuations import continuations
 from drank.reporting.report.doubts import doubts
 from drank.reporting.report.method_table import Chains, methods
 from drank.reporting.report.random_draw import against_random_ranks
+from drank.reporting.report.seen import overfitting, seen
 from drank.reporting.report.verdict import Contest, accuracy_lines, contests, headline
 from drank.reporting.tables import Table
 from drank.reporting.tables.numbers import Numbers, per_model
@@ -70,8 +71,8 @@ def render(
         sizes=sizes(models, plans),
         facts=facts(records),
         methods=methods(records, chains or {}),
-        samples=[*samples(models, records), *beginnings(records)],
-        unseen=unseen(records),
+        samples=[*samples(models, records), *beginnings(records), *overfitting(records)],
+        unseen=[*unseen(records), *seen(records)],
         runs=runs(records),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
     )

@@ -12,6 +12,9 @@ from drank.reporting.tables.layout import MISSING, Cell, Column, Table
 from drank.reporting.tables.marks import marked
 from drank.reporting.tables.numbers import Entry, Numbers, Value
 
+DRAWN = ((" draw_mean", "draw_mean"), (" spread", "spread"))
+"""What a number over several draws of the calibration text has beside it."""
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -109,7 +112,14 @@ def _frame(numbers: Numbers, entries: Sequence[Entry], quantities: Sequence[Quan
     for quantity in quantities:
         values = [numbers.get(entry, quantity.dataset, quantity.metric) or Value(float("nan")) for entry in entries]
         name = f"{quantity.metric} {quantity.dataset}"
-        for suffix, field in (("", "value"), (" ci_low", "low"), (" ci_high", "high"), (" stderr", "stderr"), (" published", "published")):
+        for suffix, field in (
+            ("", "value"),
+            (" ci_low", "low"),
+            (" ci_high", "high"),
+            (" stderr", "stderr"),
+            (" published", "published"),
+            *DRAWN,
+        ):
             column = [getattr(value, field) for value in values]
             if not suffix or any(number == number for number in column):
                 frame[name + suffix] = column

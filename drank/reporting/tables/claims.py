@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,12 +43,20 @@ class Claim:
     @cached_property
     def value(self) -> float:
         """The number, the mean where there are several."""
-        return self.runs[0]["value"] if len(self.runs) == 1 else fmean(run["value"] for run in self.runs)
+        if len(self.runs) > 1:
+            return fmean(run["value"] for run in self.runs)
+        return self.first["value"] if self._spread is None else self.first["draw_mean"]
 
     @cached_property
     def spread(self) -> float | None:
-        """The standard deviation of a sample of several numbers, None of one."""
-        return stdev(run["value"] for run in self.runs) if len(self.runs) > 1 else None
+        """The standard deviation of a sample of several numbers, of those of one run over draws of the calibration text; None of one."""
+        return stdev(run["value"] for run in self.runs) if len(self.runs) > 1 else self._spread
+
+    @property
+    def _spread(self) -> float | None:
+        """That over draws, unless the table tells draws apart."""
+        found = None if "draw" in self.first else self.first.get("spread")
+        return None if found is None or math.isnan(found) else found
 
     @property
     def role(self) -> int:

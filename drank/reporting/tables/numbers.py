@@ -20,6 +20,7 @@ class Value(NamedTuple):
 
     A difference also has its p-value, and that after Holm where it is of a best to its runner-up; what could have been told apart, the
     method that it is to, and the place of its own.
+    Over several draws of the calibration text it also has their mean and standard deviation.
     """
 
     value: float
@@ -33,11 +34,18 @@ class Value(NamedTuple):
     detectable: float = math.nan
     rival: str = ""
     place: int = 0
+    draw_mean: float = math.nan
+    spread: float = math.nan
 
     @property
     def told_apart(self) -> bool:
         """Whether this best stands clear of its runner-up, all other comparisons of the summary considered."""
         return self.p_holm < LEVEL
+
+    @property
+    def shown(self) -> float:
+        """The number as a table prints it: over several draws of the calibration text their mean."""
+        return self.value if math.isnan(self.draw_mean) else self.draw_mean
 
     @property
     def better(self) -> bool:
@@ -125,6 +133,7 @@ def _value_of(row: Any) -> Value:
     """The number in a row of a summary."""
     place = 0 if pd.isna(row.place) else int(row.place)
     more = {"p": row.p, "p_holm": row.p_holm, "detectable": row.detectable, "rival": row.rival, "place": place}
+    more |= {"draw_mean": row.draw_mean, "spread": row.spread}
     return Value(row.value, row.ci_low, row.ci_high, row.stderr, row.chance, **more)
 
 

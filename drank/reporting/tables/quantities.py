@@ -29,8 +29,15 @@ def interval(value: Value, digits: int = 2, scale: float = 1) -> str:
 
 
 def scaled(scale: float, digits: int) -> Callable[[Value], Cell]:
-    """A cell that shows a number in other units, what the paper has in its place in small type."""
-    return lambda value: Cell(number(scale * value.value, digits), _published(value, scale, digits))
+    """A cell that shows a number in other units, its spread over draws and what the paper has in its place in small type."""
+    return lambda value: Cell(
+        number(scale * value.shown, digits), " ".join(filter(None, (_spread(value, scale, digits), _published(value, scale, digits))))
+    )
+
+
+def _spread(value: Value, scale: float, digits: int) -> str:
+    """The standard deviation over draws of the calibration text, empty where there is one draw."""
+    return "" if math.isnan(value.spread) else f"±{number(scale * value.spread, digits)}"
 
 
 def _published(value: Value, scale: float, digits: int) -> str:
@@ -65,6 +72,7 @@ def quality(material: Material) -> Table:
     measured = " and ".join(["perplexity"] * bool(corpora) + ["zero-shot accuracy"] * bool(tasks)).capitalize()
     beside = material.published is not None and len(material.published) > 0
     notes = ["in parentheses the published numbers"] * beside + ["± one standard error of the average"] * bool(tasks)
+    notes += ["over draws of the calibration text their mean ± standard deviation"] * bool(material.numbers["spread"].notna().any())
     caption = f"{measured} of {numbers.model}" + (f" by compression ratio. {RATIO_NOTE}" if numbers.ratios else ".")
     marks = explained(numbers, ["perplexity"] * bool(corpora) + ["accuracy"] * bool(tasks))
     caption += f" {marks}" * bool(marks) + (f" {'; '.join(notes).capitalize()}." if notes else "")
@@ -137,8 +145,8 @@ def _noise(floors: Mapping[str, float]) -> str:
 
 def _accuracy_with_error(value: Value) -> Cell:
     """Percent, with the standard error in small type."""
-    error = "" if math.isnan(value.stderr) else f"±{100 * value.stderr:.1f}"
-    return Cell(number(100 * value.value, 1), " ".join(filter(None, (error, _published(value, 100, 1)))))
+    error = _spread(value, 100, 1) or ("" if math.isnan(value.stderr) else f"±{100 * value.stderr:.1f}")
+    return Cell(number(100 * value.shown, 1), " ".join(filter(None, (error, _published(value, 100, 1)))))
 
 
 def _speed(value: Value) -> Cell:

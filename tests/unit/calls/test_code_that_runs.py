@@ -63,7 +63,7 @@ def test_every_function_that_a_step_calls_is_in_its_hash(method, tmp_path, monke
     monkeypatch.setattr(work, "step_of", watch)
     text = " ".join(WORDS * 200)
     drank.compress(tmp_path / "tiny", method, 0.4, text, tmp_path / "small", **FEW)
-    drank.evaluate(tmp_path / "small", text=text, length=32, windows=4, threads=1, throughput=TIMED)
+    drank.evaluate(tmp_path / "small", text=text, seen=True, length=32, windows=4, threads=1, throughput=TIMED)
     assert {"source", "tokenize", "spectrum", "allocate", "compress", "evaluate", "throughput"} <= watch.ran.keys()
     for rule, ran in watch.ran.items():
         known = {(node.module, node.name) for node in reached(PROJECT / f"workflow/scripts/{rule}.py").nodes}

@@ -139,7 +139,7 @@ def test_any_name_that_a_file_system_allows_will_do(model, text, tmp_path):
     out = tmp_path / "deep/er/out %s[1]"
     drank.compress(place, "svd-llm", 0.4, tmp_path / "te xt[1]%d.txt", f"{out}/", **FEW)
     assert sorted(path.name for path in out.parent.iterdir()) == [out.name]
-    found = drank.evaluate(out, tmp_path / "te xt[1]%d.txt", length=32, windows=4)
+    found = drank.evaluate(out, tmp_path / "te xt[1]%d.txt", length=32, windows=4, seen=True)
     assert found["perplexity"].results[0].dataset == "te-xt-1-d"
 
 

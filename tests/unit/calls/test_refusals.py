@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 import drank
 from drank.command import drank as command
+from drank.corpora.overlap import SeenTextError
 from drank.models.checkpoint import load_model
 from drank.models.description import CheckpointError
 from drank.models.documents import CARD, MAKING, PLAN
@@ -49,6 +50,16 @@ def test_a_plan_does_not_replace_a_folder(model, tmp_path):
     with pytest.raises(FileExistsError, match=r"is a folder, and a plan is a file"):
         drank.plan(model, "svd", 0.4, out=tmp_path / "notes")
     assert (tmp_path / "notes/a.txt").read_text() == "kept"
+
+
+def test_a_model_is_not_measured_on_text_that_it_was_made_on_unless_that_is_meant(model, tmp_path):
+    """By what the text says: under another name and out of another place it is the same."""
+    drank.compress(model, "svd-llm", 0.4, TEXT, tmp_path / "made", windows=4, **FEW)
+    (tmp_path / "renamed.txt").write_text(TEXT)
+    with pytest.raises(SeenTextError, match=r"^renamed is text that .*made was made on \(text-1, split train\).*`seen=True`, `--seen`"):
+        drank.evaluate(tmp_path / "made", ["other words\n" * 99, str(tmp_path / "renamed.txt")], **FEW)
+    assert drank.evaluate(tmp_path / "made", TEXT, seen=True, **FEW)["perplexity"].method == "svd-llm"
+    assert drank.evaluate(tmp_path / "made", TEXT + "more", **FEW)["perplexity"].method == "svd-llm"
 
 
 def test_records_need_a_folder(model, tmp_path):

@@ -61,7 +61,9 @@ def test_one_line_compresses_and_one_measures(folder, tmp_path):
     assert made.returncode == 0, made.stderr
     assert "of the projections' and" in made.stdout
     assert "compress tiny d-rank 0.4: done in" in made.stderr
-    measured = run("evaluate", folder / "tiny", tmp_path / "out", "--text", folder / "my.txt", *few, "--out", tmp_path / "records")
+    measured = run(
+        "evaluate", folder / "tiny", tmp_path / "out", "--text", folder / "my.txt", "--seen", *few, "--out", tmp_path / "records"
+    )
     assert measured.returncode == 0, measured.stderr
     head, *rows = measured.stdout.splitlines()
     assert head.split() == [str(folder / "tiny"), str(tmp_path / "out")] or "own folder" in head

@@ -57,7 +57,7 @@ def test_more_work_takes_longer_and_none_is_free(rule):
     large = config(
         calibration={"corpus": "python-docs", "windows": 512, "length": 256},
         search={"windows": 32},
-        perplexity={"corpora": ["python-docs"]},
+        perplexity={"corpora": ["python-docs"], "overfitting": 32},
         throughput={"batch": 64},
     )
     steps = {"methods": {"l-rank": {"steps": 3}}} if rule == "relinearise" else {}

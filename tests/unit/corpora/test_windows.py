@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -140,3 +141,21 @@ def test_the_same_tokens_are_the_same_bytes(tmp_path):
         written.add((tmp_path / f"{number}.safetensors").read_bytes())
     assert len(written) == 1
     assert torch.equal(read_tokens(tmp_path / "0.safetensors").ids, tokens.ids)
+
+
+@given(
+    st.integers(10, 60), st.integers(2, 8), st.sampled_from(["text", "window", "none"]), st.none() | st.integers(1, 20), st.integers(0, 2)
+)
+def test_places_and_what_is_measured_are_those_of_the_windows(count, length, bos, limit, opening):
+    tokens = replace(tokens_of(count), opening=opening, bos=99)
+    inside = slice(bos == "window", None)
+    places, drawn = tokens.places(length, 5, 3, bos), tokens.sample(length, 5, 3, bos)
+    assert torch.equal(tokens.at(places, length, bos), drawn)
+    skipped = opening if bos != "text" else 0
+    assert drawn[:, inside].tolist() == [[*range(skipped + place, skipped + place + drawn[0, inside].numel())] for place in places.tolist()]
+    total, inner = tokens.room(length, bos)
+    assert (total, inner) == (count - skipped, length - (bos == "window")) and 0 <= int(places.min()) <= int(places.max()) <= total - inner
+    read = torch.cat([window[inside] for window in tokens.consecutive(length, limit, bos)]).tolist()[opening if bos == "text" else 0 :]
+    measured = tokens.measured(length, limit, bos).tolist()
+    assert measured[: len(read)] == read, "but for what only opens the text"
+    assert len(measured) - len(read) in (0, 1), "a tail of one token predicts nothing"

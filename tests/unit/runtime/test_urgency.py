@@ -67,10 +67,10 @@ rule urgent:
 """
 
 
-def order_of(folder, *options):
+def order_of(folder, *options, snakefile=SNAKEFILE):
     """The order in which a run on one core makes its files."""
     folder.mkdir()
-    (folder / "Snakefile").write_text(SNAKEFILE)
+    (folder / "Snakefile").write_text(snakefile)
     command = [sys.executable, "-m", "snakemake", "--cores", "1", *options]
     here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(command, cwd=folder, env=here, capture_output=True, text=True, check=False)
@@ -86,3 +86,8 @@ def test_snakemake_starts_what_long_jobs_wait_for_first(tmp_path):
 
 def test_what_the_command_line_prioritises_comes_before(tmp_path):
     assert order_of(tmp_path / "run", "--prioritize", "urgent")[0] == "urgent"
+
+
+def test_a_rule_that_says_how_urgent_it_is_stays_so(tmp_path):
+    told = SNAKEFILE.replace('    output: "urgent"', '    output: "urgent"\n    priority: 1000')
+    assert order_of(tmp_path / "run", snakefile=told)[:2] == ["urgent", "prepare"]

@@ -1,0 +1,68 @@
+"""Numbers over several draws of the calibration text: their mean and spread stand in the row of the first, and in tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from statistics import fmean, stdev
+
+import pytest
+
+from drank.reporting.records import Record
+from drank.reporting.summary import read_csv, summarise, write_csv
+from drank.reporting.tables.pivot import pivot
+from tests.unit.artefacts_fixture import material_of, texts
+from tests.unit.records_fixture import perplexity_record
+from tests.unit.reporting.tables_of import main_table
+
+SEEDS = {"svd-llm": 0.9, "svd-llm+draw=14": 1.0, "svd-llm+draw=15": 1.3}
+
+
+def drawn(ratio: float = 0.2) -> list[Record]:
+    """One method on three draws, which do it other damage."""
+    records = [perplexity_record("docs-mha", "svd-llm", ratio, damage=damage) for damage in SEEDS.values()]
+    return [replace(record, method=method) for record, method in zip(records, SEEDS, strict=True)]
+
+
+def test_mean_and_spread_stand_in_the_row_of_the_first(tmp_path) -> None:
+    summary = summarise([*drawn(), perplexity_record("docs-mha", "dense", 0.0)])
+    rows = summary[(summary["metric"] == "perplexity") & (summary["dataset"] == "python-docs")].set_index("method")
+    values = [rows["value"][method] for method in SEEDS]
+    assert rows["draws"]["svd-llm"] == 3 and rows["value"]["svd-llm"] == values[0]
+    assert rows["draw_mean"]["svd-llm"] == pytest.approx(fmean(values)) and rows["spread"]["svd-llm"] == pytest.approx(stdev(values))
+    assert rows.drop(index="svd-llm")[["draws", "draw_mean", "spread"]].isna().all(axis=None)
+    write_csv(summary, tmp_path / "summary.csv")
+    assert read_csv(tmp_path / "summary.csv").equals(summary)
+
+
+def test_a_table_prints_mean_and_spread_where_there_are_several_draws() -> None:
+    rival = perplexity_record("docs-mha", "d-rank", 0.2, damage=1.0)
+    summary = summarise([*drawn(), rival, perplexity_record("docs-mha", "dense", 0.0)])
+    shown = summary[~summary["method"].str.contains("+", regex=False)]
+    table = main_table(shown, "docs-mha")
+    rows = {row[1].text: row[2] for block in table.blocks for row in block}
+    values = [one.results[0].value for one in drawn()]
+    assert (rows["SVD-LLM"].text, rows["SVD-LLM"].small) == (f"{fmean(values):.2f}", f"±{stdev(values):.2f}")
+    assert rows["D-Rank"].text == f"{rival.results[0].value:.2f}" and not rows["D-Rank"].small and not rows["Dense"].small
+    assert "over draws of the calibration text their mean ± standard deviation" in table.caption
+    frame = table.frame.set_index("method")
+    assert frame["perplexity python-docs spread"]["svd-llm"] == pytest.approx(stdev(values))
+    alone = main_table(summarise([rival, perplexity_record("docs-mha", "dense", 0.0)]), "docs-mha")
+    assert "draws" not in alone.caption and "spread" not in " ".join(alone.frame.columns)
+
+
+def test_bold_is_the_best_of_what_is_printed() -> None:
+    """The first draw of one is better than the other, whose mean is."""
+    rival = perplexity_record("docs-mha", "d-rank", 0.2, damage=0.95)
+    summary = summarise([*drawn(), rival])
+    table = main_table(summary[~summary["method"].str.contains("+", regex=False)], "docs-mha")
+    bold = [row[1].text for block in table.blocks for row in block if row[2].bold]
+    assert rival.results[0].value > drawn()[0].results[0].value and bold == ["D-Rank"]
+
+
+@pytest.mark.parametrize("axes", [(), ("draw",)])
+def test_a_pivot_prints_them_unless_it_tells_draws_apart(axes) -> None:
+    points = [("svd-llm", dict.fromkeys(axes, 13), 0.2)]
+    material = material_of(points, {"rows": ["method", *axes], "columns": ["ratio"], "on": ["python-docs"]})
+    numbers = material.numbers.assign(draw_mean=12.345, spread=0.678, draws=3)
+    (row,) = texts(pivot(replace(material, numbers=numbers)))
+    assert (row[-1] == "12.35 ±0.678") == (not axes)
