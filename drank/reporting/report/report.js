@@ -1,4 +1,4 @@
-// Every table is sorted by a click on a head: up, down, as it was. Rows stay in their block, and what heads a block stays at its top.
+// A click on a head sorts a table by that column: up, down, as it was. Rows stay in their block, and what heads a block stays at its top.
 "use strict";
 for (const table of document.querySelectorAll(".wide > table")) {
   const heads = table.tHead ? [...table.tHead.rows[table.tHead.rows.length - 1].cells] : [];
