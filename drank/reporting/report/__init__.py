@@ -25,7 +25,6 @@ from drank.reporting.report.random_draw import against_random_ranks
 from drank.reporting.report.use import uses
 from drank.reporting.report.verdict import Contest, accuracy_lines, contests, headline
 from drank.reporting.tables import Table
-from drank.reporting.tables.layout import wide
 from drank.reporting.tables.numbers import Numbers, per_model
 from drank.variants import is_variant
 
@@ -70,7 +69,6 @@ def render(
         sections=[_section(numbers, decided, tables) for numbers in competing],
         spanning=[table for table in tables if table.model not in {numbers.model for numbers in competing}],
         shown=lambda table, number: table.to_html(number, links.csv(table), links.cells(table, records)),
-        wide=wide,
         next_table=count(1).__next__,
         masthead=masthead(records, chains or {}, timings),
         doubts=doubts(records, models, plans),

@@ -126,7 +126,8 @@ class Table:
         )
         head = f"<tr>{groups}</tr>" if any(text for text, _ in self.groups) else ""
         body, row = "", 0
-        levels = sum(map(len, self.blocks)) - len(self.frame)  # last rows that are of no run, such as what guessing scores
+        # Of a table of runs, last rows that are of none, such as what guessing scores.
+        levels = sum(map(len, self.blocks)) - len(self.frame) if {"ratio", "method"} <= set(self.frame.columns) else 0
         for block in self.blocks:
             last = len(block) - max(levels, 0) if block is self.blocks[-1] else len(block)
             rows = [self._html_row(cells, partial(address, row + at), level=at >= last) for at, cells in enumerate(block)]
