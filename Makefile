@@ -18,7 +18,7 @@ SHELL := bash
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run short real gguf env test lint unit test-heavy test-slurm torture docs wheel compat pdf testbed lock clean distclean help
+.PHONY: run short real gguf env test lint unit test-heavy test-slurm test-browser torture docs wheel compat pdf testbed lock clean distclean help
 
 # Snakemake stops with a traceback where it cannot keep its cache below the home; drank.runtime.home does this for `drank run`.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
@@ -61,6 +61,10 @@ test-slurm: $(READY)  ## runs on a SLURM that the tests start (as root; what it 
 	bash tests/slurm/install.sh
 	$(BIN)/python -m pytest tests/slurm
 
+test-browser: $(READY)  ## the report in a real browser, on three screens and in print (as root, what it needs is installed where apt can)
+	bash tests/browser/install.sh
+	$(BIN)/python -m pytest tests/browser
+
 torture: $(READY)  ## runs killed a hundred times, locally and on a SLURM: hours; KILLS=2 of each kind are enough for a try
 	bash tests/slurm/install.sh
 	$(BIN)/python -m tests.slurm.torture --kills $(KILLS)
@@ -95,7 +99,7 @@ distclean: clean  ## remove the environment and all caches too
 	rm -rf $(VENV) $(REAL) .transformers site .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis build
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Installed in place, so that a changed lock costs what changed. Compiled to bytecode now, or every job of the pipeline would do it again.
 $(READY): $(LOCK)

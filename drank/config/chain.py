@@ -5,7 +5,7 @@ Paths are those of a run's folder, `results/…`. The rules of the workflow and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,6 +149,18 @@ class Chain:
     def read_again(self, tokens: str, text: str) -> dict[str, Any] | None:
         """The options of a text where compressing reads these `tokens` of it; None where it does not."""
         return dict(self.texts[text]) if tokens in self.compress_texts() else None
+
+    def left(self, kinds: Iterable[str], *, models: bool) -> dict[str, str]:
+        """What a run leaves: the records of these kinds, and of what it makes the plan and, where it keeps `models`, the folder."""
+        timed = f"{self.model}/{self.ratio}/{self.label}"
+        found = {kind: f"results/{kind}/{timed if kind == 'throughput' else self._own}.json" for kind in kinds}
+        made = {"plan": self.plan} | ({"model": self.made} if models else {})
+        return found | (made if self.method.compresses else {})
+
+    def measured(self, kinds: Collection[str]) -> list[str]:
+        """The files in which Snakemake notes how long measuring these kinds took."""
+        evaluated = [f"results/benchmarks/evaluate/{self._own}.tsv"] if {"perplexity", "zeroshot"} & set(kinds) else []
+        return evaluated + [f"results/benchmarks/throughput/{self.model}/{self.ratio}.tsv"] * ("throughput" in kinds)
 
     def timings(self) -> dict[str, str]:
         """The steps on the way, by rule, each with the file in which Snakemake notes how long it took; none where nothing is made."""

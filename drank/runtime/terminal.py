@@ -7,6 +7,7 @@ log below `.snakemake/log`; errors and whatever else it says come through.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,22 @@ ASIDE = ("Select jobs to execute", "Removing temporary output", *STORAGE)
 
 SILENT = ("all",)
 """Rules that do nothing but collect others."""
+
+
+CHANGED = re.compile(r"(Params have changed since last execution): (.*)", re.DOTALL)
+NAMED = re.compile(r"(?:before: |now: |,)(\w+): ")
+"""Where the reason for a job tells of changed parameters, and in that their names (`metadata.keep_notes` writes names and values)."""
+
+
+class NamesAlone(logging.Filter):
+    """Has Snakemake say which parameters changed, and not from what to what: hashes of code, and whole configurations."""
+
+    def filter(self, record: Any) -> bool:
+        """True, with the reason of a job in short; a filter of the logger, so that it holds for terminal, log file and dry runs."""
+        if isinstance(reason := getattr(record, "reason", None), str) and (changed := CHANGED.search(reason)):
+            names = ", ".join(dict.fromkeys(NAMED.findall(changed[2]))) or "their order"
+            record.reason = f"{reason[: changed.start()]}{changed[1]}: {names}"
+        return True
 
 
 class Progress:

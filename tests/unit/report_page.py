@@ -33,11 +33,12 @@ class Page(HTMLParser):
             self.wrong.append(tag)
 
     def handle_data(self, data):
-        self.words.append(data)
+        if not self.open or self.open[-1] not in ("style", "script"):
+            self.words.append(data)
 
 
-def page_of(records, methods=METHODS, plans=(), tables=(), figures=None, settings=None):
+def page_of(records, methods=METHODS, plans=(), tables=(), figures=None, settings=None, links=None, chains=None, timings=()):
     summary = summarise(records, methods)
     models = list(dict.fromkeys(summary["model"]))
     made = [TABLES[name](summary, model) for model in models for name in tables]
-    return render(summary, made, figures or {}, plans, records, settings or {"ratios": [0.2]})
+    return render(summary, made, figures or {}, plans, records, settings or {"ratios": [0.2]}, chains, links=links, timings=timings)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.workflow.report_links import links_in
 from tests.workflow.runs import PROJECT, Run, write_inputs
 
 METHODS = {"dense": {}, "svd-llm": {}, "zs-svd": {}, "d-rank": {}}
@@ -68,6 +69,9 @@ def test_nothing_leaves_the_numbers_alone(tmp_path: Path) -> None:
     assert not [path for name in (*PASSING, "models") for path in results.glob(f"{name}/**/*.safetensors")]
     assert (results / "report.html").is_file() and len(list(results.glob("perplexity/tiny/*/*.json"))) == 4
     assert not (results / "cards.txt").exists()
+    to, dead = links_in(run.folder)
+    assert not dead and "results/perplexity/tiny/d-rank/0.3.json" in to and not [path for path in to if "README" in path]
+    assert "keeps no compressed models" in (results / "report.html").read_text("utf-8")
     assert run.planned() == {}
 
 

@@ -14,6 +14,7 @@ from drank.models.inspection import inspect
 from drank.models.licence import front_matter
 from drank.runtime.files import read_json
 from tests.workflow.edits import replaced
+from tests.workflow.report_links import links_in
 from tests.workflow.runs import PRINTED, Run
 
 PER_MODEL = {"evaluate", "throughput"}
@@ -42,6 +43,17 @@ def test_everything_is_there(finished: Run) -> None:
     assert (compressed["ratio_stored"] >= 0.3).all()
     for path in ("report.html", "tables/main.tex", "tables/main.csv", "figures/perplexity.pdf", "figures/perplexity.png"):
         assert (finished.folder / "results" / path).stat().st_size > 200, path
+
+
+def test_the_report_leads_to_every_file_that_a_number_is_from(finished: Run) -> None:
+    to, dead = links_in(finished.folder)
+    results = finished.folder / "results"
+    assert dead == set()
+    wanted = [*results.glob("*/tiny/**/*.json")]
+    kinds = ("perplexity", "zeroshot", "throughput", "plans")
+    assert {path.relative_to(finished.folder).as_posix() for path in wanted if path.relative_to(results).parts[0] in kinds} <= to
+    assert {f"results/tables/{name}.csv" for name in ("main", "paired", "timings")} <= to
+    assert {"results/models/tiny/svd-llm/0.3/README.md", "results/models/tiny/d-rank/0.3/README.md"} <= to
 
 
 def test_plans_records_and_model_folders_tell_the_same_whole_method(finished: Run) -> None:

@@ -67,6 +67,7 @@ OTHER: dict[str, tuple[Edit, dict[str, int]]] = {
     "BOS as the family has it": (settings(calibration={"bos": "text"}, perplexity={"bos": "text"}), {"report": 1}),
     "the code of a script": (code("workflow/scripts/calibrate.py", "run(snakemake", "print()\nrun(snakemake"), FROM_CALIBRATION),
     "the numbers on cards": (code("drank/models/card/numbers.py", "rows = []\n", "rows = [print()]\n"), {"cards": 1}),
+    "a script of the report's page": (code("drank/reporting/report/report.js", "as it was", "as it had been"), {"report": 1}),
     "one more ratio": (settings(ratios=[0.3, 0.5]), {"allocate": 2, "compress": 2, "evaluate": 2, "throughput": 1, **REPORTING}),
     "fewer windows of perplexity": (settings(perplexity={"windows": 4}), {"overlap": 1, "evaluate": 3, **OF_RECORDS}),
     "a deleted record": (result("perplexity/tiny/svd-llm/0.3.json"), {"evaluate": 1, **OF_RECORDS}),

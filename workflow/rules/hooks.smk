@@ -6,10 +6,11 @@ from drank.runtime.asked import ShowAsked, most
 from drank.runtime.claiming import claim
 from drank.runtime.cluster_errors import tell_errors
 from drank.runtime.job_states import ask_who_knows
-from drank.runtime.terminal import SILENT, Progress, quieten
+from drank.runtime.terminal import SILENT, NamesAlone, Progress, quieten
 from drank.runtime.urgency import hasten
 
 run = set()  # the rules that this run has work for
+logger.addFilter(NamesAlone())
 
 
 def announce(workflow):

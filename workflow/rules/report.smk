@@ -1,3 +1,6 @@
+from drank.runtime.codehash import PROJECT
+
+
 RECORDS = [*(path for kind in ("perplexity", "zeroshot") for path in results_of(kind)), *timings()]
 WAYS = [chain_at(model, *cell) for model in METHODS for cell in cells(model)]
 MODELS = [chain.made for chain in WAYS]  # what a run without measurements is for
@@ -12,9 +15,13 @@ PAPER = {  # what tells which numbers of the paper stand beside ours
     "config": config,
     "methods": {model: {label: METHODS[model][label].settings() for label in config["methods"] if label in METHODS[model]} for model in METHODS},
 }
-CHAINS = {model: {} for model in METHODS}
+CHAINS, FILES, MEASURED = {model: {} for model in METHODS}, {model: {} for model in METHODS}, {}
 for WAY in WAYS:
+    FOUND = [kind for kind in KINDS if RUNS.wanted[WAY.place][kind]]
     CHAINS[WAY.model].setdefault(WAY.label, {})[WAY.ratio] = WAY.timings()
+    FILES[WAY.model].setdefault(WAY.label, {})[WAY.ratio] = WAY.left(FOUND, models=config["keep"] != "nothing")
+    MEASURED |= dict.fromkeys(WAY.measured(FOUND))
+PAGE = [str(path.relative_to(PROJECT)) for path in sorted((PROJECT / "drank/reporting/report").iterdir()) if path.suffix in (".j2", ".css", ".js")]
 
 
 rule summary:
@@ -97,6 +104,7 @@ rule report:
     input:
         summary="results/summary.csv",
         pictures=[artefact.picture for artefact in RUNS.artefacts.values() if artefact.picture],
+        tables=[path for path in ARTEFACT_FILES if path.endswith(".csv")],
         spectra=SPECTRA,
         plans=PLANS,
         records=RECORDS,
@@ -113,10 +121,13 @@ rule report:
     resources:
         **SMALL_JOB,
     params:
-        code=code("report.py", *(f"drank/reporting/report/{name}" for name in ("report.html.j2", "continuations.html.j2", "report.css")), *LAID_OUT),
+        code=code("report.py", *PAGE, *LAID_OUT),
         paper=lambda wildcards, input: PAPER,
         artefacts=TOLD,
         chains=CHAINS,
+        files=FILES,
+        csv=[path for path in ARTEFACT_FILES if path.endswith(".csv")],
+        timings=list(MEASURED),
         shown=SHOWN,
         config=lambda wildcards, input: config,
     message:

@@ -53,7 +53,7 @@ def maps(plans: Sequence[Plan], width: Width) -> Drawn:
         if len(models) > 1:
             part.suptitle(model, fontweight="bold")
         _block(part, block, names, columns, room)
-    _colour_bar(head, plans[0].ratio, width)
+    _colour_bar(head, plans, width)
     return Drawn(figure, _caption(plans, models))
 
 
@@ -130,11 +130,13 @@ def _map(axes: Axes, plan: Plan, kinds: Sequence[str]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
 
 
-def _colour_bar(head: SubFigure, ratio: float, width: Width) -> None:
-    """What the colours mean, in words."""
+def _colour_bar(head: SubFigure, plans: Sequence[Plan], width: Width) -> None:
+    """What the colours and the dots mean, in words."""
     axes = head.add_axes((0.3, 0.42, 0.4, 0.18) if width == "page" else (0.12, 0.42, 0.76, 0.18))
     bar = head.colorbar(ScalarMappable(Normalize(LEAST, MOST), COLOURS), axes, orientation="horizontal", extend="both")
     bar.set_ticks([math.log2(share) for share in SHARES], labels=list(SHARES.values()))
     bar.outline.set_linewidth(0.5)
     axes.tick_params(length=2, pad=1.5)
-    axes.set_title(f"parameters kept of a matrix, {percent(ratio)} removed overall", pad=3)
+    dots = any(group.dense for plan in plans for group in plan.groups)
+    what = f"parameters kept{' (dot: stored dense)' if dots else ' of a matrix'}, {percent(plans[0].ratio)} removed overall"
+    axes.set_title(what, pad=3)

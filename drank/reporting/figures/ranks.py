@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -13,8 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from drank.allocation.plan import Plan
-from drank.models.groups import Group, Shape
 from drank.reporting.figures import budget
+from drank.reporting.figures.rank_steps import by_layers, edges, factored
 from drank.reporting.figures.sheet import INCHES, Drawn, Width, legend_above, note, styled, tall
 from drank.reporting.figures.style import GREY, MANY, looks
 from drank.reporting.figures.words import listed, of_models, sentences
@@ -28,6 +29,9 @@ HEIGHT = 1.1
 """Inches of a panel."""
 
 Color = tuple[float, float, float]
+
+DENSE: dict[str, Any] = {"marker": "s", "linestyle": "none", "markersize": 4, "markeredgewidth": 1, "zorder": 4, "clip_on": False}
+"""How a group is marked that is stored dense, filled; hollow where only some of the experts taken together are."""
 
 
 @styled
@@ -59,7 +63,7 @@ def in_order(plans: Sequence[Plan], material: Material) -> list[Plan]:
 
 
 def _steps(plans: Sequence[Plan], width: Width) -> Drawn:
-    """A step for each group of layers, and lines at the uniform rank and at break-even."""
+    """A step for each group of layers, marks where it is stored dense, and lines at the uniform rank and at break-even."""
     models = unique(plan.model for plan in plans)
     kinds = {model: unique(group.shape.kind for plan in plans if plan.model == model for group in plan.groups) for model in models}
     heights = [math.ceil(len(kinds[model]) / COLUMNS[width]) for model in models]
@@ -70,19 +74,51 @@ def _steps(plans: Sequence[Plan], width: Width) -> Drawn:
         _panels(part, kinds[model], [plan for plan in plans if plan.model == model], COLUMNS[width])
         if len(models) > 1:
             part.suptitle(model, fontweight="bold")
+    _legend(figure, plans, kinds)
+    return Drawn(figure, _caption(plans, models, kinds))
+
+
+def _has_break_even(plans: Sequence[Plan], kinds: Mapping[str, Sequence[str]]) -> bool:
+    """Whether any plan is stored in factors that may hold more than the matrices."""
+    return any(factored(plans, kind) for kind in unique(kind for found in kinds.values() for kind in found))
+
+
+def _shares_dense(plans: Sequence[Plan], kinds: Mapping[str, Sequence[str]]) -> set[float]:
+    """The shares of a step's experts that are stored dense, where any are: 1 for what is no mixture."""
+    return {step.dense for plan in plans for kind in kinds[plan.model] for step in by_layers(plan, kind) if step.dense}
+
+
+def _legend(figure: Figure, plans: Sequence[Plan], kinds: Mapping[str, Sequence[str]]) -> None:
+    """What lines and marks are."""
     lines = {(plan.method, plan.ratio): None for plan in plans}
     handles = [Line2D([], [], color=_shade(plans, *line), linewidth=1.6) for line in lines]
     labels = [f"{method_name(method)}, {percent(ratio)} removed" for method, ratio in lines]
-    handles += [Line2D([], [], color=GREY, linestyle=":", linewidth=1), Line2D([], [], color="black", linestyle="-.", linewidth=0.9)]
-    legend_above(figure, handles, [*labels, "uniform at the same ratio", "break-even"])
+    handles.append(Line2D([], [], color=GREY, linestyle=":", linewidth=1))
+    labels.append("uniform at the same ratio")
+    if _has_break_even(plans, kinds):
+        handles.append(Line2D([], [], color="black", linestyle="-.", linewidth=0.9))
+        labels.append("break-even")
+    for some, label in ((False, "stored dense"), (True, "some experts dense")):
+        if any((share < 1) == some for share in _shares_dense(plans, kinds)):
+            handles.append(Line2D([], [], color=GREY, markerfacecolor="white" if some else GREY, **DENSE))
+            labels.append(label)
+    legend_above(figure, handles, labels)
+
+
+def _caption(plans: Sequence[Plan], models: Sequence[str], kinds: Mapping[str, Sequence[str]]) -> str:
     alone = len({plan.method for plan in plans}) == 1
-    caption = (
-        f"Ranks given to each projection by layer{of_models(models)} by {listed(unique(method_name(plan.method) for plan in plans))}, "
-        f"{listed(map(percent, sorted({plan.ratio for plan in plans})))} of the parameters removed; a step spans the layers of "
-        f"one group. Dotted: the uniform rank of the same ratio{', in its colour' if alone else ''}. Dash-dotted: break-even, above which "
-        "the factors hold more parameters than the matrices they replace."
+    several = len({group.shape.storage for plan in plans for group in plan.groups}) > 1
+    named = listed(unique(method_name(plan.method) for plan in plans))
+    removed = listed(map(percent, sorted({plan.ratio for plan in plans})))
+    dotted = ", in its colour" * alone + ", of each storage" * several
+    even, dense = _has_break_even(plans, kinds), _shares_dense(plans, kinds)
+    return sentences(
+        f"Ranks given to each projection by layer{of_models(models)} by {named}, {removed} of the parameters removed; a step spans the "
+        f"layers of one group. Dotted: the uniform rank of the same ratio{dotted}.",
+        "Dash-dotted: break-even, above which factors hold more parameters than the matrices they replace." if even else "",
+        "Squares: stored dense, at full rank in as many parameters as the matrices have, whatever the lines say." if dense else "",
+        _of_pivoted(plans),
     )
-    return Drawn(figure, caption)
 
 
 def _uneven(plan: Plan) -> bool:
@@ -108,11 +144,15 @@ def _panels(part: SubFigure, kinds: Sequence[str], plans: Sequence[Plan], column
     alone = len({plan.method for plan in plans}) == 1
     uniform = {plan.ratio: _shade(plans, plan.method, plan.ratio) if alone else to_rgb(GREY) for plan in plans}
     for kind, axes in zip(kinds, flat, strict=False):
-        _reference_lines(axes, [shape for shape, _ in _by_layers(plans[0], kind)], uniform)
+        _reference_lines(axes, plans, kind, uniform)
         for plan in plans:
-            shapes, heights = zip(*_by_layers(plan, kind), strict=True)
+            steps = by_layers(plan, kind)
             color = _shade(plans, plan.method, plan.ratio)
-            axes.stairs(heights, _edges(shapes), baseline=None, color=color, linewidth=1.6, zorder=3)
+            axes.stairs([step.rank for step in steps], edges(steps), baseline=None, color=color, linewidth=1.6, zorder=3)
+            for step in steps:
+                if step.dense:
+                    filled = color if step.dense == 1 else "white"
+                    axes.plot(fmean(step.shape.layers), step.rank, color=color, markerfacecolor=filled, **DENSE)
         axes.set_title(role_name(kind), fontweight="bold")
         axes.set_ylim(0, 1.08 * max(axes.dataLim.ymax, 1))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -124,24 +164,20 @@ def _panels(part: SubFigure, kinds: Sequence[str], plans: Sequence[Plan], column
     part.supxlabel("layer")
 
 
-def _by_layers(plan: Plan, kind: str) -> list[tuple[Shape, float]]:
-    """The shape and the rank of each group of one kind in order, experts of the same layers taken together at their mean rank."""
-    found: dict[tuple[int, ...], list[Group]] = {}
-    for group in plan.groups:
-        if group.shape.kind == kind:
-            found.setdefault(group.shape.layers, []).append(group)
-    return [(groups[0].shape, fmean(group.rank for group in groups)) for groups in found.values()]
+def _of_pivoted(plans: Sequence[Plan]) -> str:
+    """A sentence on plans that are stored in pivoted factors; empty without such."""
+    pivoted = unique(method_name(plan.method) for plan in plans if not all(group.shape.form.past_break_even for group in plan.groups))
+    if not pivoted:
+        return ""
+    return f"Pivoted factors ({listed(pivoted)}) hold no more than the matrices up to full rank, so that they have no such line."
 
 
-def _edges(shapes: Sequence[Shape]) -> list[float]:
-    """Where the steps of a plan begin, and where the last one ends."""
-    return [shape.layers[0] - 0.5 for shape in shapes] + [shapes[-1].layers[-1] + 0.5]
-
-
-def _reference_lines(axes: Axes, shapes: Sequence[Shape], uniform: Mapping[float, Color]) -> None:
-    """Break-even, and the rank that every group has when all get the same share, in the colour of each ratio."""
-    even = [shape.break_even for shape in shapes]
-    axes.stairs(even, _edges(shapes), baseline=None, color="black", linestyle="-.", linewidth=0.9, zorder=1)
-    for ratio, color in uniform.items():
-        share = [(1 - ratio) * rank for rank in even]
-        axes.stairs(share, _edges(shapes), baseline=None, color=color, linestyle=":", linewidth=1.2, zorder=2)
+def _reference_lines(axes: Axes, plans: Sequence[Plan], kind: str, uniform: Mapping[float, Color]) -> None:
+    """Break-even of factors, and the rank that every group has when all get the same share: of each storage, in each ratio's colour."""
+    if steps := factored(plans, kind):
+        even = [step.shape.break_even if step.dense < 1 else math.nan for step in steps]
+        axes.stairs(even, edges(steps), baseline=None, color="black", linestyle="-.", linewidth=0.9, zorder=1)
+    for plan in {(plan.groups[0].shape.storage, plan.ratio): plan for plan in reversed(plans)}.values():
+        steps = by_layers(plan, kind)
+        share = [step.shape.rank_of((1 - plan.ratio) * step.shape.dense_parameters) for step in steps]
+        axes.stairs(share, edges(steps), baseline=None, color=uniform[plan.ratio], linestyle=":", linewidth=1.2, zorder=2)

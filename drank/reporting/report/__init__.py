@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ import pandas as pd
 from drank.allocation.plan import Plan
 from drank.reporting.names import BASELINE, method_name, percent
 from drank.reporting.records import Record
-from drank.reporting.report.beginnings import beginnings, unseen
+from drank.reporting.report.beginnings import beginnings
 from drank.reporting.report.checks import checks
 from drank.reporting.report.conditions import facts, runs, samples, sizes
 from drank.reporting.report.continuations import continuations
 from drank.reporting.report.doubts import doubts
+from drank.reporting.report.links import Links
+from drank.reporting.report.masthead import masthead
 from drank.reporting.report.method_table import Chains, methods
 from drank.reporting.report.random_draw import against_random_ranks
-from drank.reporting.report.seen import overfitting, seen
+from drank.reporting.report.seen import overfitting
+from drank.reporting.report.use import uses
 from drank.reporting.report.verdict import Contest, accuracy_lines, contests, headline
 from drank.reporting.tables import Table
 from drank.reporting.tables.numbers import Numbers, per_model
@@ -41,18 +45,20 @@ def render(
     settings: Mapping[str, Any],
     chains: Chains | None = None,
     title: str | None = None,
+    links: Links | None = None,
+    timings: Sequence[str] = (),
 ) -> str:
     """The page as HTML text, with everything it shows inside it.
 
     `figures` maps PNG or SVG files to their captions, `settings` is the configuration of the run, `chains` says where the time that each
-    step took is to be found. Raises ValueError for pictures of
-    another kind, and for a summary without rows.
+    step took is to be found, and so do `timings` of steps that belong to no such chain. `links` are the files of the run that the page
+    leads to. Raises ValueError for pictures of another kind, and for a summary without rows.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     if summary.empty:
         raise ValueError("the summary has no rows; measure something before reporting on it")
-    models, competing = list(per_model(summary)), _competing(summary)
+    models, competing, links = list(per_model(summary)), _competing(summary), links or Links()
     decided = contests(competing)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -63,16 +69,21 @@ def render(
         percent=percent,
         headline=[*headline(competing, decided), *against_random_ranks(competing)],
         sections=[_section(numbers, decided, tables) for numbers in competing],
-        spanning=[table.to_html() for table in tables if table.model not in {numbers.model for numbers in competing}],
+        spanning=[table for table in tables if table.model not in {numbers.model for numbers in competing}],
+        shown=lambda table, number: table.to_html(number, links.csv(table), links.cells(table, records)),
+        next_table=count(1).__next__,
+        masthead=masthead(records, chains or {}, timings),
+        doubts=doubts(records, models),
+        uses=uses(competing, records, links, settings),
+        origins=links.origins(records),
+        kept=settings.get("keep", "all"),
         pictures=[(_data_uri(Path(path)), caption) for path, caption in figures.items()],
         checks=checks(models, records),
-        doubts=doubts(models),
         continuations=continuations(competing, records),
-        sizes=sizes(models, plans),
+        sizes=sizes(models, plans, links.anchor),
         facts=facts(records),
-        methods=methods(records, chains or {}),
+        methods=methods(records, chains or {}, links.anchor),
         samples=[*samples(models, records), *beginnings(records), *overfitting(records)],
-        unseen=[*unseen(records), *seen(records)],
         runs=runs(records),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
     )
@@ -85,7 +96,7 @@ def verdict(summary: pd.DataFrame, records: Sequence[Record]) -> list[str]:
     competing = _competing(summary)
     decided = contests(competing)
     kept = [] if decided else [f"{numbers.model}, {line}" for numbers in competing for line in accuracy_lines(numbers)]
-    doubted = [f"to doubt: {sentence}" for sentence in doubts(models)]
+    doubted = [f"to doubt: {sentence}" for sentence in doubts(records, models)]
     return [*headline(competing, decided), *against_random_ranks(competing), *kept, *doubted, *failed]
 
 
@@ -100,7 +111,7 @@ def _section(numbers: Numbers, decided: Sequence[Contest], tables: Sequence[Tabl
         "model": numbers.model,
         "contests": [contest for contest in decided if contest.model == numbers.model],
         "accuracy": accuracy_lines(numbers),
-        "tables": [table.to_html() for table in tables if table.model == numbers.model],
+        "tables": [table for table in tables if table.model == numbers.model],
     }
 
 

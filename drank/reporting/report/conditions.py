@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from drank.allocation.plan import Plan
+from drank.models.groups import Group
 from drank.reporting.names import method_name, number, percent, role_name, unique
 from drank.reporting.recipes import texts
 from drank.reporting.records import Record
@@ -25,7 +26,7 @@ def facts(records: Sequence[Record]) -> list[Fact]:
     sources = [source for record in records for source in _sources(record)]
     lines = [
         ("drank", [source["drank"] for source in sources]),
-        ("git", [_commit(source["git"]) for source in sources]),
+        ("git", [commit(source["git"]) for source in sources]),
         ("platform", [source["platform"] for source in sources]),
         ("processor", [f"{source['machine']['cpu']}, {source['machine']['cores']} cores" for source in sources]),
         ("memory", [f"{source['machine']['memory_bytes'] / 2**30:.1f} GiB" for source in sources]),
@@ -59,7 +60,7 @@ def _sources(record: Record) -> Iterator[dict[str, Any]]:
         yield record.provenance | {key: value for key, value in told.items() if key not in ("drank", "git")}
 
 
-def _commit(git: dict[str, Any] | None) -> str:
+def commit(git: dict[str, Any] | None) -> str:
     """A commit in short, with a word where the tree had changes, or git was not there to tell."""
     changes = {True: " with uncommitted changes", False: "", None: " (git could not tell of changes)"}
     return "no git tree" if git is None else f"{git['commit'][:12]}{changes[git['dirty']]}"
@@ -95,11 +96,22 @@ def samples(models: Iterable[Numbers], records: Iterable[Record]) -> list[str]:
     return [f"{name}: {' or '.join(sorted(counts[name]))}" for name in shown if name in counts]
 
 
-def sizes(models: Iterable[Numbers], plans: Iterable[Plan]) -> list[tuple[str, list[dict[str, str]]]]:
-    """For each model a row for each of its versions: parameters, bytes, ratios, and the groups past break-even of the plan at hand."""
+def sizes(
+    models: Iterable[Numbers], plans: Iterable[Plan], anchor: Callable[[str, str, float], str] = lambda model, method, ratio: ""
+) -> list[tuple[str, list[dict[str, str]]]]:
+    """For each model a row for each of its versions: parameters, bytes, ratios, and of the plan at hand what is dense or past break-even.
+
+    `anchor` gives the address on the page of the files of a model, method and ratio.
+    """
     by_place = {(plan.model, plan.method, plan.ratio): plan for plan in plans}
     return [
-        (numbers.model, [_size(numbers, entry, by_place.get((numbers.model, entry.method, entry.ratio))) for entry in numbers.entries])
+        (
+            numbers.model,
+            [
+                _size(numbers, entry, by_place.get((numbers.model, *entry))) | {"address": anchor(numbers.model, *entry)}
+                for entry in numbers.entries
+            ],
+        )
         for numbers in models
     ]
 
@@ -115,15 +127,28 @@ def _size(numbers: Numbers, entry: Entry, plan: Plan | None) -> dict[str, str]:
         "whole": f"{number(100 * known['ratio_model'])}\u202f%",
         "parameters": number(known["parameters"] / 1e6),
         "megabytes": number(known["bytes"] / 1e6),
+        "dense": _stored_dense(plan),
         "past": _past_break_even(plan),
     }
 
 
-def _past_break_even(plan: Plan | None) -> str:
-    """How many groups of a plan hold more in factors than in the matrices, and of which projections."""
+def _stored_dense(plan: Plan | None) -> str:
+    """How many matrices of a plan are stored as they are, and of which projections; empty without a plan."""
     if plan is None:
         return ""
-    past = [group for group in plan.groups if group.past_break_even]
-    roles = ", ".join(unique(role_name(group.shape.kind) for group in past))
-    dense = sum(group.dense for group in past)
-    return f"{len(past)} of {len(plan.groups)}" + (f" ({roles})" if past else "") + (f", {dense} stored dense" if dense else "")
+    whole = [group for group in plan.groups if group.dense]
+    return _counted(sum(len(group.shape.layers) for group in whole), sum(len(group.shape.layers) for group in plan.groups), whole)
+
+
+def _past_break_even(plan: Plan | None) -> str:
+    """How many groups of a plan hold as much in factors as in the matrices, or more, and of which projections; empty without a plan."""
+    if plan is None:
+        return ""
+    past = [group for group in plan.groups if group.past_break_even and not group.dense]
+    return _counted(len(past), len(plan.groups), past)
+
+
+def _counted(some: int, of: int, groups: Sequence[Group]) -> str:
+    """So many of so many, with the projections that these groups are of."""
+    roles = ", ".join(unique(role_name(group.shape.kind) for group in groups))
+    return f"{some} of {of}" + (f" ({roles})" if groups else "")

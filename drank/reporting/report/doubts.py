@@ -1,32 +1,164 @@
-"""What a reader should doubt although nothing went wrong: tasks at which even the uncompressed model guesses."""
+"""What to doubt: sentences that follow from records and numbers alone, each with the numbers that it rests on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from drank.reporting.comparisons import AVERAGE
-from drank.reporting.names import listed
+from drank.reporting.names import competes, method_name, unique
+from drank.reporting.records import Record
+from drank.reporting.report.beginnings import unseen
+from drank.reporting.report.floor import floors
+from drank.reporting.report.seen import seen
 from drank.reporting.tables.numbers import Numbers
+from drank.variants import is_variant
+
+WINDOWS = 30
+"""Windows of a text below which a few odd ones may carry the number, and its interval with it."""
 
 CLEAR = 4.0
-"""Standard errors above chance from which on a task shows what compression destroys."""
+"""Standard errors above chance from which on a task can show what compression destroys."""
 
 
-def doubts(models: Sequence[Numbers]) -> list[str]:
-    """A sentence for each doubt that the numbers of these models raise."""
-    return [sentence for numbers in models for sentence in _guessed(numbers)]
+class Doubt(NamedTuple):
+    """What is to be doubted, and of which model; of none where it holds for all that was measured."""
+
+    model: str
+    text: str
 
 
-def _guessed(numbers: Numbers) -> Iterator[str]:
-    """A task at which the uncompressed model guesses shows nothing."""
-    if numbers.dense is None:
-        return
-    tasks = {task: numbers.get(numbers.dense, task, "accuracy") for task in numbers.datasets("accuracy") if task != AVERAGE}
-    above = {task: (value.value - value.chance) / value.stderr for task, value in tasks.items() if value is not None and value.stderr > 0}
-    weak = [task for task, errors in above.items() if errors < CLEAR]  # one without a chance level is in no comparison
-    if weak:
-        nearest = min(above[task] for task in weak)
-        yield (
-            f"The uncompressed {numbers.model} is close to guessing on {listed(weak)} ({nearest:.1f} standard errors above chance at the "
-            "least), so that these tasks show little of what compression destroys."
+class Known(NamedTuple):
+    """What a report is made of: the records, and their numbers by model."""
+
+    records: Sequence[Record]
+    models: Sequence[Numbers]
+
+    @property
+    def competing(self) -> list[Record]:
+        """The records of methods that compete and that read a calibration text."""
+        found = [record for record in self.records if competes(record.method) and not is_variant(record.method)]
+        return [record for record in found if "corpus" in (record.provenance["calibration"] or {})]
+
+
+def doubts(records: Sequence[Record], models: Sequence[Numbers]) -> list[str]:
+    """The sentences, in the order of `DOUBTS`, one for all models of which the same is to be said; none where nothing gives cause."""
+    known = Known(records, models)
+    found: dict[str, list[str]] = {}
+    for doubt in DOUBTS:
+        for model, text in doubt(known):
+            found.setdefault(text, []).extend([model] if model else [])
+    return [f"{', '.join(of)}: {text}" if of else text for text, of in found.items()]
+
+
+def few_draws(known: Known) -> Iterator[Doubt]:
+    """Methods that were calibrated on a single draw of their text: luck of the draw is in no interval."""
+    seeds: dict[str, dict[tuple[str, float], set[Any]]] = {}
+    for record in known.competing:
+        of_method = seeds.setdefault(record.model, {}).setdefault((record.method, record.ratio), set())
+        of_method.update(_seeds(record.provenance["calibration"]))
+    for model, found in seeds.items():
+        single = {place: next(iter(drawn)) for place, drawn in found.items() if len(drawn) == 1}
+        if single:
+            drawn = unique(str(seed) for seed in single.values())
+            yield Doubt(
+                model,
+                f"{len(single)} of {len(found)} compressed models that read a calibration text were made from one draw of it "
+                f"(seed {' or '.join(drawn)}). Intervals tell how numbers vary over the text that is measured on, not over the draw.",
+            )
+
+
+def _seeds(facts: dict[str, Any]) -> list[Any]:
+    """The seeds of the draws that a number rests on."""
+    seed = facts.get("seed")
+    return [one for one in (seed if isinstance(seed, list) else [seed]) if one is not None]
+
+
+def few_windows(known: Known) -> Iterator[Doubt]:
+    """Texts that are measured on in few windows."""
+    found: dict[tuple[str, int], list[str]] = {}
+    for record in known.records:
+        for dataset, told in record.detail.items() if record.kind == "perplexity" else ():
+            if (count := len(told["window_loss"])) < WINDOWS:
+                found.setdefault((record.model, count), []).append(dataset)
+    for (model, count), datasets in found.items():
+        yield Doubt(
+            model,
+            f"perplexity on {', '.join(unique(datasets))} rests on {count} window{'s' if count > 1 else ''} of text, fewer than {WINDOWS}: "
+            "a few odd windows decide it, and its interval with it.",
         )
+
+
+def seen_text(known: Known) -> Iterator[Doubt]:
+    """Texts that models were made on as good as whole, and calibration texts that are short for the widest input."""
+    yield from (Doubt("", sentence) for sentence in seen(known.records))
+
+
+def near_chance(known: Known) -> Iterator[Doubt]:
+    """Tasks at which the dense model itself does little better than guessing."""
+    for numbers in known.models:
+        weak = []
+        for task in numbers.datasets("accuracy") if numbers.dense else ():
+            value = numbers.get(numbers.dense, task, "accuracy") if numbers.dense and task != AVERAGE else None
+            if value is not None and value.stderr > 0 and value.value - value.chance < CLEAR * value.stderr:
+                weak.append(f"{task} {100 * value.value:.1f} ± {100 * value.stderr:.1f} against {100 * value.chance:.1f}\u202f%")
+        if weak:
+            text = f"the uncompressed model is near guessing, so that nothing can be seen to be lost, at {'; '.join(weak)}."
+            yield Doubt(numbers.model, text)
+
+
+def at_the_floor(known: Known) -> Iterator[Doubt]:
+    """Tasks at which a method does no better than one answer given to all."""
+    yield from (Doubt("", sentence) for sentence in floors(known.models))
+
+
+def begun_otherwise(known: Known) -> Iterator[Doubt]:
+    """Texts that began otherwise than the family of their model needs."""
+    yield from (Doubt("", sentence) for sentence in unseen(known.records))
+
+
+def own_text(known: Known) -> Iterator[Doubt]:
+    """Texts whose corpus methods were calibrated on too: another split of it, but no other kind of text."""
+    read: dict[tuple[str, str], list[str]] = {}
+    for record in known.competing:
+        facts = record.provenance["calibration"]
+        if record.kind == "perplexity" and facts["corpus"] in record.detail:
+            read.setdefault((record.model, facts["corpus"]), []).append(method_name(record.method))
+    for (model, corpus), methods in read.items():
+        count = len(unique(methods))
+        yield Doubt(
+            model,
+            f"{corpus} is the corpus that {count} method{'s' if count > 1 else ''} calibrated on as well; what is gained there is "
+            "gained on text of one kind, and may be less on another.",
+        )
+
+
+def unlike_conditions(known: Known) -> Iterator[Doubt]:
+    """Numbers that come from uncommitted code, from several commits, or from several machines."""
+    trees = [record.provenance["git"] for record in known.records]
+    dirty = sum(bool(tree and tree["dirty"]) for tree in trees)
+    if dirty:
+        yield Doubt("", f"{dirty} of {len(trees)} records come from code with uncommitted changes, which nobody can check out.")
+    commits = unique(tree["commit"][:12] for tree in trees if tree)
+    if len(commits) > 1:
+        yield Doubt("", f"Records come from {len(commits)} commits ({', '.join(commits)}).")
+    machines = unique(
+        f"{record.provenance['machine']['cpu']}{', ' + gpu if (gpu := record.provenance['machine']['gpu']) else ''}"
+        for record in known.records
+    )
+    if len(machines) > 1:
+        named = f"{len(machines)} machines ({'; '.join(machines)})"
+        yield Doubt("", f"Records come from {named}: times and speeds do not compare, and numbers may differ by rounding.")
+
+
+DOUBTS: tuple[Callable[[Known], Iterator[Doubt]], ...] = (
+    few_draws,
+    few_windows,
+    seen_text,
+    own_text,
+    near_chance,
+    at_the_floor,
+    begun_otherwise,
+    unlike_conditions,
+)
+"""What may be doubted, each a function that says so."""

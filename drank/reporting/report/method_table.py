@@ -25,14 +25,20 @@ class Row(NamedTuple):
     follows: str
     texts: str
     seconds: list[str]
+    address: str = ""
 
 
-def methods(records: Sequence[Record], chains: Chains) -> list[tuple[str, list[Row]]]:
-    """For each model a row for every method that was measured, in the order of the records."""
+def methods(
+    records: Sequence[Record], chains: Chains, anchor: Callable[[str, str, float], str] = lambda model, method, ratio: ""
+) -> list[tuple[str, list[Row]]]:
+    """For each model a row for every method that was measured, in the order of the records; `anchor` gives the address of its files."""
     found: dict[str, dict[str, dict[float, Record]]] = {}
     for record in records:
         found.setdefault(record.model, {}).setdefault(record.method, {}).setdefault(record.ratio, record)
-    return [(model, [_row(by_ratio, chains) for by_ratio in rows.values()]) for model, rows in found.items()]
+    return [
+        (model, [_row(by_ratio, chains)._replace(address=anchor(model, label, next(iter(by_ratio)))) for label, by_ratio in rows.items()])
+        for model, rows in found.items()
+    ]
 
 
 def _row(by_ratio: Mapping[float, Record], chains: Chains) -> Row:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape as html_escape
 from itertools import groupby
 
@@ -13,6 +14,9 @@ from drank.reporting.names import SHORT, escape, hyphenated, lines
 
 ARROWS = {"low": "\u00a0↓", "high": "\u00a0↑", "": ""}
 """The direction in which a quantity is better, as it is marked in a header."""
+
+Address = Callable[[int, int], str]
+"""Where the number of a row and a column is from, as a link goes there; empty where it is not told."""
 
 Span = tuple[str, int]
 """A header over several columns: its text and how many."""
@@ -111,28 +115,48 @@ class Table:
             ]
         )
 
-    def to_html(self) -> str:
-        """A `figure` element with caption and a table that scrolls where the screen is narrow, for the report's style sheet."""
+    def to_html(self, number: int | None = None, csv: str = "", address: Address = lambda row, column: "") -> str:
+        """A `figure` element with caption and a table that scrolls where the screen is narrow, for the report's style sheet.
+
+        `number` is that of the table on its page, `csv` where its numbers lie, and `address` where that of a row and a column is from.
+        """
         groups = "".join(f'<th colspan="{width}" scope="colgroup">{html_escape(text)}</th>' for text, width in self.groups)
         labels = "".join(
             f'<th scope="col" class="{column.align}">{"<br>".join(map(html_escape, lines(label)))}</th>'
             for label, column in zip(self.labels, self.columns, strict=True)
         )
         head = f"<tr>{groups}</tr>" if any(text for text, _ in self.groups) else ""
-        bodies = "".join(f"<tbody>{''.join(map(self._html_row, block))}</tbody>" for block in self.blocks)
-        table = f'<div class="wide"><table><thead>{head}<tr>{labels}</tr></thead>{bodies}</table></div>'
-        return f'<figure class="tabular"><figcaption>{html_escape(self.caption)}</figcaption>{table}</figure>'
+        body, row = "", 0
+        # Of a table of runs, last rows that are of none, such as what guessing scores.
+        levels = sum(map(len, self.blocks)) - len(self.frame) if {"ratio", "method"} <= set(self.frame.columns) else 0
+        for block in self.blocks:
+            last = len(block) - max(levels, 0) if block is self.blocks[-1] else len(block)
+            rows = [self._html_row(cells, partial(address, row + at), level=at >= last) for at, cells in enumerate(block)]
+            body, row = f"{body}<tbody>{''.join(rows)}</tbody>", row + len(block)
+        table = wide(f"<table><thead>{head}<tr>{labels}</tr></thead>{body}</table>", self.caption.partition(".")[0], len(self.columns))
+        named = f' id="table-{number}"' if number else ""
+        told = f"<b>Table {number}.</b> " if number else ""
+        file = f' <a href="{html_escape(csv)}">CSV</a>' if csv else ""
+        return f'<figure class="tabular"{named}><figcaption>{told}{html_escape(self.caption)}{file}</figcaption>{table}</figure>'
 
-    def _html_row(self, row: Sequence[Cell]) -> str:
+    def _html_row(self, row: Sequence[Cell], address: Callable[[int], str], *, level: bool) -> str:
         """One row; the columns that are not numbers head it."""
         cells = []
-        for column, cell in zip(self.columns, row, strict=True):
+        for place, (column, cell) in enumerate(zip(self.columns, row, strict=True)):
             tag = "td" if column.align == "r" else "th"
             text = f"<b>{html_escape(cell.text)}</b>" if cell.bold else html_escape(cell.text)
             text = f'<u class="near">{text}</u>' if cell.underlined else text
+            if cell.text and cell != MISSING and (to := address(place)):
+                text = f'<a href="{html_escape(to)}">{text}</a>'
             small = f"<small>{html_escape(cell.small)}</small>" if cell.small else ""
             cells.append(f'<{tag} class="{column.align}">{text}{"<br>" if small and cell.stacked else " "}{small}</{tag}>')
-        return f"<tr>{''.join(cells)}</tr>"
+        kind = ' class="level"' if level else ""
+        return f"<tr{kind}>{''.join(cells)}</tr>"
+
+
+def wide(table: str, label: str, columns: int) -> str:
+    """A table in a box of its own, which scrolls where it is wider than the screen, by keys too; in print its type is by its columns."""
+    return f'<div class="wide" tabindex="0" role="region" aria-label="{html_escape(label)}" style="--columns: {columns}">{table}</div>'
 
 
 def _common(columns: Sequence[Column]) -> str:

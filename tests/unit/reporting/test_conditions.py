@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
-from drank.reporting.report.conditions import facts
-from tests.unit.records_fixture import all_records
+from drank.reporting.report.conditions import facts, sizes
+from drank.reporting.summary import summarise
+from drank.reporting.tables.numbers import per_model
+from tests.unit.records_fixture import METHODS, all_records, make_plan
 
 
 def fact(records, name):
@@ -53,3 +55,18 @@ def test_data_sets_measured_at_another_time_count_too():
 
 def test_no_records_no_facts():
     assert facts([]) == []
+
+
+def test_what_is_stored_dense_is_counted_in_matrices_and_is_not_past_break_even():
+    plan = make_plan("docs-mha", "d-rank", 0.2)
+    groups = [
+        replace(group, dense=group.shape.role == "v", rank=group.shape.max_rank if group.shape.role in ("v", "o") else group.rank)
+        for group in plan.groups
+    ]
+    numbers = list(per_model(summarise(all_records(models=("docs-mha",), kinds=("perplexity",)), METHODS)))
+    rows = dict(sizes(numbers, [replace(plan, groups=tuple(groups))], lambda model, method, ratio: f"#{method}/{ratio:g}"))["docs-mha"]
+    row = next(row for row in rows if (row["method"], row["asked"]) == ("D-Rank", "20\u202f%"))
+    assert row["dense"] == "8 of 56 (V)", "two layers a group"
+    assert row["past"] == "8 of 36 (O)", "factors that hold more than their matrices"
+    assert row["address"] == "#d-rank/0.2"
+    assert {other["dense"] for other in rows if other is not row} == {""}, "without a plan nothing is known"

@@ -95,7 +95,7 @@ def test_a_map_for_each_method_and_a_block_for_each_model():
     bar = head.axes[0]
     assert [label.get_text() for label in bar.get_xticklabels()] == ["×¼", "×½", "uniform share", "×2", "×4"]
     assert list(bar.get_xticks()) == [-2, -1, 0, 1, 2]
-    assert "40\u202f% removed" in bar.get_title()
+    assert bar.get_title() == "parameters kept (dot: stored dense), 40\u202f% removed overall"
     assert "A dot marks what is stored uncompressed." in caption_of("ranks", plans=plans)
     for part, ours in zip(parts, (plans[: len(NINE)], plans[len(NINE) :]), strict=True):
         found = [axes for axes in part.axes if axes.get_visible()]

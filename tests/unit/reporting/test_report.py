@@ -22,7 +22,7 @@ def test_the_page_is_whole_and_asks_for_nothing(tmp_path, records):
     assert not page.wrong
     assert not page.open
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in page.addresses)
-    assert not re.search(r"https?://|url\(|@import|<script|<link", markup)
+    assert not re.search(r"https?://|url\(|@import|<script\s|<link|\bfetch\b|XMLHttp", markup)
     assert "viewport" in markup
     assert "<title>Low-rank compression of docs-gqa and docs-mha</title>" in markup
     assert "How it <went>" in page.text

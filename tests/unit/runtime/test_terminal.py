@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from drank.runtime import terminal
-from drank.runtime.terminal import Progress, quieten
+from drank.runtime.terminal import NamesAlone, Progress, quieten
 
 
 @pytest.fixture
@@ -85,3 +85,30 @@ def test_time_to_go_follows_what_was_expected_at_first_and_what_happened_later(c
         clock.now += 20.0
     assert left == sorted(left, reverse=True) and left[-1] == 0.0
     assert abs(left[7] - 40.0) < 10.0, "near the end it knows that 20 s a job are left"
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("Missing output files: a, b: c", "Missing output files: a, b: c"),
+        (
+            "Forced; Params have changed since last execution: Union of exclusive params before and now across all output: "
+            'before: code: "2f92" now: code: "74ef" ',
+            "Forced; Params have changed since last execution: code",
+        ),
+        (
+            "Params have changed since last execution: Union of exclusive params before and now across all output: "
+            'before: config: {"ratios": [0.2], "x": "y"},code: "a" now: code: "b",timings: ["c"] ',
+            "Params have changed since last execution: config, code, timings",
+        ),
+        (
+            "Params have changed since last execution: Union of exclusive params before and now across all output: "
+            "before: <nothing exclusive> now: <nothing exclusive> ",
+            "Params have changed since last execution: their order",
+        ),
+    ],
+)
+def test_why_a_job_runs_is_said_without_hashes_and_configurations(reason, told):
+    record = logging.makeLogRecord({"event": "job_info", "reason": reason})
+    assert NamesAlone().filter(record) and record.reason == told
+    assert NamesAlone().filter(logging.makeLogRecord({"msg": "a line of no job"}))

@@ -1,0 +1,94 @@
+"""What to doubt follows from the numbers: each sentence is there when they give cause, and only then."""
+
+from dataclasses import replace
+
+import pytest
+
+from drank.reporting.report.doubts import TOKENS, WINDOWS, doubts
+from drank.reporting.summary import summarise
+from drank.reporting.tables.numbers import per_model
+from tests.unit.records_fixture import METHODS, all_records, make_plan, perplexity_record, provenance_of, zeroshot_record
+
+MODELS = ("docs-mha", "docs-gqa")
+
+
+def said(records, plans=()):
+    return doubts(records, list(per_model(summarise(records, METHODS))), plans)
+
+
+def about(words, records, plans=()):
+    return [sentence for sentence in said(records, plans) if words in sentence]
+
+
+def changed(record, **values):
+    return replace(record, provenance={**record.provenance, **values})
+
+
+def calibrated(record, **values):
+    facts = record.provenance["calibration"]
+    return changed(record, calibration={**facts, **values}) if facts else record
+
+
+def test_one_draw_of_the_calibration_text_is_told_once_for_all_models(records):
+    (sentence,) = about("one draw", records)
+    assert sentence.startswith("docs-mha, docs-gqa: 8 of 8 compressed models") and "(seed 13)" in sentence
+
+
+def test_several_draws_leave_nothing_to_say():
+    records = all_records(models=("m",), kinds=("perplexity",))
+    assert about("one draw", [calibrated(record, seed=[13, 42]) for record in records]) == []
+    both = [
+        *records,
+        *(calibrated(replace(record, kind="zeroshot"), seed=42) for record in all_records(models=("m",), kinds=("zeroshot",))),
+    ]
+    assert about("one draw", both) == []
+
+
+@pytest.mark.parametrize(("windows", "told"), [(WINDOWS - 1, 1), (WINDOWS, 0)])
+def test_few_windows(windows, told):
+    records = [perplexity_record("m", method, ratio, windows) for method, ratio in (("dense", 0.0), ("d-rank", 0.2))]
+    found = about("windows of text", records)
+    assert len(found) == told
+    assert not found or f"python-docs, python-reference, python-code rests on {windows} windows of text, fewer than {WINDOWS}" in found[0]
+
+
+def test_little_calibration_for_the_width():
+    """The widest input of the plan is that of `down`, 512 channels."""
+    records = all_records(models=("docs-mha",), ratios=(0.2,), kinds=("perplexity",))
+    enough, plan = TOKENS * 512, [make_plan("docs-mha", "d-rank", 0.2)]
+    assert about("channels", [calibrated(record, windows=enough // 256, length=256) for record in records], plan) == []
+    (sentence,) = about("channels", [calibrated(record, windows=1, length=enough - 512) for record in records], plan)
+    assert "19\u202f968 tokens is 39.0 for each of the 512 channels" in sentence and "D-Rank" in sentence
+    assert about("channels", [calibrated(record, windows=1) for record in records]) == [], "no plan tells how wide the model is"
+
+
+def test_tasks_near_chance_are_named_with_their_numbers():
+    weak, clear = zeroshot_record("m", "dense", 0.0, items=30), zeroshot_record("m", "dense", 0.0, items=4000)
+    assert about("near guessing", [clear]) == []
+    (sentence,) = about("near guessing", [weak])
+    at = [row for row in weak.results if row.dataset != "average" and row.value - row.chance < 4 * row.stderr]
+    assert at and all(f"{row.dataset} {100 * row.value:.1f} ± {100 * row.stderr:.1f} against 25.0" in sentence for row in at)
+
+
+def test_a_text_that_methods_calibrated_on_is_told(records):
+    (sentence,) = about("calibrated on as well", records)
+    assert "python-docs is the corpus that 4 methods" in sentence
+    other = [calibrated(record, corpus="elsewhere") for record in records]
+    assert about("calibrated on as well", other) == []
+
+
+def test_texts_that_began_otherwise_than_the_family_needs():
+    record = changed(perplexity_record("m", "dense", 0.0), needs_bos=True)
+    assert about("need a BOS", [record]) and not about("need a BOS", [perplexity_record("m", "dense", 0.0)])
+
+
+def test_code_and_machines(records):
+    assert not about("come from", records)
+    dirty = changed(records[0], git={"commit": "f" * 40, "dirty": True}, machine=provenance_of()["machine"] | {"cpu": "Another"})
+    found = about("come from", [dirty, *records[1:]])
+    assert found[0].startswith(f"1 of {len(records)} records come from code with uncommitted changes")
+    assert "2 commits (ffffffffffff, c0ffee000000)" in found[1] and "2 machines (Another; Test CPU)" in found[2]
+
+
+def test_nothing_measured_nothing_doubted():
+    assert doubts([], [], []) == []

