@@ -12,7 +12,7 @@ from drank.reporting.report.beginnings import unseen
 from drank.reporting.report.floor import floors
 from drank.reporting.report.seen import seen
 from drank.reporting.tables.numbers import Numbers
-from drank.variants import is_variant
+from drank.variants import is_variant, without
 
 WINDOWS = 30
 """Windows of a text below which a few odd ones may carry the number, and its interval with it."""
@@ -34,11 +34,10 @@ class Known(NamedTuple):
     records: Sequence[Record]
     models: Sequence[Numbers]
 
-    @property
-    def competing(self) -> list[Record]:
-        """The records of methods that compete and that read a calibration text."""
-        found = [record for record in self.records if competes(record.method) and not is_variant(record.method)]
-        return [record for record in found if "corpus" in (record.provenance["calibration"] or {})]
+    def calibrated(self, *, drawn_again: bool = False) -> list[Record]:
+        """The records of methods that compete and read a calibration text, with those on further draws of it where asked for."""
+        found = [record for record in self.records if "corpus" in (record.provenance["calibration"] or {}) and competes(record.method)]
+        return [record for record in found if not is_variant(without(record.method, "draw") if drawn_again else record.method)]
 
 
 def doubts(records: Sequence[Record], models: Sequence[Numbers]) -> list[str]:
@@ -54,8 +53,8 @@ def doubts(records: Sequence[Record], models: Sequence[Numbers]) -> list[str]:
 def few_draws(known: Known) -> Iterator[Doubt]:
     """Methods that were calibrated on a single draw of their text: luck of the draw is in no interval."""
     seeds: dict[str, dict[tuple[str, float], set[Any]]] = {}
-    for record in known.competing:
-        of_method = seeds.setdefault(record.model, {}).setdefault((record.method, record.ratio), set())
+    for record in known.calibrated(drawn_again=True):
+        of_method = seeds.setdefault(record.model, {}).setdefault((without(record.method, "draw"), record.ratio), set())
         of_method.update(_seeds(record.provenance["calibration"]))
     for model, found in seeds.items():
         single = {place: next(iter(drawn)) for place, drawn in found.items() if len(drawn) == 1}
@@ -120,7 +119,7 @@ def begun_otherwise(known: Known) -> Iterator[Doubt]:
 def own_text(known: Known) -> Iterator[Doubt]:
     """Texts whose corpus methods were calibrated on too: another split of it, but no other kind of text."""
     read: dict[tuple[str, str], list[str]] = {}
-    for record in known.competing:
+    for record in known.calibrated():
         facts = record.provenance["calibration"]
         if record.kind == "perplexity" and facts["corpus"] in record.detail:
             read.setdefault((record.model, facts["corpus"]), []).append(method_name(record.method))

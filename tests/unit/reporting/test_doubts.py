@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from drank.reporting.report.doubts import TOKENS, WINDOWS, doubts
+from drank.reporting.report.doubts import WINDOWS, doubts
 from drank.reporting.summary import summarise
 from drank.reporting.tables.numbers import per_model
-from tests.unit.records_fixture import METHODS, all_records, make_plan, perplexity_record, provenance_of, zeroshot_record
+from tests.unit.records_fixture import METHODS, all_records, perplexity_record, provenance_of, zeroshot_record
 
 MODELS = ("docs-mha", "docs-gqa")
 
 
-def said(records, plans=()):
-    return doubts(records, list(per_model(summarise(records, METHODS))), plans)
+def said(records):
+    return doubts(records, list(per_model(summarise(records, METHODS))))
 
 
-def about(words, records, plans=()):
-    return [sentence for sentence in said(records, plans) if words in sentence]
+def about(words, records):
+    return [sentence for sentence in said(records) if words in sentence]
 
 
 def changed(record, **values):
@@ -42,6 +42,8 @@ def test_several_draws_leave_nothing_to_say():
         *(calibrated(replace(record, kind="zeroshot"), seed=42) for record in all_records(models=("m",), kinds=("zeroshot",))),
     ]
     assert about("one draw", both) == []
+    again = [calibrated(replace(record, method=f"{record.method}+draw=42"), seed=42) for record in records if record.method != "dense"]
+    assert about("one draw", [*records, *again]) == []
 
 
 @pytest.mark.parametrize(("windows", "told"), [(WINDOWS - 1, 1), (WINDOWS, 0)])
@@ -52,14 +54,21 @@ def test_few_windows(windows, told):
     assert not found or f"python-docs, python-reference, python-code rests on {windows} windows of text, fewer than {WINDOWS}" in found[0]
 
 
-def test_little_calibration_for_the_width():
-    """The widest input of the plan is that of `down`, 512 channels."""
-    records = all_records(models=("docs-mha",), ratios=(0.2,), kinds=("perplexity",))
-    enough, plan = TOKENS * 512, [make_plan("docs-mha", "d-rank", 0.2)]
-    assert about("channels", [calibrated(record, windows=enough // 256, length=256) for record in records], plan) == []
-    (sentence,) = about("channels", [calibrated(record, windows=1, length=enough - 512) for record in records], plan)
-    assert "19\u202f968 tokens is 39.0 for each of the 512 channels" in sentence and "D-Rank" in sentence
-    assert about("channels", [calibrated(record, windows=1) for record in records]) == [], "no plan tells how wide the model is"
+def test_little_calibration_for_the_width_is_what_records_say_of_it():
+    records = all_records(models=("m",), ratios=(0.2,), kinds=("perplexity",))
+    assert about("channel", [changed(record, tokens_per_channel=40.0) for record in records]) == []
+    (sentence,) = about("channel", [changed(record, tokens_per_channel=39.0) for record in records])
+    assert "fewer than 40 tokens a channel" in sentence and "39.0 for" in sentence
+
+
+def test_a_method_that_does_no_better_than_one_answer_is_told():
+    records = [zeroshot_record("m", method, ratio, items=4000) for method, ratio in (("dense", 0.0), ("d-rank", 0.2))]
+    level = [
+        replace(row, metric="majority", value=0.999) for row in records[1].results if row.metric == "accuracy" and row.dataset != "average"
+    ]
+    assert about("the same answer", records) == []
+    (sentence,) = about("the same answer", [records[0], replace(records[1], results=[*records[1].results, *level])])
+    assert sentence.startswith("m, D-Rank at 20\u202f%") and "99.9" in sentence
 
 
 def test_tasks_near_chance_are_named_with_their_numbers():
@@ -91,4 +100,4 @@ def test_code_and_machines(records):
 
 
 def test_nothing_measured_nothing_doubted():
-    assert doubts([], [], []) == []
+    assert doubts([], []) == []
