@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from drank.calibration.amount import LEAST, tokens_per_channel
 from drank.config.artefacts import Runs
 from drank.config.resolved import calibration_options
+from drank.corpora.amount import LEAST, tokens_per_channel
 from drank.models.sources import SourceError, directory_of
 from drank.models.weights import Checkpoint
 from drank.reporting.names import unique

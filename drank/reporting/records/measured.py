@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
-from drank.calibration.amount import tokens_per_channel
 from drank.compression.making import making_of
+from drank.corpora.amount import tokens_per_channel
 from drank.models.carried import written_by_drank
 from drank.models.description import is_compressed, quantised_by
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from drank.calibration.amount import LEAST
+from drank.corpora.amount import LEAST
 from drank.corpora.overlap import LIMIT, RUN, TOLD
 from drank.reporting.names import method_name, number, percent, unique
 from drank.reporting.records import Record, Result

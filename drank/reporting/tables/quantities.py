@@ -72,7 +72,9 @@ def quality(material: Material) -> Table:
     measured = " and ".join(["perplexity"] * bool(corpora) + ["zero-shot accuracy"] * bool(tasks)).capitalize()
     beside = material.published is not None and len(material.published) > 0
     notes = ["in parentheses the published numbers"] * beside + ["± one standard error of the average"] * bool(tasks)
-    notes += ["over draws of the calibration text their mean ± standard deviation"] * bool(material.numbers["spread"].notna().any())
+    notes += ["over draws of the calibration text their mean ± standard deviation, tested on the first"] * bool(
+        material.numbers["spread"].notna().any()
+    )
     caption = f"{measured} of {numbers.model}" + (f" by compression ratio. {RATIO_NOTE}" if numbers.ratios else ".")
     marks = explained(numbers, ["perplexity"] * bool(corpora) + ["accuracy"] * bool(tasks))
     caption += f" {marks}" * bool(marks) + (f" {'; '.join(notes).capitalize()}." if notes else "")

@@ -67,7 +67,8 @@ def test_one_line_compresses_and_one_measures(folder, tmp_path):
     assert measured.returncode == 0, measured.stderr
     head, *rows = measured.stdout.splitlines()
     assert head.split() == [str(folder / "tiny"), str(tmp_path / "out")] or "own folder" in head
-    assert [row.split("  ")[0].strip() for row in rows] == ["my perplexity", "my perplexity_window_mean", "model parameters", "model bytes"]
+    told = ["perplexity", "perplexity_window_mean", "calibration_error", "repeated_4grams"]
+    assert [row.split("  ")[0].strip() for row in rows] == [*(f"my {metric}" for metric in told), "model parameters", "model bytes"]
     assert (tmp_path / "records/tiny/perplexity.json").is_file()
     assert (tmp_path / "records/out/perplexity.json").is_file()
     planned = run(

@@ -27,7 +27,7 @@ def test_a_valid_configuration_passes_and_has_every_default(valid):
     check(config)
     assert valid == before, "the caller's configuration is left alone"
     text = {"corpus": "mine", "split": "train", "windows": 256, "length": 128, "seed": 13, "batch": 8, "bos": "auto"}
-    assert config["calibration"] == text | {"curvature_windows": None}
+    assert config["calibration"] == text | {"curvature_windows": None, "draws": 1}
     assert calibration_options(config) == text and gradient_options(config, "text") == text | {"gradient_windows": 256}
     assert config["perplexity"]["split"] == "test" and config["perplexity"]["windows"] is None
     assert config["throughput"]["prompt"] == 96 and config["throughput"]["generate"] == 32
@@ -57,7 +57,10 @@ def test_a_method_that_cannot_apply_is_left_out_with_its_reason_and_is_no_error(
 def test_searches_and_fine_tuning_read_the_calibration_text_unless_told_otherwise(valid):
     valid["calibration"]["curvature_windows"] = 4
     config = with_defaults(valid, SCHEMA)
-    calibration, own = {k: v for k, v in config["calibration"].items() if k != "curvature_windows"}, {"windows": 8, "seed": 14}
+    calibration, own = (
+        {k: v for k, v in config["calibration"].items() if k not in ("curvature_windows", "draws")},
+        {"windows": 8, "seed": 14},
+    )
     assert search_options(config) == calibration | own
     paper = {"epochs": 2, "rank": 8, "alpha": 32, "learning_rate": 1e-4, "dropout": 0}
     assert finetune_options(config) == calibration | paper
