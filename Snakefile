@@ -19,6 +19,7 @@ include: "workflow/rules/compress.smk"
 
 if MEASURED_TOGETHER:
 
+    include: "workflow/rules/reading.smk"
     include: "workflow/rules/seen.smk"
     include: "workflow/rules/evaluate.smk"
 
