@@ -90,13 +90,14 @@ def render(
 
 
 def verdict(summary: pd.DataFrame, records: Sequence[Record]) -> list[str]:
-    """The answer as lines for a terminal: who won and by how much, what to doubt, and every check that failed."""
+    """The answer as lines for a terminal: who won and by how much, how much there is to doubt, and every check that failed."""
     models = list(per_model(summary))
     failed = [f"check failed: {check.name} ({check.model}): {check.text}" for check in checks(models, records) if not check.passed]
     competing = _competing(summary)
     decided = contests(competing)
     kept = [] if decided else [f"{numbers.model}, {line}" for numbers in competing for line in accuracy_lines(numbers)]
-    doubted = [f"to doubt: {sentence}" for sentence in doubts(records, models)]
+    reasons = len(doubts(records, models))
+    doubted = [f"to doubt: {reasons} reason{'s' if reasons > 1 else ''}, in the report under “What to doubt”"] if reasons else []
     return [*headline(competing, decided), *against_random_ranks(competing), *kept, *doubted, *failed]
 
 
