@@ -6,7 +6,6 @@ losses of the dense model.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,15 +18,13 @@ from drank.corpora.windows import Tokens
 from drank.evaluation.losses import WindowLosses, window_losses
 from drank.evaluation.wanted import Wanted
 from drank.runtime.shares import WHOLE, Share
+from drank.statistics.intervals import clustered_mean, difference
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 DRAW = 1
 """Beside the seed of the calibration what the windows are drawn by that it did not read."""
-
-LEVEL = 0.95
-"""Coverage of the intervals."""
 
 
 def places_in(text: Tokens, calibration: Mapping[str, Any], count: int) -> tuple[list[int], list[int]]:
@@ -96,39 +93,15 @@ class Overfitting:
             raise ValueError("a rise is over the dense model's losses, and there are none")
         rise = [(loss - dense) / count for loss, dense, count in zip(found.loss, self.dense.loss, found.tokens, strict=True)]
         read, unread = rise[: len(self.read)], rise[len(self.read) :]
-        rows = {"rise_on_read": _mean(read), "rise_on_unread": _mean(unread), "overfitting": _difference(unread, read)}
-        counts = {"rise_on_read": len(read), "rise_on_unread": len(unread), "overfitting": min(len(read), len(unread))}
+        sides = {name: side for name, side in (("rise_on_read", read), ("rise_on_unread", unread)) if side}
+        means = {name: clustered_mean(side) for name, side in sides.items()}
+        counts = {name: len(side) for name, side in sides.items()}
+        if read and unread:
+            means["overfitting"], counts["overfitting"] = difference(means["rise_on_unread"], means["rise_on_read"]), min(counts.values())
         windows = {"read": list(self.read), "unread": list(self.unread), "rise_on_read": read, "rise_on_unread": unread}
         why = {} if unread else {"reason": f"{self.name} has no window of {self.facts['length']} tokens that was not read"}
-        named = [{"dataset": self.name, "metric": metric, **rows[metric], "count": counts[metric]} for metric in rows if counts[metric]]
+        named = [
+            {"dataset": self.name, "metric": metric, "value": mean.value, **mean.interval.ends, "count": counts[metric]}
+            for metric, mean in means.items()
+        ]
         return named, {"text": dict(self.facts), **windows, **why}
-
-
-def _mean(values: Sequence[float]) -> dict[str, float]:
-    """The mean with its interval by Student's t, of several values; nothing else is right for sixteen of them."""
-    return _interval(float(np.mean(values)), _variance(values), len(values) - 1) if values else {}
-
-
-def _difference(values: Sequence[float], others: Sequence[float]) -> dict[str, float]:
-    """By how much the mean of the former is larger, with Welch's interval."""
-    if not values or not others:
-        return {}
-    parts = [(_variance(side), len(side) - 1) for side in (values, others)]
-    total = sum(part for part, _ in parts)
-    freedom = total**2 / sum(part**2 / degrees for part, degrees in parts) if total and all(degrees for _, degrees in parts) else 0
-    return _interval(float(np.mean(values) - np.mean(others)), total, freedom)
-
-
-def _variance(values: Sequence[float]) -> float:
-    """That of the mean; 0 of a single value."""
-    return float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0
-
-
-def _interval(value: float, variance: float, freedom: float) -> dict[str, float]:
-    """A value and, where there are degrees of freedom, its interval."""
-    from scipy.special import stdtrit
-
-    if freedom <= 0:
-        return {"value": value}
-    reach = float(stdtrit(freedom, (1 + LEVEL) / 2)) * math.sqrt(variance)
-    return {"value": value, "ci_low": value - reach, "ci_high": value + reach}

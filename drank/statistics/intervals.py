@@ -102,15 +102,24 @@ def estimate_of(value: float, residuals: Floats, weights: Floats) -> Estimate:
 
 
 def average(estimates: Sequence[Estimate]) -> Estimate:
-    """The mean of independent estimates, its degrees of freedom by Welch and Satterthwaite."""
-    value, squares = sum(one.value for one in estimates) / len(estimates), [one.stderr**2 for one in estimates]
+    """The mean of independent estimates."""
+    return _combined(estimates, [1 / len(estimates)] * len(estimates))
+
+
+def difference(one: Estimate, other: Estimate) -> Estimate:
+    """By how much one lies above another that is independent of it: of two means Welch's."""
+    return _combined((one, other), (1, -1))
+
+
+def _combined(estimates: Sequence[Estimate], factors: Sequence[float]) -> Estimate:
+    """The sum of independent estimates, each times its factor; the degrees of freedom by Welch and Satterthwaite."""
+    value = sum(factor * one.value for one, factor in zip(estimates, factors, strict=True))
+    squares = [(factor * one.stderr) ** 2 for one, factor in zip(estimates, factors, strict=True)]
     total = sum(squares)
     if not total > 0:
         return Estimate(value, math.sqrt(total), min(one.freedom for one in estimates))
     return Estimate(
-        value,
-        math.sqrt(total) / len(estimates),
-        total**2 / sum(square**2 / one.freedom for square, one in zip(squares, estimates, strict=True)),
+        value, math.sqrt(total), total**2 / sum(square**2 / one.freedom for square, one in zip(squares, estimates, strict=True))
     )
 
 
