@@ -13,6 +13,10 @@ READY := $(VENV)/.ready
 LOCK := envs/requirements.lock
 REAL := .real
 
+# Debian's packages that tests need beside the environment: of a SLURM and of storage, and of a browser.
+SLURM := munge slurmctld slurmd slurm-client slurmdbd mariadb-server rsync
+BROWSER := chromium poppler-utils
+
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
@@ -58,15 +62,15 @@ unit: $(READY)  ## all tests of this machine; TESTS="tests/unit -k plan" chooses
 	$(BIN)/python -m pytest -n auto --dist loadfile --maxprocesses 8 $(TESTS)
 
 test-slurm: $(READY)  ## runs on a SLURM that the tests start (as root; what it needs is installed where apt can)
-	bash tests/slurm/install.sh
+	bash tests/install.sh $(SLURM)
 	$(BIN)/python -m pytest tests/slurm
 
 test-browser: $(READY)  ## the report in a real browser, on three screens and in print (as root, what it needs is installed where apt can)
-	bash tests/browser/install.sh
+	bash tests/install.sh $(BROWSER)
 	$(BIN)/python -m pytest tests/browser
 
 torture: $(READY)  ## runs killed a hundred times, locally and on a SLURM: hours; KILLS=2 of each kind are enough for a try
-	bash tests/slurm/install.sh
+	bash tests/install.sh $(SLURM)
 	$(BIN)/python -m tests.slurm.torture --kills $(KILLS)
 
 docs: $(READY)  ## the documentation as a site, in site/index.html; a dead link is an error

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# What the tests of the report in a browser need, from Debian, where root may install it. Where not, they are skipped and say why.
+# Debian's packages, by name, that tests need, where root may install them. Where not, those tests are skipped and say why.
 set -euo pipefail
 
-packages=(chromium poppler-utils)
 missing=()
-for package in "${packages[@]}"; do
+for package in "$@"; do
   [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2> /dev/null)" = installed ] || missing+=("$package")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
