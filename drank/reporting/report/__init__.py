@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -29,6 +29,9 @@ from drank.reporting.report.verdict import Contest, accuracy_lines, contests, he
 from drank.reporting.tables import Table
 from drank.reporting.tables.numbers import Numbers, per_model
 from drank.variants import is_variant
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 __all__ = ["render", "verdict"]
 
@@ -54,16 +57,11 @@ def render(
     step took is to be found, and so do `timings` of steps that belong to no such chain. `links` are the files of the run that the page
     leads to. Raises ValueError for pictures of another kind, and for a summary without rows.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     if summary.empty:
         raise ValueError("the summary has no rows; measure something before reporting on it")
     models, competing, links = list(per_model(summary)), _competing(summary), links or Links()
     decided = contests(competing)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("report.html.j2").render(
+    return _template().render(
         title=title or f"Low-rank compression of {' and '.join(numbers.model for numbers in models)}",
         baseline=method_name(BASELINE),
         percent=percent,
@@ -87,6 +85,16 @@ def render(
         runs=runs(records),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
     )
+
+
+def _template() -> Template:
+    """The page without its contents; what is missing of these is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html.j2")
 
 
 def verdict(summary: pd.DataFrame, records: Sequence[Record]) -> list[str]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from drank.corpora.amount import LEAST
 from drank.corpora.overlap import LIMIT, RUN, TOLD
-from drank.reporting.names import method_name, number, percent, unique
+from drank.reporting.names import competes, method_name, number, percent, unique
 from drank.reporting.records import Record, Result
 from drank.reporting.tables.quantities import signed
+from drank.variants import is_variant
 
 
 def seen(records: Sequence[Record]) -> list[str]:
@@ -40,7 +41,7 @@ def _overlaps(records: Sequence[Record]) -> Iterator[tuple[str, float]]:
 def _little(records: Sequence[Record]) -> Iterator[str]:
     """A sentence for each model of which methods were calibrated on little text."""
     found: dict[str, dict[float, list[str]]] = {}
-    for record in records:
+    for record in (record for record in records if competes(record.method) and not is_variant(record.method)):
         if (each := record.provenance.get("tokens_per_channel", LEAST)) < LEAST:
             found.setdefault(record.model, {}).setdefault(each, []).append(method_name(record.method))
     for model, amounts in found.items():
