@@ -8,6 +8,7 @@ if not workflow.overwrite_configfiles:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/functions.smk"
+include: "workflow/rules/artefacts.smk"
 include: "workflow/rules/shards.smk"
 include: "workflow/rules/corpora.smk"
 include: "workflow/rules/calibrate.smk"

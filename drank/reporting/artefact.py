@@ -41,12 +41,14 @@ SHOWN = {
 def summary_of(told: Mapping[str, Any], records: Sequence[Record]) -> pd.DataFrame:
     """The summary of an artefact's own runs: who is best, and what many comparisons allow to be said, is among them, variants too.
 
-    So a table says the same in its own file, in the report and in the manuscript.
+    So a table says the same in its own file, in the report and in the manuscript. Further draws of its runs, the `draws` that it is told,
+    count for the spread and do not compete.
     """
     runs = {(row["model"], row["label"], row["ratio"]) for row in told["rows"]}
     labels = unique(row["label"] for row in told["rows"])
-    own = [record for record in records if (record.model, record.method, record.ratio) in runs]
-    return summarise(own, labels, list(told["notes"]), variants=True)
+    known = runs.union(map(tuple, told["draws"]))
+    own = [record for record in records if (record.model, record.method, record.ratio) in known]
+    return summarise(own, labels, list(told["notes"]), among=runs)
 
 
 def material_of(

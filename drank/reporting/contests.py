@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,6 +17,9 @@ from drank.variants import is_variant
 
 OF_KIND, OF_ALL = "minus_best", "minus_best_of_all"
 """How the metrics of differences to the best end: to that of the kind, and where several kinds compete also to that of all."""
+
+Run = tuple[str, str, float]
+"""Model, method and ratio of a record."""
 
 
 class Goal(NamedTuple):
@@ -56,16 +59,16 @@ def kind_text(record: Record) -> str:
     return str(kind or "")
 
 
-def contests(records: Sequence[Record], *, variants: bool = False) -> tuple[dict[int, list[Difference]], list[str]]:
+def contests(records: Sequence[Record], among: Collection[Run] | None = None) -> tuple[dict[int, list[Difference]], list[str]]:
     """For each record, by its `id`, its differences to the best; and a line for every pair of records that saw something else.
 
-    Dense and others' checkpoints are in no contest, nor, unless an artefact compares them (`variants`), are variants. A control has its
-    difference to the best of its kind, and no place. Holm's correction is over all bests of a summary against their runners-up, for
+    Those `among` compete, or all but variants; dense and others' checkpoints never do. A control has its difference to the best of its
+    kind, and no place. Holm's correction is over all bests of a summary against their runners-up, for
     each metric.
     """
     rows: dict[int, list[Difference]] = {}
     problems: list[str] = []
-    contending = [record for record in records if _contends(record) and (variants or not is_variant(record.method))]
+    contending = [record for record in records if _contends(record) and _is_among(record, among)]
     for kind, goal in GOALS.items():
         found: list[tuple[Record, Difference]] = []
         taken = _Taken(goal)
@@ -80,6 +83,11 @@ def contests(records: Sequence[Record], *, variants: bool = False) -> tuple[dict
 def _contends(record: Record) -> bool:
     """Whether a record is of a method that competes, or of a control, which is compared with those that do."""
     return not checkpoint(record.provenance) and (competes(record.method) or is_control(record.method))
+
+
+def _is_among(record: Record, among: Collection[Run] | None) -> bool:
+    """Whether a record's run is one of these, or, where there are none to choose from, no variant."""
+    return not is_variant(record.method) if among is None else (record.model, record.method, record.ratio) in among
 
 
 def _groups(records: Sequence[Record], goal: Goal) -> Iterator[tuple[str, Group, list[Record]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from drank.reporting.comparisons import PAIRED, comparisons, mismatches
-from drank.reporting.contests import contests, kind_text
+from drank.reporting.contests import Run, contests, kind_text
 from drank.reporting.names import unique
 from drank.reporting.recipes import checkpoint, follows, texts
 from drank.reporting.records import Record
@@ -61,13 +61,13 @@ class SummaryError(ValueError):
 
 
 def summarise(
-    records: Iterable[Record], methods: Sequence[str] = (), models: Sequence[str] = (), *, variants: bool = False
+    records: Iterable[Record], methods: Sequence[str] = (), models: Sequence[str] = (), among: Collection[Run] | None = None
 ) -> pd.DataFrame:
     """The summary of the records, ordered by `models`, `methods` (what these do not name follows by name) and ratio.
 
     Paired rows compare each method with dense, with SVD-LLM at its ratio and with the best other method of its kind, on the same windows
     or items: `perplexity_minus_…`, `log_perplexity_gap_to_dense`, `log_perplexity_minus_best` (nats per token) and `accuracy_minus_…`.
-    With `variants` these compete as well. Raises SummaryError for records that clash, and for pairs that did not see the same text.
+    Those `among` compete, or all but variants. Raises SummaryError for records that clash, and for pairs that did not see the same text.
     """
     known = {name: place for place, name in enumerate(methods)}
     shelf = {name: place for place, name in enumerate(models)}
@@ -79,7 +79,7 @@ def summarise(
     ordered = sorted(records, key=place)
     _refuse_clashes(ordered)
     compared = {id(record): list(comparisons(record, ordered)) if record.kind in PAIRED else [] for record in ordered}
-    contested, unlike = contests(ordered, variants=variants)
+    contested, unlike = contests(ordered, among)
     problems = [problem for pairs in compared.values() for pair in pairs for problem in mismatches(pair)] + unlike
     if problems:
         raise SummaryError("these records cannot be compared; delete the older of each pair and run again:" + "".join(unique(problems)))

@@ -42,9 +42,8 @@ def material_of(
     ]
     records = [KINDS[kind](point["model"], point["label"], point["ratio"]) for kind in kinds for point in points]
     labels = [point["label"] for point in points]
-    return Material(
-        name, numbers_of(summarise(records, labels, models, variants=True), points), axes, options=options, records=records, **parts
-    )
+    summary = summarise(records, labels, models, among={(point["model"], point["label"], point["ratio"]) for point in points})
+    return Material(name, numbers_of(summary, points), axes, options=options, records=records, **parts)
 
 
 def texts(table: Any) -> list[list[str]]:

@@ -34,5 +34,5 @@ def test_each_number_has_a_spread_over_the_draws(inputs: Path, tmp_path: Path) -
     assert values.nunique() == 2 and rows["draws"]["svd-llm"] == 2 and rows["spread"].drop("svd-llm").isna().all()
     assert rows["draw_mean"]["svd-llm"] == pytest.approx(values.mean()) and rows["spread"]["svd-llm"] == pytest.approx(values.std())
     table = (run.folder / "results/tables/quality.tabular.tex").read_text()
-    assert f"{values.mean():.2f}" in table and "±" in table and "draw" not in table
+    assert f"{values.mean():.2f}" in table and f"$\\pm${values.std():.2f}" in table and "draw" not in table
     assert run.planned() == {}

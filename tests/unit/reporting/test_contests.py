@@ -95,7 +95,7 @@ def test_variants_and_checkpoints_of_others_do_not_compete():
     labels = ("svd", "svd-llm", "d-rank+beta=0.4")
     frame = summarise([*(perplexity_record("m", label, 0.2) for label in labels), theirs])
     assert set(rows(frame)["method"]) == {"svd", "svd-llm"}
-    shown = {"rows": [{"model": "m", "label": label, "ratio": 0.2} for label in labels[1:]], "notes": {"m": ""}}
+    shown = {"rows": [{"model": "m", "label": label, "ratio": 0.2} for label in labels[1:]], "draws": [], "notes": {"m": ""}}
     own = rows(summary_of(shown, [*(perplexity_record("m", label, 0.2) for label in labels), theirs]))
     assert set(own["method"]) == {"svd-llm", "d-rank+beta=0.4"}, "an artefact compares its own runs, variants among them"
     assert kind_text(theirs) == "" and kind_text(perplexity_record("m", "dense", 0.0)) == ""

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 
 import pytest
 
+from drank.reporting.artefact import summary_of
 from drank.reporting.records import Record
 from drank.reporting.summary import read_csv, summarise, write_csv
 from drank.reporting.tables.pivot import pivot
@@ -58,6 +59,22 @@ def test_bold_is_the_best_of_what_is_printed_or_nothing(damage, told) -> None:
     table = main_table(summary[~summary["method"].str.contains("+", regex=False)], "docs-mha")
     bold = [row[1].text for block in table.blocks for row in block if row[2].bold]
     assert rival.results[0].value > drawn()[0].results[0].value and bold == told
+
+
+def test_draws_of_an_artefacts_runs_count_for_its_spread_and_do_not_compete() -> None:
+    rows = [{"model": "docs-mha", "method": method, "label": method, "ratio": 0.2} for method in ("svd-llm", "d-rank")]
+    draws = [("docs-mha", f"svd-llm+draw={seed}", 0.2) for seed in (14, 15)]
+    told = {"rows": rows, "draws": draws, "notes": {"docs-mha": ""}}
+    records = [*drawn(), perplexity_record("docs-mha", "d-rank", 0.2, damage=2.0)]
+    found = summary_of(told, [*records, perplexity_record("docs-mha", "svd", 0.2)])
+    best = found[(found["metric"] == "log_perplexity_minus_best") & (found["dataset"] == "python-docs")]
+    assert dict(zip(best["method"], best["place"], strict=True)) == {"svd-llm": 1, "d-rank": 2}
+    assert found.loc[found["draws"].notna(), "method"].unique().tolist() == ["svd-llm"] and found["draws"].max() == 3
+    alone = summary_of(told | {"draws": []}, records)
+    assert set(alone["method"]) == {"svd-llm", "d-rank"} and alone["draws"].isna().all()
+    rows.append({"model": "docs-mha", "method": "svd-llm", "label": "svd-llm+draw=14", "ratio": 0.2})
+    apart = summary_of(told | {"draws": []}, records)
+    assert apart.loc[apart["metric"] == "log_perplexity_minus_best", "method"].nunique() == 3
 
 
 @pytest.mark.parametrize("axes", [(), ("draw",)])
