@@ -3,8 +3,8 @@
 DENSE is a directory, or the name of an embedded model, docs-mha unless said otherwise; measured is that model compressed by a method that
 needs no text. In turn, several times over, with one thread unless `--threads` says otherwise, on held-out text and tasks of python-docs:
 losses of so many texts out of the logits and nothing else, the first so many items of each task, losses as drank has them (with calibration
-error and the loss by position), the same beside the dense model (with KL and agreement), and continuations as a run writes them by default,
-on each text. Texts, windows and items are those of the default configuration unless said otherwise. Prints the
+error and the loss by position), the same beside the dense model (with KL and agreement), continuations as a run writes them by default, on
+each text, and losses on as many windows, read and unread, as a run measures overfitting on. Texts, windows and items are those of the default configuration unless said otherwise. Prints the
 median processor seconds of each and what all measures take over perplexity and tasks alone; then what is made once a text for all models,
 the states of the dense model.
 """
@@ -40,7 +40,7 @@ from drank.testbed.tasks import TASKS, write_task
 ALONE = ("perplexity alone", "tasks")
 """What the measures stand beside."""
 
-ALL = ("beside the dense model", "continuations", "tasks")
+ALL = ("beside the dense model", "continuations", "overfitting", "tasks")
 """What a run measures by default: the first has losses, calibration error, the loss by position, KL and agreement in one pass."""
 
 
@@ -91,8 +91,9 @@ def ways_of(
     model: Any, texts: list[torch.Tensor], batch: int, kept: list[Reference], answer: Callable[[], Any]
 ) -> dict[str, Callable[[], Any]]:
     """What is timed, by name: `kept` is what is kept of the dense model on each text, `answer` answers the tasks."""
-    options = read_schema(SCHEMA)["properties"]["perplexity"]["properties"]["continuations"]["properties"]
-    continued = {name: option["default"] for name, option in options.items()}
+    options = read_schema(SCHEMA)["properties"]["perplexity"]["properties"]
+    continued = {name: option["default"] for name, option in options["continuations"]["properties"].items()}
+    read = list(torch.cat(texts)[: 2 * options["overfitting"]["default"]])
     pairs = [(list(text), reference.beside("cpu")) for text, reference in zip(texts, kept, strict=True)]
     return {
         "perplexity alone": lambda: [alone(model, text, batch) for text in texts],
@@ -100,6 +101,7 @@ def ways_of(
         "with calibration and by position": lambda: [window_losses(model, text, "text", batch) for text, _ in pairs],
         "beside the dense model": lambda: [window_losses(model, text, "text", batch, beside=beside) for text, beside in pairs],
         "continuations": lambda: [continuations_of(model, text, continued, "text") for text, _ in pairs],
+        "overfitting": lambda: window_losses(model, read, "text", batch),
     }
 
 
