@@ -105,6 +105,24 @@ def paired(material: Material) -> Table:
     return build(material.name, caption, numbers, quantities, dense=False)
 
 
+def answers(material: Material) -> Table:
+    """For each task the accuracy of one model, beside it the answers that are others than the dense model's: accuracy lets them cancel."""
+    numbers = _numbers(material)
+    columns = {"accuracy": ("right", "high", "best"), "flips": ("flips", "low", ""), "answers_changed": ("other", "low", "")}
+    tasks = numbers.datasets("accuracy")
+    quantities = [
+        Quantity(task, metric, Column(label, task, better), scaled(100, 1), bold)
+        for task in tasks
+        for metric, (label, better, bold) in columns.items()
+    ]
+    caption = (
+        f"Answers of {numbers.model} in percent of the items: right ones; flips, of which either this model or the dense one is right "
+    )
+    caption += f"and not both; and those other than the dense model's. {RATIO_NOTE}"
+    caption += f" {marks}" if (marks := explained(numbers, ["accuracy"] * bool(tasks))) else ""
+    return build(material.name, caption, numbers, quantities)
+
+
 def throughput(material: Material) -> Table:
     """Speed, stored size and own memory of one model by ratio and method; bold is only what the noise of the timings cannot explain."""
     numbers = _numbers(material)
