@@ -76,7 +76,7 @@ def quality(material: Material) -> Table:
         material.numbers["spread"].notna().any()
     )
     caption = f"{measured} of {numbers.model}" + (f" by compression ratio. {RATIO_NOTE}" if numbers.ratios else ".")
-    marks = explained(numbers, ["perplexity"] * bool(corpora) + ["accuracy"] * bool(tasks))
+    marks = explained([numbers], ["perplexity"] * bool(corpora) + ["accuracy"] * bool(tasks))
     caption += f" {marks}" * bool(marks) + (f" {'; '.join(notes).capitalize()}." if notes else "")
     caption += " The last block checks the pipeline and does not compete." if numbers.controls else ""
     return build(material.name, caption, numbers, quantities, chance=True)
@@ -119,7 +119,7 @@ def answers(material: Material) -> Table:
         f"Answers of {numbers.model} in percent of the items: right ones; flips, of which either this model or the dense one is right "
     )
     caption += f"and not both; and those other than the dense model's. {RATIO_NOTE}"
-    caption += f" {marks}" if (marks := explained(numbers, ["accuracy"] * bool(tasks))) else ""
+    caption += f" {marks}" if (marks := explained([numbers], ["accuracy"] * bool(tasks))) else ""
     return build(material.name, caption, numbers, quantities)
 
 
