@@ -68,6 +68,7 @@ TABLES, FIGURES = "drank.reporting.tables", "drank.reporting.figures"
 LAYOUTS: dict[str, Layout] = {
     "quality": Layout("table", f"{TABLES}.quantities:quality", ("perplexity", "zeroshot"), each=True),
     "paired": Layout("table", f"{TABLES}.quantities:paired", ("perplexity", "zeroshot"), each=True, compressed=True),
+    "answers": Layout("table", f"{TABLES}.quantities:answers", ("zeroshot",), each=True, compressed=True),
     "throughput": Layout("table", f"{TABLES}.quantities:throughput", ("throughput",), each=True),
     "pivot": Layout("table", f"{TABLES}.pivot:pivot", options=("rows", "columns", "metric", "over"), needs=("rows", "columns")),
     "effective_rank": Layout("table", f"{TABLES}.effective_ranks:effective_rank", reads=("spectra",), options=("kinds",)),

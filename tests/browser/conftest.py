@@ -18,8 +18,8 @@ from tests.unit.reporting.materials import FIGURES, material_of
 from tests.unit.reporting.tables_of import TABLES
 from tests.unit.reporting.test_links import links_of
 
-WIDTHS = (360, 768, 1440)
-"""A telephone, a tablet, a desk."""
+WIDTHS = (360, 768, 1300, 1440)
+"""A telephone, a tablet, a laptop, a desk."""
 
 ROWS, COLUMNS = 90, 20
 """Of a table that is longer than a sheet of paper, and of one that is wider than a screen."""

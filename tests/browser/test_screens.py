@@ -1,4 +1,4 @@
-"""The report on screens of three widths: nothing is cut off, and what is wider than the screen scrolls in a box of its own."""
+"""The report on screens of several widths: nothing is cut off, and what is wider than the screen scrolls in a box of its own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def test_nothing_is_cut_off(looks: dict[int, dict[str, Any]], width: int) -> Non
     assert seen["width"] == width and seen["page"] <= width
     assert len(seen["boxes"]) > 10 and "Wide" in seen["scrolling"] and seen["links"] > 100
     assert {fault: found for fault, found in seen["faults"].items() if found} == {}
+
+
+def test_who_won_is_seen_whole_on_a_laptop(looks: dict[int, dict[str, Any]]) -> None:
+    assert "Who won" in looks[1300]["boxes"] and "Who won" in looks[768]["scrolling"]
+    assert "Who won" not in looks[1300]["scrolling"]
 
 
 def test_the_tables_of_a_run_fit_a_desk(looks: dict[int, dict[str, Any]]) -> None:

@@ -69,6 +69,7 @@ def render(
         sections=[_section(numbers, decided, tables) for numbers in competing],
         spanning=[table for table in tables if table.model not in {numbers.model for numbers in competing}],
         shown=lambda table, number: table.to_html(number, links.csv(table), links.cells(table, records)),
+        links=links,
         next_table=count(1).__next__,
         masthead=masthead(records, chains or {}, timings),
         doubts=doubts(records, models),

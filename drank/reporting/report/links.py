@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from drank.reporting.names import method_name, percent
 from drank.reporting.records import Record
+from drank.reporting.tables.build import BESIDE
 from drank.reporting.tables.layout import Address, Table
 from drank.reporting.tables.numbers import SIZE
 
@@ -62,6 +63,11 @@ class Links:
         """The files of a method at a ratio; none where none are known."""
         return self.files.get(model, {}).get(method, {}).get(f"{ratio:g}", {})
 
+    def record(self, kind: str, model: str, method: str, ratio: float) -> str:
+        """The address of what was measured of a method at a ratio; empty where that is not known."""
+        left = self.left(model, method, ratio)
+        return self.to(left[kind]) if kind in left else ""
+
     def csv(self, table: Table) -> str:
         """The address of a table's numbers; empty where there is no such file."""
         return self.to(self.tables[table.name]) if table.name in self.tables else ""
@@ -97,7 +103,7 @@ class Links:
         kinds = {result.dataset: record.kind for record in records if record.model == table.model for result in record.results}
         frame = table.frame
         heads = [place for place, column in enumerate(table.columns) if column.align != "r"]
-        shown = [name for name in frame.columns if not name.endswith(SUFFIXES)][2:]
+        shown = [name for name in frame.columns if not name.endswith(tuple(BESIDE))][2:]
         if list(frame.columns[:2]) != ["ratio", "method"] or len(shown) + len(heads) != len(table.columns):
             return lambda row, column: ""
         rows = list(zip(frame["method"], frame["ratio"].astype(float), strict=True))
@@ -110,13 +116,9 @@ class Links:
             dataset = shown[column - len(heads)].partition(" ")[2]
             left = self.left(table.model, *rows[row])
             kind = next((kind for kind in RECORDS if kind in left), "") if dataset == SIZE else kinds.get(dataset, "")
-            return self.to(left[kind]) if kind in left else ""
+            return self.record(kind, table.model, *rows[row])
 
         return address
-
-
-SUFFIXES = (" ci_low", " ci_high", " stderr", " published")
-"""How the columns of a frame end that tell more of the number before them."""
 
 
 def _anchor(model: str, method: str, ratio: float) -> str:

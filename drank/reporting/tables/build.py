@@ -12,8 +12,15 @@ from drank.reporting.tables.layout import MISSING, Cell, Column, Table
 from drank.reporting.tables.marks import marked
 from drank.reporting.tables.numbers import Entry, Numbers, Value
 
-DRAWN = ((" draw_mean", "draw_mean"), (" spread", "spread"))
-"""What a number over several draws of the calibration text has beside it."""
+BESIDE = {
+    " ci_low": "low",
+    " ci_high": "high",
+    " stderr": "stderr",
+    " published": "published",
+    " draw_mean": "draw_mean",
+    " spread": "spread",
+}
+"""How the columns of a frame end that tell more of the number before them, and what that is of a value."""
 
 
 @dataclass(frozen=True)
@@ -112,14 +119,7 @@ def _frame(numbers: Numbers, entries: Sequence[Entry], quantities: Sequence[Quan
     for quantity in quantities:
         values = [numbers.get(entry, quantity.dataset, quantity.metric) or Value(float("nan")) for entry in entries]
         name = f"{quantity.metric} {quantity.dataset}"
-        for suffix, field in (
-            ("", "value"),
-            (" ci_low", "low"),
-            (" ci_high", "high"),
-            (" stderr", "stderr"),
-            (" published", "published"),
-            *DRAWN,
-        ):
+        for suffix, field in {"": "value", **BESIDE}.items():
             column = [getattr(value, field) for value in values]
             if not suffix or any(number == number for number in column):
                 frame[name + suffix] = column

@@ -10,6 +10,7 @@ from drank.reporting.names import listed, method_name, number, percent, unique
 from drank.reporting.tables.layout import Cell
 from drank.reporting.tables.metrics import METRICS
 from drank.reporting.tables.numbers import Entry, Numbers, Value
+from drank.variants import base_of
 
 DIFFERENCES = {goal.metric: goal.difference for goal in GOALS.values()}
 """The metrics that methods compete in, each with what its differences are called."""
@@ -58,14 +59,13 @@ def _near(gap: Value, *, told: bool) -> bool:
     return not (gap.better or gap.worse) or (gap.place <= 2 and not told)
 
 
-def explained(numbers: Numbers, metrics: Iterable[str]) -> str:
+def explained(models: Sequence[Numbers], metrics: Iterable[str]) -> str:
     """The sentences of a caption that say what the marks of these metrics mean and how small a difference could have been told apart.
 
     Empty where nobody has a rival.
     """
-    entries = [entry for ratio in numbers.ratios for entry in numbers.competing(ratio)]
-    found = {metric: list(_bests(numbers, entries, f"{DIFFERENCES[metric]}_{OF_KIND}")) for metric in metrics}
-    several = any(list(_bests(numbers, entries, f"{DIFFERENCES[metric]}_{OF_ALL}")) for metric in found)
+    found = {metric: [gap for one in models for gap in _bests(one, f"{DIFFERENCES[metric]}_{OF_KIND}")] for metric in metrics}
+    several = any(list(_bests(one, f"{DIFFERENCES[metric]}_{OF_ALL}")) for one in models for metric in found)
     if not any(found.values()) and not several:
         return ""
     rule = (
@@ -75,12 +75,17 @@ def explained(numbers: Numbers, metrics: Iterable[str]) -> str:
     rule += f"; {BEST_OF_ALL}: the best of all kinds" if several else ""
     smallest = [f"{_range(gaps, metric)} {UNITS[metric][0]}" for metric, gaps in found.items() if any(gap.detectable > 0 for gap in gaps)]
     power = f" Four times of five the test finds a difference to the second of {listed(smallest)}." if smallest else ""
-    return f"{rule}.{power}{_kinds(numbers, entries)}"
+    return f"{rule}.{power}{_kinds(models)}"
 
 
-def _bests(numbers: Numbers, entries: Sequence[Entry], metric: str) -> Iterator[Value]:
+def _competing(numbers: Numbers) -> list[Entry]:
+    """All methods that compete, by ratio."""
+    return [entry for ratio in numbers.ratios for entry in numbers.competing(ratio)]
+
+
+def _bests(numbers: Numbers, metric: str) -> Iterator[Value]:
     """The differences of all bests to their runners-up."""
-    for entry in entries:
+    for entry in _competing(numbers):
         for dataset in numbers.datasets(metric):
             gap = numbers.get(entry, dataset, metric)
             if gap is not None and gap.place == 1:
@@ -94,17 +99,33 @@ def _range(gaps: Sequence[Value], metric: str) -> str:
     return " to ".join(unique(number(scale * size, digits) for size in (min(sizes), max(sizes))))
 
 
-def _kinds(numbers: Numbers, entries: Sequence[Entry]) -> str:
-    """Which methods are of which kind, where there are several."""
-    ratios: dict[str, dict[str, list[float]]] = {}
-    for entry in entries:
-        ratios.setdefault(numbers.kind(entry), {}).setdefault(entry.method, []).append(entry.ratio)
-    everywhere = {entry.method: [other.ratio for other in entries if other.method == entry.method] for entry in entries}
+def _kinds(models: Sequence[Numbers]) -> str:
+    """Which methods are of which kind, where there are several; variants by the name of their method where all of them are of one."""
+    found: dict[str, dict[str, list[Entry]]] = {}
+    for numbers in models:
+        for entry in _competing(numbers):
+            found.setdefault(numbers.kind(entry), {}).setdefault(base_of(entry.method), []).append(entry)
     told = []
-    for kind, methods in ratios.items():
-        names = [
-            method_name(method) + ("" if found == everywhere[method] else f" at {listed([percent(ratio) for ratio in found])}")
-            for method, found in methods.items()
-        ]
+    for kind, methods in found.items():
+        others = [entry for other, those in found.items() if other != kind for entries in those.values() for entry in entries]
+        names = [name for base, entries in methods.items() for name in _named(base, entries, others)]
         told.append(f"{kind} ({listed(names)})")
     return f" Kinds: {'; '.join(told)}." if len(told) > 1 else ""
+
+
+def _named(base: str, entries: Sequence[Entry], others: Sequence[Entry]) -> list[str]:
+    """The entries of a method that are of one kind, beside those of other kinds: its name, with its ratios, or its variants with theirs."""
+    apart = [entry for entry in others if base_of(entry.method) == base]
+    ratios = {entry.ratio for entry in entries}
+    if not apart:
+        return [method_name(base)]
+    if not {entry.ratio for entry in apart} & ratios:
+        return [_at(base, ratios)]
+    both = {entry.method for entry in apart}
+    labels = unique(entry.method for entry in entries)
+    return [_at(one, {entry.ratio for entry in entries if entry.method == one}) if one in both else method_name(one) for one in labels]
+
+
+def _at(label: str, ratios: Iterable[float]) -> str:
+    """A method at these ratios only."""
+    return f"{method_name(label)} at {listed([percent(ratio) for ratio in sorted(ratios)])}"

@@ -12,12 +12,11 @@ from drank.reporting.tables.artefact import table_of
 from drank.reporting.tables.axes import HEADS, Key, known, printed
 from drank.reporting.tables.claims import Claim, Form, claims
 from drank.reporting.tables.layout import MISSING, Cell, Column, Table
+from drank.reporting.tables.marks import DIFFERENCES, explained, marked
 from drank.reporting.tables.metrics import Metric, metric_of
-from drank.reporting.tables.pivot_caption import CONTEST, caption
-from drank.reporting.tables.places import Places, blocks_of, columns_of, placed
-
-Best = Mapping[tuple[Key, Key], str]
-"""The best of the rivals in a column as it is printed, by what they share and the column; none where one stands alone."""
+from drank.reporting.tables.numbers import Entry, Numbers, per_model
+from drank.reporting.tables.pivot_caption import caption
+from drank.reporting.tables.places import blocks_of, columns_of, placed
 
 
 def pivot(material: Material) -> Table:
@@ -29,16 +28,16 @@ def pivot(material: Material) -> Table:
     options = material.options
     form = Form(tuple(options["rows"]), tuple(options.get("columns", ())), options.get("metric", "perplexity"), options.get("over"))
     _check(material, form)
-    metric, found = metric_of(form.metric), claims(material, form)
+    metric, found, models = metric_of(form.metric), claims(material, form), list(per_model(material.summary))
     heads = columns_of(found, len(form.columns))
     places = placed(material.name, found, heads)
-    blocks, best = blocks_of(places, form.rows), _best(places, metric, form.rows)
-    cells = {row: _cells(claimed, heads, metric, best, _shared(row, form.rows)) for row, claimed in places.items()}
+    blocks, cells_of = blocks_of(places, form.rows), _marked(found, form, models)
+    cells = {row: _cells(claimed, heads, cells_of) for row, claimed in places.items()}
     body = [[(*_names(form.rows, block, index), *cells[row]) for index, row in enumerate(block)] for block in blocks]
     columns = [*(Column(HEADS.get(axis, ""), align="l") for axis in form.rows), *(_header(form.columns, key, metric) for key in heads)]
     shown = [claim for block in blocks for row in block for claim in dict.fromkeys(places[row].values())]
     spans = any(len(set(claimed.values())) < len(claimed) for claimed in places.values())
-    return table_of(material, caption(material, form, shown, spans=spans), columns, body, _frame(shown, form))
+    return table_of(material, caption(material, form, shown, _marks(form, models), spans=spans), columns, body, _frame(shown, form))
 
 
 def _check(material: Material, form: Form) -> None:
@@ -50,36 +49,42 @@ def _check(material: Material, form: Form) -> None:
         raise ValueError(f"{told}, but {', '.join(wrong)} is not; the runs stand on {', '.join(known(material))}")
 
 
-def _best(places: Places, metric: Metric, axes: Sequence[str]) -> Best:
-    """The best of each contest of several competitors, nothing for a metric that is better on no side."""
-    contests: dict[tuple[Key, Key], list[float]] = {}
-    for row, claimed in places.items():
-        for column, claim in claimed.items():
-            if claim.role == 1 and metric.better:
-                contests.setdefault((_shared(row, axes), column), []).append(claim.value)
-    choose = min if metric.better == "low" else max
-    return {place: metric.text(choose(values)) for place, values in contests.items() if len(values) > 1}
+def _marked(found: Sequence[Claim], form: Form, models: Sequence[Numbers]) -> dict[Claim, Cell]:
+    """The cell of each claim; what competes is marked among all of its model, ratio and data set, as in every table (`tables.marks`)."""
+    metric = metric_of(form.metric)
+    cells = {claim: Cell(metric.text(claim.value), _small(claim, metric)) for claim in found}
+    if not _tested(form):
+        return cells
+    known, contests = {numbers.model: numbers for numbers in models}, dict[tuple[str, float, str], list[Claim]]()
+    for claim in found:
+        if claim.role == 1:
+            contests.setdefault((claim.first["model"], claim.first["ratio"], claim.first["dataset"]), []).append(claim)
+    for (model, ratio, dataset), rivals in contests.items():
+        entries = [Entry(claim.first["label"], ratio) for claim in rivals]
+        plain = [cells[claim] for claim in rivals]
+        cells |= zip(rivals, marked(known[model], entries, dataset, form.metric, plain), strict=True)
+    return cells
 
 
-def _shared(row: Key, axes: Sequence[str]) -> Key:
-    """What all rivals of a row share."""
-    return tuple(value for axis, value in zip(axes, row, strict=True) if axis in CONTEST)
+def _tested(form: Form) -> bool:
+    """Whether differences in the metric are tested; those of means over an axis are not."""
+    return form.metric in DIFFERENCES and form.over is None
 
 
-def _cells(claimed: Mapping[Key, Claim], columns: Sequence[Key], metric: Metric, best: Best, shared: Key) -> list[Cell]:
-    """The cells of a row; a number that holds for several columns stands in the first and is bold where it is the best of all of them."""
+def _marks(form: Form, models: Sequence[Numbers]) -> str:
+    """What the caption says of marks."""
+    if _tested(form):
+        return explained(models, [form.metric])
+    return "Nothing is bold, for these numbers are not tested." if metric_of(form.metric).better else ""
+
+
+def _cells(claimed: Mapping[Key, Claim], columns: Sequence[Key], cells_of: Mapping[Claim, Cell]) -> list[Cell]:
+    """The cells of a row; a number that holds for several columns stands in the first."""
     cells, before = [], set[Claim]()
     for column in columns:
         claim = claimed.get(column)
-        if claim is None:
-            cells.append(MISSING)
-        elif claim in before:
-            cells.append(Cell(""))
-        else:
-            held = [place for place, other in claimed.items() if other is claim]
-            text = metric.text(claim.value)
-            cells.append(Cell(text, _small(claim, metric), claim.role == 1 and all(best.get((shared, place)) == text for place in held)))
-            before.add(claim)
+        cells.append(MISSING if claim is None else Cell("") if claim in before else cells_of[claim])
+        before |= {claim} if claim else set()
     return cells
 
 

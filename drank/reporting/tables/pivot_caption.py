@@ -7,27 +7,23 @@ from typing import Any
 
 from drank.reporting.material import Material
 from drank.reporting.names import percent, unique
-from drank.reporting.tables.axes import HEADS, printed
+from drank.reporting.tables.axes import printed
 from drank.reporting.tables.claims import Claim, Form
 from drank.reporting.tables.metrics import metric_of
 
-CONTEST = ("model", "dataset", "ratio")
-"""Rows that differ on one of these axes are no rivals."""
 
-
-def caption(material: Material, form: Form, shown: Sequence[Claim], *, spans: bool) -> str:
-    """The caption of the claims that are shown; `spans` says that one holds for several columns."""
+def caption(material: Material, form: Form, shown: Sequence[Claim], marks: str, *, spans: bool) -> str:
+    """The caption of the claims that are shown; `marks` says what is bold, `spans` that one holds for several columns."""
     metric = metric_of(form.metric)
     if not shown:
         return f"Nothing to show of {', '.join(material.models)}: no run measured {metric.title}."
     counts = sorted({len(claim.runs) for claim in shown if len(claim.runs) > 1})
-    shared = [HEADS[axis].lower() for axis in form.rows if axis in CONTEST]
     sentences = [_subject(material, form, shown, metric.title)]
     if counts:
         many = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
         sentences.append(f"Mean ± standard deviation over {many} values of {form.over}.")
-    if metric.better:
-        sentences.append(f"Best of each column{' at equal ' * bool(shared) + ' and '.join(shared)} in bold, as measured: not tested.")
+    if marks:
+        sentences.append(marks)
     if spans:
         sentences.append("A number that several columns share stands in the first of them.")
     if any(claim.published is not None for claim in shown):

@@ -76,7 +76,7 @@ def quality(material: Material) -> Table:
         material.numbers["spread"].notna().any()
     )
     caption = f"{measured} of {numbers.model}" + (f" by compression ratio. {RATIO_NOTE}" if numbers.ratios else ".")
-    marks = explained(numbers, ["perplexity"] * bool(corpora) + ["accuracy"] * bool(tasks))
+    marks = explained([numbers], ["perplexity"] * bool(corpora) + ["accuracy"] * bool(tasks))
     caption += f" {marks}" * bool(marks) + (f" {'; '.join(notes).capitalize()}." if notes else "")
     caption += " The last block checks the pipeline and does not compete." if numbers.controls else ""
     return build(material.name, caption, numbers, quantities, chance=True)
@@ -103,6 +103,24 @@ def paired(material: Material) -> Table:
     caption += f"Bold: better than {method_name(BASELINE)} by an interval that excludes zero. " * (method_name(BASELINE) in rivals)
     caption += RATIO_NOTE
     return build(material.name, caption, numbers, quantities, dense=False)
+
+
+def answers(material: Material) -> Table:
+    """For each task the accuracy of one model, beside it the answers that are others than the dense model's: accuracy lets them cancel."""
+    numbers = _numbers(material)
+    columns = {"accuracy": ("right", "high", "best"), "flips": ("flips", "low", ""), "answers_changed": ("other", "low", "")}
+    tasks = numbers.datasets("accuracy")
+    quantities = [
+        Quantity(task, metric, Column(label, task, better), scaled(100, 1), bold)
+        for task in tasks
+        for metric, (label, better, bold) in columns.items()
+    ]
+    caption = (
+        f"Answers of {numbers.model} in percent of the items: right ones; flips, of which either this model or the dense one is right "
+    )
+    caption += f"and not both; and those other than the dense model's. {RATIO_NOTE}"
+    caption += f" {marks}" if (marks := explained([numbers], ["accuracy"] * bool(tasks))) else ""
+    return build(material.name, caption, numbers, quantities)
 
 
 def throughput(material: Material) -> Table:

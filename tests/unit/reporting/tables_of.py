@@ -18,3 +18,4 @@ def _table(layout, name):
 
 TABLES = {"main": _table("quality", "main"), "paired": _table("paired", "paired"), "throughput": _table("throughput", "throughput")}
 main_table, paired_table, throughput_table = TABLES.values()
+answers_table = _table("answers", "answers")

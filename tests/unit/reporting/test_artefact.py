@@ -1,5 +1,6 @@
 """Every artefact of the default configuration: made of planted records, plans and spectra, and another when one of these is."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -19,18 +20,37 @@ CONFIG = with_beginnings(CONFIG, "docs-mha")  # records tell what it comes to, t
 RUNS = Runs(CONFIG)
 
 
+def with_more_than_perplexity(record):
+    """The record with a divergence from the dense model, that of dense without it, and losses by position that follow its perplexity."""
+    own = {row.dataset: row.value for row in record.results if row.metric == "perplexity"}
+    gaps = (
+        () if record.method == "dense" else [Result(name, "kl_to_dense", value / 50, value / 60, value / 40) for name, value in own.items()]
+    )
+    bands = {
+        name: [{"first": first, "last": last, "loss": math.log(value) + extra} for first, last, extra in ((1, 32, 0.5), (33, 255, 0))]
+        for name, value in own.items()
+    }
+    detail = {name: told | {"loss_by_position": bands[name]} for name, told in record.detail.items()}
+    return replace(record, results=(*record.results, *gaps), detail=detail)
+
+
+def chosen_in(correct):
+    """Answers of which these are correct: the first choice, or one of three others."""
+    return [0 if right else 1 + place % 3 for place, right in enumerate(correct)]
+
+
 def records_of(cell):
     """What is measured of a run, with a text of validation, under the names of the configuration's tasks."""
     model, label, ratio = cell[0], cell[1], float(cell[2])
     method, wanted = RUNS.methods[model][label], RUNS.wanted[cell]
-    text, answers = perplexity_record(model, label, ratio), zeroshot_record(model, label, ratio)
+    text, answers = with_more_than_perplexity(perplexity_record(model, label, ratio)), zeroshot_record(model, label, ratio)
     docs = [replace(row, dataset="python-docs.validation", value=row.value * 1.01) for row in text.results[:2]]
     text = replace(text, results=(*text.results, *docs), detail=text.detail | {"python-docs.validation": text.detail["python-docs"]})
     names = dict(zip(TASKS, CONFIG["zeroshot"]["tasks"], strict=True)) | {"average": "average"}
     answers = replace(
         answers,
         results=tuple(replace(row, dataset=names[row.dataset]) for row in answers.results),
-        detail={names[task]: told for task, told in answers.detail.items()},
+        detail={names[task]: told | {"chosen": chosen_in(told["correct"])} for task, told in answers.detail.items()},
     )
     found = {"perplexity": text, "zeroshot": answers, "throughput": throughput_record(model, label, ratio)}
     calibration = CONFIG["calibration"] | (method.calibration or {}) | {"text_sha256": SHA}
@@ -87,7 +107,7 @@ def printed(name, folder, **parts):
 
 
 def changed_in(record):
-    """A record with another number for everything: half the perplexity, other losses, fewer answers, half the speed."""
+    """A record with another number for everything: half the perplexity, other losses, fewer answers and others, half the speed."""
     rows = []
     for row in record.results:
         scale = 0.9 if row.metric == "accuracy" else 0.5
@@ -96,7 +116,11 @@ def changed_in(record):
     detail = record.detail
     if record.kind == "perplexity":
         more = {name: (np.array(text["window_loss"]) - 30).tolist() for name, text in detail.items()}
-        detail = {name: text | {"window_loss": more[name]} for name, text in detail.items()}
+        bands = {name: [band | {"loss": band["loss"] / 2} for band in text["loss_by_position"]] for name, text in detail.items()}
+        detail = {name: text | {"window_loss": more[name], "loss_by_position": bands[name]} for name, text in detail.items()}
+    if record.kind == "zeroshot":
+        wrong = {name: [0] * 40 + task["correct"][40:] for name, task in detail.items()}
+        detail = {name: task | {"correct": wrong[name], "chosen": chosen_in(wrong[name])} for name, task in detail.items()}
     return replace(record, results=tuple(rows), detail=detail)
 
 

@@ -1,5 +1,6 @@
 """The page leads from every number to its record, from every method to its files, from every table to its CSV, and nowhere else."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -86,6 +87,29 @@ def test_a_number_leads_to_the_record_of_its_kind(records):
     assert address(len(table.frame), 2) == "", "what guessing scores is in no record"
     speeds = throughput_table(summary, "docs-mha")
     assert links.cells(speeds, records)(1, 2).startswith("throughput/docs-mha/")
+
+
+def test_who_won_leads_to_the_records_and_to_both_methods_files(records):
+    """At 40 % of python-code D-Rank has the lowest perplexity of all, before Basis Sharing: their records say so."""
+    own = [one for one in records if one.model == "docs-mha"]
+    found = page_of(own, links=links_of(own)).partition('aria-label="Who won"')[2].partition("</table>")[0].split("<tr>")[2:]
+    row = [row for row in found if "all kinds" in row][-1]
+    record, files = "perplexity/docs-mha/d-rank/0.4.json", "#of/docs-mha/{}/0.4"
+    value = next(one for one in own if path_of(one) == f"results/{record}").results[-2].value
+    assert f'<b><a href="{files.format("d-rank")}">D-Rank</a></b>' in row and f'<a href="{record}">{value:.2f}</a>' in row
+    assert f'<a href="{files.format("basis-sharing")}">Basis Sharing</a>' in row
+    assert row.count(f'<a href="{record}">') == 3, "perplexity, what it is over dense, and the difference to the second"
+    assert all(row.count("<a ") == (3 if "no rival" in row else 5) for row in found)
+    assert "<a " not in page_of(own).partition('aria-label="Who won"')[2].partition("</table>")[0]
+
+
+def test_numbers_over_several_draws_lead_to_the_record_of_the_first(records):
+    own = [one for one in records if one.model == "docs-mha" and one.kind == "perplexity" and one.method in ("dense", "d-rank")]
+    again = [replace(one, method="d-rank+draw=42") for one in own if one.method == "d-rank"]
+    summary = summarise([*own, *again])
+    table = main_table(summary[summary["method"] != "d-rank+draw=42"], "docs-mha")
+    assert any(name.endswith(" spread") for name in table.frame)
+    assert links_of(own).cells(table, own)(1, 2) == "perplexity/docs-mha/d-rank/0.2.json"
 
 
 def test_every_number_of_a_table_is_a_link_but_for_chance(records):

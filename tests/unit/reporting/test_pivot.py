@@ -16,10 +16,6 @@ TABLE_2 = [*DENSE, *grid("svd-llm"), *grid("basis-sharing", group=[2, 3, 4]), *g
 TABLE_5 = [*DENSE, *grid("basis-sharing", group=[2, 3]), *grid("d-rank", group=[2, 3], beta=[0.2, 0.3])]
 
 
-def bold(table):
-    return [(row[0].text, index) for block in table.blocks for row in block for index, cell in enumerate(row) if cell.bold]
-
-
 def value_of(material, label, ratio, dataset="python-docs", model="docs-mha"):
     """The perplexity of a run, straight from its record."""
     found = [one for one in material.records if (one.model, one.method, one.ratio, one.kind) == (model, label, ratio, "perplexity")]
@@ -76,7 +72,6 @@ def test_models_below_each_other_have_their_dense_each():
         *(["docs-mha", "Dense"], ["docs-mha", "SVD-LLM"], ["", "D-Rank"]),
         *(["docs-gqa", "Dense"], ["docs-gqa", "SVD-LLM"], ["", "D-Rank"]),
     ]
-    assert len(bold(table)) == 6
 
 
 def test_another_calibration_corpus_as_in_table_8_is_named():
@@ -130,31 +125,6 @@ def test_what_was_not_measured_is_a_dash_and_nothing_at_all_is_no_table():
     nothing = pivot(material_of(runs, {"rows": ["method"], "metric": "accuracy"}))
     assert nothing.blocks == () and nothing.frame.empty
     assert nothing.caption == "Nothing to show of docs-mha: no run measured Accuracy (%)."
-
-
-def test_only_rivals_have_a_best():
-    material = material_of(
-        [*DENSE, *grid("svd-llm", (0.2,)), *grid("random-ranks", (0.2,))], {"rows": ["method"], "columns": ["ratio"], **DOCS}
-    )
-    assert bold(pivot(material)) == []
-    worst = pivot(
-        material_of(
-            grid("svd-llm") + grid("svd"), {"rows": ["method"], "metric": "accuracy", "columns": ["ratio", "dataset"]}, kinds=("zeroshot",)
-        )
-    )
-    assert {name for name, _ in bold(worst)} == {"SVD-LLM"}
-
-
-def test_a_number_for_several_columns_denies_the_best_of_each():
-    runs = [*grid("svd-llm", (0.2,)), *grid("d-rank", (0.2,), group=[2, 3])]
-    material = material_of(runs, {"rows": ["method"], "columns": ["group"], **DOCS})
-
-    def with_svd_llm_at(value):
-        numbers = material.numbers.assign(value=material.numbers["value"].mask(material.numbers["label"] == "svd-llm", value))
-        return replace(material, numbers=numbers)
-
-    assert bold(pivot(with_svd_llm_at(1.0))) == [("SVD-LLM", 1)]
-    assert bold(pivot(with_svd_llm_at(99.0))) == [("D-Rank", 1), ("D-Rank", 2)]
 
 
 def test_published_numbers_stand_beside_ours():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -35,12 +37,11 @@ def materials(draw):
         number = draw(st.floats(1, 900, allow_nan=False))
         rows.append(
             {
-                **dict.fromkeys(COLUMNS),
+                **{name: "" if kind == "str" else math.nan for name, kind in COLUMNS.items()},
                 **point,
                 "label": variant(point["method"], values),
                 "metric": "perplexity",
                 "value": number,
-                "checkpoint": "",
             }
         )
     order = draw(st.permutations(AXES))

@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from drank.reporting.tables import write
 from drank.reporting.tables.floats import wrapper
 from drank.reporting.tables.numbers import Numbers
 from tests.unit.records_fixture import CORPORA, METHODS, TASKS, all_records, perplexity_record, zeroshot_record
-from tests.unit.reporting.tables_of import TABLES, main_table, paired_table
+from tests.unit.reporting.tables_of import TABLES, answers_table, main_table, paired_table
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,22 @@ def test_paired_table_marks_what_is_significantly_better(summary):
     worse = summary.copy()
     worse.loc[worse["metric"] == "perplexity_minus_svd-llm", "ci_high"] = 0.1
     assert not any(cell.bold for block in paired_table(worse, "docs-mha").blocks for row in block for cell in row[6:9])
+
+
+def test_answers_that_changed_stand_beside_those_that_are_right():
+    """Of 8 items dense has 4 right; D-Rank too, but of these it loses 2 and wins 2, and one wrong answer is another."""
+    sides = {"dense": ([1, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1, 1]), "d-rank": ([1, 1, 0, 0, 1, 1, 0, 0], [0, 0, 2, 2, 0, 0, 1, 3])}
+    records = []
+    for method, (correct, chosen) in sides.items():
+        record = zeroshot_record("m", method, 0.0 if method == "dense" else 0.2)
+        row = replace(record.results[0], value=sum(correct) / 8)
+        records.append(replace(record, results=(row,), detail={row.dataset: {"version": 1.0, "correct": correct, "chosen": chosen}}))
+    table = answers_table(summarise(records), "m")
+    assert table.labels[2:] == ["right\u00a0↑", "flips\u00a0↓", "other\u00a0↓"] and table.groups[-1] == ("continuation", 3)
+    assert [[cell.text for cell in row] for block in table.blocks for row in block] == [
+        ["0\u202f%", "Dense", "50.0", "–", "–"],
+        ["20\u202f%", "D-Rank", "50.0", "50.0", "62.5"],
+    ]
 
 
 @pytest.mark.parametrize("name", TABLES)
