@@ -68,7 +68,8 @@ def evaluate(
         continuations: from how many beginnings of windows of each text the model goes on by itself (8); 0 for none.
         bos: where the token that begins a text stands: before every window and prompt (`window`), at the start of the text alone (`text`)
             or nowhere (`none`); `auto` for what the model's family needs.
-        seen: whether a model may be measured on text that it was made on, as far as its folder tells that.
+        seen: whether a model may be measured on text that it was made on. Its folder tells that by the hash of the whole text, so that
+            text which shares only parts with it goes unnoticed here; a run, which has both, measures how much that is.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         dtype: in which the model runs.
         threads: of the processor; all unless given.
