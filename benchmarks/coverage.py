@@ -2,8 +2,8 @@
 
 Draws windows and items with a difference that is known, and prints how often the 95 % interval of `drank.statistics` holds it: paired
 differences in nats per token and in perplexity over 16, 32 and 64 windows, beside them what a percentile bootstrap would cover; accuracy
-over items that share passages, with and without the passages; and how often, among methods that are all equally good, a best is called
-better than its runner-up in any of many comparisons, with and without Holm's correction.
+over items that share passages, and shares of flips, with and without the passages; and how often, among methods that are all equally
+good, a best is called better than its runner-up in any of many comparisons, with and without Holm's correction.
 
 Windows are hard alike for both models, the last one is short, and what compression adds has heavy tails (Student, 3 degrees of freedom),
 is skewed (log-normal), or grows with how hard a window is.
@@ -21,13 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drank.statistics.holm import adjusted
-from drank.statistics.intervals import Interval
+from drank.statistics.intervals import Interval, clustered_mean
 from drank.statistics.paired import paired_difference, paired_items
+from drank.statistics.proportions import proportion_of
 
 WINDOWS = (16, 32, 64)
 TOKENS = 511
 NATS, SPREAD = 2.8, 0.4
 """The mean loss of the uncompressed model and how windows differ in it, in nats per token."""
+
+FLIPS, ALIKE = (0.02, 0.1, 0.3), 0.3
+"""True shares of flips, and how items of one passage are correlated in them."""
 
 Floats = NDArray[np.float64]
 
@@ -112,6 +116,23 @@ def coverage_of_items(passages: int, repeats: int, random: np.random.Generator) 
     return {name: hits / repeats for name, hits in held.items()}
 
 
+def coverage_of_flips(passages: int, share: float, repeats: int, random: np.random.Generator) -> dict[str, float]:
+    """How often the true share of flips lies in the interval with the passages, as if every item stood alone, and by Student over passages.
+
+    Passages have one to seven items, and a share of their own that is beta, so that their items are correlated by `ALIKE`.
+    """
+    held = {"by passage": 0, "by item": 0, "Student": 0}
+    for _ in range(repeats):
+        of = np.repeat(np.arange(passages), random.integers(1, 8, passages))
+        chances = random.beta(share * (1 / ALIKE - 1), (1 - share) * (1 / ALIKE - 1), passages)
+        hit, places = random.random(of.size) < chances[of], [int(place) for place in of]
+        found = {"by passage": proportion_of(hit, places), "by item": proportion_of(hit)}
+        for name, one in found.items():
+            held[name] += one.low <= share <= one.high
+        held["Student"] += _holds(clustered_mean(hit, places).interval, share)
+    return {name: hits / repeats for name, hits in held.items()}
+
+
 def false_claims(methods: int, corpora: int, count: int, harm: Harm, repeats: int, random: np.random.Generator) -> dict[str, float]:
     """How often equally good methods have, on any of the corpora, a best that is told from its runner-up."""
     claims = {"Holm": 0, "uncorrected": 0}
@@ -146,6 +167,11 @@ def lines(repeats: int, random: np.random.Generator) -> Sequence[str]:
     for passages in WINDOWS:
         shares = coverage_of_items(passages, repeats, random)
         found.append(f"{passages:8} " + "".join(f"{100 * share:12.1f}%" for share in shares.values()))
+    found.append("passages  flips " + "".join(f"{name:>13}" for name in ("by passage", "by item", "Student")))
+    for passages in WINDOWS:
+        for flips in FLIPS:
+            shares = coverage_of_flips(passages, flips, repeats, random)
+            found.append(f"{passages:8}  {flips:4.0%}  " + "".join(f"{100 * share:12.1f}%" for share in shares.values()))
     found.append("methods  corpora  windows" + "".join(f"{name:>13}" for name in ("Holm", "uncorrected")))
     for methods, corpora, count in ((2, 12, 16), (2, 12, 64), (5, 12, 32)):
         shares = false_claims(methods, corpora, count, HARMS["heavy tails"], repeats // 2, random)

@@ -4,9 +4,9 @@ DENSE is a directory, or the name of an embedded model, docs-mha unless said oth
 needs no text. In turn, several times over, with one thread unless `--threads` says otherwise, on held-out text and tasks of python-docs:
 losses of so many texts out of the logits and nothing else, the first so many items of each task, losses as drank has them (with calibration
 error and the loss by position), the same beside the dense model (with KL and agreement), continuations as a run writes them by default, on
-each text, and losses on as many windows, read and unread, as a run measures overfitting on. Texts, windows and items are those of the default configuration unless said otherwise. Prints the
-median processor seconds of each and what all measures take over perplexity and tasks alone; then what is made once a text for all models,
-the states of the dense model.
+each text, and losses on as many windows, read and unread, as a run measures overfitting on. Texts, windows and items are those of the
+default configuration unless said otherwise. Prints the median processor seconds of each and what all measures take over perplexity and
+tasks alone; then what is made once a text for all models, the states of the dense model.
 """
 
 from __future__ import annotations

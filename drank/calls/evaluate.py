@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drank.calls.fetching import fetch
 from drank.calls.given import given
-from drank.calls.request import LENGTH, asked_to_measure, compute_of, context
+from drank.calls.measuring import measuring
+from drank.calls.request import compute_of
 from drank.calls.tasks import Task, tasks_to_measure
-from drank.calls.texts import Text, corpus_of, label_of, listed
+from drank.calls.texts import Text
 from drank.calls.work import Work
 from drank.corpora.beginnings import AUTO
 from drank.models.card.updating import update_card
 from drank.models.documents import MAKING
 from drank.models.sources import directory_of
 from drank.reporting.records import Record
-from drank.runtime.home import expanded
 from drank.runtime.telling import telling
-from drank.testbed.tasks import TASKS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -70,7 +68,8 @@ def evaluate(
         continuations: from how many beginnings of windows of each text the model goes on by itself (8); 0 for none.
         bos: where the token that begins a text stands: before every window and prompt (`window`), at the start of the text alone (`text`)
             or nowhere (`none`); `auto` for what the model's family needs.
-        seen: whether a model may be measured on text that it was made on, as far as its folder tells that.
+        seen: whether a model may be measured on text that it was made on. Its folder tells that by the hash of the whole text, so that
+            text which shares only parts with it goes unnoticed here; a run, which has both, measures how much that is.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         dtype: in which the model runs.
         threads: of the processor; all unless given.
@@ -80,25 +79,15 @@ def evaluate(
     """
     if out is not None and Path(out).is_file():
         raise FileExistsError(f"{out} is a file, and records are written to a folder; name another")
+    how = {"windows": windows, "length": length, "batch": batch, "limit": limit, "continuations": continuations, "bos": bos, "seen": seen}
     with tempfile.TemporaryDirectory(prefix="drank-") as temporary:
         folder = Path(temporary)
         place = Work(folder)
         with place.held():
             name, source = given(model, tokenizer, revision, folder)
-            if "hub" in source:
-                fetch({"models": {name: source}})
-            entries = dict(_corpora(listed(text), split, folder))
-            splits = {label: read for label, (_, read) in entries.items()}
-            config: dict[str, Any] = {"models": {name: source}, "methods": {"dense": {}}, "compute": compute_of(device, dtype, threads)}
-            config["corpora"] = {label: entry for label, (entry, _) in entries.items()}
-            config |= _measurements(
-                source, list(entries), tasks, throughput, {"windows": windows, "length": length, "seen": seen}, limit, batch, bos
-            )
-            if continuations is not None:
-                config["perplexity"]["continuations"] = {"prompts": continuations}
-            config = asked_to_measure(config, name, splits)
-            records = Path(out) if out is not None else folder / "records"
-            found = _measured(place, config, list(tasks_to_measure(config, name, directory_of(source), splits)), records)
+            config, splits = measuring(name, source, text, split, tasks, throughput, compute_of(device, dtype, threads), folder, how)
+            steps = list(tasks_to_measure(config, name, directory_of(source), splits))
+            found = _measured(place, config, steps, Path(out) if out is not None else folder / "records")
             if card and isinstance(model, (str, Path)) and "path" in source and (Path(source["path"]) / MAKING).is_file():
                 _note(source["path"], found)
             return found
@@ -113,26 +102,6 @@ def _note(directory: str, found: Mapping[str, Record]) -> None:
             log.warning("the numbers are not in the card of %s (%r); card=False (--no-card) leaves it as it is", directory, error)
 
 
-def _measurements(
-    source: Mapping[str, Any],
-    corpora: Sequence[str],
-    tasks: str | Sequence[str] | Mapping[str, Any],
-    throughput: bool | Mapping[str, int],
-    cut: Mapping[str, int | None],
-    limit: int | None,
-    batch: int | None,
-    bos: str,
-) -> dict[str, Any]:
-    """The sections of a configuration that say what is measured, and the tasks; `cut` gives windows and their length, and `seen`."""
-    specs, own = _specs(tasks), {"bos": bos, **({} if batch is None else {"batch": batch})}
-    most = min(LENGTH, context(source) or LENGTH)
-    sections: dict[str, Any] = {"tasks": specs, "zeroshot": {"tasks": list(specs), "limit": limit, **own}}
-    sections["perplexity"] = {"corpora": list(corpora), **cut, "length": most if cut["length"] is None else cut["length"], **own}
-    if throughput:
-        sections["throughput"] = {"bos": bos, **({} if throughput is True else throughput)}
-    return sections
-
-
 def _measured(place: Work, config: Mapping[str, Any], tasks: Sequence[Task], records: Path) -> dict[str, Record]:
     """The records of what these tasks measure, which they leave in a folder."""
     wanted = {"perplexity": config["perplexity"]["corpora"], "zeroshot": config["zeroshot"]["tasks"]}
@@ -142,30 +111,4 @@ def _measured(place: Work, config: Mapping[str, Any], tasks: Sequence[Task], rec
     for path in timed.glob("*.json"):
         found["throughput"] = Record.read(path)
         found["throughput"].write(records / "throughput.json")
-    return found
-
-
-def _corpora(texts: Sequence[Text], split: str | None, folder: Path) -> Iterator[tuple[str, tuple[dict[str, Any], str]]]:
-    """Each text as a corpus of its own, by a name of its own, with the split to read."""
-    names: set[str] = set()
-    for number, text in enumerate(texts, start=1):
-        name = label_of(text, number)
-        while name in names:
-            name = f"{name}-{number}"
-        names.add(name)
-        yield name, corpus_of([text], split, "test", folder)
-
-
-def _specs(tasks: str | Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """The entries under `tasks` that these names mean."""
-    if isinstance(tasks, Mapping):
-        return {name: dict(spec) for name, spec in tasks.items()}
-    found: dict[str, Any] = {}
-    for task in [tasks] if isinstance(tasks, str) else tasks:
-        if task in TASKS:
-            found[task] = {"embedded": task}
-        elif task.endswith((".yaml", ".yml")):
-            found[Path(task).stem] = {"yaml": str(expanded(task).resolve())}
-        else:
-            found[task] = {"harness": task}
     return found

@@ -12,13 +12,11 @@ from typing import Any
 from drank.calls.fetching import fetch
 from drank.calls.texts import Text, corpus_of, label, label_of, listed
 from drank.config import ConfigError, check, read_schema, with_beginnings, with_defaults
-from drank.config.beginnings import beginning_problems
-from drank.config.checks import problems_in
 from drank.corpora.installed import package_versions
 from drank.methods import METHODS, Method
 from drank.models.families import context_of
 from drank.models.gguf import SUFFIX
-from drank.models.sources import SourceError, directory_of, problems_of
+from drank.models.sources import SourceError, directory_of
 from drank.runtime.files import read_json
 from drank.runtime.home import expanded
 from drank.runtime.provenance import cores
@@ -80,38 +78,6 @@ def asked(config: dict[str, Any]) -> dict[str, Any]:
         raise refused(error.problems) from None
     fetch(config)
     return with_beginnings(config, next(iter(config["models"])))
-
-
-def asked_to_measure(config: dict[str, Any], model: str, splits: Mapping[str, str]) -> dict[str, Any]:
-    """The same for a configuration that measures one model of whatever kind, each corpus in its own split.
-
-    Raises ValueError too where it asks for nothing, for a directory that holds no model, and for windows past the model's context.
-    """
-    try:
-        config = with_defaults(config, read_schema(SCHEMA))
-    except ConfigError as error:
-        raise refused(error.problems) from None
-    require(config)
-    source, known = config["models"][model], context(config["models"][model])
-    problems = [problem for problem in problems_of(source) if "model_type" not in problem]  # whatever transformers loads
-    for corpus, split in splits.items():
-        one = {**config, "models": {}, "tasks": {}, "zeroshot": {"tasks": []}, "methods": {}}
-        one |= {"corpora": {corpus: config["corpora"][corpus]}, "perplexity": {**config["perplexity"], "corpora": [corpus], "split": split}}
-        problems += problems_in(one, one)
-    problems += problems_in({**config, "models": {}, "perplexity": {"corpora": []}}, config)
-    problems += beginning_problems(config, model)
-    lengths = {"length": config["perplexity"]["length"]} if splits else {}
-    if timed := config.get("throughput"):
-        lengths["prompt + generate"] = timed["prompt"] + timed["generate"]
-    problems += [
-        f"{what} is {count}, past the model's context of {known} tokens" for what, count in lengths.items() if known and count > known
-    ]
-    if not splits and not config["tasks"] and "throughput" not in config:
-        problems.append("nothing is to be measured: give text, tasks or throughput")
-    if problems:
-        raise refused(list(dict.fromkeys(problems)))
-    fetch(config)
-    return with_beginnings(config, model)
 
 
 def refused(problems: Sequence[str]) -> ValueError:

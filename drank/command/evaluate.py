@@ -24,7 +24,7 @@ from drank.corpora.beginnings import AUTO, CONVENTIONS, TEXT
 @click.option("--limit", type=int, help="The first so many items of each task (default all).")
 @click.option("--continuations", type=int, help="From how many beginnings of windows of each text the model goes on (default 8; 0: none).")
 @click.option("--bos", type=click.Choice([AUTO, *CONVENTIONS]), default=AUTO, show_default=True, help="Which windows begin with BOS.")
-@click.option("--seen", is_flag=True, help="Measure on text that a model was made on too.")
+@click.option("--seen", is_flag=True, help="Measure on text that a model was made on too (known by its hash: parts of it go unnoticed).")
 @click.option("--card/--no-card", default=True, show_default=True, help="Write the numbers into the card of a model that drank compressed.")
 @applied(COMPUTE)
 def evaluate(models: tuple[str, ...], text: tuple[str, ...], tasks: str | None, out: str | None, **options: Any) -> None:

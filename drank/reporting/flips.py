@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,17 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drank.reporting.records import Result
-from drank.statistics.intervals import Interval
-
-Z = 1.96
-"""Standard errors to each side of a 95 % interval."""
-
-
-def wilson(hits: int, items: int) -> Interval:
-    """The share of items that were hit with Wilson's 95 % interval, which has a width where none or all of them were."""
-    share, odd = hits / items, Z**2 / items
-    centre, half = (share + odd / 2) / (1 + odd), Z * math.sqrt(share * (1 - share) / items + odd / items / 4) / (1 + odd)
-    return Interval(share, min(max(0.0, centre - half), share), max(min(1.0, centre + half), share))
+from drank.statistics.proportions import Proportion, mean_proportion, proportion_of
 
 
 def flips(
@@ -28,15 +17,17 @@ def flips(
 ) -> Iterator[Result]:
     """The rows of these tasks: `flips`, of these `flips_to_wrong` and `flips_to_right`, and `answers_changed`, out of two records' details.
 
-    All are shares of the items; the last counts wrong answers for other wrong ones too, where both details tell the answers chosen. Tasks
-    that give credit in part have none. Their means follow under the name `average`, where there is one, of what all tasks have.
+    All are shares of the items, and items of one passage are not taken as independent; the last counts wrong answers for other wrong ones
+    too, where both details tell the answers chosen. Tasks that give credit in part have none. Their means follow under the name `average`,
+    where there is one, of what all tasks have.
     """
-    found: dict[str, list[NDArray[np.bool_]]] = {}
+    found: dict[str, list[Proportion]] = {}
     for task in tasks:
+        passages = details[task].get("passages") or dense[task].get("passages")
         for metric, changed in _changes(details[task], dense[task]).items():
-            found.setdefault(metric, []).append(changed)
-            yield Result(task, metric, *wilson(int(changed.sum()), len(changed)), len(changed), _stderr(changed))
-    yield from (_mean(average, metric, all_) for metric, all_ in found.items() if average and len(all_) == len(tasks))
+            found.setdefault(metric, []).append(proportion_of(changed, passages))
+            yield Result(task, metric, *found[metric][-1])
+    yield from (Result(average, metric, *mean_proportion(all_)) for metric, all_ in found.items() if average and len(all_) == len(tasks))
 
 
 def _changes(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, NDArray[np.bool_]]:
@@ -49,15 +40,3 @@ def _changes(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, NDArra
     if "chosen" in one and "chosen" in two:
         changes["answers_changed"] = np.not_equal(one["chosen"], two["chosen"])
     return changes
-
-
-def _stderr(changed: NDArray[np.bool_]) -> float:
-    return float(changed.std(ddof=1)) / math.sqrt(len(changed)) if len(changed) > 1 else 0.0
-
-
-def _mean(name: str, metric: str, tasks: Sequence[NDArray[np.bool_]]) -> Result:
-    """The mean over tasks, taken as independent."""
-    value = sum(float(changed.mean()) for changed in tasks) / len(tasks)
-    stderr = math.sqrt(sum(_stderr(changed) ** 2 for changed in tasks)) / len(tasks)
-    low, high = max(0.0, value - Z * stderr), min(1.0, value + Z * stderr)
-    return Result(name, metric, value, low, high, sum(map(len, tasks)), stderr)

@@ -10,12 +10,13 @@ from drank.corpora.beginnings import WINDOW, convention_in
 from drank.corpora.encoding import prompt_opening
 from drank.evaluation.lineup import Lineup
 from drank.evaluation.measured_model import MeasuredModel, Taken
+from drank.evaluation.measurement import Measurement
 from drank.evaluation.rates import rows_of, speed
 from drank.evaluation.throughput import PHASES, Timing, check_cores, measure
 from drank.evaluation.twins import noise_ratio
 from drank.models.sources import Places
 from drank.models.theirs import Theirs
-from drank.reporting.records.measured import record_of
+from drank.reporting.records.subject import Subject
 from drank.runtime.device import free_memory, prepare
 from drank.runtime.files import replacing
 
@@ -68,11 +69,10 @@ def run(
         for method, path in models.items():
             rows = rows_of(timings[method], tokens, None if method == reference else base, noise)
             detail: dict[str, Any] = {phase: {"seconds": seconds} for phase, seconds in timings[method].seconds.items()} | {"job": job}
-            label = {**names, "method": method}
-            theirs_of = Theirs.of(path, beside, places) if beside and method in foreign else None
-            settings, directory = foreign.get(method, dense), lineup.directories[method]
-            record = record_of(directory, taken[method], "throughput", label, rows, detail, throughput, {}, settings, theirs_of)
-            record.write(folder / f"{method}.json")
+            other = Theirs.of(path, beside, places) if beside and method in foreign else None
+            subject = Subject(lineup.directories[method], {**names, "method": method}, foreign.get(method, dense), other)
+            found = Measurement("throughput", rows, detail, taken[method], throughput)
+            subject.record(found).write(folder / f"{method}.json")
 
 
 def _beginning(lineup: Lineup, throughput: Mapping[str, Any]) -> int | None:

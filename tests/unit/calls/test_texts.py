@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from drank.calls.evaluate import _corpora
+from drank.calls.measuring import corpora_of
 from drank.calls.texts import corpus_of, label_of, listed
 
 LONG = "word " * 100
@@ -83,4 +83,4 @@ def test_texts_of_one_name_are_told_apart(tmp_path):
     for place in places:
         place.parent.mkdir(exist_ok=True)
         place.write_text("text")
-    assert [name for name, _ in _corpora(places, None, tmp_path)] == ["t", "t-3", "t-3-3"]
+    assert [name for name, _ in corpora_of(places, None, tmp_path)] == ["t", "t-3", "t-3-3"]

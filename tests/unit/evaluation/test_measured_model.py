@@ -9,11 +9,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from drank.allocation.plan import Plan
 from drank.compression.making import Making
 from drank.evaluation.measured_model import MeasuredModel
+from drank.evaluation.measurement import Measurement
 from drank.methods import METHODS, Method
 from drank.models.documents import CARD, MAKING, PLAN
 from drank.models.sources import describe_source
 from drank.reporting.records import Record
-from drank.reporting.records.measured import record_of
+from drank.reporting.records.subject import Subject
 from drank.runtime.device import gpu_name, prepare
 from drank.runtime.files import file_hash, write_json
 
@@ -37,9 +38,8 @@ def test_a_record_tells_what_was_measured_and_how(source):
     subject = opened(source)
     row = {"dataset": "text", "metric": "accuracy", "value": 0.5, "count": 4}
     label = {"model": "tiny", "method": "dense", "ratio": "0"}
-    record = record_of(
-        subject.directory, subject.taken(), "zeroshot", label, [row], {}, {"limit": 4}, {"data": "0" * 64}, METHODS["dense"].settings()
-    )
+    found = Measurement("zeroshot", [row], {}, subject.taken(), {"limit": 4}, {"data": "0" * 64})
+    record = Subject(subject.directory, label, METHODS["dense"].settings()).record(found)
     assert subject.model.dtype == torch.float32
     assert record.size.bytes == 4 * record.size.parameters, "sizes are those of the precision of the run"
     assert record.size.parameters == sum(p.numel() for p in subject.model.parameters())
@@ -67,7 +67,7 @@ def test_the_record_of_a_compressed_model_tells_how_it_was_made(source):
     (folder / CARD).write_text("tells dates and numbers, which are no part of the hash either")
     label = {"model": "tiny", "method": "mine", "ratio": "0.2"}
     row = {"dataset": "text", "metric": "accuracy", "value": 0.5, "count": 4}
-    record = record_of(folder, opened(source).taken(), "zeroshot", label, [row], {}, {}, {}, None)
+    record = Subject(folder, label).record(Measurement("zeroshot", [row], {}, opened(source).taken(), {}))
     found = Record.from_dict(record.to_dict()).provenance
     assert found["method"] == method.settings(0.2) and found["method"].keys() == {field.name for field in fields(Method)}
     assert found["calibration"] == {**text, "search": search}, "the text of the refit where the spectra needed none"

@@ -118,7 +118,8 @@ def test_without_a_folder_nothing_is_kept():
         ("models/checkpoint.py", {"perplexity", "continuations", "zeroshot"}),
         ("statistics/intervals.py", set()),
         ("evaluation/zeroshot/scoring.py", set()),
-        ("reporting/records/measured.py", set()),
+        ("evaluation/measurement.py", set()),
+        ("reporting/records/subject.py", set()),
         ("steps/evaluate.py", set()),
     ],
 )

@@ -11,11 +11,12 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from drank.evaluation.measured_model import MeasuredModel
+from drank.evaluation.measurement import Measurement
 from drank.methods import Method
 from drank.models.sources import describe_source
 from drank.models.theirs import Theirs
 from drank.reporting.records import Record, Size
-from drank.reporting.records.measured import record_of
+from drank.reporting.records.subject import Subject
 from drank.reporting.report import verdict
 from drank.reporting.report.checks import checks
 from drank.reporting.report.method_table import methods
@@ -119,9 +120,10 @@ def measured(folder, **changes):
     (folder / "theirs/config.json").write_text(json.dumps(config | changes))
     (folder / "theirs/plan.json").write_text("of another tool")
     label = {"model": "tiny", "method": "theirs", "ratio": "0"}
-    theirs = Theirs.of(folder / "theirs.json", folder / "dense.json", places)
     row = {"dataset": "text", "metric": "accuracy", "value": 0.5}
-    record = record_of(subject.directory, subject.taken(), "zeroshot", label, [row], {}, {}, {}, METHOD.settings(), theirs)
+    found = Measurement("zeroshot", [row], {}, subject.taken(), {})
+    theirs = Theirs.of(folder / "theirs.json", folder / "dense.json", places)
+    record = Subject(subject.directory, label, METHOD.settings(), theirs).record(found)
     return Record.from_dict(record.to_dict()), parameters(models["theirs"]), parameters(models["dense"])
 
 
