@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,19 +24,28 @@ def wilson(hits: int, items: int) -> Interval:
 
 
 def flips(
-    tasks: Sequence[str], details: Mapping[str, Mapping[str, Any]], dense: Mapping[str, Mapping[str, Any]], average: str | None
+    tasks: Iterable[str],
+    details: Mapping[str, Mapping[str, Any]],
+    dense: Mapping[str, Mapping[str, Any]],
+    means: Mapping[str, Mapping[str, float]],
 ) -> Iterator[Result]:
     """The rows of these tasks: `flips`, of these `flips_to_wrong` and `flips_to_right`, and `answers_changed`, out of two records' details.
 
     All are shares of the items; the last counts wrong answers for other wrong ones too, where both details tell the answers chosen. Tasks
-    that give credit in part have none. Their means follow under the name `average`, where there is one, of what all tasks have.
+    that give credit in part have none. Then follow the `means`, by name the share of each task or earlier mean, of what all of these have.
     """
-    found: dict[str, list[NDArray[np.bool_]]] = {}
+    found: dict[str, dict[str, Result]] = {}
     for task in tasks:
         for metric, changed in _changes(details[task], dense[task]).items():
-            found.setdefault(metric, []).append(changed)
-            yield Result(task, metric, *wilson(int(changed.sum()), len(changed)), len(changed), _stderr(changed))
-    yield from (_mean(average, metric, all_) for metric, all_ in found.items() if average and len(all_) == len(tasks))
+            found.setdefault(metric, {})[task] = Result(
+                task, metric, *wilson(int(changed.sum()), len(changed)), len(changed), _stderr(changed)
+            )
+            yield found[metric][task]
+    for name, shares in means.items():
+        for metric, known in found.items():
+            if known.keys() >= shares.keys():
+                known[name] = _mean(name, metric, [(known[task], share) for task, share in shares.items()])
+                yield known[name]
 
 
 def _changes(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, NDArray[np.bool_]]:
@@ -55,9 +64,9 @@ def _stderr(changed: NDArray[np.bool_]) -> float:
     return float(changed.std(ddof=1)) / math.sqrt(len(changed)) if len(changed) > 1 else 0.0
 
 
-def _mean(name: str, metric: str, tasks: Sequence[NDArray[np.bool_]]) -> Result:
-    """The mean over tasks, taken as independent."""
-    value = sum(float(changed.mean()) for changed in tasks) / len(tasks)
-    stderr = math.sqrt(sum(_stderr(changed) ** 2 for changed in tasks)) / len(tasks)
+def _mean(name: str, metric: str, tasks: Sequence[tuple[Result, float]]) -> Result:
+    """The mean over tasks by their shares, taken as independent."""
+    value = sum(share * task.value for task, share in tasks)
+    stderr = math.hypot(*(share * (task.stderr or 0.0) for task, share in tasks))
     low, high = max(0.0, value - Z * stderr), min(1.0, value + Z * stderr)
-    return Result(name, metric, value, low, high, sum(map(len, tasks)), stderr)
+    return Result(name, metric, value, low, high, sum(task.count or 0 for task, _ in tasks), stderr)

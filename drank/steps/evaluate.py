@@ -18,6 +18,7 @@ from drank.evaluation.pieces import MEASURED_BY, Piece, Pieces
 from drank.evaluation.reference import Reference
 from drank.evaluation.seen import refuse_seen
 from drank.evaluation.wanted import Wanted, decided, wanted_continuations, wanted_tasks, wanted_texts
+from drank.evaluation.zeroshot import expanded
 from drank.evaluation.zeroshot.scoring import scored
 from drank.models.checkpoint import load_tokenizer
 from drank.models.sources import Places, model_directory
@@ -107,7 +108,7 @@ def run(
         "zeroshot": {f"data {path}": file_hash(path) for path in [*built.values(), *data]} if asked else {},
     }
     for kind, ours in _by_record(wanted, found).items():
-        rows, detail, told = _numbers(texts, ours, tokenizer, fitted)
+        rows, detail, told = _numbers(texts, ours, tokenizer, fitted, asked)
         told |= _overlap(overlaps) if kind == "perplexity" else {}
         taken, apart = _taken(ours)
         record = record_of(directory, taken, kind, names, rows, detail, settings[kind], inputs[kind], dense, theirs, apart, told)
@@ -154,7 +155,11 @@ def _taken(kinds: Mapping[str, Mapping[str, Piece]]) -> tuple[Taken, dict[str, A
 
 
 def _numbers(
-    texts: Sequence[Tokens], kinds: Mapping[str, Mapping[str, Piece]], tokenizer: Path, fitted: Sequence[Overfitting]
+    texts: Sequence[Tokens],
+    kinds: Mapping[str, Mapping[str, Piece]],
+    tokenizer: Path,
+    fitted: Sequence[Overfitting],
+    tasks: Mapping[str, Any],
 ) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
     """The rows and the detail of a record out of what was found on each text or task, and what its provenance tells beside.
 
@@ -162,7 +167,7 @@ def _numbers(
     """
     found = {kind: {name: piece.found for name, piece in pieces.items()} for kind, pieces in kinds.items()}
     if "zeroshot" in found:
-        return *scored(found["zeroshot"]), {}
+        return *scored(found["zeroshot"], expanded(tasks).groups), {}
     losses = {name: WindowLosses(**one) for name, one in found["perplexity"].items()}
     continued = {name: Continuations(**one) for name, one in found.get("continuations", {}).items()}
     rows, detail = summarised(texts, losses, continued, load_tokenizer(tokenizer).decode if continued else str)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -14,13 +11,17 @@ from typing import Any
 import yaml
 
 from drank.corpora import place_of
+from drank.evaluation.zeroshot.names import harness_tasks
 from drank.evaluation.zeroshot.plain_names import by_plain_names
 from drank.testbed.tasks import yaml_for
 
 Spec = Mapping[str, Any]
-"""A task as the config names it: {embedded: NAME}, {harness: NAME, revision: COMMIT or data: {SPLIT: FILE}} or {yaml: FILE}."""
+"""A task as the config names it: {embedded: NAME}, {harness: NAME, revision: COMMIT or data: {SPLIT: FILE}} or {yaml: FILE}.
 
-METRICS = ("acc", "acc_norm", "exact_match")
+One out of a group may also have `changes`, what the group lays over its definition, and the `metric` that the group adds up.
+"""
+
+METRICS = ("acc", "acc_norm", "exact_match", "prompt_level_strict_acc", "prompt_level_loose_acc")
 """The harness's metrics that are 0 or 1 for each item; a task's headline accuracy is the first of them that its YAML lists."""
 
 FORMATS = {
@@ -41,7 +42,11 @@ class _Loader(yaml.SafeLoader):
     """Reads a harness YAML without importing the functions it names."""
 
 
-_Loader.add_constructor("!function", lambda loader, node: str(node.value))
+class Function(str):
+    """The name of a function that a definition calls."""
+
+
+_Loader.add_constructor("!function", lambda loader, node: Function(node.value))
 
 
 def _texts(value: Any) -> bool:
@@ -75,48 +80,11 @@ def read_definition(path: Path) -> dict[str, Any]:
     return merged | own
 
 
-@cache
-def harness_tasks() -> dict[str, Path]:
-    """The YAML file of every task and group of the installed harness, found without importing it (14,000 files in under a second).
-
-    Raises ModuleNotFoundError where the harness is not installed.
-    """
-    spec = importlib.util.find_spec("lm_eval")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("the task names a task of lm-evaluation-harness, which is not installed; install lm_eval")
-    named = re.compile(rb"^[\"']?(?:task|group)[\"']?:[ \t]*[\"']?([^\s\"'#\[]+)", re.M)
-    found: dict[str, Path] = {}
-    for folder, below, files in os.walk(Path(spec.submodule_search_locations[0], "tasks")):
-        below.sort()
-        for file in sorted(file for file in files if file.endswith(".yaml")):
-            path = Path(folder, file)
-            match = named.search(path.read_bytes())
-            if match:
-                found.setdefault(match[1].decode(), path)
-    return found
-
-
-def files_of(spec: Spec) -> list[str]:
-    """The files on this machine that a task reads: a user's definition, what it includes, its functions, and local data, in order."""
-    if "yaml" not in spec:
-        return list(map(str, spec.get("data", {}).values()))
-    own = Path(spec["yaml"])
-    functions = [file for file in functions_of(own) if file.is_file()]
-    return [*map(str, included(own)), *map(str, functions), *local_files(read_definition(own))]
-
-
 def functions_of(path: Path) -> list[Path]:
     """Where the modules lie, if they lie beside a definition or what it includes, that their `!function MODULE.NAME` name."""
     named = re.compile(r"!function\s+[\"']?([\w.]+)\.\w+")
     found = (file.parent / f"{module.replace('.', '/')}.py" for file in included(path) for module in named.findall(file.read_text("utf-8")))
     return list(dict.fromkeys(found))
-
-
-def needs_hub(spec: Spec) -> bool:
-    """Whether the data of a task come from a hub: neither built by drank nor local files of the config or of the user's definition."""
-    if "yaml" in spec:
-        return not local_files(read_definition(Path(spec["yaml"])))
-    return "embedded" not in spec and "data" not in spec
 
 
 def included(path: Path) -> Iterator[Path]:
@@ -153,9 +121,10 @@ def define(name: str, spec: Spec, items: Mapping[str, str | Path], scratch: str)
     if "embedded" in spec:
         definition = yaml_for(spec["embedded"], Path(items[name]).resolve())
     else:
-        definition = {"include": str(base_of(spec).resolve())} | _replace_data(read_definition(base_of(spec)), spec.get("data"))
+        whole = definition_of(spec)
+        definition = {"include": str(base_of(spec).resolve()), **spec.get("changes", {})} | _replace_data(whole, spec.get("data"))
         if "revision" in spec:
-            definition |= _pinned(read_definition(base_of(spec)), spec["revision"])
+            definition |= _pinned(whole, spec["revision"])
     if local_files(definition):
         files = by_plain_names(definition["dataset_kwargs"]["data_files"], Path(scratch) / f"{name}-data")
         definition["dataset_kwargs"] = definition["dataset_kwargs"] | {"data_files": files, "cache_dir": scratch}
@@ -165,6 +134,11 @@ def define(name: str, spec: Spec, items: Mapping[str, str | Path], scratch: str)
 def base_of(spec: Spec) -> Path:
     """The YAML file that a task which is not embedded starts from: the user's, or the installed harness's."""
     return Path(spec["yaml"]) if "yaml" in spec else harness_tasks()[spec["harness"]]
+
+
+def definition_of(spec: Spec) -> dict[str, Any]:
+    """What a task that is not embedded says, with what its group lays over it."""
+    return read_definition(base_of(spec)) | spec.get("changes", {})
 
 
 def _pinned(base: dict[str, Any], revision: str) -> dict[str, Any]:

@@ -24,8 +24,10 @@ PASSAGES = ("passage", "article", "paragraph", "story", "source_id")
 """Fields in which the tasks of the harness have the text that several items are about, or its name; a definition may name another."""
 
 
-def marks_of(name: str, task: Task, samples: Sequence[dict[str, Any]], share: Share) -> dict[str, Any]:
+def marks_of(name: str, task: Task, samples: Sequence[dict[str, Any]], share: Share, headline: str | None = None) -> dict[str, Any]:
     """The marks of the items of a share from what the harness says of each item of a task; only its first filter counts.
+
+    The `headline` is its first metric, or else the first that it lists.
 
     Raises ValueError for a log-likelihood that is not a number, and for a task that has none of the metrics that drank evaluates.
     """
@@ -36,7 +38,7 @@ def marks_of(name: str, task: Task, samples: Sequence[dict[str, Any]], share: Sh
         raise ValueError(
             f"task {name}: {bad} of {len(scores)} log-likelihoods are not finite; the model's weights or its dtype are at fault"
         )
-    metrics = [metric for metric in task.aggregation() if metric in METRICS]
+    metrics = sorted((metric for metric in task.aggregation() if metric in METRICS), key=lambda metric: metric != headline)
     if not metrics:
         raise ValueError(f"task {name} is scored by {', '.join(task.aggregation())}; drank evaluates {', '.join(METRICS)}")
     several = task.OUTPUT_TYPE == "multiple_choice"
