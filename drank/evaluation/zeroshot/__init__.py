@@ -57,7 +57,7 @@ def answer_tasks(
         for name, spec in tasks.items():
             started = time.perf_counter()
             task, samples = answers(name, define(name, spec, items or {}, scratch), language_model, limit, Path(scratch))
-            marks[name] = marks_of(name, task, samples, share, spec.get("metric")) | {"cut": language_model.cut}
+            marks[name] = marks_of(name, task, samples, share, spec) | {"cut": language_model.cut}
             if language_model.cut:
                 log.warning("%s: %d prompts do not fit the model's context and lost their beginning", name, language_model.cut)
             right, asked = sum(item[marks[name]["metrics"][0]] for item in marks[name]["items"]), len(marks[name]["items"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,11 +17,13 @@ from drank.evaluation.zeroshot.definitions import (
     Spec,
     definition_of,
     format_of,
+    functions_of,
     included,
     local_files,
 )
 from drank.evaluation.zeroshot.groups import Expansion, expanded
 from drank.evaluation.zeroshot.names import harness_tasks
+from drank.evaluation.zeroshot.packages import packages_in
 from drank.runtime.mappings import given_twice
 from drank.runtime.stand_ins import unreachable
 from drank.runtime.suggestions import near
@@ -44,8 +48,25 @@ def _check_definition(spec: Spec, path: Path) -> Iterator[str]:
     listed = [entry.get("metric") for entry in definition.get("metric_list") or [{"metric": "acc"}]]
     metrics = [spec["metric"]] if "metric" in spec else METRICS
     if not set(metrics).intersection(listed):
-        yield f"{path} is scored by {', '.join(map(str, listed))}; drank evaluates {', '.join(metrics)}"
+        rolling = "; for perplexity of a text name it under perplexity.corpora" * (definition.get("output_type") == "loglikelihood_rolling")
+        yield f"{path} is scored by {', '.join(map(str, listed))}; drank evaluates {', '.join(metrics)}{rolling}"
+    yield from _check_answers(spec, path, definition)
     yield from _missing(local_files(definition))
+
+
+def _check_answers(spec: Spec, path: Path, definition: Mapping[str, Any]) -> Iterator[str]:
+    """What keeps answers from being written, greedily, and scored by the filter asked for."""
+    if "class" in definition:
+        yield f"{path} is a class in Python, which drank cannot tell the data and metrics of; measure it with `drank lm-eval`"
+    options = definition.get("generation_kwargs") or {}
+    if options.get("do_sample") or (options.get("temperature") and options.get("do_sample") is None):
+        yield f"{path} draws its answers (do_sample, temperature), and drank takes the likeliest; include it in a YAML without these"
+    known = [str(one.get("name")) for one in definition.get("filter_list") or []] or ["none"]
+    if spec.get("filter", known[0]) not in known:
+        yield f"filter {spec['filter']!r} is none of those in {path}{near(spec['filter'], known)}: {', '.join(known)}"
+    needed = {name: file for file in functions_of(path) if file.is_file() for name in packages_in(file)}
+    if lacking := [name for name in needed if importlib.util.find_spec(name) is None]:
+        yield f"{needed[lacking[0]]} needs {', '.join(lacking)}, not installed here; install what lm-evaluation-harness names for this task"
 
 
 def _missing(files: list[str]) -> Iterator[str]:

@@ -35,7 +35,9 @@ def content_of(spec: Spec, items: str | Path | None = None) -> dict[str, Any] | 
         return None
     data = {"instead": _hashed(spec["data"])} if spec.get("data") else _data_of(definition)
     told = {"definition": _without_places(definition), "functions": [read_once(file) for file in functions], "data": data}
-    return None if data is None else told | {key: spec.get(key) for key in ("fewshot", *(("metric",) if "metric" in spec else ()))}
+    return (
+        None if data is None else told | {key: spec.get(key) for key in ("fewshot", *(key for key in ("metric", "filter") if key in spec))}
+    )
 
 
 def _without_places(definition: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from drank.corpora import place_of
+from drank.corpora import commit_of, place_of
 from drank.evaluation.zeroshot.names import harness_tasks
 from drank.evaluation.zeroshot.plain_names import by_plain_names
 from drank.testbed.tasks import yaml_for
@@ -18,7 +18,8 @@ from drank.testbed.tasks import yaml_for
 Spec = Mapping[str, Any]
 """A task as the config names it: {embedded: NAME}, {harness: NAME, revision: COMMIT or data: {SPLIT: FILE}} or {yaml: FILE}.
 
-One out of a group may also have `changes`, what the group lays over its definition, and the `metric` that the group adds up.
+One that is not embedded may say by which `filter` of its answers it is scored; the first of its definition where it does not. One out of a
+group may also have `changes`, what the group lays over its definition, and the `metric` that the group adds up.
 """
 
 METRICS = ("acc", "acc_norm", "exact_match", "prompt_level_strict_acc", "prompt_level_loose_acc")
@@ -53,6 +54,10 @@ def _texts(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
 
 
+def _mappings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
 def _kwargs(value: Any) -> bool:
     files = value.get("data_files", []) if isinstance(value, dict) else None
     return all(map(_texts, files.values())) if isinstance(files, dict) else _texts(files)
@@ -60,7 +65,9 @@ def _kwargs(value: Any) -> bool:
 
 _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "include": ("a path or a list of paths", _texts),
-    "metric_list": ("a list of `metric: NAME`", lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value)),
+    "metric_list": ("a list of `metric: NAME`", _mappings),
+    "filter_list": ("a list of `name: NAME`", _mappings),
+    "generation_kwargs": ("a mapping", lambda value: isinstance(value, dict)),
     "dataset_kwargs": ("a mapping, its data_files a path, a list of paths or one of these for each split", _kwargs),
 }
 """What drank itself reads of a definition, in which form."""
@@ -123,8 +130,8 @@ def define(name: str, spec: Spec, items: Mapping[str, str | Path], scratch: str)
     else:
         whole = definition_of(spec)
         definition = {"include": str(base_of(spec).resolve()), **spec.get("changes", {})} | _replace_data(whole, spec.get("data"))
-        if "revision" in spec:
-            definition |= _pinned(whole, spec["revision"])
+        if "revision" in spec or ("data" not in spec and in_hub_cache(whole)):
+            definition |= _pinned(whole, spec.get("revision", (whole.get("dataset_kwargs") or {}).get("revision")))
     if local_files(definition):
         files = by_plain_names(definition["dataset_kwargs"]["data_files"], Path(scratch) / f"{name}-data")
         definition["dataset_kwargs"] = definition["dataset_kwargs"] | {"data_files": files, "cache_dir": scratch}
@@ -141,10 +148,20 @@ def definition_of(spec: Spec) -> dict[str, Any]:
     return read_definition(base_of(spec)) | spec.get("changes", {})
 
 
-def _pinned(base: dict[str, Any], revision: str) -> dict[str, Any]:
+def in_hub_cache(base: dict[str, Any]) -> bool:
+    """Whether the hub is switched off and its cache has the data of a definition, of which `datasets` finds only what it has prepared."""
+    from huggingface_hub import constants
+
+    name, options = str(base.get("dataset_path")), base.get("dataset_kwargs") or {}
+    hub = constants.HF_HUB_OFFLINE and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not Path(name).exists()
+    return bool(hub and not base.get("custom_dataset") and commit_of({"hub": name, "revision": options.get("revision")}))
+
+
+def _pinned(base: dict[str, Any], revision: str | None) -> dict[str, Any]:
     """What to lay over a definition so that it reads the hub's data at a revision, and without a network the ones in the local cache."""
     place = place_of({"hub": base["dataset_path"], "revision": revision})
-    options = {**(base.get("dataset_kwargs") or {}), **{key: value for key, value in place.items() if key == "revision"}}
+    own = {key: value for key, value in (base.get("dataset_kwargs") or {}).items() if key != "revision"}
+    options = own | {key: value for key, value in place.items() if key == "revision"}
     return {"dataset_path": place["path"], "dataset_kwargs": options}
 
 

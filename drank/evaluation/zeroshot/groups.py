@@ -58,6 +58,11 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
+def _as_told(spec: Spec) -> dict[str, Any]:
+    """A task without what groups add up of it."""
+    return {key: value for key, value in spec.items() if key not in ("metric", "filter")}
+
+
 class _Tree:
     """What one name of a configuration stands for."""
 
@@ -91,12 +96,14 @@ class _Tree:
         beneath = list(dict.fromkeys(task for one in told["task"] for task in self._member(one, over, trail)))
         if not beneath:
             self._wrong(f"the group {trail[-1]} has no tasks")
-        metric, by_size = self._aggregation(trail[-1], told)
-        for task in beneath if metric else ():
+        scored, by_size = self._aggregation(trail[-1], told)
+        for task in beneath:
             spec = self.found.tasks[task]
-            if spec.get("metric", metric) != metric:
-                self._wrong(f"{task} is in groups that add up {spec['metric']} and {metric}, and drank scores a task by one of them")
-            self.found.tasks[task] = {**spec, "metric": metric}
+            if other := [f"{spec[key]} and {value}" for key, value in scored.items() if spec.get(key, value) != value]:
+                self._wrong(
+                    f"{task} is in groups that add up {', '.join(other)}, and drank scores a task by one; name these groups instead"
+                )
+            self.found.tasks[task] = {**scored, **spec}
         self.found.groups[label] = Group(tuple(beneath), by_size, (told.get("metadata") or {}).get("version"))
         return beneath
 
@@ -128,12 +135,12 @@ class _Tree:
             yield from self._leaf(name, place, changes)
 
     def _leaf(self, name: str, path: Path, changes: Mapping[str, Any]) -> Iterator[str]:
-        label, spec = self._label(name), {key: self.spec[key] for key in ("fewshot", "revision") if key in self.spec}
+        label, spec = self._label(name), {key: self.spec[key] for key in ("fewshot", "revision", "filter") if key in self.spec}
         spec |= {"yaml": str(path)} if path in self.beside else {"harness": name}
         spec |= {"changes": dict(changes)} if changes else {}
         if any(isinstance(value, Function) for value in changes.values()):
             self._wrong(f"a group gives {name} a function; name it in a definition of the task's own")
-        if (before := self.found.tasks.setdefault(label, spec)) is not spec and {**before, "metric": None} != {**spec, "metric": None}:
+        if (before := self.found.tasks.setdefault(label, spec)) is not spec and _as_told(before) != _as_told(spec):
             self._wrong(f"{name} stands twice in the group, with other settings; name it once")
         yield label
 
@@ -144,18 +151,20 @@ class _Tree:
     def _label(self, name: str) -> str:
         return f"{self.name}{ROOT}{name}"
 
-    def _aggregation(self, name: str, told: Mapping[str, Any]) -> tuple[str | None, bool]:
-        """The metric that a group adds up, and whether by size; where it says nothing the plain mean of its tasks."""
+    def _aggregation(self, name: str, told: Mapping[str, Any]) -> tuple[dict[str, str], bool]:
+        """The metric that a group adds up, by the first filter it names, and whether by size; where it says nothing the plain mean."""
         entries = _listed(told.get("aggregate_metric_list"))
         if not entries:
-            return None, False
+            return {}, False
         found = {entry.get("metric"): entry for entry in entries if isinstance(entry, Mapping)}
         metric = next((one for one in METRICS if one in found), None)
         if metric is None or found[metric].get("aggregation", "mean") != "mean":
             how = ", ".join(map(str, found)) if metric is None else f"the {found[metric]['aggregation']} of {metric}"
             self._wrong(f"the group {name} adds up {how}; drank adds up the mean of {', '.join(METRICS)}")
-            return None, False
-        return metric, bool(found[metric].get("weight_by_size", True))
+            return {}, False
+        filters = _listed(found[metric].get("filter_list"))
+        scored = {"metric": metric} | ({"filter": str(filters[0])} if filters and "filter" not in self.spec else {})
+        return scored, bool(found[metric].get("weight_by_size", True))
 
     def _file(self, path: Path | None) -> None:
         if path is not None and (path in self.beside or str(path) == self.spec.get("yaml")):

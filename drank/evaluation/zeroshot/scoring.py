@@ -74,6 +74,7 @@ def _of_task(name: str, marks: Mapping[str, Any]) -> tuple[list[dict[str, Any]],
     # a few tasks (truthfulqa_mc2) give credit in part
     correct = [int(score) if score in (0, 1) else score for score in (item[metrics[0]] for item in items)]
     shared = {"passages": passages} if passages else {}
+    shared |= {"filter": marks["filter"]} if "filter" in marks else {}
     detail = {"version": marks["version"], "metric": metrics[0], "correct": correct, **shared, "cut": marks["cut"]}
     if all("chosen" in item for item in items):
         rows.append({"dataset": name, "metric": "majority", "value": majority([item["right"] for item in items]), "count": len(items)})
