@@ -65,8 +65,12 @@ def _stderr(changed: NDArray[np.bool_]) -> float:
 
 
 def _mean(name: str, metric: str, tasks: Sequence[tuple[Result, float]]) -> Result:
-    """The mean over tasks by their shares, taken as independent."""
+    """The mean over tasks by their shares, taken as independent; its interval made up of theirs (MOVER, Zou and Donner 2008).
+
+    Where no item flipped it has a width as they do, which standard errors, then zero, would not give it.
+    """
     value = sum(share * task.value for task, share in tasks)
     stderr = math.hypot(*(share * (task.stderr or 0.0) for task, share in tasks))
-    low, high = max(0.0, value - Z * stderr), min(1.0, value + Z * stderr)
+    low = value - math.hypot(*(share * (task.value - (task.ci_low or 0.0)) for task, share in tasks))
+    high = value + math.hypot(*(share * ((task.ci_high or 0.0) - task.value) for task, share in tasks))
     return Result(name, metric, value, low, high, sum(task.count or 0 for task, _ in tasks), stderr)

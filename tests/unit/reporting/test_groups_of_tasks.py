@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from drank.reporting.comparisons import AVERAGE
+from drank.reporting.flips import flips
 from drank.reporting.records import Result
 from drank.reporting.summary import summarise
 from drank.reporting.tables.numbers import Numbers
@@ -54,6 +55,20 @@ def test_a_difference_of_groups_is_that_of_its_tasks_by_their_shares(records, fr
     flipped = {name: np.abs(gap).mean() for name, gap in gaps.items()}
     assert rows.loc[("g", "flips"), "value"] == pytest.approx(0.25 * flipped["g/one"] + 0.75 * flipped["g/two"])
     assert rows.loc[(AVERAGE, "flips"), "value"] == pytest.approx((rows.loc[("g", "flips"), "value"] + flipped["alone"]) / 2)
+
+
+def test_flips_of_a_group_hold_the_truth_as_often_as_they_say():
+    draw, shares, truth = np.random.default_rng(0), {"a": 0.25, "b": 0.75}, {"a": 0.02, "b": 0.1}
+    mean, held = sum(share * truth[name] for name, share in shares.items()), []
+    for _ in range(1000):
+        now = {name: {"correct": (draw.random(60) < chance).astype(int).tolist()} for name, chance in truth.items()}
+        before = {name: {"correct": [0] * 60} for name in truth}
+        (found,) = [row for row in flips(shares, now, before, {"g": shares}) if (row.dataset, row.metric) == ("g", "flips")]
+        held.append(found.ci_low <= mean <= found.ci_high)
+    assert 0.93 < np.mean(held) < 0.98
+    none = {name: {"correct": [0] * 60} for name in truth}
+    (found,) = [row for row in flips(shares, none, none, {"g": shares}) if (row.dataset, row.metric) == ("g", "flips")]
+    assert found.value == found.ci_low == 0 < found.ci_high < 0.1
 
 
 def test_tasks_of_a_group_compete_through_it_alone(frame):
