@@ -36,6 +36,8 @@ _UNREADABLE = (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError, R
 def _check_embedded(spec: Spec) -> Iterator[str]:
     if spec["embedded"] not in TASKS:
         yield f"{spec['embedded']!r} is not an embedded task{near(spec['embedded'], TASKS)}; known: {', '.join(TASKS)}"
+    if "filter" in spec:
+        yield "the answers of an embedded task go through no filter; leave it out"
 
 
 def _check_definition(spec: Spec, path: Path) -> Iterator[str]:
@@ -64,9 +66,19 @@ def _check_answers(spec: Spec, path: Path, definition: Mapping[str, Any]) -> Ite
     known = [str(one.get("name")) for one in definition.get("filter_list") or []] or ["none"]
     if spec.get("filter", known[0]) not in known:
         yield f"filter {spec['filter']!r} is none of those in {path}{near(spec['filter'], known)}: {', '.join(known)}"
-    needed = {name: file for file in functions_of(path) if file.is_file() for name in packages_in(file)}
-    if lacking := [name for name in needed if importlib.util.find_spec(name) is None]:
-        yield f"{needed[lacking[0]]} needs {', '.join(lacking)}, not installed here; install what lm-evaluation-harness names for this task"
+    yield from _check_functions([file for file in functions_of(path) if file.is_file()])
+
+
+def _check_functions(files: list[Path]) -> Iterator[str]:
+    """What keeps the modules of a definition's functions from being loaded."""
+    for file in files:
+        try:
+            lacking = [name for name in packages_in(file) if importlib.util.find_spec(name) is None]
+        except (SyntaxError, ValueError) as error:
+            yield f"{file} cannot be read as Python: {error}"
+            continue
+        if lacking:
+            yield f"{file} needs {', '.join(lacking)}, not installed here; install what lm-evaluation-harness names for this task"
 
 
 def _missing(files: list[str]) -> Iterator[str]:

@@ -20,7 +20,7 @@ def packages_in(file: Path) -> list[str]:
         for name in _imported(module):
             here = [path for path in _modules(name, module.parent) if path.is_file()]
             waiting += [path for path in here if path not in seen]
-            if not here:
+            if not here and not (module.parent / name.partition(".")[0]).is_dir():
                 found[name.partition(".")[0]] = None
     return list(found)
 

@@ -141,4 +141,9 @@ def test_what_drank_cannot_score_is_told_before_anything_runs(written, tmp_path)
     (tmp_path / "said.yaml").write_text((tmp_path / "said.yaml").read_text() + "process_docs: !function utils.docs\n")
     (problem,) = check_tasks({"packages": spec})
     assert "utils.py needs another_of_these, nowhere_to_be_found, not installed here" in problem
+    (tmp_path / "utils.py").write_text("def docs(:\n")
+    (problem,) = check_tasks({"broken": spec})
+    assert "utils.py cannot be read as Python" in problem
+    (problem,) = check_tasks({"short": {"embedded": "docs-summary", "filter": "first"}})
+    assert "go through no filter" in problem
     assert check_tasks({"cold": written(["a"] * 2, generation_kwargs={"temperature": 0.7, "do_sample": False})}) == []
