@@ -54,8 +54,8 @@ def evaluate(
     Args:
         model: a directory, dense or compressed, by drank or by others; an id of the hub, a shipped model, or a loaded one.
         text: what perplexity is measured on, each text on its own; as `drank.compress` takes it.
-        tasks: names of tasks of lm-evaluation-harness, of embedded ones, paths of YAML definitions, or a mapping as under `tasks` in a
-            configuration. They need `pip install 'drank[pipeline]'`.
+        tasks: names of tasks and groups of lm-evaluation-harness, of embedded ones, paths of YAML definitions, or a mapping as under
+            `tasks` in a configuration. They need `pip install 'drank[pipeline]'`.
         throughput: whether prefill and decoding are timed, or how: `batch`, `prompt`, `generate` and `repeats`.
         out: a folder to write the records to, `perplexity.json`, `zeroshot.json` and `throughput.json`.
         tokenizer: that of a loaded model.

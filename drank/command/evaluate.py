@@ -14,7 +14,7 @@ from drank.corpora.beginnings import AUTO, CONVENTIONS, TEXT
 @click.command()
 @click.argument("models", nargs=-1, required=True)
 @click.option("--text", "-t", multiple=True, help="A text file, a corpus, or hub:org/name,subset=…,split=…; may be given again.")
-@click.option("--tasks", help="Tasks of lm-evaluation-harness, embedded ones or YAML files, with commas between.")
+@click.option("--tasks", help="Tasks and groups of lm-evaluation-harness, embedded ones or YAML files, with commas between.")
 @click.option("--throughput", is_flag=True, help="Time prefill and decoding too.")
 @click.option("--out", "-o", help="A folder to write the records to, as JSON.")
 @click.option("--split", help="The split of a corpus that has several (default test).")

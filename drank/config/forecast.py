@@ -36,7 +36,7 @@ UNKNOWN_TEXT, EMBEDDED_ITEMS, ITEMS, ITEM = 250_000, 200, 2000, 100
 STEP = 32
 """Tokens of a text that are read while one more is written after some prompts."""
 
-LARGE = {"hellaswag": 40_000, "mathqa": 10_000, "arc_easy": 4000}
+LARGE = {"hellaswag": 40_000, "mathqa": 10_000, "arc_easy": 4000, "mmlu": 14_000}
 """Items of that many tokens that tasks of the harness come to which ask many more or longer ones."""
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from drank import corpora
-from drank.evaluation.zeroshot import fetch_task, needs_hub
+from drank.evaluation.zeroshot import expanded, fetch_task, needs_hub
 from drank.models.licence import LICENCE_FILES
 from drank.models.sources import MODEL_SUFFIXES
 from drank.runtime.device import go_offline
@@ -92,7 +92,7 @@ def _attempts(config: Mapping[str, Any]) -> Iterator[tuple[str, Exception | None
         if "hub" in source:
             jobs.append((what, partial(snapshot_download, source["hub"], revision=source.get("revision"), allow_patterns=WANTED)))
     jobs += [(f"corpus {name}", partial(corpora.read, source)) for name, source in config["corpora"].items() if "hub" in source]
-    tasks = {name: config["tasks"][name] for name in config["zeroshot"]["tasks"]}
+    tasks = expanded({name: config["tasks"][name] for name in config["zeroshot"]["tasks"]}).tasks
     jobs += [(f"task {name}", partial(fetch_task, task)) for name, task in tasks.items() if needs_hub(task)]
     for what, fetch in jobs:
         log.info("fetching %s", what)

@@ -16,6 +16,7 @@ from drank.evaluation.perplexity import summarised
 from drank.evaluation.pieces import Piece
 from drank.evaluation.reference import Reference
 from drank.evaluation.wanted import Wanted, wanted_continuations, wanted_tasks, wanted_texts
+from drank.evaluation.zeroshot import expanded
 from drank.evaluation.zeroshot.scoring import scored
 from drank.models.checkpoint import load_tokenizer
 from drank.runtime.files import file_hash
@@ -114,7 +115,7 @@ class Tasks:
     def measurement(self, found: Found) -> Measurement:
         """What is said once all pieces are there; raises ValueError where a task has too few items for a standard error."""
         pieces = found["zeroshot"]
-        rows, detail = scored({name: piece.found for name, piece in pieces.items()})
+        rows, detail = scored({name: piece.found for name, piece in pieces.items()}, expanded(self.tasks).groups)
         taken, apart = _taken(pieces)
         inputs = {f"data {path}": file_hash(path) for path in [*self.items.values(), *self.data]}
         return Measurement(self.kind, rows, detail, taken, {**self.options, "tasks": dict(self.tasks)}, inputs, apart)

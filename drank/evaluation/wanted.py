@@ -13,7 +13,7 @@ from drank.corpora.beginnings import convention_in
 from drank.evaluation.continuations import continuations_of
 from drank.evaluation.losses import losses_of
 from drank.evaluation.pieces import digest_of
-from drank.evaluation.zeroshot import answer_tasks, check_tasks
+from drank.evaluation.zeroshot import answer_tasks, check_tasks, expanded
 from drank.evaluation.zeroshot.contents import content_of
 from drank.models.checkpoint import load_tokenizer
 from drank.models.description import quantised_by
@@ -132,7 +132,9 @@ def wanted_continuations(texts: Sequence[Tokens], options: Mapping[str, Any], de
 def wanted_tasks(
     tasks: Mapping[str, Any], items: Mapping[str, str], options: Mapping[str, Any], tokenizer: Path, decided: Mapping[str, Any]
 ) -> list[Wanted]:
-    """The marks of each task, by the `batch`, `limit` and `bos` of a section `zeroshot`; the tokenizer is that of the model in a folder.
+    """The marks of each task, of a group those of the tasks beneath it, by the `batch`, `limit` and `bos` of a section `zeroshot`.
+
+    The tokenizer is that of the model in a folder.
 
     Raises ValueError with all that `check_tasks` finds.
     """
@@ -148,4 +150,4 @@ def wanted_tasks(
         content = content_of(spec, items.get(name))
         return Wanted("zeroshot", name, {**decided, "read": {"task": content or name, **cut}}, measure, certain=content is not None)
 
-    return [piece(name, spec) for name, spec in tasks.items()]
+    return [piece(name, spec) for name, spec in expanded(tasks).tasks.items()]

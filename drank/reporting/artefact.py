@@ -13,7 +13,7 @@ from drank.reporting.comparisons import AVERAGE
 from drank.reporting.layouts import LAYOUTS
 from drank.reporting.manuscript.exhibits import Exhibit
 from drank.reporting.material import Material, numbers_of
-from drank.reporting.names import unique
+from drank.reporting.names import in_group, unique
 from drank.reporting.published import beside, published_for
 from drank.reporting.recipes import method_in
 from drank.reporting.records import Record
@@ -67,7 +67,7 @@ def material_of(
     the paper stand beside.
     """
     numbers = numbers_of(summary, told["rows"])
-    tasks = {*numbers.loc[numbers["metric"] == "accuracy", "dataset"], AVERAGE} - {AVERAGE}
+    tasks = {name for name in numbers.loc[numbers["metric"] == "accuracy", "dataset"] if name != AVERAGE and not in_group(name)}
     shown = [*told["shown"], MEMORY, *([AVERAGE] if tasks <= set(told["shown"]) else [])]  # an average over others would not be its own
     runs, reads = {(row["model"], row["label"], row["ratio"]) for row in told["rows"]}, LAYOUTS[told["layout"]].reads
     material = Material(

@@ -9,11 +9,12 @@ from drank.reporting.differences import (
     Comparison,
     Difference,
     count_of,
+    groups,
     mismatches,
+    named_of,
     of_accuracy,
     of_perplexity,
     row_of,
-    scored,
     shared,
 )
 from drank.reporting.flips import flips
@@ -47,8 +48,9 @@ def _paired_accuracy(pair: Comparison) -> Iterator[Result]:
     for task, gap in of_accuracy(pair).items():
         yield row_of(task, f"accuracy_minus_{pair.name}", gap, count_of(pair.record, task, "accuracy"), rival=pair.reference.method)
     if pair.name == DENSE:
-        one, two = (scored(side).keys() for side in (pair.record, pair.reference))
-        yield from flips(shared(pair), pair.record.detail, pair.reference.detail, AVERAGE if one == two else None)
+        named = {AVERAGE: dict.fromkeys(named, 1 / len(named))} if (named := named_of(pair)) else {}
+        shares = {group: pair.record.detail[group]["shares"] for group in groups(pair)}
+        yield from flips(shared(pair), pair.record.detail, pair.reference.detail, shares | named)
 
 
 PAIRED: dict[str, Callable[[Comparison], Iterator[Result]]] = {

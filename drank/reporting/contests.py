@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from drank.reporting.differences import AVERAGE, Comparison, Difference, count_of, mismatches, of_accuracy, of_perplexity, row_of
 from drank.reporting.kinds import kind_of
-from drank.reporting.names import competes, is_control, unique
+from drank.reporting.names import competes, in_group, is_control, unique
 from drank.reporting.recipes import checkpoint
 from drank.reporting.records import Record
 from drank.statistics.holm import adjusted
@@ -95,7 +95,7 @@ def _groups(records: Sequence[Record], goal: Goal) -> Iterator[tuple[str, Group,
     found: dict[Group, list[Record]] = {}
     for record in records:
         for row in record.results:
-            if row.metric == goal.metric and (row.dataset in record.detail or row.dataset == AVERAGE):
+            if row.metric == goal.metric and (row.dataset in record.detail or row.dataset == AVERAGE) and not in_group(row.dataset):
                 tasks = tuple(sorted(record.detail)) if row.dataset == AVERAGE else ()
                 found.setdefault(Group(record.model, record.ratio, row.dataset, tasks, kind_text(record)), []).append(record)
     whole: dict[Group, list[Record]] = {}

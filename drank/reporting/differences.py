@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from drank.reporting.names import unique
+from drank.reporting.names import in_group, unique
 from drank.reporting.records import Record, Result
-from drank.statistics.intervals import Estimate, average
+from drank.statistics.intervals import Estimate, average, weighted
 from drank.statistics.paired import PairedDifference, paired_difference, paired_items
 
 AVERAGE = "average"
@@ -70,7 +70,24 @@ def of_accuracy(pair: Comparison) -> dict[str, Estimate]:
     for task in (task for task in shared(pair) if task in one and task in two):
         passages = one[task].get("passages") or two[task].get("passages")
         found[task] = paired_items(one[task]["correct"], two[task]["correct"], passages)
-    return found | ({AVERAGE: average(list(found.values()))} if found and one.keys() == two.keys() else {})
+    for group in groups(pair):
+        shares = pair.record.detail[group]["shares"]
+        found[group] = weighted([found[task] for task in shares], list(shares.values()))
+    named = named_of(pair)
+    return found | ({AVERAGE: average([found[task] for task in named])} if named else {})
+
+
+def named_of(pair: Comparison) -> list[str]:
+    """The tasks and groups that a configuration names, where both records are of the same ones; else none."""
+    one, two = (scored(side).keys() for side in (pair.record, pair.reference))
+    named, alike = [name for name in shared(pair) if not in_group(name)], {*groups(pair), *one}
+    return named if one == two and alike.issuperset(named) else []
+
+
+def groups(pair: Comparison) -> list[str]:
+    """The groups of tasks that both records make up of the same tasks in the same shares."""
+    sides = (pair.record.detail, pair.reference.detail)
+    return [name for name in shared(pair) if "shares" in sides[0][name] and sides[0][name]["shares"] == sides[1][name].get("shares")]
 
 
 def scored(record: Record) -> dict[str, dict[str, Any]]:

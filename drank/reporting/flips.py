@@ -13,21 +13,28 @@ from drank.statistics.proportions import Proportion, mean_proportion, proportion
 
 
 def flips(
-    tasks: Sequence[str], details: Mapping[str, Mapping[str, Any]], dense: Mapping[str, Mapping[str, Any]], average: str | None
+    tasks: Sequence[str],
+    details: Mapping[str, Mapping[str, Any]],
+    dense: Mapping[str, Mapping[str, Any]],
+    means: Mapping[str, Mapping[str, float]],
 ) -> Iterator[Result]:
     """The rows of these tasks: `flips`, of these `flips_to_wrong` and `flips_to_right`, and `answers_changed`, out of two records' details.
 
     All are shares of the items, and items of one passage are not taken as independent; the last counts wrong answers for other wrong ones
-    too, where both details tell the answers chosen. Tasks that give credit in part have none. Their means follow under the name `average`,
-    where there is one, of what all tasks have.
+    too, where both details tell the answers chosen. Tasks that give credit in part have none. Then follow the `means`, by name the share
+    of each task or earlier mean, of what all of these have.
     """
-    found: dict[str, list[Proportion]] = {}
+    found: dict[str, dict[str, Proportion]] = {}
     for task in tasks:
         passages = details[task].get("passages") or dense[task].get("passages")
         for metric, changed in _changes(details[task], dense[task]).items():
-            found.setdefault(metric, []).append(proportion_of(changed, passages))
-            yield Result(task, metric, *found[metric][-1])
-    yield from (Result(average, metric, *mean_proportion(all_)) for metric, all_ in found.items() if average and len(all_) == len(tasks))
+            found.setdefault(metric, {})[task] = proportion_of(changed, passages)
+            yield Result(task, metric, *found[metric][task])
+    for name, shares in means.items():
+        for metric, known in found.items():
+            if known.keys() >= shares.keys():
+                known[name] = mean_proportion([known[task] for task in shares], list(shares.values()))
+                yield Result(name, metric, *known[name])
 
 
 def _changes(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, NDArray[np.bool_]]:

@@ -103,15 +103,15 @@ def estimate_of(value: float, residuals: Floats, weights: Floats) -> Estimate:
 
 def average(estimates: Sequence[Estimate]) -> Estimate:
     """The mean of independent estimates."""
-    return _combined(estimates, [1 / len(estimates)] * len(estimates))
+    return weighted(estimates, [1 / len(estimates)] * len(estimates))
 
 
 def difference(one: Estimate, other: Estimate) -> Estimate:
     """By how much one lies above another that is independent of it: of two means Welch's."""
-    return _combined((one, other), (1, -1))
+    return weighted((one, other), (1, -1))
 
 
-def _combined(estimates: Sequence[Estimate], factors: Sequence[float]) -> Estimate:
+def weighted(estimates: Sequence[Estimate], factors: Sequence[float]) -> Estimate:
     """The sum of independent estimates, each times its factor; the degrees of freedom by Welch and Satterthwaite."""
     value = sum(factor * one.value for one, factor in zip(estimates, factors, strict=True))
     squares = [(factor * one.stderr) ** 2 for one, factor in zip(estimates, factors, strict=True)]

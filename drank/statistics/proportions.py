@@ -57,12 +57,15 @@ def proportion_of(hit: ArrayLike, passages: Sequence[int] | None = None) -> Prop
     return Proportion(value, *wilson(value, items / effect), items, stderr)
 
 
-def mean_proportion(proportions: Sequence[Proportion]) -> Proportion:
-    """The mean of independent proportions; its squared distance from each end is made of theirs (Zou and Donner, 2008)."""
+def mean_proportion(proportions: Sequence[Proportion], shares: Sequence[float]) -> Proportion:
+    """The mean of independent proportions by their shares, which sum to 1.
+
+    Its squared distance from each end is made of theirs (MOVER; Zou and Donner, 2008), so that it has a width where nothing was hit.
+    """
 
     def of_mean(distances: Iterable[float]) -> float:
-        return math.hypot(*distances) / len(proportions)
+        return math.hypot(*(share * distance for share, distance in zip(shares, distances, strict=True)))
 
-    value = sum(one.value for one in proportions) / len(proportions)
+    value = sum(share * one.value for share, one in zip(shares, proportions, strict=True))
     low, high = value - of_mean(one.value - one.low for one in proportions), value + of_mean(one.high - one.value for one in proportions)
     return Proportion(value, low, high, sum(one.items for one in proportions), of_mean(one.stderr for one in proportions))

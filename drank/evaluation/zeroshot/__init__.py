@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from drank.corpora.beginnings import TEXT
 from drank.evaluation.zeroshot.checks import check_tasks
-from drank.evaluation.zeroshot.definitions import Spec, define, files_of, needs_hub
+from drank.evaluation.zeroshot.definitions import Spec, define
+from drank.evaluation.zeroshot.groups import expanded
 from drank.evaluation.zeroshot.marks import marks_of
+from drank.evaluation.zeroshot.sources import files_of, needs_hub
 from drank.runtime.log import BRIEF
 from drank.runtime.shares import WHOLE, Share
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["answer_tasks", "check_tasks", "fetch_task", "files_of", "needs_hub"]
+__all__ = ["answer_tasks", "check_tasks", "expanded", "fetch_task", "files_of", "needs_hub"]
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ def answer_tasks(
     share: Share = WHOLE,
     bos: str = TEXT,
 ) -> dict[str, dict[str, Any]]:
-    """By task the marks of its items (`marks`), of which shares take turns: every item is asked as it is when all are asked.
+    """By task, groups as those beneath them, the marks of its items (`marks`), of which shares take turns, each asked as among all.
 
     Runs where the model is. `items` gives the JSONL of each embedded task, `bos` the convention by which prompts begin.
 
@@ -45,6 +47,7 @@ def answer_tasks(
     problems += [f"task {name}: no items given" for name, spec in tasks.items() if "embedded" in spec and name not in (items or {})]
     if problems or not tasks:
         raise ValueError("\n".join(problems) or "no tasks to evaluate; name at least one under zeroshot.tasks")
+    tasks = expanded(tasks).tasks
     from drank.evaluation.zeroshot.harness import answers, quiet
     from drank.evaluation.zeroshot.language_model import LanguageModel
 
@@ -54,7 +57,7 @@ def answer_tasks(
         for name, spec in tasks.items():
             started = time.perf_counter()
             task, samples = answers(name, define(name, spec, items or {}, scratch), language_model, limit, Path(scratch))
-            marks[name] = marks_of(name, task, samples, share) | {"cut": language_model.cut}
+            marks[name] = marks_of(name, task, samples, share, spec) | {"cut": language_model.cut}
             if language_model.cut:
                 log.warning("%s: %d prompts do not fit the model's context and lost their beginning", name, language_model.cut)
             right, asked = sum(item[marks[name]["metrics"][0]] for item in marks[name]["items"]), len(marks[name]["items"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -13,36 +15,70 @@ from drank.evaluation.zeroshot.definitions import (
     METRICS,
     SPLITS,
     Spec,
+    definition_of,
     format_of,
-    harness_tasks,
+    functions_of,
     included,
     local_files,
-    read_definition,
 )
+from drank.evaluation.zeroshot.groups import Expansion, expanded
+from drank.evaluation.zeroshot.names import harness_tasks
+from drank.evaluation.zeroshot.packages import packages_in
 from drank.runtime.mappings import given_twice
 from drank.runtime.stand_ins import unreachable
 from drank.runtime.suggestions import near
 from drank.testbed.tasks import TASKS
 
+_UNREADABLE = (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError, RecursionError)
+"""What reading a definition raises; the last of a file that includes itself."""
+
 
 def _check_embedded(spec: Spec) -> Iterator[str]:
     if spec["embedded"] not in TASKS:
         yield f"{spec['embedded']!r} is not an embedded task{near(spec['embedded'], TASKS)}; known: {', '.join(TASKS)}"
+    if "filter" in spec:
+        yield "the answers of an embedded task go through no filter; leave it out"
 
 
-def _check_definition(path: Path) -> Iterator[str]:
+def _check_definition(spec: Spec, path: Path) -> Iterator[str]:
     """What keeps a harness YAML from being evaluated, apart from its data."""
     try:
-        definition = read_definition(path)
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:  # the last of a file that includes itself
+        definition = definition_of(spec)
+    except _UNREADABLE as error:
         yield f"cannot read {path}: {' '.join(str(error).split())}"
         return
     listed = [entry.get("metric") for entry in definition.get("metric_list") or [{"metric": "acc"}]]
-    if "group" in definition:
-        yield f"{path} is a group; name its tasks one by one"
-    elif not set(METRICS).intersection(listed):
-        yield f"{path} is scored by {', '.join(map(str, listed))}; drank evaluates {', '.join(METRICS)}"
+    metrics = [spec["metric"]] if "metric" in spec else METRICS
+    if not set(metrics).intersection(listed):
+        rolling = "; for perplexity of a text name it under perplexity.corpora" * (definition.get("output_type") == "loglikelihood_rolling")
+        yield f"{path} is scored by {', '.join(map(str, listed))}; drank evaluates {', '.join(metrics)}{rolling}"
+    yield from _check_answers(spec, path, definition)
     yield from _missing(local_files(definition))
+
+
+def _check_answers(spec: Spec, path: Path, definition: Mapping[str, Any]) -> Iterator[str]:
+    """What keeps answers from being written, greedily, and scored by the filter asked for."""
+    if "class" in definition:
+        yield f"{path} is a class in Python, which drank cannot tell the data and metrics of; measure it with `drank lm-eval`"
+    options = definition.get("generation_kwargs") or {}
+    if options.get("do_sample") or (options.get("temperature") and options.get("do_sample") is None):
+        yield f"{path} draws its answers (do_sample, temperature), and drank takes the likeliest; include it in a YAML without these"
+    known = [str(one.get("name")) for one in definition.get("filter_list") or []] or ["none"]
+    if spec.get("filter", known[0]) not in known:
+        yield f"filter {spec['filter']!r} is none of those in {path}{near(spec['filter'], known)}: {', '.join(known)}"
+    yield from _check_functions([file for file in functions_of(path) if file.is_file()])
+
+
+def _check_functions(files: list[Path]) -> Iterator[str]:
+    """What keeps the modules of a definition's functions from being loaded."""
+    for file in files:
+        try:
+            lacking = [name for name in packages_in(file) if importlib.util.find_spec(name) is None]
+        except (SyntaxError, ValueError) as error:
+            yield f"{file} cannot be read as Python: {error}"
+            continue
+        if lacking:
+            yield f"{file} needs {', '.join(lacking)}, not installed here; install what lm-evaluation-harness names for this task"
 
 
 def _missing(files: list[str]) -> Iterator[str]:
@@ -56,7 +92,7 @@ def _check_harness(spec: Spec) -> Iterator[str]:
     if name not in harness_tasks():
         yield f"{name!r} is not a task of the installed lm-evaluation-harness{near(name, harness_tasks())}"
     else:
-        yield from _check_definition(harness_tasks()[name])
+        yield from _check_definition(spec, harness_tasks()[name])
     if data is None:
         return
     if "revision" in spec:
@@ -70,10 +106,8 @@ def _check_harness(spec: Spec) -> Iterator[str]:
 
 
 def _check_yaml(spec: Spec) -> Iterator[str]:
-    path, found = Path(spec["yaml"]), list(_check_definition(Path(spec["yaml"])))
-    with suppress(
-        OSError, ValueError, TypeError, yaml.YAMLError, AttributeError, RecursionError
-    ):  # which the check of the definition has told
+    path, found = Path(spec["yaml"]), list(_check_definition(spec, Path(spec["yaml"])))
+    with suppress(*_UNREADABLE):  # which the check of the definition has told
         found += [line for file in included(path) for line in given_twice(file)]
     yield from found
 
@@ -86,6 +120,24 @@ def check_tasks(tasks: Mapping[str, Spec]) -> list[str]:
     problems = []
     for name, spec in tasks.items():
         kinds = [kind for kind in _CHECKS if kind in spec]
-        found = _CHECKS[kinds[0]](spec) if len(kinds) == 1 else [f"give exactly one of {', '.join(_CHECKS)}"]
-        problems += [f"task {name}: {problem}" for problem in found]
+        if len(kinds) != 1:
+            problems.append(f"task {name}: give exactly one of {', '.join(_CHECKS)}")
+            continue
+        beneath = _beneath(name, spec)
+        problems += beneath.problems
+        problems += [f"task {one}: {problem}" for one, own in beneath.tasks.items() for problem in _CHECKS[_kind(own)](own)]
     return problems
+
+
+def _kind(spec: Spec) -> str:
+    return next(kind for kind in _CHECKS if kind in spec)
+
+
+def _beneath(name: str, spec: Spec) -> Expansion:
+    """What a name stands for, with what cannot be read among the problems, or left to the check of a task by itself."""
+    try:
+        return expanded({name: spec})
+    except _UNREADABLE as error:
+        found = _CHECKS[_kind(spec)](spec)
+        told = [f"task {name}: {problem}" for problem in found] or [f"task {name}: cannot be read: {' '.join(str(error).split())}"]
+        return Expansion(problems=told)

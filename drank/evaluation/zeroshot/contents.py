@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from drank.corpora import commit_of
-from drank.evaluation.zeroshot.definitions import Spec, base_of, functions_of, local_files, matched, read_definition
+from drank.evaluation.zeroshot.definitions import Spec, base_of, definition_of, functions_of, local_files, matched
+from drank.evaluation.zeroshot.groups import expanded
 from drank.runtime.content import CONTENTS
 from drank.runtime.content import content_of as read_once
 from drank.testbed.tasks import yaml_for
@@ -22,14 +24,20 @@ def content_of(spec: Spec, items: str | Path | None = None) -> dict[str, Any] | 
     if "embedded" in spec:
         assert items is not None
         return {"definition": _without_places(yaml_for(spec["embedded"], "")), "data": {"test": _hashed(items)}}
-    definition, functions = read_definition(base_of(spec)), functions_of(base_of(spec))
+    found = expanded({"task": spec})
+    if found.groups:
+        beneath = {name: content_of(one) for name, one in found.tasks.items()}
+        return None if None in beneath.values() else {"groups": {name: asdict(group) for name, group in found.groups.items()}, **beneath}
+    definition, functions = definition_of(spec), functions_of(base_of(spec))
     if "revision" in spec:
         definition["dataset_kwargs"] = (definition.get("dataset_kwargs") or {}) | {"revision": spec["revision"]}
     if not all(file.is_file() for file in functions):
         return None
     data = {"instead": _hashed(spec["data"])} if spec.get("data") else _data_of(definition)
     told = {"definition": _without_places(definition), "functions": [read_once(file) for file in functions], "data": data}
-    return None if data is None else told | {"fewshot": spec.get("fewshot")}
+    return (
+        None if data is None else told | {key: spec.get(key) for key in ("fewshot", *(key for key in ("metric", "filter") if key in spec))}
+    )
 
 
 def _without_places(definition: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from glob import glob
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from drank.corpora import place_of
+from drank.corpora import commit_of, place_of
+from drank.evaluation.zeroshot.names import harness_tasks
 from drank.evaluation.zeroshot.plain_names import by_plain_names
 from drank.testbed.tasks import yaml_for
 
 Spec = Mapping[str, Any]
-"""A task as the config names it: {embedded: NAME}, {harness: NAME, revision: COMMIT or data: {SPLIT: FILE}} or {yaml: FILE}."""
+"""A task as the config names it: {embedded: NAME}, {harness: NAME, revision: COMMIT or data: {SPLIT: FILE}} or {yaml: FILE}.
 
-METRICS = ("acc", "acc_norm", "exact_match")
+One that is not embedded may say by which `filter` of its answers it is scored; the first of its definition where it does not. One out of a
+group may also have `changes`, what the group lays over its definition, and the `metric` that the group adds up.
+"""
+
+METRICS = ("acc", "acc_norm", "exact_match", "prompt_level_strict_acc", "prompt_level_loose_acc")
 """The harness's metrics that are 0 or 1 for each item; a task's headline accuracy is the first of them that its YAML lists."""
 
 FORMATS = {
@@ -41,11 +43,19 @@ class _Loader(yaml.SafeLoader):
     """Reads a harness YAML without importing the functions it names."""
 
 
-_Loader.add_constructor("!function", lambda loader, node: str(node.value))
+class Function(str):
+    """The name of a function that a definition calls."""
+
+
+_Loader.add_constructor("!function", lambda loader, node: Function(node.value))
 
 
 def _texts(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+
+
+def _mappings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
 
 
 def _kwargs(value: Any) -> bool:
@@ -55,7 +65,9 @@ def _kwargs(value: Any) -> bool:
 
 _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "include": ("a path or a list of paths", _texts),
-    "metric_list": ("a list of `metric: NAME`", lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value)),
+    "metric_list": ("a list of `metric: NAME`", _mappings),
+    "filter_list": ("a list of `name: NAME`", _mappings),
+    "generation_kwargs": ("a mapping", lambda value: isinstance(value, dict)),
     "dataset_kwargs": ("a mapping, its data_files a path, a list of paths or one of these for each split", _kwargs),
 }
 """What drank itself reads of a definition, in which form."""
@@ -75,48 +87,11 @@ def read_definition(path: Path) -> dict[str, Any]:
     return merged | own
 
 
-@cache
-def harness_tasks() -> dict[str, Path]:
-    """The YAML file of every task and group of the installed harness, found without importing it (14,000 files in under a second).
-
-    Raises ModuleNotFoundError where the harness is not installed.
-    """
-    spec = importlib.util.find_spec("lm_eval")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("the task names a task of lm-evaluation-harness, which is not installed; install lm_eval")
-    named = re.compile(rb"^[\"']?(?:task|group)[\"']?:[ \t]*[\"']?([^\s\"'#\[]+)", re.M)
-    found: dict[str, Path] = {}
-    for folder, below, files in os.walk(Path(spec.submodule_search_locations[0], "tasks")):
-        below.sort()
-        for file in sorted(file for file in files if file.endswith(".yaml")):
-            path = Path(folder, file)
-            match = named.search(path.read_bytes())
-            if match:
-                found.setdefault(match[1].decode(), path)
-    return found
-
-
-def files_of(spec: Spec) -> list[str]:
-    """The files on this machine that a task reads: a user's definition, what it includes, its functions, and local data, in order."""
-    if "yaml" not in spec:
-        return list(map(str, spec.get("data", {}).values()))
-    own = Path(spec["yaml"])
-    functions = [file for file in functions_of(own) if file.is_file()]
-    return [*map(str, included(own)), *map(str, functions), *local_files(read_definition(own))]
-
-
 def functions_of(path: Path) -> list[Path]:
     """Where the modules lie, if they lie beside a definition or what it includes, that their `!function MODULE.NAME` name."""
     named = re.compile(r"!function\s+[\"']?([\w.]+)\.\w+")
     found = (file.parent / f"{module.replace('.', '/')}.py" for file in included(path) for module in named.findall(file.read_text("utf-8")))
     return list(dict.fromkeys(found))
-
-
-def needs_hub(spec: Spec) -> bool:
-    """Whether the data of a task come from a hub: neither built by drank nor local files of the config or of the user's definition."""
-    if "yaml" in spec:
-        return not local_files(read_definition(Path(spec["yaml"])))
-    return "embedded" not in spec and "data" not in spec
 
 
 def included(path: Path) -> Iterator[Path]:
@@ -153,9 +128,10 @@ def define(name: str, spec: Spec, items: Mapping[str, str | Path], scratch: str)
     if "embedded" in spec:
         definition = yaml_for(spec["embedded"], Path(items[name]).resolve())
     else:
-        definition = {"include": str(base_of(spec).resolve())} | _replace_data(read_definition(base_of(spec)), spec.get("data"))
-        if "revision" in spec:
-            definition |= _pinned(read_definition(base_of(spec)), spec["revision"])
+        whole = definition_of(spec)
+        definition = {"include": str(base_of(spec).resolve()), **spec.get("changes", {})} | _replace_data(whole, spec.get("data"))
+        if "revision" in spec or ("data" not in spec and in_hub_cache(whole)):
+            definition |= _pinned(whole, spec.get("revision", (whole.get("dataset_kwargs") or {}).get("revision")))
     if local_files(definition):
         files = by_plain_names(definition["dataset_kwargs"]["data_files"], Path(scratch) / f"{name}-data")
         definition["dataset_kwargs"] = definition["dataset_kwargs"] | {"data_files": files, "cache_dir": scratch}
@@ -167,10 +143,25 @@ def base_of(spec: Spec) -> Path:
     return Path(spec["yaml"]) if "yaml" in spec else harness_tasks()[spec["harness"]]
 
 
-def _pinned(base: dict[str, Any], revision: str) -> dict[str, Any]:
+def definition_of(spec: Spec) -> dict[str, Any]:
+    """What a task that is not embedded says, with what its group lays over it."""
+    return read_definition(base_of(spec)) | spec.get("changes", {})
+
+
+def in_hub_cache(base: dict[str, Any]) -> bool:
+    """Whether the hub is switched off and its cache has the data of a definition, of which `datasets` finds only what it has prepared."""
+    from huggingface_hub import constants
+
+    name, options = str(base.get("dataset_path")), base.get("dataset_kwargs") or {}
+    hub = constants.HF_HUB_OFFLINE and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not Path(name).exists()
+    return bool(hub and not base.get("custom_dataset") and commit_of({"hub": name, "revision": options.get("revision")}))
+
+
+def _pinned(base: dict[str, Any], revision: str | None) -> dict[str, Any]:
     """What to lay over a definition so that it reads the hub's data at a revision, and without a network the ones in the local cache."""
     place = place_of({"hub": base["dataset_path"], "revision": revision})
-    options = {**(base.get("dataset_kwargs") or {}), **{key: value for key, value in place.items() if key == "revision"}}
+    own = {key: value for key, value in (base.get("dataset_kwargs") or {}).items() if key != "revision"}
+    options = own | {key: value for key, value in place.items() if key == "revision"}
     return {"dataset_path": place["path"], "dataset_kwargs": options}
 
 

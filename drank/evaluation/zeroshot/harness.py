@@ -50,6 +50,7 @@ def load(name: str, definition: dict[str, Any], folder: Path) -> dict[str, Any]:
     from lm_eval.tasks import TaskManager
 
     path = folder / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, yaml.safe_dump(definition))
     return TaskManager(include_defaults=False).load([str(path)])
 

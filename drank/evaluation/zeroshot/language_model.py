@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import normalize_gen_kwargs
 
 from drank.corpora.beginnings import NONE, TEXT, WINDOW
 from drank.corpora.encoding import TokenizerError, bare, past_embedding, prompt_opening
@@ -71,13 +72,30 @@ class LanguageModel(HFLM):
         return self._of_share(self._scores, requests, (0.0, False))
 
     def generate_until(self, requests: Any, disable_tqdm: bool = True) -> Any:
-        """What the model writes after each prompt; raises TokenizerError where no token ends a text."""
+        """What the model writes after each prompt, the likeliest token each time, or what the definition says beside.
+
+        Raises TokenizerError where no token ends a text, ValueError where the context has no room for what is to be written.
+        """
         if self.eot_token_id is None:
             raise TokenizerError(
                 f"task {requests[0].task_name} has the model write until EOS, and the tokenizer of {self.tokenizer.name_or_path} has none; "
                 "name it in its tokenizer_config.json (`eos_token`)"
             )
-        return self._of_share(super().generate_until, requests, "")
+        return self._of_share(self._written, requests, "")
+
+    def _written(self, requests: Any, disable_tqdm: bool = True) -> Any:
+        room = {}
+        for request in requests:
+            prompt, options = request.args
+            most = normalize_gen_kwargs(options, self.max_gen_toks)["max_gen_toks"]
+            room[most] = self.max_length - most
+            self.cut += len(self.tok_encode(prompt)) > room[most] > 0
+        if small := [most for most, left in room.items() if left < 1]:
+            raise ValueError(
+                f"task {requests[0].task_name} has the model write up to {max(small)} tokens, and its context of {self.max_length} has no "
+                "room for a prompt beside them; lower max_gen_toks among the generation_kwargs of a YAML of your own that includes the task"
+            )
+        return super().generate_until(requests, disable_tqdm=disable_tqdm)
 
     def _scores(self, requests: Any, disable_tqdm: bool = True) -> Any:
         texts = [request.args for request in requests]

@@ -1,9 +1,9 @@
 """From what the harness says of each item of a task to its marks, which JSON can hold and shares add up.
 
-The marks of a task are its `version`, the `metrics` that it is scored by, `cut`, how many prompts lost their beginning, and its `items`:
-each its number, how many `choices` it has (0 where it is no multiple choice), its score by every metric, where the likeliest answer
-counts, which is `chosen` by the first metric and which are `right`, and where several items may be about one text the hash of that
-`passage`.
+The marks of a task are its `version`, the `metrics` that it is scored by, the `filter` of its answers where it has one, `cut`, how many
+prompts lost their beginning, and its `items`: each its number, how many `choices` it has (0 where it is no multiple choice), its score by
+every metric, where the likeliest answer counts, which is `chosen` by the first metric and which are `right`, and where several items may
+be about one text the hash of that `passage`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from drank.evaluation.zeroshot.choices import told_of
-from drank.evaluation.zeroshot.definitions import METRICS
+from drank.evaluation.zeroshot.definitions import METRICS, Spec
 from drank.runtime.shares import Share
 
 if TYPE_CHECKING:
@@ -24,19 +24,22 @@ PASSAGES = ("passage", "article", "paragraph", "story", "source_id")
 """Fields in which the tasks of the harness have the text that several items are about, or its name; a definition may name another."""
 
 
-def marks_of(name: str, task: Task, samples: Sequence[dict[str, Any]], share: Share) -> dict[str, Any]:
-    """The marks of the items of a share from what the harness says of each item of a task; only its first filter counts.
+def marks_of(name: str, task: Task, samples: Sequence[dict[str, Any]], share: Share, spec: Spec) -> dict[str, Any]:
+    """The marks of the items of a share from what the harness says of each item of a task, by its first filter, or its spec's `filter`.
+
+    First of its metrics is the spec's `metric`, or else the first that it lists.
 
     Raises ValueError for a log-likelihood that is not a number, and for a task that has none of the metrics that drank evaluates.
     """
-    own = [s for s in samples if s["filter"] == samples[0]["filter"] and share.takes(s["doc_id"])]
+    chosen = spec.get("filter", samples[0]["filter"])
+    own = [s for s in samples if s["filter"] == chosen and share.takes(s["doc_id"])]
     scores = [answer[0] for s in own for answer in s["filtered_resps"] if isinstance(answer, tuple)]
     if not all(map(math.isfinite, scores)):
         bad = sum(not math.isfinite(score) for score in scores)
         raise ValueError(
             f"task {name}: {bad} of {len(scores)} log-likelihoods are not finite; the model's weights or its dtype are at fault"
         )
-    metrics = [metric for metric in task.aggregation() if metric in METRICS]
+    metrics = sorted((metric for metric in task.aggregation() if metric in METRICS), key=lambda metric: metric != spec.get("metric"))
     if not metrics:
         raise ValueError(f"task {name} is scored by {', '.join(task.aggregation())}; drank evaluates {', '.join(METRICS)}")
     several = task.OUTPUT_TYPE == "multiple_choice"
@@ -51,7 +54,8 @@ def marks_of(name: str, task: Task, samples: Sequence[dict[str, Any]], share: Sh
         }
         for s in own
     ]
-    return {"version": task.VERSION, "metrics": metrics, "items": items}
+    told = {} if chosen == "none" else {"filter": chosen}
+    return {"version": task.VERSION, "metrics": metrics, **told, "items": items}
 
 
 def _passage(item: Mapping[str, Any], fields: Sequence[str]) -> dict[str, str]:

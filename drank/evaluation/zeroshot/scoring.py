@@ -7,23 +7,54 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from drank.evaluation.zeroshot.groups import ROOT, Group
 from drank.statistics.intervals import clustered_mean
 
 
-def scored(marks: Mapping[str, Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def scored(
+    marks: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Group] | None = None
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Result rows (accuracy of each task, then their average) and per task its version, headline metric and the items answered right.
 
-    Of tasks where one answer is chosen also the row `majority`, what always giving the most frequent right answer scores, and the answers.
+    Before the tasks of a group stand the rows of the group, and its detail has the `shares` by which they make it up; in the average it
+    counts as one task. Of tasks where one answer is chosen also the row `majority`, what always giving the most frequent right answer
+    scores, and the answers.
 
     Standard errors are those of a mean over passages, where items share any (`passages` of the detail), else over items; that of the
     average takes the tasks as independent. Raises ValueError where a task has fewer than two of them (no standard error).
     """
-    rows: list[dict[str, Any]] = []
-    detail = {}
-    for name, found in marks.items():
-        mine, detail[name] = _of_task(name, found)
-        rows += mine
-    return [*rows, _average([row for row in rows if row["metric"] == "accuracy"])], detail
+    found = {name: _of_task(name, told) for name, told in marks.items()}
+    grouped = {name: _of_group(name, group, found) for name, group in (groups or {}).items()}
+    first: dict[str, list[str]] = {}
+    for name, group in (groups or {}).items():
+        first.setdefault(group.tasks[0], []).append(name)
+    ordered = {one: (grouped | found)[one] for name in marks for one in (*first.get(name, ()), name)}
+    rows = [row for mine, _ in ordered.values() for row in mine]
+    named = [row for row in rows if row["metric"] == "accuracy" and ROOT not in row["dataset"]]
+    return [*rows, _average(named)], {name: detail for name, (_, detail) in ordered.items()}
+
+
+def _of_group(
+    name: str, group: Group, found: Mapping[str, tuple[list[dict[str, Any]], dict[str, Any]]]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows of a group by every metric that all of its tasks have, which are taken as independent, and its detail."""
+    tasks = [{row["metric"]: row for row in found[task][0]} for task in group.tasks]
+    sizes = [own["accuracy"]["count"] if group.by_size else 1 for own in tasks]
+    shares = [size / sum(sizes) for size in sizes]
+    rows = []
+    for metric in (metric for metric in tasks[0] if all(metric in own for own in tasks)):
+        mine = [own[metric] for own in tasks]
+        value, chance = (sum(share * row.get(key, 0.0) for share, row in zip(shares, mine, strict=True)) for key in ("value", "chance"))
+        count = sum(row["count"] for row in mine)
+        if "stderr" in mine[0]:
+            error = math.hypot(*(share * row["stderr"] for share, row in zip(shares, mine, strict=True)))
+            rows.append(_row(name, metric, value, error, count, chance))
+        else:
+            rows.append({"dataset": name, "metric": metric, "value": value, "count": count})
+    told = [found[task][1] for task in group.tasks]
+    metrics = list(dict.fromkeys(one["metric"] for one in told))
+    detail = {"metric": ", ".join(metrics), "shares": dict(zip(group.tasks, shares, strict=True)), "cut": sum(one["cut"] for one in told)}
+    return rows, detail | {"version": group.version}
 
 
 def _of_task(name: str, marks: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -43,6 +74,7 @@ def _of_task(name: str, marks: Mapping[str, Any]) -> tuple[list[dict[str, Any]],
     # a few tasks (truthfulqa_mc2) give credit in part
     correct = [int(score) if score in (0, 1) else score for score in (item[metrics[0]] for item in items)]
     shared = {"passages": passages} if passages else {}
+    shared |= {"filter": marks["filter"]} if "filter" in marks else {}
     detail = {"version": marks["version"], "metric": metrics[0], "correct": correct, **shared, "cut": marks["cut"]}
     if all("chosen" in item for item in items):
         rows.append({"dataset": name, "metric": "majority", "value": majority([item["right"] for item in items]), "count": len(items)})

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from drank.reporting.comparisons import AVERAGE
 from drank.reporting.manuscript.exhibits import Exhibit
-from drank.reporting.names import listed, method_name, number, percent, refusals, unique
+from drank.reporting.names import in_group, listed, method_name, number, percent, refusals, unique
 from drank.reporting.recipes import checkpoint, method_in
 from drank.reporting.records import Record
 from drank.reporting.report.beginnings import unseen
@@ -77,7 +77,7 @@ def _windows(evidence: Evidence) -> Iterator[str]:
 
 def _items(evidence: Evidence) -> Iterator[str]:
     rows = [row for record in evidence.records if record.kind == "zeroshot" for row in record.results if row.metric == "accuracy"]
-    few = [row for row in rows if row.dataset != AVERAGE and row.count is not None and row.count < FEW_ITEMS]
+    few = [row for row in rows if row.dataset != AVERAGE and not in_group(row.dataset) and row.count is not None and row.count < FEW_ITEMS]
     if few:
         least = min(few, key=lambda row: row.count or 0)
         error = f", one standard error of which is up to {100 * max(row.stderr or 0 for row in few):.1f} points" if least.stderr else ""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from drank.reporting.names import competes, is_control, is_dense, unique
+from drank.reporting.names import competes, in_group, is_control, is_dense, unique
 from drank.statistics.holm import LEVEL
 
 SIZE = "size"
@@ -104,8 +104,8 @@ class Numbers:
         return self._kinds[entry]
 
     def datasets(self, metric: str) -> list[str]:
-        """The data sets on which a metric was measured, in the summary's order, which is the same for every metric."""
-        measured = {dataset for _, dataset, found in self._values if found == metric}
+        """The data sets on which a metric was measured, groups for the tasks inside them, in the summary's order, one for all metrics."""
+        measured = {dataset for _, dataset, found in self._values if found == metric and not in_group(dataset)}
         return [dataset for dataset in unique(dataset for _, dataset, _ in self._values) if dataset in measured]
 
     @property

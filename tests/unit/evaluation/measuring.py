@@ -9,13 +9,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from drank.evaluation.losses import losses_of
 from drank.evaluation.perplexity import summarised
-from drank.evaluation.zeroshot import answer_tasks
+from drank.evaluation.zeroshot import answer_tasks, expanded
 from drank.evaluation.zeroshot.scoring import scored
 
 
 def evaluate_tasks(*args: Any, **options: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows and the detail of the tasks that `answer_tasks` is told of."""
-    return scored(answer_tasks(*args, **options))
+    return scored(answer_tasks(*args, **options), expanded(args[2]).groups)
 
 
 def measure(model: Any, texts: list[Any], *options: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from drank.evaluation.zeroshot.contents import content_of
-from drank.evaluation.zeroshot.definitions import files_of
+from drank.evaluation.zeroshot.sources import files_of
 
 
 @pytest.fixture

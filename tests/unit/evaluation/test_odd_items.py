@@ -53,6 +53,8 @@ def test_more_examples_than_items_are_told(tmp_path, model, tokenizer):
         {"include": 3},
         {"metric_list": ["acc"]},
         {"metric_list": "acc"},
+        {"filter_list": ["first"]},
+        {"generation_kwargs": ["until"]},
         {"dataset_kwargs": "x"},
         {"dataset_kwargs": {"data_files": 3}},
         {"dataset_kwargs": {"data_files": {"test": None}}},

@@ -8,8 +8,10 @@ import json
 import pyarrow
 import pyarrow.parquet
 import pytest
+import yaml
 
-from drank.evaluation.zeroshot import check_tasks
+from drank.evaluation.zeroshot import check_tasks, fetch_task
+from drank.evaluation.zeroshot.definitions import define
 from tests.unit.evaluation.measuring import evaluate_tasks
 
 TEXTS = [["a", "Lösung", f"b{i}"] for i in range(6)]
@@ -77,3 +79,25 @@ def test_items_that_do_not_fit_the_definition_are_told(tmp_path, model, tokenize
     own.write_text(json.dumps(yaml_for("docs-summary", items) | {"task": "own"}))
     with pytest.raises(ValueError, match=r"task own: its definition does not fit its data \(IndexError: .*\); correct.*items\.jsonl"):
         evaluate_tasks(model, tokenizer, {"own": {"yaml": str(own)}})
+
+
+def test_without_a_network_the_hubs_cache_will_do(tmp_path, monkeypatch):
+    """What `hf download` left there `datasets` does not find by the name of the data set."""
+    snapshot = tmp_path / "datasets--cais--mmlu" / "snapshots" / ("a" * 40)
+    (snapshot / "anatomy").mkdir(parents=True)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("a" * 40)
+    rows = [{"question": f"{i}?", "subject": "anatomy", "choices": list("abcd"), "answer": i % 4} for i in range(6)]
+    for split in ("test", "dev"):
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), snapshot / "anatomy" / f"{split}-00000-of-00001.parquet")
+    configs = {
+        "configs": [{"config_name": "anatomy", "data_files": [{"split": one, "path": f"anatomy/{one}-*"} for one in ("test", "dev")]}]
+    }
+    (snapshot / "README.md").write_text(f"---\n{yaml.safe_dump(configs)}---\n")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "prepared")
+    fetch_task({"harness": "mmlu_anatomy"})
+    made = define("a", {"harness": "mmlu_anatomy"}, {}, str(tmp_path))
+    assert (made["dataset_path"], made["dataset_kwargs"]) == (str(snapshot), {})
+    assert "dataset_path" not in define("a", {"harness": "arc_easy"}, {}, str(tmp_path)), "which the cache does not have"

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from drank.evaluation.zeroshot import check_tasks, fetch_task, needs_hub
-from drank.evaluation.zeroshot.definitions import define, harness_tasks, read_definition
+from drank.evaluation.zeroshot.definitions import define, read_definition
+from drank.evaluation.zeroshot.names import harness_tasks
 from drank.testbed.tasks import yaml_for
 from tests.unit.evaluation.measuring import evaluate_tasks
 
@@ -87,7 +88,7 @@ def test_every_problem_is_found_at_once(model, tokenizer, tmp_path):
         "t2": {"harness": "arc_esay"},
         "t3": {"harness": "arc_easy", "data": {"test": f"{here}/none.parquet"}},
         "t4": {"harness": "arc_easy", "data": {"train": f"{here}/a.parquet", "tset": f"{here}/a.txt"}},
-        "t5": {"harness": "mmlu"},
+        "t5": {"harness": "mmlu", "data": {"test": f"{here}/a.parquet"}},
         "t6": {"harness": "wikitext"},
         "t7": {"yaml": f"{here}/nowhere.yaml"},
         "t8": {"yaml": f"{here}/list.yaml"},
@@ -115,7 +116,7 @@ def test_every_problem_is_found_at_once(model, tokenizer, tmp_path):
         strict=True,
     ):
         assert problem.startswith(f"task {wanted}")
-    assert "is a group; name its tasks one by one" in problems[5]
+    assert "data names files of one task, and mmlu is a group; name its tasks one by one" in problems[5]
     assert "is scored by word_perplexity" in problems[6]
     with pytest.raises(ValueError, match="task t1: ") as error:
         evaluate_tasks(model, tokenizer, tasks)

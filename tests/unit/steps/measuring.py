@@ -54,7 +54,7 @@ def evaluated(folder, place, texts=("words",), tasks=("words",), windows=None, l
         "places": {"source": {"path": str(folder / "model")}, "dense": {"path": str(place / "dense")}},
         "tokens": [str(folder / f"{name}.safetensors") for name in texts],
         "tasks": options.pop("specs", specs),
-        "data": [str(folder / "task.jsonl")],
+        "data": options.pop("data", [str(folder / "task.jsonl")]),
         "measured_by": options.pop("code", CODE),
     }
     evaluate.run(outputs or paths, **what | options)
