@@ -152,7 +152,8 @@ def test_every_problem_of_a_group_is_told_at_once(folder):
     define(folder, "twice", {"group": "twice", "task": ["one", {"task": "one", "num_fewshot": 2}]})
     (folder / "called.yaml").write_text("group: called\ntask: [{task: one, process_docs: !function utils.docs}]\n")
     define(folder, "exact", {"group": "exact", "task": ["one"], "aggregate_metric_list": [{"metric": "exact_match"}]})
-    names = ("over", "mean", "none", "twice", "called", "exact")
+    define(folder, "other", {"group": "other", "task": [{"task": "one", "include": "two.yaml"}]})
+    names = ("over", "mean", "none", "twice", "called", "exact", "other")
     problems = check_tasks({name: {"yaml": str(folder / f"{name}.yaml")} for name in names})
     wanted = [
         "task over: the group over names 'tow', which is no task, group or tag of the installed harness (did you mean two?), nor beside",
@@ -163,8 +164,44 @@ def test_every_problem_of_a_group_is_told_at_once(folder):
         "task twice: one stands twice in the group, with other settings; name it once",
         "task called: a group gives one a function; name it in a definition of the task's own",
         f"task exact/one: {folder / 'one.yaml'} is scored by acc, acc_norm; drank evaluates exact_match",
+        "task other: a group gives one an include, which takes the place of its definition; write a definition of the task's own",
     ]
     assert [problem[: len(start)] for problem, start in zip(problems, wanted, strict=True)] == wanted
+
+
+@pytest.mark.parametrize("spec", [{"harness": "ai2_arc"}, {"harness": "mmlu"}, {"yaml": "outer.yaml"}])
+def test_files_of_one_task_are_not_left_unread_where_several_are_named(spec, folder):
+    spec = {key: str(folder / value) if key == "yaml" else value for key, value in spec.items()}
+    name = Path(next(iter(spec.values()))).stem
+    found = check_tasks({"mine": {**spec, "data": {"test": str(folder / "one.jsonl")}}})
+    assert f"task mine: data names files of one task, and {name} is several; name these one by one, or write a group of YAML files" in found
+
+
+def test_what_lies_beside_a_task_does_not_matter_to_it(folder):
+    (folder / "dead.yaml").symlink_to(folder / "nowhere")
+    (folder / "folder.yaml").mkdir()
+    (folder / "bytes.yaml").write_bytes(b"task: \xff")
+    assert check_tasks({"one": {"yaml": str(folder / "one.yaml")}}) == []
+    (folder / "bytes.yaml").unlink()
+    assert check_tasks({"mine": {"yaml": str(folder / "outer.yaml")}}) == []
+
+
+def test_a_group_is_known_by_its_name_wherever_it_stands(folder):
+    """Its `task` may stand before it, and is what is beneath it."""
+    (folder / "a.yaml").write_text("task: one\ngroup: first\ntag: short\n")
+    define(folder, "all", {"group": "all", "task": ["first", "one", "short"]})
+    spec = {"yaml": str(folder / "all.yaml")}
+    assert check_tasks({"all": spec}) == []
+    assert list(expanded({"all": spec}).tasks) == ["all/one", "all/two"]
+
+
+def test_local_files_that_a_group_gives_a_task_of_the_harness_are_read(folder):
+    data = {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": {"test": str(folder / "one.jsonl")}}}
+    define(folder, "laid", {"group": "laid", "task": [{"task": "arc_easy", **data}]})
+    spec = {"yaml": str(folder / "laid.yaml")}
+    assert check_tasks({"laid": spec}) == []
+    assert files_of(spec) == [str(folder / "laid.yaml"), str(folder / "one.jsonl")]
+    assert not needs_hub(expanded({"laid": spec}).tasks["laid/arc_easy"])
 
 
 def test_a_task_is_measured_apart_from_its_group(folder, tmp_path):
