@@ -78,7 +78,10 @@ def _check_functions(files: list[Path]) -> Iterator[str]:
             yield f"{file} cannot be read as Python: {error}"
             continue
         if lacking:
-            yield f"{file} needs {', '.join(lacking)}, not installed here; install what lm-evaluation-harness names for this task"
+            yield (
+                f"{file} needs {', '.join(lacking)}, which Python does not find; install what lm-evaluation-harness names for this task, "
+                "or name the folder of a module of your own in PYTHONPATH"
+            )
 
 
 def _missing(files: list[str]) -> Iterator[str]:

@@ -89,7 +89,11 @@ def test_one_passage_tells_no_interval_and_every_item_has_one():
 def test_the_mean_of_tasks_holds_and_is_no_point(shares):
     random, truth, found = np.random.default_rng(11), sum(shares) / 3, []
     for _ in range(400):
-        found.append(mean_proportion([proportion_of(*drawn(random, 24, share, 0.2 if share else 0)) for share in shares], [1 / len(shares)] * len(shares)))
+        found.append(
+            mean_proportion(
+                [proportion_of(*drawn(random, 24, share, 0.2 if share else 0)) for share in shares], [1 / len(shares)] * len(shares)
+            )
+        )
         assert 0 <= found[-1].low <= found[-1].value <= found[-1].high <= 1 and found[-1].low < found[-1].high
     assert coverage([(one.low, one.high) for one in found], truth) > 0.92
     assert np.mean([one.stderr for one in found]) == pytest.approx(np.std([one.value for one in found]), rel=0.15, abs=1e-12)
