@@ -10,13 +10,11 @@ from typing import Any
 
 from drank.evaluation.zeroshot.definitions import METRICS, Function, Spec, read_definition
 from drank.evaluation.zeroshot.names import harness_tags, harness_tasks, named_in, tagged_in
+from drank.runtime.grouping import ROOT
 from drank.runtime.suggestions import near
 
 STRUCTURE = frozenset(("group", "group_alias", "task", "aggregate_metric_list", "metadata", "tag"))
 """What of a group's definition is about the group; the rest is laid over its tasks."""
-
-ROOT = "/"
-"""Between the name of a group in a configuration and that of one of its tasks: no name in a configuration has it."""
 
 
 @dataclass(frozen=True)
