@@ -102,7 +102,7 @@ class _Tree:
 
     def _refuse_data(self, group: str) -> None:
         if "data" in self.spec:
-            self._wrong(f"data names files of one task, and {group} is several; name these one by one, or write a group of YAML files")
+            self._wrong(f"data names files of one task, and {group} is a group; name its tasks one by one, or write the group as YAML")
 
     def _group(self, label: str, told: Mapping[str, Any], changes: Mapping[str, Any], trail: tuple[str, ...]) -> list[str]:
         """The tasks beneath a group under a label, which may be that of another inside which it stands (`trail`)."""

@@ -81,7 +81,7 @@ def test_files_of_one_task_are_not_left_unread_where_several_are_named(spec, fol
     spec = {key: str(folder / value) if key == "yaml" else value for key, value in spec.items()}
     name = Path(next(iter(spec.values()))).stem
     found = check_tasks({"mine": {**spec, "data": {"test": str(folder / "one.jsonl")}}})
-    assert f"task mine: data names files of one task, and {name} is several; name these one by one, or write a group of YAML files" in found
+    assert f"task mine: data names files of one task, and {name} is a group; name its tasks one by one, or write the group as YAML" in found
 
 
 def test_what_lies_beside_a_task_does_not_matter_to_it(folder):

@@ -134,6 +134,11 @@ def test_what_drank_cannot_score_is_told_before_anything_runs(written, tmp_path)
             {},
             "under perplexity.corpora",
         ),
+        "fitted": (
+            {"metric_list": [{"metric": "exact_match", "aggregation": "nanmean"}, {"metric": "bleu", "aggregation": "bleu"}]},
+            {},
+            "adds up exact_match by nanmean, and drank takes the mean over items",
+        ),
         "bleu": ({"metric_list": [{"metric": "bleu"}]}, {}, "is scored by bleu; drank evaluates acc"),
         "code": ({"class": "here.Task"}, {}, "is a class in Python"),
     }
