@@ -13,7 +13,7 @@ from drank.reporting.comparisons import AVERAGE
 from drank.reporting.layouts import LAYOUTS
 from drank.reporting.manuscript.exhibits import Exhibit
 from drank.reporting.material import Material, numbers_of
-from drank.reporting.names import in_group, unique
+from drank.reporting.names import unique
 from drank.reporting.published import beside, published_for
 from drank.reporting.recipes import method_in
 from drank.reporting.records import Record
@@ -21,6 +21,7 @@ from drank.reporting.report.method_table import seconds_of
 from drank.reporting.summary import summarise
 from drank.reporting.tables import write as write_tables
 from drank.reporting.tables.layout import Table
+from drank.runtime.grouping import in_group
 
 if TYPE_CHECKING:
     from drank.reporting.figures.sheet import Drawn

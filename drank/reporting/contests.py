@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from drank.reporting.differences import AVERAGE, Comparison, Difference, count_of, mismatches, of_accuracy, of_perplexity, row_of
 from drank.reporting.kinds import kind_of
-from drank.reporting.names import competes, in_group, is_control, unique
+from drank.reporting.names import competes, is_control, unique
 from drank.reporting.recipes import checkpoint
 from drank.reporting.records import Record
+from drank.runtime.grouping import in_group
 from drank.statistics.holm import adjusted
 from drank.statistics.intervals import Estimate
 from drank.variants import is_variant

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from drank.reporting.names import in_group, unique
+from drank.reporting.names import unique
 from drank.reporting.records import Record, Result
+from drank.runtime.grouping import in_group
 from drank.statistics.intervals import Estimate, average, weighted
 from drank.statistics.paired import PairedDifference, paired_difference, paired_items
 
@@ -42,7 +43,9 @@ def mismatches(pair: Comparison) -> Iterator[str]:
     """A line for every data set on which the two records saw something else under the same name."""
     for dataset in sorted(pair.record.detail.keys() & pair.reference.detail.keys()):
         one, two = pair.record.detail[dataset], pair.reference.detail[dataset]
-        differ = [key for key in ("text_sha256", "tokens_sha256", "window_tokens", "version") if one.get(key) != two.get(key)]
+        differ = [
+            key for key in ("text_sha256", "tokens_sha256", "window_tokens", "version", "metric", "filter") if one.get(key) != two.get(key)
+        ]
         differ += (
             ["passages"] if None not in (passages := (one.get("passages"), two.get("passages"))) and passages[0] != passages[1] else []
         )

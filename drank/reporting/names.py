@@ -31,12 +31,6 @@ DENSE = "dense"
 BASELINE = "svd-llm"
 """The method that every other one is compared with at the same ratio."""
 
-
-def in_group(dataset: str) -> bool:
-    """Whether a data set is a task, or group of tasks, inside a group, GROUP/TASK, which speaks for it in tables and in the report."""
-    return "/" in dataset
-
-
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",

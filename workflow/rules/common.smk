@@ -1,5 +1,6 @@
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 from snakemake.jobs import Job

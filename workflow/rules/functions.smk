@@ -139,10 +139,16 @@ def records_of(kinds):
     return {kind: f"results/{kind}/{{model}}/{{method}}/{{ratio}}.json" for kind in kinds}
 
 
+@cache
+def content_of_task(task):
+    """What a task reads, as far as that is known; a group of the harness takes most of a second, and every run of a model asks."""
+    source = config["tasks"][task]
+    return source if "embedded" in source else content_of(source) or source
+
+
 def contents_of_job(wildcards):
-    """What each task of a run reads, as far as that is known."""
-    tasks = tasks_of_job(wildcards).items()
-    return {task: source if "embedded" in source else content_of(source) or source for task, source in tasks}
+    """What each task of a run reads."""
+    return {task: content_of_task(task) for task in tasks_of_job(wildcards)}
 
 
 def dense_beside(wildcards):

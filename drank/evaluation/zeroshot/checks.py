@@ -47,11 +47,15 @@ def _check_definition(spec: Spec, path: Path) -> Iterator[str]:
     except _UNREADABLE as error:
         yield f"cannot read {path}: {' '.join(str(error).split())}"
         return
-    listed = [entry.get("metric") for entry in definition.get("metric_list") or [{"metric": "acc"}]]
+    entries = definition.get("metric_list") or [{"metric": "acc"}]
+    listed = [entry.get("metric") for entry in entries]
     metrics = [spec["metric"]] if "metric" in spec else METRICS
     if not set(metrics).intersection(listed):
         rolling = "; for perplexity of a text name it under perplexity.corpora" * (definition.get("output_type") == "loglikelihood_rolling")
         yield f"{path} is scored by {', '.join(map(str, listed))}; drank evaluates {', '.join(metrics)}{rolling}"
+    how = {entry["metric"]: str(entry.get("aggregation", "mean")) for entry in entries if entry.get("metric") in METRICS}
+    if others := [f"{metric} by {name}" for metric, name in how.items() if name != "mean"]:
+        yield f"{path} adds up {', '.join(others)}, and drank takes the mean over items; measure it with `drank lm-eval`"
     yield from _check_answers(spec, path, definition)
     yield from _missing(local_files(definition))
 
@@ -78,7 +82,10 @@ def _check_functions(files: list[Path]) -> Iterator[str]:
             yield f"{file} cannot be read as Python: {error}"
             continue
         if lacking:
-            yield f"{file} needs {', '.join(lacking)}, not installed here; install what lm-evaluation-harness names for this task"
+            yield (
+                f"{file} needs {', '.join(lacking)}, which Python does not find; install what lm-evaluation-harness names for this task, "
+                "or name the folder of a module of your own in PYTHONPATH"
+            )
 
 
 def _missing(files: list[str]) -> Iterator[str]:

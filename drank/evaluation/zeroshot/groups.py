@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from drank.evaluation.zeroshot.definitions import METRICS, Function, Spec, read_definition
 from drank.evaluation.zeroshot.names import harness_tags, harness_tasks, named_in, tagged_in
+from drank.runtime.grouping import ROOT
 from drank.runtime.suggestions import near
 
 STRUCTURE = frozenset(("group", "group_alias", "task", "aggregate_metric_list", "metadata", "tag"))
 """What of a group's definition is about the group; the rest is laid over its tasks."""
-
-ROOT = "/"
-"""Between the name of a group in a configuration and that of one of its tasks: no name in a configuration has it."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +67,28 @@ class _Tree:
 
     def __init__(self, name: str, spec: Spec, found: Expansion) -> None:
         self.name, self.spec, self.found = name, spec, found
-        own = Path(spec["yaml"]).parent if "yaml" in spec else None
-        self.beside = list((own and (*sorted(own.glob("*.yaml")), *sorted(own.glob("*/*.yaml")))) or ())
-        self.known = named_in(self.beside)
-        self.tags = tagged_in(self.beside)
+
+    @cached_property
+    def beside(self) -> list[Path]:
+        """The definitions beside a user's group and in the folders there, which a single task has nothing to do with."""
+        own = Path(self.spec["yaml"]).parent if "yaml" in self.spec else None
+        return [path for form in ("*.yaml", "*/*.yaml") for path in sorted(own.glob(form)) if path.is_file()] if own else []
+
+    @cached_property
+    def known(self) -> dict[str, Path]:
+        """Where the tasks and groups among these are defined."""
+        return named_in(self.beside)
+
+    @cached_property
+    def tags(self) -> dict[str, list[str]]:
+        """The tasks under each of their tags."""
+        return tagged_in(self.beside)
 
     def grow(self) -> None:
         """Add the tasks and groups to what is found."""
         harness = self.spec.get("harness")
         if harness is not None and harness not in harness_tasks() and harness in harness_tags():
+            self._refuse_data(harness)
             self._group(self.name, {"task": harness_tags()[harness]}, {}, (harness,))
             return
         path = Path(self.spec["yaml"]) if "yaml" in self.spec else harness_tasks().get(harness or "")
@@ -84,10 +96,13 @@ class _Tree:
         if "group" not in definition:
             self.found.tasks[self.name] = self.spec
             return
-        if "data" in self.spec:
-            self._wrong(f"data names files of one task, and {harness} is a group; name its tasks one by one, or write the group as YAML")
+        self._refuse_data(str(definition["group"]))
         self._file(path)
         self._group(self.name, definition, {}, (str(definition["group"]),))
+
+    def _refuse_data(self, group: str) -> None:
+        if "data" in self.spec:
+            self._wrong(f"data names files of one task, and {group} is a group; name its tasks one by one, or write the group as YAML")
 
     def _group(self, label: str, told: Mapping[str, Any], changes: Mapping[str, Any], trail: tuple[str, ...]) -> list[str]:
         """The tasks beneath a group under a label, which may be that of another inside which it stands (`trail`)."""
@@ -140,6 +155,8 @@ class _Tree:
         spec |= {"changes": dict(changes)} if changes else {}
         if any(isinstance(value, Function) for value in changes.values()):
             self._wrong(f"a group gives {name} a function; name it in a definition of the task's own")
+        if "include" in changes:
+            self._wrong(f"a group gives {name} an include, which takes the place of its definition; write a definition of the task's own")
         if (before := self.found.tasks.setdefault(label, spec)) is not spec and _as_told(before) != _as_told(spec):
             self._wrong(f"{name} stands twice in the group, with other settings; name it once")
         yield label

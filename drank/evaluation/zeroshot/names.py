@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-_NAMED = re.compile(rb"^[\"']?(?:task|group)[\"']?:[ \t]*[\"']?([^\s\"'#\[]+)", re.M)
+_TASK, _GROUP = (re.compile(rb"^[\"']?" + key + rb"[\"']?:[ \t]*[\"']?([^\s\"'#\[{]+)", re.M) for key in (rb"task", rb"group"))
 _TAGS = re.compile(rb"^[\"']?tag[\"']?:(.*(?:\n[ \t]*-.*)*)", re.M)
 _INCLUDED = re.compile(rb"^[\"']?include[\"']?:(.*(?:\n[ \t]*-.*)*)", re.M)
 _LISTED = re.compile(rb"[^\s\"'\[\],#-][^\s\"'\[\],#]*")
@@ -34,7 +34,8 @@ def named_in(files: Iterable[Path]) -> dict[str, Path]:
     """The file of every task and group that is defined in one of these, the first where several define it."""
     found: dict[str, Path] = {}
     for path in files:
-        if match := _NAMED.search(path.read_bytes()):
+        text = path.read_bytes()
+        if match := _GROUP.search(text) or _TASK.search(text):  # the `task` of a group are those beneath it
             found.setdefault(match[1].decode(), path)
     return found
 
@@ -44,8 +45,8 @@ def tagged_in(files: Iterable[Path]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in files:
         text = path.read_bytes()
-        name = _NAMED.search(text)
-        for tag in _tags(path, text) if name and b"task" in name[0] else ():
+        name = None if _GROUP.search(text) else _TASK.search(text)
+        for tag in _tags(path, text) if name else ():
             found.setdefault(tag, []).append(name[1].decode() if name else "")
     return {tag: sorted(set(tasks)) for tag, tasks in found.items()}
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 
 def packages_in(file: Path) -> list[str]:
-    """The packages that a module of a task imports when it is loaded, with what modules beside it and of the harness's tasks import.
+    """The packages that a module of a task imports when it is loaded, with what modules of the harness's tasks that it imports do.
 
-    Those that it can do without, imported inside a function or under a condition, are left out.
+    Those that it can do without, imported inside a function or under a condition, are left out. A module beside it is a package like any
+    other: the harness loads the one file, and finds the other only where Python looks anyway.
     """
     found: dict[str, None] = {}
     waiting, seen = [file], set()
@@ -18,17 +19,15 @@ def packages_in(file: Path) -> list[str]:
         module = waiting.pop()
         seen.add(module)
         for name in _imported(module):
-            here = [path for path in _modules(name, module.parent) if path.is_file()]
-            waiting += [path for path in here if path not in seen]
-            if not here and not (module.parent / name.partition(".")[0]).is_dir():
-                found[name.partition(".")[0]] = None
+            waiting += [path for path in _modules(name) if path.is_file() and path not in seen]
+            found[name.partition(".")[0]] = None
     return list(found)
 
 
 def _imported(file: Path) -> list[str]:
     """The full names that the body of a module imports."""
     names: list[str] = []
-    for node in ast.parse(file.read_text("utf-8")).body:
+    for node in ast.parse(file.read_bytes(), str(file)).body:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -36,11 +35,10 @@ def _imported(file: Path) -> list[str]:
     return names
 
 
-def _modules(name: str, folder: Path) -> list[Path]:
-    """Where the module of a name may lie that is no package's: beside the one that imports it, or among the harness's tasks."""
+def _modules(name: str) -> list[Path]:
+    """Where the module of a name may lie that is one of the harness's tasks."""
     parts = name.split(".")
-    places = [folder / f"{parts[0]}.py"]
-    if parts[:2] == ["lm_eval", "tasks"] and (spec := importlib.util.find_spec("lm_eval")) and spec.submodule_search_locations:
-        root = Path(spec.submodule_search_locations[0]).joinpath(*parts[1:])
-        places += [root.with_suffix(".py"), root.parent.with_suffix(".py")]
-    return places
+    if parts[:2] != ["lm_eval", "tasks"] or not (spec := importlib.util.find_spec("lm_eval")) or not spec.submodule_search_locations:
+        return []
+    root = Path(spec.submodule_search_locations[0]).joinpath(*parts[1:])
+    return [root.with_suffix(".py"), root.parent.with_suffix(".py")]

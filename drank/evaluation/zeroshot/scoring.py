@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from drank.evaluation.zeroshot.groups import ROOT, Group
+from drank.evaluation.zeroshot.groups import Group
+from drank.runtime.grouping import in_group
 from drank.statistics.intervals import clustered_mean
 
 
@@ -30,7 +31,7 @@ def scored(
         first.setdefault(group.tasks[0], []).append(name)
     ordered = {one: (grouped | found)[one] for name in marks for one in (*first.get(name, ()), name)}
     rows = [row for mine, _ in ordered.values() for row in mine]
-    named = [row for row in rows if row["metric"] == "accuracy" and ROOT not in row["dataset"]]
+    named = [row for row in rows if row["metric"] == "accuracy" and not in_group(row["dataset"])]
     return [*rows, _average(named)], {name: detail for name, (_, detail) in ordered.items()}
 
 

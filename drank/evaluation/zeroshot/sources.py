@@ -20,7 +20,7 @@ def files_of(spec: Spec) -> list[str]:
 
 def _files_of(spec: Spec) -> list[str]:
     if "yaml" not in spec:
-        return list(map(str, spec.get("data", {}).values()))
+        return [*map(str, spec.get("data", {}).values()), *(local_files(definition_of(spec)) if "changes" in spec else [])]
     own = Path(spec["yaml"])
     functions = [file for file in functions_of(own) if file.is_file()]
     return [*map(str, included(own)), *map(str, functions), *local_files(definition_of(spec))]
@@ -28,6 +28,6 @@ def _files_of(spec: Spec) -> list[str]:
 
 def needs_hub(spec: Spec) -> bool:
     """Whether the data of a task come from a hub: neither built by drank nor local files of the config or of the user's definition."""
-    if "yaml" in spec:
+    if "yaml" in spec or "changes" in spec:  # a group may lay local files over a task of the harness
         return not local_files(definition_of(spec))
     return "embedded" not in spec and "data" not in spec

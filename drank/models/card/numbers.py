@@ -7,6 +7,7 @@ from typing import Any
 
 from drank.corpora.beginnings import TEXT, WINDOW, convention_in
 from drank.models.card.markdown import table
+from drank.runtime.grouping import in_group
 
 Record = Mapping[str, Any]
 """A measurement, as `Record.to_dict` of `drank.reporting.records` gives it."""
@@ -57,7 +58,7 @@ def numbers(own: Sequence[Record], dense: Sequence[Record]) -> str:
     """The table of what was measured, the dense model's numbers beside it where there are any, and under it on what and how."""
     found = {(record["kind"], row["dataset"], row["metric"], _bos(record)): row for record in own for row in record["results"]}
     beside = {(record["kind"], row["dataset"], row["metric"], _bos(record)): row for record in dense for row in record["results"]}
-    shown = [(key, row) for key, row in found.items() if key[2] in _SHOWN]
+    shown = [(key, row) for key, row in found.items() if key[2] in _SHOWN and not in_group(key[1])]
     if not shown:
         return UNMEASURED
     compared = any(key in beside for key, _ in shown)
@@ -86,7 +87,7 @@ def model_index(name: str, own: Sequence[Record]) -> list[dict[str, Any]] | None
         for record in own
         if _bos(record) == WINDOW or not record["provenance"].get("needs_bos")
         for row in record["results"]
-        if row["metric"] in _INDEXED
+        if row["metric"] in _INDEXED and not in_group(row["dataset"])
     ]
     return [{"name": name, "results": results}] if results else None
 

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from drank.reporting.comparisons import AVERAGE
 from drank.reporting.manuscript.exhibits import Exhibit
-from drank.reporting.names import in_group, listed, method_name, number, percent, refusals, unique
+from drank.reporting.names import listed, method_name, number, percent, refusals, unique
 from drank.reporting.recipes import checkpoint, method_in
 from drank.reporting.records import Record
 from drank.reporting.report.beginnings import unseen
@@ -16,6 +16,7 @@ from drank.reporting.report.checks import Check
 from drank.reporting.report.conditions import facts
 from drank.reporting.report.random_draw import against_random_ranks
 from drank.reporting.tables.numbers import Numbers
+from drank.runtime.grouping import in_group
 
 FEW_WINDOWS = 128
 """Windows below which an interval of perplexity is wide against what methods differ by."""

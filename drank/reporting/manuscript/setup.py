@@ -12,6 +12,7 @@ from drank.reporting.records import Record
 from drank.reporting.report.beginnings import beginnings
 from drank.reporting.report.conditions import facts
 from drank.reporting.report.method_table import methods
+from drank.runtime.grouping import in_group
 from drank.variants import base_of, is_variant
 
 
@@ -66,7 +67,7 @@ def _beginnings(records: Sequence[Record]) -> Iterator[str]:
 def _tasks(records: Sequence[Record]) -> Iterator[str]:
     """The tasks, with their items."""
     rows = {row.dataset: row for record in records for row in record.results if record.kind == "zeroshot" and row.metric == "accuracy"}
-    told = {name: f"{_thousands(row.count or 0)} items" for name, row in rows.items() if name != AVERAGE}
+    told = {name: f"{_thousands(row.count or 0)} items" for name, row in rows.items() if name != AVERAGE and not in_group(name)}
     if told:
         yield f"\\paragraph{{Zero-shot accuracy}} is measured on {_alike(told)}."
 

@@ -99,7 +99,7 @@ def near_chance(known: Known) -> Iterator[Doubt]:
         weak = []
         for task in numbers.datasets("accuracy") if numbers.dense else ():
             value = numbers.get(numbers.dense, task, "accuracy") if numbers.dense and task != AVERAGE else None
-            if value is not None and value.stderr > 0 and value.value - value.chance < CLEAR * value.stderr:
+            if value is not None and value.value - value.chance <= CLEAR * value.stderr:
                 weak.append(f"{task} {100 * value.value:.1f} ± {100 * value.stderr:.1f} against {100 * value.chance:.1f}\u202f%")
         if weak:
             text = f"the uncompressed model is near guessing, so that nothing can be seen to be lost, at {'; '.join(weak)}."

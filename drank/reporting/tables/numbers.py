@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from drank.reporting.names import competes, in_group, is_control, is_dense, unique
+from drank.reporting.names import competes, is_control, is_dense, unique
+from drank.runtime.grouping import in_group
 from drank.statistics.holm import LEVEL
 
 SIZE = "size"

@@ -1,49 +1,16 @@
-"""Groups and tags of the harness: which tasks they stand for and what they add up to, beside the harness's own numbers."""
+"""Groups and tags of tasks: what they are asked and what they add up to, beside the harness's own numbers."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import lm_eval
 import pytest
-import yaml
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
-from lm_eval.tasks._index import TaskIndex
 
-from drank.evaluation.wanted import wanted_tasks
-from drank.evaluation.zeroshot import check_tasks, expanded, files_of, needs_hub
-from drank.evaluation.zeroshot.contents import content_of
+from tests.unit.evaluation.grouped import SIZES, define, folder
 from tests.unit.evaluation.measuring import evaluate_tasks
 
-CHOICES = ["yes", "a longer answer", "no", "some other answer"]
-SIZES = {"one": 12, "two": 5, "three": 9}
-
-
-def define(folder, name, told):
-    path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(told))
-    return str(path)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Three tasks of which two have a tag, the latter by what it includes, in a group of tasks, one of a tag and one inside it."""
-    metrics = [{"metric": metric, "aggregation": "mean", "higher_is_better": True} for metric in ("acc", "acc_norm")]
-    base = {"dataset_path": "json", "test_split": "test", "output_type": "multiple_choice", "doc_to_text": "context"}
-    base |= {"doc_to_choice": "choices", "doc_to_target": "gold", "metric_list": metrics}
-    (tmp_path / "base").write_text(yaml.safe_dump({"tag": ["short", "tiny"], **base}))
-    for shift, (name, size) in enumerate(SIZES.items()):
-        items = [{"context": f"Number {i} of {name}:", "choices": CHOICES, "gold": (i * i + shift) % 4} for i in range(size)]
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
-        own = {"task": name, "dataset_kwargs": {"data_files": {"test": str(tmp_path / f"{name}.jsonl")}}, "metadata": {"version": shift}}
-        define(tmp_path, name, {**own, **(base if name == "three" else {"include": "base"})})
-    define(tmp_path, "inner", {"group": "inner", "task": ["short"], "aggregate_metric_list": {"metric": "acc", "weight_by_size": True}})
-    plain = {"metric": "acc", "weight_by_size": False, "aggregation": "mean"}
-    define(tmp_path, "outer", {"group": "outer", "task": ["inner", {"task": "three", "num_fewshot": 1}], "aggregate_metric_list": [plain]})
-    (tmp_path / "outer.yaml").write_text((tmp_path / "outer.yaml").read_text() + "metadata: {version: 3}\n")
-    return tmp_path
+__all__ = ["folder"]
 
 
 @pytest.fixture
@@ -108,79 +75,3 @@ def test_what_a_group_lays_over_its_tasks_is_asked(folder, model, tokenizer, pro
     prompts.clear()
     evaluate_tasks(model, tokenizer, {"mine": {"yaml": str(folder / "shots.yaml")}}, batch=4)
     assert {tokenizer.decode([token for token in ids if token]).count("of one:") for ids in prompts} == {3}
-
-
-@pytest.mark.parametrize("name", ["mmlu", "ai2_arc", "arithmetic", "bbh_fewshot", "glue", "mmlu_stem"])
-def test_groups_of_the_installed_harness_stand_for_the_tasks_that_it_says(name, index):
-    def beneath(one):
-        entry = index[one]
-        if entry.kind.name == "TAG":
-            return [task for tag in sorted(entry.tags) for task in beneath(tag)]
-        told = entry.cfg.get("task") if entry.kind.name == "GROUP" else None
-        return [one] if told is None else [task for inner in ([told] if isinstance(told, str) else told) for task in beneath(inner)]
-
-    found = expanded({"x": {"harness": name, "fewshot": 5, "revision": "main"}})
-    assert [task.removeprefix("x/") for task in found.tasks] == beneath(name)
-    assert all((spec["fewshot"], spec["revision"]) == (5, "main") for spec in found.tasks.values())
-
-
-@pytest.fixture(scope="module")
-def index():
-    """The harness's own reading of these folders; of all it takes half a minute."""
-    root = Path(lm_eval.tasks.__file__).parent
-    return TaskIndex.build([root / name for name in ("mmlu/default", "arc", "arithmetic", "bbh", "glue")])
-
-
-def test_mmlu_is_asked_at_once_and_its_sections_with_it():
-    assert check_tasks({"mmlu": {"harness": "mmlu"}}) == []
-    found = expanded({"mmlu": {"harness": "mmlu"}})
-    assert len(found.tasks) == 57
-    assert {name: (len(group.tasks), group.by_size) for name, group in found.groups.items()} == {
-        "mmlu": (57, True),
-        "mmlu/mmlu_stem": (19, True),
-        "mmlu/mmlu_other": (13, True),
-        "mmlu/mmlu_social_sciences": (12, True),
-        "mmlu/mmlu_humanities": (13, True),
-    }
-
-
-def test_every_problem_of_a_group_is_told_at_once(folder):
-    over = {"group": "over", "task": ["one", "tow", {"task": "arc_esay"}, "over"], "aggregate_metric_list": [{"metric": "acc"}]}
-    define(folder, "over", over)
-    define(folder, "mean", {"group": "mean", "task": ["one"], "aggregate_metric_list": [{"metric": "mcc"}]})
-    define(folder, "none", {"group": "none", "task": []})
-    define(folder, "twice", {"group": "twice", "task": ["one", {"task": "one", "num_fewshot": 2}]})
-    (folder / "called.yaml").write_text("group: called\ntask: [{task: one, process_docs: !function utils.docs}]\n")
-    define(folder, "exact", {"group": "exact", "task": ["one"], "aggregate_metric_list": [{"metric": "exact_match"}]})
-    names = ("over", "mean", "none", "twice", "called", "exact")
-    problems = check_tasks({name: {"yaml": str(folder / f"{name}.yaml")} for name in names})
-    wanted = [
-        "task over: the group over names 'tow', which is no task, group or tag of the installed harness (did you mean two?), nor beside",
-        "task over: the group over names 'arc_esay', which is no task, group or tag of the installed harness (did you mean arc_easy",
-        "task over: the group over stands inside itself",
-        "task mean: the group mean adds up mcc; drank adds up the mean of acc, acc_norm",
-        "task none: the group none has no tasks",
-        "task twice: one stands twice in the group, with other settings; name it once",
-        "task called: a group gives one a function; name it in a definition of the task's own",
-        f"task exact/one: {folder / 'one.yaml'} is scored by acc, acc_norm; drank evaluates exact_match",
-    ]
-    assert [problem[: len(start)] for problem, start in zip(problems, wanted, strict=True)] == wanted
-
-
-def test_a_task_is_measured_apart_from_its_group(folder, tmp_path):
-    """So that a run with one more task in a group measures that alone, and edits of its data or of the group are noticed."""
-    spec = {"yaml": str(folder / "outer.yaml")}
-    assert set(map(str, files_of(spec))) == {
-        str(folder / name)
-        for name in ("outer.yaml", "inner.yaml", "base", *(f"{one}.{kind}" for one in SIZES for kind in ("yaml", "jsonl")))
-    }
-    assert not any(needs_hub(one) for one in expanded({"mine": spec}).tasks.values())
-    options = {"batch": 4, "limit": None, "bos": "text"}
-    wanted = wanted_tasks({"mine": spec}, {}, options, tmp_path, {})
-    assert [one.dataset for one in wanted] == ["mine/one", "mine/two", "mine/three"]
-    assert all(one.certain for one in wanted)
-    before, key = content_of(spec), wanted[2].key
-    define(folder, "outer", yaml.safe_load((folder / "outer.yaml").read_text()) | {"num_fewshot": 2})
-    assert content_of(spec) != before
-    assert wanted_tasks({"mine": spec}, {}, options, tmp_path, {})[2].key == key, "a task's own setting stands"
-    assert wanted_tasks({"mine": spec}, {}, options, tmp_path, {})[0].key != wanted[0].key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import lm_eval
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
+from lm_eval.tasks._yaml_loader import _import_func_in_yml
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from drank.evaluation.zeroshot import check_tasks
@@ -120,8 +122,9 @@ def test_the_tasks_of_the_harness_are_asked_of_local_files(tokenizer, tmp_path):
 
 
 def test_what_drank_cannot_score_is_told_before_anything_runs(written, tmp_path):
-    (tmp_path / "beside.py").write_text("import json\nimport nowhere_to_be_found\n")
-    (tmp_path / "utils.py").write_text("import beside\nfrom another_of_these import one\n\n\ndef docs(all_):\n    import a_third\n")
+    (tmp_path / "beside.py").write_text("here = 1\n")
+    lines = "import beside\nimport json\nfrom another_of_these import one\nfrom lm_eval.tasks.ifeval import utils\n"
+    (tmp_path / "utils.py").write_text(f"{lines}\n\ndef docs(all_):\n    import a_third\n")
     told = {
         "sampled": ({"generation_kwargs": {"do_sample": True}}, {}, "draws its answers (do_sample, temperature)"),
         "warm": ({"generation_kwargs": {"temperature": 0.7}}, {}, "draws its answers (do_sample, temperature)"),
@@ -130,6 +133,11 @@ def test_what_drank_cannot_score_is_told_before_anything_runs(written, tmp_path)
             {"output_type": "loglikelihood_rolling", "metric_list": [{"metric": "word_perplexity"}]},
             {},
             "under perplexity.corpora",
+        ),
+        "fitted": (
+            {"metric_list": [{"metric": "exact_match", "aggregation": "nanmean"}, {"metric": "bleu", "aggregation": "bleu"}]},
+            {},
+            "adds up exact_match by nanmean, and drank takes the mean over items",
         ),
         "bleu": ({"metric_list": [{"metric": "bleu"}]}, {}, "is scored by bleu; drank evaluates acc"),
         "code": ({"class": "here.Task"}, {}, "is a class in Python"),
@@ -140,10 +148,14 @@ def test_what_drank_cannot_score_is_told_before_anything_runs(written, tmp_path)
     spec = written(["a"] * 2)
     (tmp_path / "said.yaml").write_text((tmp_path / "said.yaml").read_text() + "process_docs: !function utils.docs\n")
     (problem,) = check_tasks({"packages": spec})
-    assert "utils.py needs another_of_these, nowhere_to_be_found, not installed here" in problem
+    lacking = [name for name in ("immutabledict", "langdetect", "nltk") if importlib.util.find_spec(name) is None]
+    found = problem.partition("utils.py needs ")[2].partition(", which Python does not find")[0]
+    assert sorted(found.split(", ")) == sorted(["another_of_these", "beside", *lacking])
+    with pytest.raises(ModuleNotFoundError, match="beside"):
+        _import_func_in_yml("utils.docs", tmp_path)
     (tmp_path / "utils.py").write_text("def docs(:\n")
     (problem,) = check_tasks({"broken": spec})
-    assert "utils.py cannot be read as Python" in problem
+    assert "utils.py cannot be read as Python" in problem and "(utils.py, line 1)" in problem
     (problem,) = check_tasks({"short": {"embedded": "docs-summary", "filter": "first"}})
     assert "go through no filter" in problem
     assert check_tasks({"cold": written(["a"] * 2, generation_kwargs={"temperature": 0.7, "do_sample": False})}) == []

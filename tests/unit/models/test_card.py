@@ -65,6 +65,15 @@ def test_kl_and_agreement_stand_beside_perplexity(made):
     assert "to_dense" not in told
 
 
+def test_a_group_of_tasks_speaks_for_those_inside_it(made):
+    record = records_of(made)[1]
+    record["results"] = [{**record["results"][0], "dataset": name} for name in ("mmlu", "mmlu/mmlu_stem", "mmlu/anatomy")]
+    update_card(made, [record])
+    text = (made / CARD).read_text()
+    assert "| mmlu | accuracy |" in section_in(text, "numbers") and "mmlu/" not in text
+    assert [one.dataset_name for one in ModelCard.load(made / CARD).data.eval_results] == ["mmlu"]
+
+
 def test_a_model_without_numbers_has_no_index(made):
     assert "model-index" not in split_front_matter((made / CARD).read_text())[0]
     assert "Not measured yet" in section_in((made / CARD).read_text(), "numbers")

@@ -79,6 +79,17 @@ def test_tasks_near_chance_are_named_with_their_numbers():
     assert at and all(f"{row.dataset} {100 * row.value:.1f} ± {100 * row.stderr:.1f} against 25.0" in sentence for row in at)
 
 
+def test_a_task_of_which_the_dense_model_does_nothing_is_named_too():
+    """As one whose answers are written may be: it has no chance level, and no error."""
+    clear = zeroshot_record("m", "dense", 0.0, items=4000)
+    none, *rest = clear.results
+    dead = replace(none, value=0.0, ci_low=0.0, ci_high=0.0, stderr=0.0, chance=0.0)
+    (sentence,) = about("near guessing", [replace(clear, results=(dead, *rest))])
+    assert f"at {none.dataset} 0.0 ± 0.0 against 0.0\u202f%." in sentence
+    perfect = replace(dead, value=1.0, ci_low=1.0, ci_high=1.0)
+    assert about("near guessing", [replace(clear, results=(perfect, *rest))]) == []
+
+
 def test_a_text_that_methods_calibrated_on_is_told(records):
     (sentence,) = about("calibrated on as well", records)
     assert "python-docs is the corpus that 4 methods" in sentence

@@ -10,6 +10,7 @@ import pytest
 
 from drank.reporting.comparisons import AVERAGE
 from drank.reporting.flips import flips
+from drank.reporting.manuscript.setup import setup
 from drank.reporting.records import Result
 from drank.reporting.summary import summarise
 from drank.reporting.tables.numbers import Numbers
@@ -82,3 +83,8 @@ def test_groups_made_up_otherwise_are_not_compared(records):
     other = record_of("dense", 0.0, 0, {"g/one": 0.5, "g/two": 0.5})
     rows = summarise([other, records["d-rank"]]).query("method == 'd-rank' and metric == 'accuracy_minus_dense'")
     assert set(rows["dataset"]) == {"g/one", "g/two", "alone"}
+
+
+def test_the_setup_of_a_manuscript_names_the_group(records):
+    (told,) = [line for line in setup([*records.values()]) if "Zero-shot accuracy" in line]
+    assert told.endswith("is measured on g and alone (40 items each).")

@@ -135,6 +135,14 @@ def test_pairs_over_other_windows_or_items_are_refused():
         summarise([zeroshot_record("m", "dense", 0.0), zeroshot_record("m", "svd", 0.2, items=399)])
 
 
+@pytest.mark.parametrize("key", ["version", "metric", "filter"])
+def test_pairs_whose_answers_were_scored_otherwise_are_refused(key):
+    dense, record = zeroshot_record("m", "dense", 0.0), zeroshot_record("m", "svd", 0.2)
+    other = {task: told | {key: "other"} for task, told in record.detail.items()}
+    with pytest.raises(SummaryError, match=rf"svd at 0\.2 and dense at 0\.0 differ in {key}"):
+        summarise([dense, replace(record, detail=other)])
+
+
 def test_a_summary_comes_back_as_it_was_written(tmp_path, summary):
     odd = summary.assign(model="NA")  # what pandas would read as missing
     for frame in (summary, odd, summary.iloc[:0]):
