@@ -84,12 +84,16 @@ def test_one_more_task_corpus_or_limit_measures_that_alone(batched: Run) -> None
     assert measured_again(run, corpora=corpora, perplexity=texts, tasks=tasks, zeroshot=asked) == [
         "perplexity of words kept",
         "perplexity of more measured",
+        "continuations of words kept",
+        "continuations of more measured",
         "zeroshot of words kept",
         "zeroshot of shots measured",
     ]
     assert measured_again(run, zeroshot={**asked, "limit": 7}) == [
         "perplexity of words kept",
         "perplexity of more kept",
+        "continuations of words kept",
+        "continuations of more kept",
         "zeroshot of words measured",
         "zeroshot of shots measured",
     ]

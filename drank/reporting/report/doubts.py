@@ -102,7 +102,10 @@ def near_chance(known: Known) -> Iterator[Doubt]:
             if value is not None and value.value - value.chance <= CLEAR * value.stderr:
                 weak.append(f"{task} {100 * value.value:.1f} ± {100 * value.stderr:.1f} against {100 * value.chance:.1f}\u202f%")
         if weak:
-            text = f"the uncompressed model is near guessing, so that nothing can be seen to be lost, at {'; '.join(weak)}."
+            text = (
+                f"the uncompressed model is near guessing, fewer than {CLEAR:g} standard errors above it, so that little can be seen to be "
+            )
+            text += f"lost, at {'; '.join(weak)}."
             yield Doubt(numbers.model, text)
 
 

@@ -57,14 +57,15 @@ def _measured(records: Sequence[Record]) -> Iterator[str]:
     found: dict[tuple[str, float, str], list[tuple[Record, Result]]] = {}
     for record in records:
         for row in record.results:
-            if row.metric == "overfitting":
+            if row.metric == "overfitting" and record.ratio:
                 found.setdefault((record.model, record.ratio, row.dataset), []).append((record, row))
     for (model, ratio, dataset), rows in found.items():
         record, most = max(rows, key=lambda pair: pair[1].value)
         rises = {row.metric: row.value for row in record.results if row.dataset == dataset}
         between = "" if most.ci_low is None or most.ci_high is None else f" [{signed(most.ci_low, 3)}, {signed(most.ci_high, 3)}]"
+        of = f", the most of {len(rows)} methods" if len(rows) > 1 else ""
         yield (
-            f"Overfitting to {dataset}, most of {len(rows)} at {percent(ratio)}: {method_name(record.method)} on {model} loses "
+            f"Overfitting to {dataset} at {percent(ratio)}{of}: {method_name(record.method)} on {model} loses to the dense model "
             f"{number(rises['rise_on_read'], 3)} nats per token on windows that it was calibrated on and "
             f"{number(rises['rise_on_unread'], 3)} on others of that text ({signed(most.value, 3)}{between})."
         )

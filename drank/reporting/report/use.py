@@ -53,8 +53,8 @@ def uses(models: Sequence[Numbers], records: Sequence[Record], links: Links, set
 
 def _best(numbers: Numbers, ratio: float) -> Iterator[tuple[str, str]]:
     """Who is best on most texts, and on how many; by the average accuracy where no perplexity was measured."""
-    rankings = [numbers.ranking(ratio, corpus, "perplexity") for corpus in numbers.datasets("perplexity")]
-    firsts = Counter(ranking[0][0].method for ranking in rankings if ranking)
+    rankings = [numbers.ranking(ratio, corpus, "perplexity") for corpus in numbers.compared(ratio, "perplexity")]
+    firsts = Counter(ranking[0][0].method for ranking in rankings)
     for method, wins in firsts.most_common():
         if wins == max(firsts.values()):
             yield method, f"lowest perplexity on {wins} of {firsts.total()} text{'s' if firsts.total() > 1 else ''}"

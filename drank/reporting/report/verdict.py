@@ -38,7 +38,7 @@ def _won(contested: Sequence[Contest]) -> str:
         where = f"all {most} comparisons" if most > 1 else "the only comparison"
         first = f"{leader} has the lowest perplexity in {where} {scope}"
     else:
-        tally = ", ".join(f"{name} {count}" for name, count in wins.most_common())
+        tally = ", ".join(f"{name} in {count}" for name, count in wins.most_common())
         first = f"no method wins everywhere; lowest perplexity in {len(contested)} comparisons {scope}: {tally}"
     among = contested[0].among
     return f"{among[0].upper()}{among[1:]}, {first}. {_tested(contested)}"
@@ -81,7 +81,7 @@ def _tested(contested: Sequence[Contest]) -> str:
 def _tally(names: Iterable[str]) -> str:
     """Names with how often each occurs, where there are several."""
     counts = Counter(names)
-    return ", ".join(f"{name} {count}" for name, count in counts.most_common()) if len(counts) > 1 else next(iter(counts))
+    return ", ".join(f"{name} in {count}" for name, count in counts.most_common()) if len(counts) > 1 else next(iter(counts))
 
 
 def _span(sizes: Sequence[float]) -> str:
@@ -99,11 +99,11 @@ def _alone(decided: Sequence[Contest]) -> list[str]:
 
 
 def _scope(contested: Sequence[Contest]) -> str:
-    """How many models, ratios and corpora the comparisons span."""
+    """How many models, ratios and corpora the comparisons are of, or out of where some are not measured."""
     axes = (("model", "models"), ("ratio", "ratios"), ("corpus", "corpora"))
     counts = [(len({getattr(contest, axis) for contest in contested}), axis, plural) for axis, plural in axes]
     whole = math.prod(count for count, *_ in counts) == len(contested)
-    return (" × " if whole else ", ").join(f"{count} {axis if count == 1 else plural}" for count, axis, plural in counts)
+    return ("" if whole else "out of ") + " × ".join(f"{count} {axis if count == 1 else plural}" for count, axis, plural in counts)
 
 
 def _focus(models: Sequence[Numbers]) -> list[str]:

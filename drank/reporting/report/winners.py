@@ -88,7 +88,7 @@ def contests(models: Iterable[Numbers]) -> list[Contest]:
         contest
         for numbers in models
         for ratio in numbers.ratios
-        for corpus in numbers.datasets("perplexity")
+        for corpus in numbers.compared(ratio, "perplexity")
         for contest in winners(numbers, ratio, corpus, "perplexity", "log_perplexity", low=True)
     ]
 

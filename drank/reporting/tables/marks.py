@@ -69,10 +69,10 @@ def explained(models: Sequence[Numbers], metrics: Iterable[str]) -> str:
     if not any(found.values()) and not several:
         return ""
     rule = (
-        "Bold: the best of its kind at its ratio, told apart from the second (paired test, 5\u202f% after Holm's correction); underlined: "
-        "not told apart from the best of its kind (95\u202f% interval of the paired difference)"
+        "Bold: the best of its kind at its ratio among the methods of this table, told apart from the second (paired test, 5\u202f% after "
+        "Holm's correction); underlined: not told apart from the best of its kind (95\u202f% interval of the paired difference)"
     )
-    rule += f"; {BEST_OF_ALL}: the best of all kinds" if several else ""
+    rule += f"; {BEST_OF_ALL}: the best of all kinds here" if several else ""
     smallest = [f"{_range(gaps, metric)} {UNITS[metric][0]}" for metric, gaps in found.items() if any(gap.detectable > 0 for gap in gaps)]
     power = f" Four times of five the test finds a difference to the second of {listed(smallest)}." if smallest else ""
     return f"{rule}.{power}{_kinds(models)}"

@@ -124,6 +124,11 @@ class Numbers:
         found = [entry for entry in self.entries if entry.ratio == ratio and competes(entry.method)]
         return [entry for entry in found if entry not in self.theirs]
 
+    def compared(self, ratio: float, metric: str) -> list[str]:
+        """The data sets on which methods compete at a ratio: where several do on one, not those on which one alone was measured."""
+        counts = {dataset: len(self.ranking(ratio, dataset, metric)) for dataset in self.datasets(metric)}
+        return [dataset for dataset, count in counts.items() if count > 1] or [dataset for dataset, count in counts.items() if count]
+
     def ranking(self, ratio: float, dataset: str, metric: str, *, low: bool = True) -> list[tuple[Entry, Value]]:
         """The competing methods at a ratio that have this number, best first (`low`: the smallest is best)."""
         found = [(entry, value) for entry in self.competing(ratio) if (value := self.get(entry, dataset, metric)) is not None]

@@ -37,7 +37,7 @@ def steps(material: Material) -> Table:
     columns += [Column("Step", align="l"), Column("Method", align="l")]
     for dataset in datasets:
         columns += [Column("perplexity", dataset), Column("nats", dataset), Column("share", dataset)]
-        columns += [Column("beyond chance", dataset)] if drawn else []
+        columns += [Column("beyond draws", dataset)] if drawn else []
     return table_of(
         material, _caption(found, drawn=drawn), columns, blocks, pd.DataFrame([row for chain in found for row in _numbers(chain)])
     )
@@ -59,7 +59,7 @@ def _rows(here: list[Chain], *, drawn: bool) -> list[tuple[Cell, ...]]:
     rows.append((Cell("whole"), Cell(""), *whole))
     if drawn:
         chance = [cell for chain in here for cell in (Cell(""), _chance(chain), Cell(""), *blank)]
-        rows.append((Cell("chance"), Cell("one draw or another"), *chance))
+        rows.append((Cell("draws"), Cell("one draw or another"), *chance))
     return rows
 
 
@@ -89,7 +89,7 @@ def _caption(found: list[Chain], *, drawn: bool) -> str:
     caption += f" at {percent(ratios[0])} removed" if len(ratios) == 1 else ""
     caption += ": perplexity, and difference to the run above in nats per token with its paired 95\u202f% interval over the same windows"
     caption += " (bold: lower by an interval that excludes zero), as a share of the whole difference."
-    return caption + (" Chance: standard deviation of a run over its calibration draws." if drawn else "")
+    return caption + (" Draws: standard deviation of a run over calibration draws, which no interval here holds." if drawn else "")
 
 
 def _numbers(chain: Chain) -> list[dict[str, object]]:

@@ -65,7 +65,10 @@ def test_nothing_is_bold_where_one_window_cannot_tell():
 
 def test_the_caption_says_the_rules_the_kinds_and_what_could_be_found(summary):
     caption = main_table(summary, "docs-mha").caption
-    assert "Bold: the best of its kind at its ratio, told apart from the second (paired test, 5\u202f% after Holm's correction)" in caption
+    assert (
+        "Bold: the best of its kind at its ratio among the methods of this table, told apart from the second (paired test, 5\u202f% after "
+        "Holm's correction)" in caption
+    )
     best = summary[(summary["model"] == "docs-mha") & (summary["place"] == 1)]
     nats, points = (best.loc[best["metric"] == metric, "detectable"] for metric in ("log_perplexity_minus_best", "accuracy_minus_best"))
     lowest, highest = 100 * points.min(), 100 * points.max()

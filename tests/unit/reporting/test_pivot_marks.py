@@ -132,7 +132,10 @@ def test_nothing_is_bold_that_is_not_tested_and_the_caption_says_so():
 
 def test_the_caption_says_the_rule_and_the_kinds():
     caption = pivot(made_of(RUNS, BY_RUN, "perplexity", ("docs-mha", "docs-gqa"))).caption
-    assert "Bold: the best of its kind at its ratio, told apart from the second (paired test, 5\u202f% after Holm's correction)" in caption
+    assert (
+        "Bold: the best of its kind at its ratio among the methods of this table, told apart from the second (paired test, 5\u202f% after "
+        "Holm's correction)" in caption
+    )
     free = "SVD-LLM, Basis Sharing, SVD, D-Rank at 20\u202f% and D-Rank (β = 0.2)"
     assert f"Kinds: training-free, two factors ({free}); refitted, two factors (D-Rank at 40\u202f%)." in caption
     alone = made_of([*DENSE, *grid("svd-llm")], BY_RUN, "perplexity")

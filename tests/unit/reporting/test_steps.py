@@ -95,7 +95,7 @@ def test_draws_tell_what_chance_is():
     spreads = [np.var([mean(material, f"{method}+draw={draw}", 0.4) for draw in DRAWS], ddof=1) for method in ("svd-llm", "d-rank")]
     chance = np.sqrt(np.mean(spreads))
     assert table.frame["chance"].tolist() == pytest.approx([chance] * 4)
-    assert texts(table)[-1] == ["chance", "one draw or another", "", f"±{chance:.3f}", "", ""]
+    assert texts(table)[-1] == ["draws", "one draw or another", "", f"±{chance:.3f}", "", ""]
     beyond = [row[-1] for row in texts(table)]
     differences = table.frame["nats"].abs() > chance
     assert beyond[1:3] == ["yes" if beyond_it else "no" for beyond_it in differences[1:3]]

@@ -11,6 +11,7 @@ from drank.command.options import options_of
 from drank.methods import METHODS
 from drank.reporting.report.links import Links
 from drank.reporting.report.use import NO_OPTIONS, loading, making, uses
+from drank.reporting.report.winners import contests
 from drank.reporting.summary import summarise
 from drank.reporting.tables.numbers import per_model
 from tests.unit.records_fixture import METHODS as MEASURED
@@ -26,6 +27,12 @@ SETTINGS = {
 
 def found(records, links=None, settings=SETTINGS):
     return uses(list(per_model(summarise(records, MEASURED))), records, links or Links(), settings)
+
+
+def of_texts(record, *texts):
+    """A record of these texts alone."""
+    rows = tuple(row for row in record.results if row.dataset in texts)
+    return replace(record, results=rows, detail={text: record.detail[text] for text in texts})
 
 
 def given(command):
@@ -54,13 +61,19 @@ def test_without_perplexity_accuracy_decides():
 
 def test_all_that_are_best_on_as_many_texts_are_named():
     one, two = perplexity_record("m", "d-rank", 0.2), perplexity_record("m", "svd-llm", 0.2)
-    first = "python-docs"
-    even = [
-        replace(one, results=tuple(row for row in one.results if row.dataset != "python-code")),
-        replace(two, results=tuple(replace(row, value=1.5, ci_low=1.4, ci_high=1.6) for row in two.results if row.dataset == first)),
-    ]
-    even = [replace(record, detail={row.dataset: record.detail[row.dataset] for row in record.results}) for record in even]
+    better = [replace(row, value=1.5, ci_low=1.4, ci_high=1.6) if row.dataset == "python-docs" else row for row in two.results]
+    even = [one, replace(two, results=tuple(better))]
+    even = [of_texts(record, "python-docs", "python-reference") for record in even]
     assert {use.method for use in found(even)} == {"D-Rank", "SVD-LLM"}
+    assert {use.why for use in found(even)} == {"lowest perplexity on 1 of 2 texts"}
+
+
+def test_a_text_that_one_method_alone_was_measured_on_is_no_contest():
+    one, two = perplexity_record("m", "d-rank", 0.2), perplexity_record("m", "svd-llm", 0.2)
+    records = [one, of_texts(two, "python-docs")]
+    assert [use.why for use in found(records)] == ["lowest perplexity on 1 of 1 text"]
+    assert {contest.corpus for contest in contests(list(per_model(summarise(records))))} == {"python-docs"}
+    assert [use.why for use in found([one])] == ["lowest perplexity on 3 of 3 texts"]
 
 
 def test_odd_folders_are_python_all_the_same():

@@ -19,7 +19,7 @@ def test_the_first_sentence_names_the_winner_of_a_kind_and_a_later_one_that_of_a
     assert lines[0].startswith(
         "Of the training-free methods with two factors, no method wins everywhere; lowest perplexity in 12 comparisons"
     )
-    assert "D-Rank 6" in lines[0] and "SVD-LLM 6" in lines[0]
+    assert "D-Rank in 6" in lines[0] and "SVD-LLM in 6" in lines[0]
     assert lines[1].startswith(
         "Of the refitted methods with two factors, D-Rank has the lowest perplexity in all 6 comparisons (2 models × 1 ratio × 3 corpora). "
         "The best is told apart from the runner-up (Basis Sharing) in each of the 6, by "
@@ -58,8 +58,8 @@ def test_it_says_so_when_nobody_wins_everywhere():
     made = [one for one in losing(ratios=(0.2, 0.3)) if (one.method, one.ratio) != ("d-rank", 0.3)]
     lines = verdict([*made, perplexity_record("docs-mha", "d-rank", 0.3)])
     assert "no method wins everywhere" in lines[0]
-    assert "D-Rank 3" in lines[0]
-    assert "Basis Sharing 3" in lines[0]
+    assert "D-Rank in 3" in lines[0]
+    assert "Basis Sharing in 3" in lines[0]
     assert re.search(r"between [\d.]+\u202f% lower and [\d.]+\u202f% higher", lines[1])
 
 
