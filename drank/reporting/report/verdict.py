@@ -54,7 +54,7 @@ def _tested(contested: Sequence[Contest]) -> str:
     if len(contested) == 1:
         one = contested[0]
         return (
-            f"The difference to the runner-up {one.runner_up} is {one.margin} nats per token ({one.significance} after Holm's correction)."
+            f"The difference to the runner-up {one.runner_up} is {one.margin} nats per token (after Holm's correction {one.significance})."
         )
     gaps = {contest: contest.gap for contest in contested if contest.gap is not None}
     told = [contest for contest, gap in gaps.items() if gap.told_apart]
@@ -174,7 +174,7 @@ def _against_second(gap: Value | None) -> str:
     if gap is None:
         return "; it has no rival of its kind"
     points = f"{signed(100 * gap.value, 1)} points {interval(gap, 1, 100)}"
-    return f"; {points} against the runner-up {method_name(gap.rival)} ({said_of(gap, 1, 100)} after Holm's correction)"
+    return f"; {points} against the runner-up {method_name(gap.rival)} (after Holm's correction {said_of(gap, 1, 100)})"
 
 
 def _points(change: Value | None, reference: str) -> str:

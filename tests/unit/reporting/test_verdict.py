@@ -98,7 +98,7 @@ def test_a_single_comparison_is_told_with_its_interval():
     assert verdict(records)[0] == (
         "Of the training-free methods with two factors, D-Rank has the lowest perplexity in the only comparison "
         f"(1 model × 1 ratio × 1 corpus). The difference to the runner-up SVD-LLM is {value} [{low}, {high}] nats per token "
-        "(told apart, p < 0.001 after Holm's correction)."
+        "(after Holm's correction told apart, p < 0.001)."
     )
 
 
@@ -123,7 +123,10 @@ def test_accuracy_is_told_by_kind_and_against_the_runner_up(records):
         "40\u202f% removed, of the refitted methods with two factors",
     ]
     gap = numbers.get(Entry("d-rank", 0.2), "average", "accuracy_minus_best")
-    assert f"; +{100 * gap.value:.1f} points [" in lines[0] and "against the runner-up Basis Sharing (told apart, p < 0.001" in lines[0]
+    assert (
+        f"; +{100 * gap.value:.1f} points [" in lines[0]
+        and "against the runner-up Basis Sharing (after Holm's correction told apart, p < 0.001" in lines[0]
+    )
 
 
 def test_ranking_puts_the_best_first(records):
