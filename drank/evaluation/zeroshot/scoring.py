@@ -32,7 +32,8 @@ def scored(
     ordered = {one: (grouped | found)[one] for name in marks for one in (*first.get(name, ()), name)}
     rows = [row for mine, _ in ordered.values() for row in mine]
     named = [row for row in rows if row["metric"] == "accuracy" and not in_group(row["dataset"])]
-    return [*rows, _average(named)], {name: detail for name, (_, detail) in ordered.items()}
+    rows.append(_mean("average", "accuracy", named, [1 / len(named)] * len(named)))
+    return rows, {name: detail for name, (_, detail) in ordered.items()}
 
 
 def _of_group(
@@ -42,16 +43,8 @@ def _of_group(
     tasks = [{row["metric"]: row for row in found[task][0]} for task in group.tasks]
     sizes = [own["accuracy"]["count"] if group.by_size else 1 for own in tasks]
     shares = [size / sum(sizes) for size in sizes]
-    rows = []
-    for metric in (metric for metric in tasks[0] if all(metric in own for own in tasks)):
-        mine = [own[metric] for own in tasks]
-        value, chance = (sum(share * row.get(key, 0.0) for share, row in zip(shares, mine, strict=True)) for key in ("value", "chance"))
-        count = sum(row["count"] for row in mine)
-        if "stderr" in mine[0]:
-            error = math.hypot(*(share * row["stderr"] for share, row in zip(shares, mine, strict=True)))
-            rows.append(_row(name, metric, value, error, count, chance))
-        else:
-            rows.append({"dataset": name, "metric": metric, "value": value, "count": count})
+    common = [metric for metric in tasks[0] if all(metric in own for own in tasks)]
+    rows = [_mean(name, metric, [own[metric] for own in tasks], shares) for metric in common]
     told = [found[task][1] for task in group.tasks]
     metrics = list(dict.fromkeys(one["metric"] for one in told))
     detail = {"metric": ", ".join(metrics), "shares": dict(zip(group.tasks, shares, strict=True)), "cut": sum(one["cut"] for one in told)}
@@ -95,10 +88,13 @@ def majority(right: Sequence[Sequence[int]]) -> float:
     return max(Counter(answer for item in right for answer in set(item)).values()) / len(right)
 
 
-def _average(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    stderr = math.sqrt(sum(row["stderr"] ** 2 for row in rows)) / len(rows)
-    mean = {key: sum(row[key] for row in rows) / len(rows) for key in ("value", "chance")}
-    return _row("average", "accuracy", mean["value"], stderr, sum(row["count"] for row in rows), mean["chance"])
+def _mean(name: str, metric: str, rows: Sequence[Mapping[str, Any]], shares: Sequence[float]) -> dict[str, Any]:
+    """The row of a mean of independent tasks by their shares, which sum to 1; without an error where they have none."""
+    value, chance = (sum(share * row.get(key, 0.0) for share, row in zip(shares, rows, strict=True)) for key in ("value", "chance"))
+    count = sum(row["count"] for row in rows)
+    if any("stderr" not in row for row in rows):
+        return {"dataset": name, "metric": metric, "value": value, "count": count}
+    return _row(name, metric, value, math.hypot(*(share * row["stderr"] for share, row in zip(shares, rows, strict=True))), count, chance)
 
 
 def _row(name: str, metric: str, value: float, stderr: float, count: int, chance: float) -> dict[str, Any]:
