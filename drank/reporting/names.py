@@ -64,9 +64,13 @@ _LATEX = {
 
 
 def method_name(label: str) -> str:
-    """`D-Rank` for `d-rank`, `D-Rank (n = 3)` for a variant of it; what is not in the methods table as it is."""
+    """`D-Rank` for `d-rank`, `D-Rank (n = 3)` for a variant of it, `D-Rank pivoted` for a configuration's own `d-rank-pivoted`.
+
+    What begins with no method of the table is as it is.
+    """
     base = base_of(label)
-    title = METHODS[base].title if base in METHODS else base
+    known = max((name for name in METHODS if base == name or base.startswith(f"{name}-")), key=len, default=None)
+    title = base if known is None else f"{METHODS[known].title}{base.removeprefix(known).replace('-', ' ')}"
     return f"{title} ({said(label)})" if said(label) else title
 
 

@@ -25,4 +25,4 @@ pictures = {path: caption_in(path) for path in inputs.pictures}
 links = Links(here(params.files), {Path(path).stem: path for path in params.csv})
 page = render(summary, tables, pictures, plans, records, params.config, params.chains, links=links, timings=params.timings)
 write_text(snakemake.output.page, page)
-write_text(snakemake.output.verdict, "".join(f"{line}\n" for line in verdict(summary, records)))
+write_text(snakemake.output.verdict, "".join(f"{line}\n" for line in verdict(summary, records, params.chains)))

@@ -86,14 +86,15 @@ def _their_size(directory: Path, itemsize: int, theirs: Theirs) -> Size:
     """What somebody else's checkpoint takes, and the share of the dense model that it lacks: of its parameters.
 
     Packed numbers are not parameters, so that for a quantised checkpoint it is the share of its bytes, of both as stored; a rounded model
-    stands beside the dense one in the precision of the run, in which it keeps what is not rounded. What it removed from the projections is
-    known where drank made it, and of others not.
+    stands beside the dense one in the precision of the run, in which it keeps what is not rounded, and has the dense one's parameters. What
+    it removed from the projections is known where drank made it, and of others not.
     """
     config, stored, whole = read_json(directory / "config.json"), size_of(directory), size_of(theirs.dense)
     known, packed = is_compressed(config.get("quantization_config")), quantised_by(config)
     beside = whole.parameters * itemsize if theirs.rounded else whole.bytes
     share = stored.bytes / beside if packed else stored.parameters / whole.parameters
-    return Size(stored.parameters, _bytes(directory, itemsize, stored), stored.ratio_stored if known else None, 1 - share)
+    parameters = whole.parameters if theirs.rounded else stored.parameters
+    return Size(parameters, _bytes(directory, itemsize, stored), stored.ratio_stored if known else None, 1 - share)
 
 
 def _bytes(directory: Path, itemsize: int, stored: StoredSize) -> int:

@@ -22,6 +22,7 @@ from drank.reporting.report.doubts import doubts
 from drank.reporting.report.links import Links
 from drank.reporting.report.masthead import masthead
 from drank.reporting.report.method_table import Chains, methods
+from drank.reporting.report.price import price
 from drank.reporting.report.random_draw import against_random_ranks
 from drank.reporting.report.seen import overfitting
 from drank.reporting.report.use import uses
@@ -65,13 +66,13 @@ def render(
         title=title or f"Low-rank compression of {' and '.join(numbers.model for numbers in models)}",
         baseline=method_name(BASELINE),
         percent=percent,
-        headline=[*headline(competing, decided), *against_random_ranks(competing)],
+        headline=_answer(competing, decided, chains or {}),
         sections=[_section(numbers, decided, tables) for numbers in competing],
         spanning=[table for table in tables if table.model not in {numbers.model for numbers in competing}],
         shown=lambda table, number: table.to_html(number, links.csv(table), links.cells(table, records)),
         links=links,
         next_table=count(1).__next__,
-        masthead=masthead(records, chains or {}, timings),
+        masthead=masthead(records, chains or {}, timings, models, settings.get("models")),
         doubts=doubts(records, models),
         uses=uses(competing, records, links, settings),
         origins=links.origins(records),
@@ -98,8 +99,16 @@ def _template() -> Template:
     return environment.get_template("report.html.j2")
 
 
-def verdict(summary: pd.DataFrame, records: Sequence[Record]) -> list[str]:
-    """The answer as lines for a terminal: who won and by how much, how much there is to doubt, and every check that failed."""
+def _answer(competing: Sequence[Numbers], decided: Sequence[Contest], chains: Chains) -> list[str]:
+    """Who won and by how much, what that costs, and how it stands against random ranks."""
+    return [*headline(competing, decided), *price(competing, decided, chains), *against_random_ranks(competing)]
+
+
+def verdict(summary: pd.DataFrame, records: Sequence[Record], chains: Chains | None = None) -> list[str]:
+    """The answer as lines for a terminal: who won, by how much, at what cost, how much there is to doubt, and every check that failed.
+
+    `chains` are as in `render`.
+    """
     models = list(per_model(summary))
     failed = [f"check failed: {check.name} ({check.model}): {check.text}" for check in checks(models, records) if not check.passed]
     competing = _competing(summary)
@@ -107,7 +116,7 @@ def verdict(summary: pd.DataFrame, records: Sequence[Record]) -> list[str]:
     kept = [] if decided else [f"{numbers.model}, {line}" for numbers in competing for line in accuracy_lines(numbers)]
     reasons = len(doubts(records, models))
     doubted = [f"to doubt: {reasons} reason{'s' if reasons > 1 else ''}, in the report under “What to doubt”"] if reasons else []
-    return [*headline(competing, decided), *against_random_ranks(competing), *kept, *doubted, *failed]
+    return [*_answer(competing, decided, chains or {}), *kept, *doubted, *failed]
 
 
 def _competing(summary: pd.DataFrame) -> list[Numbers]:

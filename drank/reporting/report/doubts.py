@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from drank.reporting.comparisons import AVERAGE
-from drank.reporting.names import competes, method_name, unique
+from drank.reporting.names import competes, listed, method_name, percent, unique
 from drank.reporting.records import Record
 from drank.reporting.report.beginnings import unseen
 from drank.reporting.report.floor import floors
@@ -93,6 +93,22 @@ def seen_text(known: Known) -> Iterator[Doubt]:
     yield from (Doubt("", sentence) for sentence in seen(known.records))
 
 
+def partly_measured(known: Known) -> Iterator[Doubt]:
+    """Methods that were not measured on every text on which others of their ratio compete."""
+    for numbers in known.models:
+        lacking: dict[tuple[str, str], list[str]] = {}
+        for ratio in numbers.ratios:
+            ranked = {corpus: numbers.ranking(ratio, corpus, "perplexity") for corpus in numbers.compared(ratio, "perplexity")}
+            present = {corpus: {entry for entry, _ in ranking} for corpus, ranking in ranked.items()}
+            for entry in [entry for entry in numbers.competing(ratio) if not is_variant(entry.method)]:
+                absent = [corpus for corpus, entries in present.items() if entry not in entries]
+                if absent and len(absent) < len(present):
+                    lacking.setdefault((method_name(entry.method), listed(absent)), []).append(percent(ratio))
+        if lacking:
+            told = "; ".join(f"{method} at {listed(ratios)} not on {absent}" for (method, absent), ratios in lacking.items())
+            yield Doubt(numbers.model, f"not every method was measured on every text, and it neither wins nor loses where not: {told}.")
+
+
 def near_chance(known: Known) -> Iterator[Doubt]:
     """Tasks at which the dense model itself does little better than guessing."""
     for numbers in known.models:
@@ -158,6 +174,7 @@ DOUBTS: tuple[Callable[[Known], Iterator[Doubt]], ...] = (
     few_windows,
     seen_text,
     own_text,
+    partly_measured,
     near_chance,
     at_the_floor,
     begun_otherwise,

@@ -71,12 +71,17 @@ def _over_ratios(words: Mapping[float, str]) -> str:
 
 def _seconds(record: Record, chains: Chains) -> str:
     """`20 %: 151 (calibrate 12, spectrum 5, compress 134)`, at least so many where a step's time is no longer there; empty without any."""
-    chain = chains.get(record.model, {}).get(record.method, {}).get(f"{record.ratio:g}", {})
-    steps = {step: taken for step, file in chain.items() if (taken := seconds_of(file)) is not None}
+    taken = seconds_by_step(chains, record.model, record.method, record.ratio)
+    steps = {step: seconds for step, seconds in taken.items() if seconds is not None}
     if not steps:
         return ""
-    total = f"{'≥ ' if len(steps) < len(chain) else ''}{sum(steps.values()):.0f}"
+    total = f"{'≥ ' if len(steps) < len(taken) else ''}{sum(steps.values()):.0f}"
     return f"{percent(record.ratio)}: {total} ({', '.join(f'{step} {taken:.0f}' for step, taken in steps.items())})"
+
+
+def seconds_by_step(chains: Chains, model: str, method: str, ratio: float) -> dict[str, float | None]:
+    """What each step on the way to a model took, None where that is no longer there; empty where no steps are known."""
+    return {step: seconds_of(file) for step, file in chains.get(model, {}).get(method, {}).get(f"{ratio:g}", {}).items()}
 
 
 def seconds_of(file: str | Path) -> float | None:

@@ -27,7 +27,7 @@ def against_random_ranks(models: Sequence[Numbers]) -> list[str]:
             if outcomes:
                 told = f"{len(outcomes) - len(lost)} of {len(outcomes)} comparisons with one draw of random ranks"
                 where = f", not on {'; '.join(lost)}" if lost else ""
-                sentences.append(f"{method_name(rival)} has the lower perplexity in {told}{where}.")
+                sentences.append(f"{method_name(rival)} has the lower perplexity in {told}, whatever their kinds{where}.")
         sentences += _to_the_best(models, method) if METHODS[method].allocator == "random" else []
     return sentences
 

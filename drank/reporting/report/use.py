@@ -1,4 +1,4 @@
-"""How the best model of each ratio is used: three lines of Python where the run keeps it, the command that makes it where it does not."""
+"""How the best model of each ratio is used: three lines of Python, after the command that makes it where the run does not keep it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ NOTHING_SAID: dict[str, Any] = {}
 
 
 class Use(NamedTuple):
-    """A model that is best at a ratio, by what, and the code that gets it; `kept` where that only loads it."""
+    """A model that is best at a ratio, by what, the command that makes it, empty where the run keeps it, and the code that loads it."""
 
     model: str
     ratio: str
     method: str
     why: str
+    command: str
     code: str
-    kept: bool
 
 
 def uses(models: Sequence[Numbers], records: Sequence[Record], links: Links, settings: Mapping[str, Any]) -> list[Use]:
@@ -46,8 +46,8 @@ def uses(models: Sequence[Numbers], records: Sequence[Record], links: Links, set
         for ratio in numbers.ratios:
             for method, why in _best(numbers, ratio):
                 folder = links.left(numbers.model, method, ratio).get(MODEL, "")
-                code = loading(folder) if folder else making(by_place[numbers.model, method, ratio], settings)
-                found.append(Use(numbers.model, percent(ratio), method_name(method), why, code, bool(folder)))
+                command, made = ("", folder) if folder else making(by_place[numbers.model, method, ratio], settings)
+                found.append(Use(numbers.model, percent(ratio), method_name(method), why, command, loading(made)))
     return found
 
 
@@ -73,17 +73,17 @@ def loading(folder: str) -> str:
     )
 
 
-def making(record: Record, settings: Mapping[str, Any]) -> str:
-    """The command that makes the model of a record anew.
+def making(record: Record, settings: Mapping[str, Any]) -> tuple[str, str]:
+    """The command that makes the model of a record anew, and the folder that it makes.
 
     It is `drank compress` where that can be told the model and the text, else the run's own rule, without letting the model go again.
     """
     place, text = _model(settings, record.model), _text(record, settings)
     if place is None or text is None:
         kept = f"results/models/{record.model}/{record.method}/{record.ratio:g}"
-        return f"snakemake --configfile CONFIG.yaml --cores all --notemp {shlex.quote(kept)}"
-    words = ["drank", "compress", *place, "--ratio", f"{record.ratio:g}", *_method(record, settings), *text]
-    return shlex.join([*words, "--out", f"{record.model}-{record.method}-{record.ratio:g}"])
+        return f"snakemake --configfile CONFIG.yaml --cores all --notemp {shlex.quote(kept)}", kept
+    words, made = ["drank", "compress", *place, "--ratio", f"{record.ratio:g}"], f"{record.model}-{record.method}-{record.ratio:g}"
+    return shlex.join([*words, *_method(record, settings), *text, "--out", made]), made
 
 
 def _model(settings: Mapping[str, Any], model: str) -> list[str] | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from drank.reporting.comparisons import AVERAGE
 from drank.reporting.contests import OF_KIND
 from drank.reporting.names import BASELINE, listed, method_name, number, percent, unique
-from drank.reporting.report.winners import DIGITS, EVERY, Contest, contests, probability, said_of, winners
+from drank.reporting.report.winners import DIGITS, EVERY, Contest, best_of_all, contests, probability, said_of, winners
 from drank.reporting.tables.numbers import Entry, Numbers, Value
 from drank.reporting.tables.quantities import interval, signed
 
@@ -140,13 +140,9 @@ def _spread(changes: Sequence[float]) -> str:
 
 def _cost(decided: Sequence[Contest]) -> list[str]:
     """What even the best method of all loses against dense, by ratio."""
-    best: dict[tuple[str, float, str], Contest] = {}
-    for one in decided:
-        place = one.model, one.ratio, one.corpus
-        best[place] = min(one, best.get(place, one), key=lambda contest: contest.value.value)
-    lines = []
+    best, lines = best_of_all(decided), []
     for ratio in sorted({contest.ratio for contest in decided}):
-        rises = [one.value.value / one.dense.value - 1 for one in best.values() if one.ratio == ratio and one.dense is not None]
+        rises = [one.value.value / one.dense.value - 1 for one in best if one.ratio == ratio and one.dense is not None]
         if rises:
             lines.append(f"{_spread(rises)} with {percent(ratio)} of the projections' parameters removed")
     return [f"Compared with the uncompressed model, the best method's perplexity is {'; '.join(lines)}."] if lines else []

@@ -107,3 +107,12 @@ def winners(numbers: Numbers, ratio: float, dataset: str, metric: str, differenc
         yield contest(kind, *next(found for found in ranking if numbers.kind(found[0]) == kind), OF_KIND)
     if len(kinds) > 1:
         yield contest(EVERY, *ranking[0], OF_ALL)
+
+
+def best_of_all(decided: Iterable[Contest]) -> list[Contest]:
+    """Of each model, ratio and corpus the contest whose winner has the lowest perplexity."""
+    best: dict[tuple[str, float, str], Contest] = {}
+    for one in decided:
+        place = one.model, one.ratio, one.corpus
+        best[place] = min(one, best.get(place, one), key=lambda contest: contest.value.value)
+    return list(best.values())

@@ -50,8 +50,10 @@ def test_random_ranks_that_win_are_a_result_and_no_failed_check(records):
     ]
     assert all(check.passed for check in by_name(lucky).values())
     before, after = (against_random_ranks(list(per_model(summarise(given, METHODS)))) for given in (records, lucky))
-    assert before[0] == "D-Rank has the lower perplexity in 12 of 12 comparisons with one draw of random ranks."
-    assert after[0].startswith("D-Rank has the lower perplexity in 9 of 12 comparisons with one draw of random ranks, not on ")
+    assert before[0] == "D-Rank has the lower perplexity in 12 of 12 comparisons with one draw of random ranks, whatever their kinds."
+    assert after[0].startswith(
+        "D-Rank has the lower perplexity in 9 of 12 comparisons with one draw of random ranks, whatever their kinds, not on "
+    )
     assert after[0].count("at 20\u202f% (docs-mha)") == 3 and len(after) == 3
     assert "above it by more than chance in 12 of 12 comparisons, below it in 0" in before[-1]
     assert "above it by more than chance in 9 of 12 comparisons, below it in 3" in after[-1] and " lie −" in after[-1]

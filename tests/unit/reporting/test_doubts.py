@@ -112,3 +112,17 @@ def test_code_and_machines(records):
 
 def test_nothing_measured_nothing_doubted():
     assert doubts([], []) == []
+
+
+def test_methods_that_were_measured_on_some_of_the_texts_are_told_with_the_texts_that_they_lack():
+    records = all_records(models=("m",), ratios=(0.2, 0.3), kinds=("perplexity",))
+    assert about("every text", records) == []
+
+    def fewer(record):
+        rows = tuple(row for row in record.results if row.dataset == "python-docs")
+        return replace(record, results=rows, detail={"python-docs": record.detail["python-docs"]})
+
+    (sentence,) = about("every text", [fewer(record) if record.method == "d-rank" else record for record in records])
+    assert sentence.startswith("m: not every method") and sentence.endswith(
+        ": D-Rank at 20\u202f% and 30\u202f% not on python-reference and python-code."
+    )

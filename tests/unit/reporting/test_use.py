@@ -46,12 +46,19 @@ def given(command):
 def test_the_best_of_each_ratio_is_loaded_from_where_the_run_keeps_it():
     records = all_records(models=("m",))
     best = found(records, Links(files_of(records)))
-    assert [(use.ratio, use.method, use.why, use.kept) for use in best] == [
-        ("20\u202f%", "D-Rank", "lowest perplexity on 3 of 3 texts", True),
-        ("40\u202f%", "D-Rank", "lowest perplexity on 3 of 3 texts", True),
+    assert [(use.ratio, use.method, use.why, use.command) for use in best] == [
+        ("20\u202f%", "D-Rank", "lowest perplexity on 3 of 3 texts", ""),
+        ("40\u202f%", "D-Rank", "lowest perplexity on 3 of 3 texts", ""),
     ]
     assert best[0].code.count("\n") == 2 and 'from_pretrained("results/models/m/d-rank/0.2")' in best[0].code
     ast.parse(best[0].code)
+
+
+def test_what_is_not_kept_is_made_into_the_folder_that_is_loaded():
+    best = found(all_records(models=("m",)))[0]
+    made = shlex.split(best.command)[-1]
+    assert best.command.startswith("drank compress '/models/a model' --ratio 0.2 ") and made == "m-d-rank-0.2"
+    assert best.code == loading(made)
 
 
 def test_without_perplexity_accuracy_decides():
@@ -83,7 +90,7 @@ def test_odd_folders_are_python_all_the_same():
 @pytest.mark.parametrize("label", [label for label, method in METHODS.items() if method.compresses and method.budgeted])
 def test_the_command_makes_the_method_that_was_measured(label):
     record = perplexity_record("m", label, 0.2)
-    options = given(making(record, SETTINGS))
+    options = given(making(record, SETTINGS)[0])
     assert (options["model"], options["method"], options["ratio"]) == ("/models/a model", label, 0.2)
     assert not {field for field in options if field in METHODS[label].settings()} - {"seed"}, "all else is as the method has it"
 
@@ -92,7 +99,7 @@ def test_what_differs_from_the_table_is_said():
     changes = {"group": 3, "guard": True, "beta": 0.0, "cap": None, "refit_from": None, "storage": "pivoted"}
     method = {**METHODS["d-rank"].settings(0.2), **changes}
     record = replace(perplexity_record("m", "mine", 0.2), provenance=provenance_of("d-rank", 0.2) | {"method": method})
-    options = given(making(record, SETTINGS | {"methods": {"mine": {"base": "d-rank"}}}))
+    options = given(making(record, SETTINGS | {"methods": {"mine": {"base": "d-rank"}}})[0])
     known = METHODS["d-rank"].settings(0.2)
     assert {key: options[key] for key in changes if changes[key] != known[key]} == {
         key: value for key, value in changes.items() if value != known[key]
@@ -109,13 +116,14 @@ def test_what_differs_from_the_table_is_said():
     ],
 )
 def test_what_the_command_cannot_be_told_is_made_by_the_run_itself(settings):
-    code = making(perplexity_record("m", "d-rank", 0.2), SETTINGS | settings)
-    assert code == "snakemake --configfile CONFIG.yaml --cores all --notemp results/models/m/d-rank/0.2"
+    command, made = making(perplexity_record("m", "d-rank", 0.2), SETTINGS | settings)
+    assert made == "results/models/m/d-rank/0.2"
+    assert command == "snakemake --configfile CONFIG.yaml --cores all --notemp results/models/m/d-rank/0.2"
 
 
 def test_files_are_texts():
     corpora = {"python-docs": {"files": {"train": ["a.txt", "b.txt"]}}}
-    assert given(making(perplexity_record("m", "d-rank", 0.2), SETTINGS | {"corpora": corpora}))["text"] == ("a.txt", "b.txt")
+    assert given(making(perplexity_record("m", "d-rank", 0.2), SETTINGS | {"corpora": corpora})[0])["text"] == ("a.txt", "b.txt")
 
 
 def test_the_options_are_those_of_the_command():
