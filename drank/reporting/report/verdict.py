@@ -25,8 +25,19 @@ def headline(models: Sequence[Numbers], decided: Sequence[Contest]) -> list[str]
     if not contested:
         return ["No two compressing methods were measured on the same corpus at the same ratio, so there is no winner by perplexity."]
     kinds = sorted(unique(contest.kind for contest in contested), key=lambda kind: kind == EVERY)
-    sentences = [_won([contest for contest in contested if contest.kind == kind]) for kind in kinds]
-    return [*sentences, *_alone(decided), *_focus(models), *_cost(decided)]
+    by_kind = [[contest for contest in contested if contest.kind == kind] for kind in kinds]
+    short = [f"Lowest perplexity {'; '.join(map(_short, by_kind))}."] if len(kinds) > 1 else []
+    return [*short, *map(_won, by_kind), *_alone(decided), *_focus(models), *_cost(decided)]
+
+
+def _short(contested: Sequence[Contest]) -> str:
+    """Who wins most often of one kind, or of all, and how many of these wins are more than chance."""
+    wins = Counter(contest.winner for contest in contested)
+    leaders = [winner for winner, count in wins.items() if count == max(wins.values())]
+    told = sum(contest.gap is not None and contest.gap.told_apart for contest in contested if contest.winner in leaders)
+    each = " each" if len(leaders) > 1 else ""
+    often = f"in {max(wins.values())} of {len(contested)} comparison{'s' if len(contested) > 1 else ''}{each}"
+    return f"{contested[0].among}: {listed(leaders)} {often}, {told} by more than chance"
 
 
 def _won(contested: Sequence[Contest]) -> str:
