@@ -35,9 +35,11 @@ def _short(contested: Sequence[Contest]) -> str:
     wins = Counter(contest.winner for contest in contested)
     leaders = [winner for winner, count in wins.items() if count == max(wins.values())]
     told = sum(contest.gap is not None and contest.gap.told_apart for contest in contested if contest.winner in leaders)
+    most, whole = max(wins.values()), len(contested)
+    often = f"in all {whole} comparisons" if most == whole > 1 else f"in {most} of {whole} comparison{'s' if whole > 1 else ''}"
     each = " each" if len(leaders) > 1 else ""
-    often = f"in {max(wins.values())} of {len(contested)} comparison{'s' if len(contested) > 1 else ''}{each}"
-    return f"{contested[0].among}: {listed(leaders)} {often}, {told} by more than chance"
+    beyond = "all of these" if told == most * len(leaders) > 1 else str(told or "none")
+    return f"{contested[0].among}: {listed(leaders)} {often}{each}, {beyond} by more than chance"
 
 
 def _won(contested: Sequence[Contest]) -> str:
