@@ -17,8 +17,8 @@ def verdict(records):
 def test_the_first_sentence_is_short_and_names_the_winners_of_each_kind_and_of_all(records):
     assert verdict(records)[0] == (
         "Lowest perplexity of the training-free methods with two factors: D-Rank and SVD-LLM in 6 of 12 comparisons each, all of these "
-        "by more than chance; of the refitted methods with two factors: D-Rank in all 6 comparisons, all of these by more than chance; over "
-        "all kinds: D-Rank in all 6 comparisons, all of these by more than chance."
+        "by more than chance; of the refitted methods with two factors: D-Rank in all 6 comparisons, all of these by more than chance; "
+        "over all kinds: D-Rank in all 6 comparisons, all of these by more than chance."
     )
 
 
