@@ -21,6 +21,7 @@ from drank.reporting.report.method_table import seconds_of
 from drank.reporting.summary import summarise
 from drank.reporting.tables import write as write_tables
 from drank.reporting.tables.layout import Table
+from drank.reporting.tables.steps import words
 from drank.runtime.grouping import in_group
 
 if TYPE_CHECKING:
@@ -112,6 +113,11 @@ def tables_of(told: Mapping[str, Any], material: Material) -> list[Table]:
         name = f"{told['name']}-{model}" if several else told["name"]
         found.append(_captioned(_filled(make(material.of(model)).noted(note).named(name)), told))
     return found
+
+
+def findings_of(told: Mapping[str, Any], material: Material) -> list[str]:
+    """What an artefact says in words beside its numbers: of a chain of runs, what each change is worth; nothing of other layouts."""
+    return words(material) if told["layout"] == "steps" else []
 
 
 def figures_of(told: Mapping[str, Any], material: Material) -> dict[str, Drawn]:

@@ -37,8 +37,9 @@ class Page(HTMLParser):
             self.words.append(data)
 
 
-def page_of(records, methods=METHODS, plans=(), tables=(), figures=None, settings=None, links=None, chains=None, timings=()):
+def page_of(records, methods=METHODS, plans=(), tables=(), figures=None, settings=None, links=None, chains=None, timings=(), findings=()):
     summary = summarise(records, methods)
     models = list(dict.fromkeys(summary["model"]))
     made = [TABLES[name](summary, model) for model in models for name in tables]
-    return render(summary, made, figures or {}, plans, records, settings or {"ratios": [0.2]}, chains, links=links, timings=timings)
+    more = {"links": links, "timings": timings, "findings": findings}
+    return render(summary, made, figures or {}, plans, records, settings or {"ratios": [0.2]}, chains, **more)

@@ -14,6 +14,7 @@ import pandas as pd
 from drank.allocation.plan import Plan
 from drank.reporting.names import BASELINE, method_name, percent
 from drank.reporting.records import Record
+from drank.reporting.report.accuracy import accuracy_lines
 from drank.reporting.report.beginnings import beginnings
 from drank.reporting.report.checks import checks
 from drank.reporting.report.conditions import facts, runs, samples, sizes
@@ -26,7 +27,7 @@ from drank.reporting.report.price import price
 from drank.reporting.report.random_draw import against_random_ranks
 from drank.reporting.report.seen import overfitting
 from drank.reporting.report.use import uses
-from drank.reporting.report.verdict import Contest, accuracy_lines, contests, headline
+from drank.reporting.report.verdict import Contest, contests, headline
 from drank.reporting.tables import Table
 from drank.reporting.tables.numbers import Numbers, per_model
 from drank.variants import is_variant
@@ -51,12 +52,13 @@ def render(
     title: str | None = None,
     links: Links | None = None,
     timings: Sequence[str] = (),
+    findings: Sequence[str] = (),
 ) -> str:
     """The page as HTML text, with everything it shows inside it.
 
     `figures` maps PNG or SVG files to their captions, `settings` is the configuration of the run, `chains` says where the time that each
     step took is to be found, and so do `timings` of steps that belong to no such chain. `links` are the files of the run that the page
-    leads to. Raises ValueError for pictures of another kind, and for a summary without rows.
+    leads to, `findings` what its artefacts say in words. Raises ValueError for pictures of another kind, and for a summary without rows.
     """
     if summary.empty:
         raise ValueError("the summary has no rows; measure something before reporting on it")
@@ -66,7 +68,7 @@ def render(
         title=title or f"Low-rank compression of {' and '.join(numbers.model for numbers in models)}",
         baseline=method_name(BASELINE),
         percent=percent,
-        headline=_answer(competing, decided, chains or {}),
+        headline=_answer(competing, decided, chains or {}, findings),
         sections=[_section(numbers, decided, tables) for numbers in competing],
         spanning=[table for table in tables if table.model not in {numbers.model for numbers in competing}],
         shown=lambda table, number: table.to_html(number, links.csv(table), links.cells(table, records)),
@@ -99,15 +101,15 @@ def _template() -> Template:
     return environment.get_template("report.html.j2")
 
 
-def _answer(competing: Sequence[Numbers], decided: Sequence[Contest], chains: Chains) -> list[str]:
-    """Who won and by how much, what that costs, and how it stands against random ranks."""
-    return [*headline(competing, decided), *price(competing, decided, chains), *against_random_ranks(competing)]
+def _answer(competing: Sequence[Numbers], decided: Sequence[Contest], chains: Chains, findings: Sequence[str]) -> list[str]:
+    """Who won, by how much and by what, what that costs, and how it stands against random ranks."""
+    return [*headline(competing, decided), *findings, *price(competing, decided, chains), *against_random_ranks(competing)]
 
 
-def verdict(summary: pd.DataFrame, records: Sequence[Record], chains: Chains | None = None) -> list[str]:
+def verdict(summary: pd.DataFrame, records: Sequence[Record], chains: Chains | None = None, findings: Sequence[str] = ()) -> list[str]:
     """The answer as lines for a terminal: who won, by how much, at what cost, how much there is to doubt, and every check that failed.
 
-    `chains` are as in `render`.
+    `chains` and `findings` are as in `render`.
     """
     models = list(per_model(summary))
     failed = [f"check failed: {check.name} ({check.model}): {check.text}" for check in checks(models, records) if not check.passed]
@@ -116,7 +118,7 @@ def verdict(summary: pd.DataFrame, records: Sequence[Record], chains: Chains | N
     kept = [] if decided else [f"{numbers.model}, {line}" for numbers in competing for line in accuracy_lines(numbers)]
     reasons = len(doubts(records, models))
     doubted = [f"to doubt: {reasons} reason{'s' if reasons > 1 else ''}, in the report under “What to doubt”"] if reasons else []
-    return [*_answer(competing, decided, chains or {}), *kept, *doubted, *failed]
+    return [*_answer(competing, decided, chains or {}, findings), *kept, *doubted, *failed]
 
 
 def _competing(summary: pd.DataFrame) -> list[Numbers]:

@@ -10,7 +10,7 @@ from drank.reporting.names import competes, listed, method_name, percent, unique
 from drank.reporting.records import Record
 from drank.reporting.report.beginnings import unseen
 from drank.reporting.report.floor import floors
-from drank.reporting.report.seen import seen
+from drank.reporting.report.seen import fitted, seen
 from drank.reporting.tables.numbers import Numbers
 from drank.variants import is_variant, without
 
@@ -60,10 +60,12 @@ def few_draws(known: Known) -> Iterator[Doubt]:
         single = {place: next(iter(drawn)) for place, drawn in found.items() if len(drawn) == 1}
         if single:
             drawn = unique(str(seed) for seed in single.values())
+            named = unique(method_name(method) for method, _ in single)
             yield Doubt(
                 model,
                 f"{len(single)} of {len(found)} compressed models that read a calibration text were made from one draw of it "
-                f"(seed {' or '.join(drawn)}). Intervals tell how numbers vary over the text that is measured on, not over the draw.",
+                f"(seed {' or '.join(drawn)}): {listed(named)}. Intervals tell how numbers vary over the text that is measured on, not "
+                "over the draw.",
             )
 
 
@@ -97,16 +99,19 @@ def partly_measured(known: Known) -> Iterator[Doubt]:
     """Methods that were not measured on every text on which others of their ratio compete."""
     for numbers in known.models:
         lacking: dict[tuple[str, str], list[str]] = {}
+        everywhere = unique(corpus for ratio in numbers.ratios for corpus in numbers.compared(ratio, "perplexity"))
         for ratio in numbers.ratios:
             ranked = {corpus: numbers.ranking(ratio, corpus, "perplexity") for corpus in numbers.compared(ratio, "perplexity")}
+            if nowhere := [corpus for corpus in everywhere if ranked and corpus not in ranked]:
+                lacking.setdefault(("nothing", f"on {listed(nowhere)}"), []).append(percent(ratio))
             present = {corpus: {entry for entry, _ in ranking} for corpus, ranking in ranked.items()}
             for entry in [entry for entry in numbers.competing(ratio) if not is_variant(entry.method)]:
                 absent = [corpus for corpus, entries in present.items() if entry not in entries]
                 if absent and len(absent) < len(present):
-                    lacking.setdefault((method_name(entry.method), listed(absent)), []).append(percent(ratio))
+                    lacking.setdefault((method_name(entry.method), f"not on {listed(absent)}"), []).append(percent(ratio))
         if lacking:
-            told = "; ".join(f"{method} at {listed(ratios)} not on {absent}" for (method, absent), ratios in lacking.items())
-            yield Doubt(numbers.model, f"not every method was measured on every text, and it neither wins nor loses where not: {told}.")
+            told = "; ".join(f"{who} at {listed(ratios)} {where}" for (who, where), ratios in lacking.items())
+            yield Doubt(numbers.model, f"not everything was compared on every text, and what was not neither wins nor loses there: {told}.")
 
 
 def near_chance(known: Known) -> Iterator[Doubt]:
@@ -133,6 +138,11 @@ def at_the_floor(known: Known) -> Iterator[Doubt]:
 def begun_otherwise(known: Known) -> Iterator[Doubt]:
     """Texts that began otherwise than the family of their model needs."""
     yield from (Doubt("", sentence) for sentence in unseen(known.records))
+
+
+def fitted_to_text(known: Known) -> Iterator[Doubt]:
+    """How much more models lose on text that was not read than on text that was."""
+    yield from (Doubt("", sentence) for sentence in fitted(known.records))
 
 
 def own_text(known: Known) -> Iterator[Doubt]:
@@ -173,6 +183,7 @@ DOUBTS: tuple[Callable[[Known], Iterator[Doubt]], ...] = (
     few_draws,
     few_windows,
     seen_text,
+    fitted_to_text,
     own_text,
     partly_measured,
     near_chance,

@@ -62,10 +62,12 @@ def _speeds(places: Sequence[Place]) -> Iterator[str]:
         rivals = {(numbers.model, rival): numbers for numbers, entry in places for rival in numbers.competing(entry.ratio)}
         for numbers, entry in places:
             rivals.pop((numbers.model, entry), None)
+        where = unique(numbers.model for numbers, entry in places if _speed(numbers, entry, phase))
+        some = f" on {listed(where)}" if len(where) < len({numbers.model for numbers, _ in places}) else ""
         others = [value for (_, rival), numbers in rivals.items() for value in _speed(numbers, rival, phase)]
         if own:
-            beside = f" (the others at {_span(others, 2)} ×)" if others else ""
-            yield f"it {does} at {_span(own, 2)} × the speed of the dense model{beside}"
+            beside = f" (the other methods at {_span(others, 2)} ×)" if others else ""
+            yield f"it {does} at {_span(own, 2)} × the speed of the dense model{some}{beside}"
 
 
 def _speed(numbers: Numbers, entry: Entry, phase: str) -> list[float]:
@@ -85,13 +87,18 @@ def _instead(numbers: Numbers) -> Iterator[str]:
 
     def told(entry: Entry, lost: Mapping[str, float]) -> str:
         name = f"{method_name(entry.method)}{f' at {percent(entry.ratio)}' if entry.ratio else ''}"
-        return f"{name} loses {_span((lost[corpus] for corpus in corpora), 3)} nats per token with {_share(numbers, entry)} of the bytes"
+        speed = _speed(numbers, entry, "decode")
+        runs = f" and {PHASES['decode']} at {_span(speed, 2)} × the speed of the dense model" if speed else ""
+        return (
+            f"{name} loses {_span((lost[corpus] for corpus in corpora), 3)} nats per token with {_share(numbers, entry)} of the bytes{runs}"
+        )
 
     least = min(ours, key=lambda entry: sum(ours[entry][corpus] for corpus in corpora))
-    instead = listed([told(*pair) for pair in theirs.items()])
+    instead = "; ".join(told(*pair) for pair in theirs.items())
     yield (
-        f"What is no low-rank method, and so competes in none of this, could be used instead: {instead}, where of the low-rank models of "
-        f"{numbers.model} {told(least, ours[least])}, the least on {listed(corpora)}."
+        f"What is no low-rank method, and so competes in none of this, could be used instead: {instead}; of the low-rank models of "
+        f"{numbers.model} {told(least, ours[least])}, the least on {listed(corpora)}. Bytes are those of the dense model with "
+        f"{_bits(numbers)} bits a number."
     )
 
 
@@ -105,6 +112,12 @@ def _share(numbers: Numbers, entry: Entry) -> str:
     """What a model stores, in percent of the dense one."""
     stored, dense = (numbers.get(one, SIZE, "bytes") for one in (entry, numbers.dense or entry))
     return f"{100 * stored.value / dense.value:.0f}\u202f%" if stored and dense else "an unknown share"
+
+
+def _bits(numbers: Numbers) -> str:
+    """Of how many bits each number of the dense model is, as stored bytes are counted."""
+    parameters, stored = (numbers.get(numbers.dense, SIZE, name) for name in ("parameters", "bytes")) if numbers.dense else (None, None)
+    return number(8 * stored.value / parameters.value, 0) if parameters and stored else "an unknown number of"
 
 
 def _span(values: Iterable[float], digits: int) -> str:

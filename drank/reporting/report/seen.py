@@ -23,9 +23,14 @@ def seen(records: Sequence[Record]) -> list[str]:
 
 
 def overfitting(records: Sequence[Record]) -> list[str]:
-    """What is to be known beside: smaller overlaps, and how much more the loss rises on text that was not read than on text that was."""
+    """What is to be known beside: smaller overlaps, and overfitting that was looked for and not found, or not looked for."""
     told = [f"{said}." for said, share in _overlaps(records) if TOLD < share <= LIMIT]
-    return [*told, *_measured(records), *_unmeasured(records)]
+    return [*told, *_measured(records, clear=False), *_unmeasured(records)]
+
+
+def fitted(records: Sequence[Record]) -> list[str]:
+    """How much more the loss rises on text that was not read than on text that was, where that is more than chance."""
+    return list(_measured(records, clear=True))
 
 
 def _overlaps(records: Sequence[Record]) -> Iterator[tuple[str, float]]:
@@ -52,8 +57,11 @@ def _little(records: Sequence[Record]) -> Iterator[str]:
         )
 
 
-def _measured(records: Sequence[Record]) -> Iterator[str]:
-    """A sentence for each model, ratio and split: of which method the loss rises most beyond what it rises on the text that it read."""
+def _measured(records: Sequence[Record], *, clear: bool) -> Iterator[str]:
+    """A sentence for each model, ratio and split: of which method the loss rises most beyond what it rises on the text that it read.
+
+    Those in which this is `clear` of zero, or the others.
+    """
     found: dict[tuple[str, float, str], list[tuple[Record, Result]]] = {}
     for record in records:
         for row in record.results:
@@ -61,6 +69,8 @@ def _measured(records: Sequence[Record]) -> Iterator[str]:
                 found.setdefault((record.model, record.ratio, row.dataset), []).append((record, row))
     for (model, ratio, dataset), rows in found.items():
         record, most = max(rows, key=lambda pair: pair[1].value)
+        if (most.ci_low is not None and most.ci_low > 0) != clear:
+            continue
         rises = {row.metric: row.value for row in record.results if row.dataset == dataset}
         between = "" if most.ci_low is None or most.ci_high is None else f" [{signed(most.ci_low, 3)}, {signed(most.ci_high, 3)}]"
         of = f", the most of {len(rows)} methods" if len(rows) > 1 else ""

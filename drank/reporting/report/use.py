@@ -28,7 +28,11 @@ NOTHING_SAID: dict[str, Any] = {}
 
 
 class Use(NamedTuple):
-    """A model that is best at a ratio, by what, the command that makes it, empty where the run keeps it, and the code that loads it."""
+    """A model that is best at a ratio, by what, and the code that loads it.
+
+    The `command` that makes it is empty where the run keeps it, and that which does the same to another model (`own`) for methods that a
+    configuration made up.
+    """
 
     model: str
     ratio: str
@@ -36,6 +40,7 @@ class Use(NamedTuple):
     why: str
     command: str
     code: str
+    own: str
 
 
 def uses(models: Sequence[Numbers], records: Sequence[Record], links: Links, settings: Mapping[str, Any]) -> list[Use]:
@@ -47,7 +52,8 @@ def uses(models: Sequence[Numbers], records: Sequence[Record], links: Links, set
             for method, why in _best(numbers, ratio):
                 folder = links.left(numbers.model, method, ratio).get(MODEL, "")
                 command, made = ("", folder) if folder else making(by_place[numbers.model, method, ratio], settings)
-                found.append(Use(numbers.model, percent(ratio), method_name(method), why, command, loading(made)))
+                own = f"drank compress MODEL --method {method} --ratio {ratio:g} --text TEXT --out smaller" if method in METHODS else ""
+                found.append(Use(numbers.model, percent(ratio), method_name(method), why, command, loading(made), own))
     return found
 
 

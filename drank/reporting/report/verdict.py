@@ -6,17 +6,19 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from drank.reporting.comparisons import AVERAGE
-from drank.reporting.contests import OF_KIND
 from drank.reporting.names import BASELINE, listed, method_name, number, percent, unique
-from drank.reporting.report.winners import DIGITS, EVERY, Contest, best_of_all, contests, probability, said_of, winners
-from drank.reporting.tables.numbers import Entry, Numbers, Value
-from drank.reporting.tables.quantities import interval, signed
+from drank.reporting.report.accuracy import best_accuracy
+from drank.reporting.report.winners import DIGITS, EVERY, Contest, best_of_all, contests, how_often, probability
+from drank.reporting.tables.numbers import Entry, Numbers
 
-__all__ = ["FOCUS", "Contest", "accuracy_lines", "contests", "headline"]
+__all__ = ["FOCUS", "Contest", "contests", "headline"]
 
 FOCUS = "d-rank"
 """The method whose claim the report answers first, where it was run."""
+
+
+CHANCE = "Chance is that of the windows or items measured on; draws of the text that methods calibrate on are another."
+"""What the tests of a run are about."""
 
 
 def headline(models: Sequence[Numbers], decided: Sequence[Contest]) -> list[str]:
@@ -26,20 +28,8 @@ def headline(models: Sequence[Numbers], decided: Sequence[Contest]) -> list[str]
         return ["No two compressing methods were measured on the same corpus at the same ratio, so there is no winner by perplexity."]
     kinds = sorted(unique(contest.kind for contest in contested), key=lambda kind: kind == EVERY)
     by_kind = [[contest for contest in contested if contest.kind == kind] for kind in kinds]
-    short = [f"Lowest perplexity {'; '.join(map(_short, by_kind))}."] if len(kinds) > 1 else []
-    return [*short, *map(_won, by_kind), *_alone(decided), *_focus(models), *_cost(decided)]
-
-
-def _short(contested: Sequence[Contest]) -> str:
-    """Who wins most often of one kind, or of all, and how many of these wins are more than chance."""
-    wins = Counter(contest.winner for contest in contested)
-    leaders = [winner for winner, count in wins.items() if count == max(wins.values())]
-    told = sum(contest.gap is not None and contest.gap.told_apart for contest in contested if contest.winner in leaders)
-    most, whole = max(wins.values()), len(contested)
-    often = f"in all {whole} comparisons" if most == whole > 1 else f"in {most} of {whole} comparison{'s' if whole > 1 else ''}"
-    each = " each" if len(leaders) > 1 else ""
-    beyond = "all of these" if told == most * len(leaders) > 1 else str(told or "none")
-    return f"{contested[0].among}: {listed(leaders)} {often}{each}, {beyond} by more than chance"
+    short = [f"Lowest perplexity {'; '.join(map(how_often, by_kind))}. {CHANCE}"] if len(kinds) > 1 else []
+    return [*short, *best_accuracy(models), *map(_won, by_kind), *_alone(decided), *_focus(models), *_cost(decided)]
 
 
 def _won(contested: Sequence[Contest]) -> str:
@@ -159,36 +149,3 @@ def _cost(decided: Sequence[Contest]) -> list[str]:
         if rises:
             lines.append(f"{_spread(rises)} with {percent(ratio)} of the projections' parameters removed")
     return [f"Compared with the uncompressed model, the best method's perplexity is {'; '.join(lines)}."] if lines else []
-
-
-def accuracy_lines(numbers: Numbers) -> list[str]:
-    """For each ratio and kind what the best method keeps of the average accuracy, against the runner-up, dense and SVD-LLM."""
-    sentences = []
-    for ratio in numbers.ratios:
-        for best in winners(numbers, ratio, AVERAGE, "accuracy", "accuracy", low=False):
-            if best.kind == EVERY:
-                continue
-            entry = Entry(best.method, ratio)
-            text = f"{percent(ratio)} removed, {best.among}: {best.winner} keeps the highest average accuracy, "
-            text += f"{100 * best.value.value:.1f}\u202f%"
-            text += _against_second(numbers.get(entry, AVERAGE, f"accuracy_{OF_KIND}"))
-            text += _points(numbers.get(entry, AVERAGE, "accuracy_minus_dense"), "the uncompressed model")
-            text += _points(numbers.get(entry, AVERAGE, f"accuracy_minus_{BASELINE}"), method_name(BASELINE))
-            sentences.append(f"{text}.")
-    return sentences
-
-
-def _against_second(gap: Value | None) -> str:
-    """What the best gains over the runner-up of its kind, and whether that is more than chance."""
-    if gap is None:
-        return "; it has no rival of its kind"
-    points = f"{signed(100 * gap.value, 1)} points {interval(gap, 1, 100)}"
-    return f"; {points} against the runner-up {method_name(gap.rival)} (after Holm's correction {said_of(gap, 1, 100)})"
-
-
-def _points(change: Value | None, reference: str) -> str:
-    """A difference in percentage points with its interval, and whether it is more than noise."""
-    if change is None:
-        return ""
-    noise = "" if change.better or change.worse else ", not significant"
-    return f"; {signed(100 * change.value, 1)} points {interval(change, 1, 100)} against {reference}{noise}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from drank.reporting.contests import OF_ALL, OF_KIND
 from drank.reporting.kinds import methods_of
-from drank.reporting.names import method_name, number, unique
+from drank.reporting.names import listed, method_name, number, unique
 from drank.reporting.tables.numbers import Entry, Numbers, Value
 from drank.reporting.tables.quantities import interval, signed
 
@@ -116,3 +117,15 @@ def best_of_all(decided: Iterable[Contest]) -> list[Contest]:
         place = one.model, one.ratio, one.corpus
         best[place] = min(one, best.get(place, one), key=lambda contest: contest.value.value)
     return list(best.values())
+
+
+def how_often(contested: Sequence[Contest]) -> str:
+    """Who wins most often of one kind, or of all, and how many of these wins are more than chance."""
+    wins = Counter(contest.winner for contest in contested)
+    leaders = [winner for winner, count in wins.items() if count == max(wins.values())]
+    told = sum(contest.gap is not None and contest.gap.told_apart for contest in contested if contest.winner in leaders)
+    most, whole = max(wins.values()), len(contested)
+    often = f"in all {whole} comparisons" if most == whole > 1 else f"in {most} of {whole} comparison{'s' if whole > 1 else ''}"
+    each = " each" if len(leaders) > 1 else ""
+    beyond = "all of these" if told == most * len(leaders) > 1 else str(told or "none")
+    return f"{contested[0].among}: {listed(leaders)} {often}{each}, {beyond} by more than chance"

@@ -123,6 +123,17 @@ def test_methods_that_were_measured_on_some_of_the_texts_are_told_with_the_texts
         return replace(record, results=rows, detail={"python-docs": record.detail["python-docs"]})
 
     (sentence,) = about("every text", [fewer(record) if record.method == "d-rank" else record for record in records])
-    assert sentence.startswith("m: not every method") and sentence.endswith(
+    assert sentence.startswith("m: not everything was compared") and sentence.endswith(
         ": D-Rank at 20\u202f% and 30\u202f% not on python-reference and python-code."
     )
+
+
+def test_a_text_that_a_ratio_lacks_altogether_is_told_too():
+    records = all_records(models=("m",), ratios=(0.2, 0.3), kinds=("perplexity",))
+
+    def without_code(record):
+        rows = tuple(row for row in record.results if row.dataset != "python-code")
+        return replace(record, results=rows, detail={key: found for key, found in record.detail.items() if key != "python-code"})
+
+    (sentence,) = about("every text", [without_code(record) if record.ratio == 0.3 else record for record in records])
+    assert sentence.endswith(": nothing at 30\u202f% on python-code.")

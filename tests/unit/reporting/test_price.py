@@ -45,11 +45,14 @@ def chains(folder, **seconds):
 
 def test_the_speed_of_the_best_stands_beside_that_of_the_others():
     (line, *_) = told(frontier(ratios=(0.2,)))
-    assert line == "What L-Rank costs: it generates at 1.01 × the speed of the dense model (the others at 1.01 ×)."
+    assert line == "What L-Rank costs: it generates at 1.01 × the speed of the dense model (the other methods at 1.01 ×)."
     slow = frontier(ratios=(0.2, 0.4))
     rows = (slow.numbers["label"] == "l-rank") & (slow.numbers["metric"] == "speedup_over_dense")
     slow.numbers.loc[rows, "value"] *= 0.3
-    assert told(slow)[0] == "What L-Rank costs: it generates at 0.30 to 0.32 × the speed of the dense model (the others at 1.01 to 1.07 ×)."
+    assert (
+        told(slow)[0]
+        == "What L-Rank costs: it generates at 0.30 to 0.32 × the speed of the dense model (the other methods at 1.01 to 1.07 ×)."
+    )
 
 
 def test_the_time_to_make_it_is_that_of_all_steps_beside_the_baseline(tmp_path):
@@ -65,9 +68,9 @@ def test_what_is_no_method_stands_beside_the_method_that_loses_least_on_the_same
     (line,) = told(with_gaps(frontier(ratios=(0.2, 0.4), timed=False)))
     assert line == (
         "What is no low-rank method, and so competes in none of this, could be used instead: Rounded to 8 bits loses 0.000 nats per token "
-        "with 27\u202f% of the bytes, Rounded to 4 bits loses 0.090 nats per token with 16\u202f% of the bytes and theirs loses 0.300 nats "
-        "per token with 70\u202f% of the bytes, where of the low-rank models of one L-Rank at 20\u202f% loses 0.060 nats per token with "
-        "84\u202f% of the bytes, the least on docs, reference and code."
+        "with 27\u202f% of the bytes; Rounded to 4 bits loses 0.090 nats per token with 16\u202f% of the bytes; theirs loses 0.300 nats "
+        "per token with 70\u202f% of the bytes; of the low-rank models of one L-Rank at 20\u202f% loses 0.060 nats per token with "
+        "84\u202f% of the bytes, the least on docs, reference and code. Bytes are those of the dense model with 320 bits a number."
     )
 
 

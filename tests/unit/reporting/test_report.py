@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from drank.reporting.figures.sheet import save
+from drank.reporting.report import verdict
 from drank.reporting.summary import summarise
 from tests.unit.records_fixture import METHODS, all_records, make_plan
 from tests.unit.report_page import Page, page_of
@@ -29,6 +30,12 @@ def test_the_page_is_whole_and_asks_for_nothing(tmp_path, records):
     assert str(tmp_path) not in markup
     anchors = {address[1:] for address in page.addresses if address.startswith("#")}
     assert all(f'id="{anchor}"' in markup for anchor in anchors)
+
+
+def test_what_artefacts_say_in_words_is_part_of_the_verdict(records):
+    said = "Of the 0.2 nats per token <half> are due to storage."
+    assert said in Page(page_of(records, findings=[said])).text
+    assert said in verdict(summarise(records, METHODS), records, findings=[said])
 
 
 @pytest.mark.parametrize("kinds", [("perplexity",), ("zeroshot",), ("throughput",)])

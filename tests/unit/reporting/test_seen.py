@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from drank.reporting.records import Record, Result
-from drank.reporting.report.seen import overfitting, seen
+from drank.reporting.report.seen import fitted, overfitting, seen
 from tests.unit.records_fixture import perplexity_record
 
 
@@ -46,10 +46,12 @@ def test_little_text_is_a_warning_that_names_who_read_it() -> None:
 
 def test_overfitting_is_told_of_the_method_that_does_most_at_each_ratio() -> None:
     records = [record(rows=rises(0.096, 0.167)), record("d-rank", rows=rises(0.1, 0.11)), record("d-rank", 0.4, rows=rises(0.2, 0.19))]
-    assert overfitting(records) == [
+    assert fitted(records) == [
         "Overfitting to wiki.train at 20\u202f%, the most of 2 methods: SVD-LLM on docs-mha loses to the dense "
         "model 0.096 nats per token on windows that it was "
-        "calibrated on and 0.167 on others of that text (+0.071 [+0.051, +0.091]).",
+        "calibrated on and 0.167 on others of that text (+0.071 [+0.051, +0.091])."
+    ]
+    assert overfitting(records) == [
         "Overfitting to wiki.train at 40\u202f%: D-Rank on docs-mha loses to the dense model 0.200 nats per token on windows that it was "
         "calibrated on and 0.190 on others of that text (−0.010 [−0.030, +0.010]).",
     ]

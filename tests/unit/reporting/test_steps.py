@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from drank.reporting.artefact import findings_of
 from drank.reporting.tables.steps import steps, words
 from drank.statistics.paired import paired_difference
 from tests.unit.artefacts_fixture import DENSE, grid, material_of, texts
@@ -134,3 +135,9 @@ def test_chains_that_cannot_be_made_say_why():
     strange = [replace(one, detail={"python-docs": {**one.detail["python-docs"], "text_sha256": "1" * 64}}) for one in other.records[1:2]]
     with pytest.raises(ValueError, match="these runs cannot be compared; delete the older record"):
         steps(replace(other, records=[*strange, *other.records[2:]]))
+
+
+def test_the_words_are_what_a_report_says_of_a_chain_and_of_nothing_else():
+    material = material_of(RUNS, OPTIONS)
+    assert findings_of({"layout": "steps"}, material) == words(material) != []
+    assert findings_of({"layout": "quality"}, material) == []

@@ -3,7 +3,8 @@
 import re
 from dataclasses import replace
 
-from drank.reporting.report.verdict import accuracy_lines, contests, headline
+from drank.reporting.report.accuracy import accuracy_lines
+from drank.reporting.report.verdict import contests, headline
 from drank.reporting.summary import summarise
 from drank.reporting.tables.numbers import Entry, Numbers, per_model
 from tests.unit.records_fixture import METHODS, all_records, perplexity_record
@@ -18,12 +19,13 @@ def test_the_first_sentence_is_short_and_names_the_winners_of_each_kind_and_of_a
     assert verdict(records)[0] == (
         "Lowest perplexity of the training-free methods with two factors: D-Rank and SVD-LLM in 6 of 12 comparisons each, all of these "
         "by more than chance; of the refitted methods with two factors: D-Rank in all 6 comparisons, all of these by more than chance; "
-        "over all kinds: D-Rank in all 6 comparisons, all of these by more than chance."
+        "over all kinds: D-Rank in all 6 comparisons, all of these by more than chance. Chance is that of the windows "
+        "or items measured on; draws of the text that methods calibrate on are another."
     )
 
 
 def test_a_sentence_names_the_winner_of_a_kind_and_a_later_one_that_of_all(records):
-    lines = verdict(records)[1:]
+    lines = verdict(records)[2:]
     assert lines[0].startswith(
         "Of the training-free methods with two factors, no method wins everywhere; lowest perplexity in 12 comparisons"
     )
@@ -43,7 +45,7 @@ def test_the_margins_are_those_of_the_summary(records):
         (summary["metric"] == "log_perplexity_minus_best") & (summary["place"] == 1) & (summary["kind"] == "refitted, two factors")
     ]
     sizes = best["value"].abs()
-    assert f"by {sizes.min():.4f} to {sizes.max():.4f} nats per token (p < 0.001 after Holm's correction)" in verdict(records)[2]
+    assert f"by {sizes.min():.4f} to {sizes.max():.4f} nats per token (p < 0.001 after Holm's correction)" in verdict(records)[3]
 
 
 def losing(method="d-rank", damage=3.0, ratios=(0.2,)):

@@ -1,0 +1,58 @@
+"""Who keeps the most of the accuracy, as sentences: how often, and by how much at each ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drank.reporting.comparisons import AVERAGE
+from drank.reporting.contests import OF_KIND
+from drank.reporting.names import BASELINE, method_name, percent
+from drank.reporting.report.winners import EVERY, how_often, said_of, winners
+from drank.reporting.tables.numbers import Entry, Numbers, Value
+from drank.reporting.tables.quantities import interval, signed
+
+
+def best_accuracy(models: Sequence[Numbers]) -> list[str]:
+    """Who has the highest average accuracy most often, of all kinds, or of the only one."""
+    found = [
+        contest
+        for numbers in models
+        for ratio in numbers.ratios
+        for contest in list(winners(numbers, ratio, AVERAGE, "accuracy", "accuracy", low=False))[-1:]
+    ]
+    contested = [contest for contest in found if contest.gap is not None]
+    whole = [contest for contest in contested if contest.kind == EVERY] or contested
+    return [f"Highest average accuracy {how_often(whole)}."] if whole and len({contest.kind for contest in whole}) == 1 else []
+
+
+def accuracy_lines(numbers: Numbers) -> list[str]:
+    """For each ratio and kind what the best method keeps of the average accuracy, against the runner-up, dense and SVD-LLM."""
+    sentences = []
+    for ratio in numbers.ratios:
+        for best in winners(numbers, ratio, AVERAGE, "accuracy", "accuracy", low=False):
+            if best.kind == EVERY:
+                continue
+            entry = Entry(best.method, ratio)
+            text = f"{percent(ratio)} removed, {best.among}: {best.winner} keeps the highest average accuracy, "
+            text += f"{100 * best.value.value:.1f}\u202f%"
+            text += _against_second(numbers.get(entry, AVERAGE, f"accuracy_{OF_KIND}"))
+            text += _points(numbers.get(entry, AVERAGE, "accuracy_minus_dense"), "the uncompressed model")
+            text += _points(numbers.get(entry, AVERAGE, f"accuracy_minus_{BASELINE}"), method_name(BASELINE))
+            sentences.append(f"{text}.")
+    return sentences
+
+
+def _against_second(gap: Value | None) -> str:
+    """What the best gains over the runner-up of its kind, and whether that is more than chance."""
+    if gap is None:
+        return "; it has no rival of its kind"
+    points = f"{signed(100 * gap.value, 1)} points {interval(gap, 1, 100)}"
+    return f"; {points} against the runner-up {method_name(gap.rival)} (after Holm's correction {said_of(gap, 1, 100)})"
+
+
+def _points(change: Value | None, reference: str) -> str:
+    """A difference in percentage points with its interval, and whether it is more than noise."""
+    if change is None:
+        return ""
+    noise = "" if change.better or change.worse else ", not significant"
+    return f"; {signed(100 * change.value, 1)} points {interval(change, 1, 100)} against {reference}{noise}"
