@@ -7,22 +7,21 @@ from collections.abc import Sequence
 from drank.reporting.comparisons import AVERAGE
 from drank.reporting.contests import OF_KIND
 from drank.reporting.names import BASELINE, method_name, percent
-from drank.reporting.report.winners import EVERY, how_often, said_of, winners
+from drank.reporting.report.winners import EVERY, in_short, said_of, winners
 from drank.reporting.tables.numbers import Entry, Numbers, Value
 from drank.reporting.tables.quantities import interval, signed
 
 
 def best_accuracy(models: Sequence[Numbers]) -> list[str]:
-    """Who has the highest average accuracy most often, of all kinds, or of the only one."""
-    found = [
+    """Who has the highest average accuracy most often, of each kind and of all; nothing where nobody has a rival."""
+    contested = [
         contest
         for numbers in models
         for ratio in numbers.ratios
-        for contest in list(winners(numbers, ratio, AVERAGE, "accuracy", "accuracy", low=False))[-1:]
+        for contest in winners(numbers, ratio, AVERAGE, "accuracy", "accuracy", low=False)
+        if contest.gap is not None
     ]
-    contested = [contest for contest in found if contest.gap is not None]
-    whole = [contest for contest in contested if contest.kind == EVERY] or contested
-    return [f"Highest average accuracy {how_often(whole)}."] if whole and len({contest.kind for contest in whole}) == 1 else []
+    return [f"Highest average accuracy {in_short(contested)}."] if contested else []
 
 
 def accuracy_lines(numbers: Numbers) -> list[str]:

@@ -96,7 +96,7 @@ def seen_text(known: Known) -> Iterator[Doubt]:
 
 
 def partly_measured(known: Known) -> Iterator[Doubt]:
-    """Methods that were not measured on every text on which others of their ratio compete."""
+    """Methods that were not measured on every text on which others compete, and ratios at which none was."""
     for numbers in known.models:
         lacking: dict[tuple[str, str], list[str]] = {}
         everywhere = unique(corpus for ratio in numbers.ratios for corpus in numbers.compared(ratio, "perplexity"))
@@ -107,7 +107,7 @@ def partly_measured(known: Known) -> Iterator[Doubt]:
             present = {corpus: {entry for entry, _ in ranking} for corpus, ranking in ranked.items()}
             for entry in [entry for entry in numbers.competing(ratio) if not is_variant(entry.method)]:
                 absent = [corpus for corpus, entries in present.items() if entry not in entries]
-                if absent and len(absent) < len(present):
+                if absent:
                     lacking.setdefault((method_name(entry.method), f"not on {listed(absent)}"), []).append(percent(ratio))
         if lacking:
             told = "; ".join(f"{who} at {listed(ratios)} {where}" for (who, where), ratios in lacking.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from drank.reporting.names import BASELINE, listed, method_name, number, percent, unique
 from drank.reporting.report.method_table import Chains, seconds_by_step
@@ -35,17 +35,17 @@ def price(models: Sequence[Numbers], decided: Sequence[Contest], chains: Chains)
 
 def _making(places: Sequence[Place], chains: Chains) -> Iterator[str]:
     """How long a method takes to make beside SVD-LLM at the same places, where all times of both are there."""
-    pairs = []
+    pairs = {}
     for numbers, entry in places:
         own, other = (_seconds(chains, numbers.model, method, entry.ratio) for method in (entry.method, BASELINE))
         if own and other and entry.method != BASELINE:
-            pairs.append((own, other))
+            pairs[numbers, entry] = own, other
     if pairs:
-        times = _span((own / other for own, other in pairs), 1)
-        most, beside = max(pairs)
+        times = _span((own / other for own, other in pairs.values()), 1)
+        most, beside = max(pairs.values())
         yield (
-            f"it takes {times} times as long to make as {method_name(BASELINE)}, at most {duration(most)} against {duration(beside)}, all "
-            "steps counted"
+            f"it takes {times} times as long to make as {method_name(BASELINE)}{_where(pairs, places)}, at most {duration(most)} against "
+            f"{duration(beside)}, all steps of compressing counted"
         )
 
 
@@ -58,16 +58,24 @@ def _seconds(chains: Chains, model: str, method: str, ratio: float) -> float:
 def _speeds(places: Sequence[Place]) -> Iterator[str]:
     """How fast a method's models are over the dense one timed beside them, and how fast those of the other methods."""
     for phase, does in PHASES.items():
-        own = [value for numbers, entry in places for value in _speed(numbers, entry, phase)]
-        rivals = {(numbers.model, rival): numbers for numbers, entry in places for rival in numbers.competing(entry.ratio)}
-        for numbers, entry in places:
-            rivals.pop((numbers.model, entry), None)
-        where = unique(numbers.model for numbers, entry in places if _speed(numbers, entry, phase))
-        some = f" on {listed(where)}" if len(where) < len({numbers.model for numbers, _ in places}) else ""
-        others = [value for (_, rival), numbers in rivals.items() for value in _speed(numbers, rival, phase)]
-        if own:
-            beside = f" (the other methods at {_span(others, 2)} ×)" if others else ""
-            yield f"it {does} at {_span(own, 2)} × the speed of the dense model{some}{beside}"
+        timed = [(numbers, entry) for numbers, entry in places if _speed(numbers, entry, phase)]
+        rivals = {(numbers, rival): None for numbers, entry in timed for rival in numbers.competing(entry.ratio)}
+        others = [value for place in rivals if place not in timed for value in _speed(*place, phase)]
+        if timed:
+            own = _span((value for place in timed for value in _speed(*place, phase)), 2)
+            whose = "the other method" if len(others) == 1 else "the other methods"
+            beside = f" ({whose} at {_span(others, 2)} ×)" if others else ""
+            yield f"it {does} at {own} × the speed of the dense model{_where(timed, places)}{beside}"
+
+
+def _where(some: Collection[Place], places: Collection[Place]) -> str:
+    """At which of the places something was measured; nothing where it was at all of them."""
+    if len(some) == len(places):
+        return ""
+    ratios: dict[str, list[str]] = {}
+    for numbers, entry in some:
+        ratios.setdefault(numbers.model, []).append(percent(entry.ratio))
+    return f" on {listed([f'{model} at {listed(found)}' for model, found in ratios.items()])}"
 
 
 def _speed(numbers: Numbers, entry: Entry, phase: str) -> list[float]:
@@ -95,9 +103,10 @@ def _instead(numbers: Numbers) -> Iterator[str]:
 
     least = min(ours, key=lambda entry: sum(ours[entry][corpus] for corpus in corpora))
     instead = "; ".join(told(*pair) for pair in theirs.items())
+    average = "on average " if len(corpora) > 1 else ""
     yield (
-        f"What is no low-rank method, and so competes in none of this, could be used instead: {instead}; of the low-rank models of "
-        f"{numbers.model} {told(least, ours[least])}, the least on {listed(corpora)}. Bytes are those of the dense model with "
+        f"What none of these methods made, and so competes in none of this, could be used instead: {instead}; of their models of "
+        f"{numbers.model} {told(least, ours[least])}, the least {average}on {listed(corpora)}. Bytes are those of the dense model with "
         f"{_bits(numbers)} bits a number."
     )
 

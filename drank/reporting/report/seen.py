@@ -60,20 +60,21 @@ def _little(records: Sequence[Record]) -> Iterator[str]:
 def _measured(records: Sequence[Record], *, clear: bool) -> Iterator[str]:
     """A sentence for each model, ratio and split: of which method the loss rises most beyond what it rises on the text that it read.
 
-    Those in which this is `clear` of zero, or the others.
+    Those where this is `clear` of zero, of the methods of which it is; or those where it is of none.
     """
     found: dict[tuple[str, float, str], list[tuple[Record, Result]]] = {}
     for record in records:
         for row in record.results:
-            if row.metric == "overfitting" and record.ratio:
+            if row.metric == "overfitting" and record.ratio and competes(record.method) and not is_variant(record.method):
                 found.setdefault((record.model, record.ratio, row.dataset), []).append((record, row))
     for (model, ratio, dataset), rows in found.items():
-        record, most = max(rows, key=lambda pair: pair[1].value)
-        if (most.ci_low is not None and most.ci_low > 0) != clear:
+        beyond = [pair for pair in rows if pair[1].ci_low is not None and pair[1].ci_low > 0]
+        if bool(beyond) != clear:
             continue
+        record, most = max(beyond or rows, key=lambda pair: pair[1].value)
         rises = {row.metric: row.value for row in record.results if row.dataset == dataset}
         between = "" if most.ci_low is None or most.ci_high is None else f" [{signed(most.ci_low, 3)}, {signed(most.ci_high, 3)}]"
-        of = f", the most of {len(rows)} methods" if len(rows) > 1 else ""
+        of = f", the most of {len(beyond or rows)} methods" if len(beyond or rows) > 1 else ""
         yield (
             f"Overfitting to {dataset} at {percent(ratio)}{of}: {method_name(record.method)} on {model} loses to the dense model "
             f"{number(rises['rise_on_read'], 3)} nats per token on windows that it was calibrated on and "

@@ -30,8 +30,7 @@ NOTHING_SAID: dict[str, Any] = {}
 class Use(NamedTuple):
     """A model that is best at a ratio, by what, and the code that loads it.
 
-    The `command` that makes it is empty where the run keeps it, and that which does the same to another model (`own`) for methods that a
-    configuration made up.
+    The `command` that makes it is empty where the run keeps it; `own` does the same to another model.
     """
 
     model: str
@@ -52,7 +51,7 @@ def uses(models: Sequence[Numbers], records: Sequence[Record], links: Links, set
             for method, why in _best(numbers, ratio):
                 folder = links.left(numbers.model, method, ratio).get(MODEL, "")
                 command, made = ("", folder) if folder else making(by_place[numbers.model, method, ratio], settings)
-                own = f"drank compress MODEL --method {method} --ratio {ratio:g} --text TEXT --out smaller" if method in METHODS else ""
+                own = of_your_own(by_place[numbers.model, method, ratio], settings)
                 found.append(Use(numbers.model, percent(ratio), method_name(method), why, command, loading(made), own))
     return found
 
@@ -90,6 +89,12 @@ def making(record: Record, settings: Mapping[str, Any]) -> tuple[str, str]:
         return f"snakemake --configfile CONFIG.yaml --cores all --notemp {shlex.quote(kept)}", kept
     words, made = ["drank", "compress", *place, "--ratio", f"{record.ratio:g}"], f"{record.model}-{record.method}-{record.ratio:g}"
     return shlex.join([*words, *_method(record, settings), *text, "--out", made]), made
+
+
+def of_your_own(record: Record, settings: Mapping[str, Any]) -> str:
+    """The command that does to MODEL, on TEXT where the method reads any, what was done to the model of a record."""
+    text = ["--text", "TEXT"] if "corpus" in (record.provenance["calibration"] or NOTHING_SAID) else []
+    return shlex.join(["drank", "compress", "MODEL", "--ratio", f"{record.ratio:g}", *_method(record, settings), *text, "--out", "smaller"])
 
 
 def _model(settings: Mapping[str, Any], model: str) -> list[str] | None:

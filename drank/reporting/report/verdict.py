@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from drank.reporting.names import BASELINE, listed, method_name, number, percent, unique
 from drank.reporting.report.accuracy import best_accuracy
-from drank.reporting.report.winners import DIGITS, EVERY, Contest, best_of_all, contests, how_often, probability
+from drank.reporting.report.winners import DIGITS, EVERY, Contest, best_of_all, by_kind, contests, in_short, probability
 from drank.reporting.tables.numbers import Entry, Numbers
 
 __all__ = ["FOCUS", "Contest", "contests", "headline"]
@@ -22,14 +22,21 @@ CHANCE = "Chance is that of the windows or items measured on; draws of the text 
 
 
 def headline(models: Sequence[Numbers], decided: Sequence[Contest]) -> list[str]:
-    """The answer in a few sentences; the first says who won among methods of one kind."""
-    contested = [contest for contest in decided if contest.gap is not None]
+    """The answer in a few sentences: in short, where there are several kinds, and then of each kind and of all."""
+    contested, accuracy = [contest for contest in decided if contest.gap is not None], best_accuracy(models)
     if not contested:
-        return ["No two compressing methods were measured on the same corpus at the same ratio, so there is no winner by perplexity."]
-    kinds = sorted(unique(contest.kind for contest in contested), key=lambda kind: kind == EVERY)
-    by_kind = [[contest for contest in contested if contest.kind == kind] for kind in kinds]
-    short = [f"Lowest perplexity {'; '.join(map(how_often, by_kind))}. {CHANCE}"] if len(kinds) > 1 else []
-    return [*short, *best_accuracy(models), *map(_won, by_kind), *_alone(decided), *_focus(models), *_cost(decided)]
+        none = "No two compressing methods were measured on the same corpus at the same ratio, so there is no winner by perplexity."
+        return [none, *_of_chance(accuracy)]
+    kinds = by_kind(contested)
+    won = [_won(of_kind) for of_kind in kinds]
+    short = [f"Lowest perplexity {in_short(contested)}."] if len(kinds) > 1 else []
+    first = [*_of_chance([*short, *accuracy]), *won] if short else [*won, *_of_chance(accuracy)]
+    return [*first, *_alone(decided), *_focus(models), *_cost(decided)]
+
+
+def _of_chance(said: Sequence[str]) -> list[str]:
+    """The sentences, the last of them followed by what the chance is that they speak of."""
+    return [*said[:-1], f"{said[-1]} {CHANCE}"] if said else []
 
 
 def _won(contested: Sequence[Contest]) -> str:

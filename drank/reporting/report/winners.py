@@ -119,13 +119,25 @@ def best_of_all(decided: Iterable[Contest]) -> list[Contest]:
     return list(best.values())
 
 
-def how_often(contested: Sequence[Contest]) -> str:
-    """Who wins most often of one kind, or of all, and how many of these wins are more than chance."""
+def by_kind(contested: Iterable[Contest]) -> list[list[Contest]]:
+    """The contests of each kind, in the order of its first, and those of all kinds last."""
+    found: dict[str, list[Contest]] = {}
+    for contest in contested:
+        found.setdefault(contest.kind, []).append(contest)
+    return sorted(found.values(), key=lambda contests: contests[0].kind == EVERY)
+
+
+def in_short(contested: Iterable[Contest]) -> str:
+    """Who wins most often of each kind and of all, and how many of these wins are more than chance."""
+    return "; ".join(map(_how_often, by_kind(contested)))
+
+
+def _how_often(contested: Sequence[Contest]) -> str:
     wins = Counter(contest.winner for contest in contested)
-    leaders = [winner for winner, count in wins.items() if count == max(wins.values())]
-    told = sum(contest.gap is not None and contest.gap.told_apart for contest in contested if contest.winner in leaders)
     most, whole = max(wins.values()), len(contested)
-    often = f"in all {whole} comparisons" if most == whole > 1 else f"in {most} of {whole} comparison{'s' if whole > 1 else ''}"
-    each = " each" if len(leaders) > 1 else ""
-    beyond = "all of these" if told == most * len(leaders) > 1 else str(told or "none")
-    return f"{contested[0].among}: {listed(leaders)} {often}{each}, {beyond} by more than chance"
+    leaders = [winner for winner, count in wins.items() if count == most]
+    told = sum(contest.gap is not None and contest.gap.told_apart for contest in contested if contest.winner in leaders)
+    often = f"in all {whole} comparisons" if most == whole else f"in {most} of {whole} comparisons{' each' if len(leaders) > 1 else ''}"
+    often = "in the only comparison" if whole == 1 else often
+    beyond = ("" if told else "not ") if whole == 1 else "all of these " if told == most * len(leaders) > 1 else f"{told or 'none'} "
+    return f"{contested[0].among}: {listed(leaders)} {often}, {beyond}by more than chance"

@@ -137,3 +137,9 @@ def test_a_text_that_a_ratio_lacks_altogether_is_told_too():
 
     (sentence,) = about("every text", [without_code(record) if record.ratio == 0.3 else record for record in records])
     assert sentence.endswith(": nothing at 30\u202f% on python-code.")
+
+
+def test_a_method_without_perplexity_is_told_beside_those_with_it():
+    records = [record for record in all_records(models=("m",), ratios=(0.2,)) if (record.kind, record.method) != ("perplexity", "d-rank")]
+    (sentence,) = about("every text", records)
+    assert sentence.endswith(": D-Rank at 20\u202f% not on python-docs, python-reference and python-code.")

@@ -15,11 +15,11 @@ def record(method: str = "svd-llm", ratio: float = 0.2, rows: tuple[Result, ...]
     return replace(one, results=(*one.results, *rows), provenance={**one.provenance, **told})
 
 
-def rises(read: float, unread: float) -> tuple[Result, ...]:
+def rises(read: float, unread: float, half: float = 0.02) -> tuple[Result, ...]:
     gap = unread - read
     told = {"rise_on_read": read, "rise_on_unread": unread}
     rows = [Result("wiki.train", name, value, value - 0.01, value + 0.01, 16) for name, value in told.items()]
-    return (*rows, Result("wiki.train", "overfitting", gap, gap - 0.02, gap + 0.02, 16))
+    return (*rows, Result("wiki.train", "overfitting", gap, gap - half, gap + half, 16))
 
 
 def test_nothing_is_said_where_nothing_is_to_be_said() -> None:
@@ -47,7 +47,7 @@ def test_little_text_is_a_warning_that_names_who_read_it() -> None:
 def test_overfitting_is_told_of_the_method_that_does_most_at_each_ratio() -> None:
     records = [record(rows=rises(0.096, 0.167)), record("d-rank", rows=rises(0.1, 0.11)), record("d-rank", 0.4, rows=rises(0.2, 0.19))]
     assert fitted(records) == [
-        "Overfitting to wiki.train at 20\u202f%, the most of 2 methods: SVD-LLM on docs-mha loses to the dense "
+        "Overfitting to wiki.train at 20\u202f%: SVD-LLM on docs-mha loses to the dense "
         "model 0.096 nats per token on windows that it was "
         "calibrated on and 0.167 on others of that text (+0.071 [+0.051, +0.091])."
     ]
@@ -55,6 +55,13 @@ def test_overfitting_is_told_of_the_method_that_does_most_at_each_ratio() -> Non
         "Overfitting to wiki.train at 40\u202f%: D-Rank on docs-mha loses to the dense model 0.200 nats per token on windows that it was "
         "calibrated on and 0.190 on others of that text (−0.010 [−0.030, +0.010]).",
     ]
+
+
+def test_overfitting_beyond_chance_is_not_hidden_by_more_that_may_be_chance() -> None:
+    records = [record(rows=rises(0.1, 0.18, half=0.09)), record("d-rank", rows=rises(0.1, 0.15))]
+    (sentence,) = fitted(records)
+    assert sentence.startswith("Overfitting to wiki.train at 20\u202f%: D-Rank on docs-mha")
+    assert overfitting(records) == []
 
 
 def test_why_it_was_not_measured_is_told_once() -> None:

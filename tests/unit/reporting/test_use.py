@@ -10,12 +10,13 @@ from drank.command.compress import compress
 from drank.command.options import options_of
 from drank.methods import METHODS
 from drank.reporting.report.links import Links
-from drank.reporting.report.use import NO_OPTIONS, loading, making, uses
+from drank.reporting.report.use import NO_OPTIONS, loading, making, of_your_own, uses
 from drank.reporting.report.winners import contests
 from drank.reporting.summary import summarise
 from drank.reporting.tables.numbers import per_model
 from tests.unit.records_fixture import METHODS as MEASURED
 from tests.unit.records_fixture import all_records, perplexity_record, provenance_of
+from tests.unit.report_page import Page, page_of
 from tests.unit.reporting.test_links import files_of
 
 SETTINGS = {
@@ -130,3 +131,19 @@ def test_the_options_are_those_of_the_command():
     from drank.calls.request import NAMES
 
     assert NO_OPTIONS == NAMES
+
+
+def test_the_command_for_another_model_has_what_the_configuration_changed():
+    method = {**METHODS["d-rank"].settings(0.2), "group": 3}
+    record = replace(perplexity_record("m", "d-rank-threes", 0.2), provenance=provenance_of("d-rank", 0.2) | {"method": method})
+    options = given(of_your_own(record, SETTINGS | {"methods": {"d-rank-threes": {"base": "d-rank", "group": 3}}}))
+    assert (options["model"], options["method"], options["group"], options["text"]) == ("MODEL", "d-rank", 3, ("TEXT",))
+    blind = replace(record, provenance=record.provenance | {"calibration": None})
+    assert "--text" not in of_your_own(blind, SETTINGS), "of a method that reads none"
+
+
+def test_a_page_whose_winners_a_configuration_made_up_has_a_command_too():
+    records = [perplexity_record("m", "dense", 0.0)]
+    records += [replace(perplexity_record("m", method, 0.2), method=f"{method}-mine") for method in ("svd-llm", "d-rank")]
+    page = Page(page_of(records, ("dense", "svd-llm-mine", "d-rank-mine")))
+    assert not page.wrong and "drank compress MODEL --ratio 0.2" in page.text

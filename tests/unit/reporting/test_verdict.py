@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from drank.reporting.report.accuracy import accuracy_lines
-from drank.reporting.report.verdict import contests, headline
+from drank.reporting.report.verdict import CHANCE, contests, headline
 from drank.reporting.summary import summarise
 from drank.reporting.tables.numbers import Entry, Numbers, per_model
 from tests.unit.records_fixture import METHODS, all_records, perplexity_record
@@ -16,12 +16,13 @@ def verdict(records):
 
 
 def test_the_first_sentence_is_short_and_names_the_winners_of_each_kind_and_of_all(records):
-    assert verdict(records)[0] == (
+    first, second, *_ = verdict(records)
+    assert first == (
         "Lowest perplexity of the training-free methods with two factors: D-Rank and SVD-LLM in 6 of 12 comparisons each, all of these "
         "by more than chance; of the refitted methods with two factors: D-Rank in all 6 comparisons, all of these by more than chance; "
-        "over all kinds: D-Rank in all 6 comparisons, all of these by more than chance. Chance is that of the windows "
-        "or items measured on; draws of the text that methods calibrate on are another."
+        "over all kinds: D-Rank in all 6 comparisons, all of these by more than chance."
     )
+    assert second.startswith("Highest average accuracy of the training-free methods with two factors: ") and second.endswith(CHANCE)
 
 
 def test_a_sentence_names_the_winner_of_a_kind_and_a_later_one_that_of_all(records):
@@ -143,3 +144,16 @@ def test_ranking_puts_the_best_first(records):
     numbers = Numbers(summarise(records, METHODS), "docs-mha")
     assert numbers.ranking(0.2, "python-docs", "perplexity")[0][0].method == "d-rank"
     assert numbers.ranking(0.2, "average", "accuracy", low=False)[0][0].method == "d-rank"
+
+
+def test_with_one_kind_accuracy_comes_after_perplexity_and_says_what_chance_is():
+    lines = verdict(all_records(models=("m",), ratios=(0.2,), methods=("dense", "svd-llm", "d-rank")))
+    assert lines[0].startswith("Of the training-free methods with two factors, D-Rank has the lowest perplexity")
+    assert lines[1].startswith("Highest average accuracy of the training-free methods with two factors: D-Rank in the only comparison, ")
+    assert lines[1].endswith(CHANCE)
+
+
+def test_accuracy_is_told_where_perplexity_has_no_contest():
+    records = all_records(models=("m",), ratios=(0.2,), methods=("dense", "svd-llm", "d-rank"))
+    lines = verdict([record for record in records if (record.kind, record.method) != ("perplexity", "svd-llm")])
+    assert "there is no winner by perplexity" in lines[0] and lines[1].startswith("Highest average accuracy of the")
