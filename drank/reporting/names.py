@@ -146,6 +146,13 @@ def refusals(reasons: Mapping[str, str]) -> str:
     return f"Not applicable: {'; '.join(f'{method_name(label)} ({reason})' for label, reason in reasons.items())}." if reasons else ""
 
 
+def span(values: Iterable[float], digits: int) -> str:
+    """From the smallest to the largest as printed, `0.10 to 0.25`; once where both print alike, and zero without a sign."""
+    ordered = sorted(values)
+    ends = (number(value, digits) for value in (ordered[0], ordered[-1]))
+    return " to ".join(unique(end if end.strip("−0.") else end.removeprefix("−") for end in ends))
+
+
 def number(value: float, digits: int = 2) -> str:
     """Fixed digits below a thousand, none above, powers of ten from a million on."""
     size = abs(value)

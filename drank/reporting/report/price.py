@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from drank.reporting.names import BASELINE, listed, method_name, number, percent, unique
+from drank.reporting.names import BASELINE, listed, method_name, number, percent, span
 from drank.reporting.report.method_table import Chains, seconds_by_step
 from drank.reporting.report.winners import Contest, best_of_all
 from drank.reporting.tables.numbers import SIZE, Entry, Numbers
@@ -41,7 +41,7 @@ def _making(places: Sequence[Place], chains: Chains) -> Iterator[str]:
         if own and other and entry.method != BASELINE:
             pairs[numbers, entry] = own, other
     if pairs:
-        times = _span((own / other for own, other in pairs.values()), 1)
+        times = span((own / other for own, other in pairs.values()), 1)
         most, beside = max(pairs.values())
         yield (
             f"it takes {times} times as long to make as {method_name(BASELINE)}{_where(pairs, places)}, at most {duration(most)} against "
@@ -62,9 +62,9 @@ def _speeds(places: Sequence[Place]) -> Iterator[str]:
         rivals = {(numbers, rival): None for numbers, entry in timed for rival in numbers.competing(entry.ratio)}
         others = [value for place in rivals if place not in timed for value in _speed(*place, phase)]
         if timed:
-            own = _span((value for place in timed for value in _speed(*place, phase)), 2)
+            own = span((value for place in timed for value in _speed(*place, phase)), 2)
             whose = "the other method" if len(others) == 1 else "the other methods"
-            beside = f" ({whose} at {_span(others, 2)} ×)" if others else ""
+            beside = f" ({whose} at {span(others, 2)} ×)" if others else ""
             yield f"it {does} at {own} × the speed of the dense model{_where(timed, places)}{beside}"
 
 
@@ -96,9 +96,9 @@ def _instead(numbers: Numbers) -> Iterator[str]:
     def told(entry: Entry, lost: Mapping[str, float]) -> str:
         name = f"{method_name(entry.method)}{f' at {percent(entry.ratio)}' if entry.ratio else ''}"
         speed = _speed(numbers, entry, "decode")
-        runs = f" and {PHASES['decode']} at {_span(speed, 2)} × the speed of the dense model" if speed else ""
+        runs = f" and {PHASES['decode']} at {span(speed, 2)} × the speed of the dense model" if speed else ""
         return (
-            f"{name} loses {_span((lost[corpus] for corpus in corpora), 3)} nats per token with {_share(numbers, entry)} of the bytes{runs}"
+            f"{name} loses {span((lost[corpus] for corpus in corpora), 3)} nats per token with {_share(numbers, entry)} of the bytes{runs}"
         )
 
     least = min(ours, key=lambda entry: sum(ours[entry][corpus] for corpus in corpora))
@@ -127,9 +127,3 @@ def _bits(numbers: Numbers) -> str:
     """Of how many bits each number of the dense model is, as stored bytes are counted."""
     parameters, stored = (numbers.get(numbers.dense, SIZE, name) for name in ("parameters", "bytes")) if numbers.dense else (None, None)
     return number(8 * stored.value / parameters.value, 0) if parameters and stored else "an unknown number of"
-
-
-def _span(values: Iterable[float], digits: int) -> str:
-    """From the smallest to the largest, as printed."""
-    ordered = sorted(values)
-    return " to ".join(unique(number(value, digits).replace("−0.000", "0.000") for value in (ordered[0], ordered[-1])))

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from drank.reporting.names import BASELINE, listed, method_name, number, percent, unique
+from drank.reporting.names import BASELINE, listed, method_name, percent, span, unique
 from drank.reporting.report.accuracy import best_accuracy
 from drank.reporting.report.winners import DIGITS, EVERY, Contest, best_of_all, by_kind, contests, in_short, probability
 from drank.reporting.tables.numbers import Entry, Numbers
@@ -72,17 +72,17 @@ def _tested(contested: Sequence[Contest]) -> str:
     sentences = []
     if told:
         sizes, largest = [abs(gaps[one].value) for one in told], max(gaps[one].p_holm for one in told)
-        limit = probability(largest).replace("=", "≤")
+        limit, second = probability(largest).replace("=", "≤"), _tally(one.runner_up for one in told)
         where = f"each of the {len(told)}" if not untold else f"{len(told)} of the {len(gaps)}"
         sentences.append(
-            f"The best is told apart from the runner-up ({_tally(one.runner_up for one in told)}) in {where}, by {_span(sizes)} nats per "
-            f"token ({limit} after Holm's correction)."
+            f"The best is told apart from the runner-up ({second}) in {where}, by {span(sizes, DIGITS)} nats per token "
+            f"({limit} after Holm's correction)."
         )
     if untold:
         where = f"{len(untold)} of the {len(gaps)}" if told else f"none of the {len(gaps)}"
         pairs = f" ({_tally(f'{one.winner} and {one.runner_up}' for one in untold)})"
         sizes = [gap.detectable for gap in untold.values() if gap.detectable > 0]
-        power = f"; a difference of {_span(sizes)} nats per token would have been found four times of five" if sizes else ""
+        power = f"; a difference of {span(sizes, DIGITS)} nats per token would have been found four times of five" if sizes else ""
         verb = "the best is not told apart from the runner-up" if told else "is the best told apart from the runner-up"
         sentences.append(f"In {where} {verb}{pairs}{power}.")
     return " ".join(sentences)
@@ -92,11 +92,6 @@ def _tally(names: Iterable[str]) -> str:
     """Names with how often each occurs, where there are several."""
     counts = Counter(names)
     return ", ".join(f"{name} in {count}" for name, count in counts.most_common()) if len(counts) > 1 else next(iter(counts))
-
-
-def _span(sizes: Sequence[float]) -> str:
-    """From the smallest to the largest."""
-    return " to ".join(unique(number(size, DIGITS) for size in (min(sizes), max(sizes))))
 
 
 def _alone(decided: Sequence[Contest]) -> list[str]:
