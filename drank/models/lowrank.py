@@ -78,6 +78,11 @@ class LowRankLinear(nn.Module):
         return self.in_features
 
     @property
+    def owner(self) -> LowRankLinear:
+        """The module that has the basis: itself, or the one of the first layer of its group."""
+        return self._owner[0] if self._owner else self
+
+    @property
     def owns_basis(self) -> bool:
         """Whether the basis is stored with this layer."""
         return not self._owner

@@ -120,8 +120,8 @@ def _expanded(projection: Projection, experts: range) -> Iterator[Projection]:
         yield projection
         return
     for expert in experts:
-        role, path, reads = (text.format(expert=expert) for text in (projection.role, projection.path, projection.reads))
-        yield Projection(role, path, reads, projection.transposed)
+        named = {key: getattr(projection, key).format(expert=expert) for key in ("role", "path", "reads", "makes")}
+        yield replace(projection, **named)
 
 
 def module_path(model_type: str, layer: int, role: str) -> str:

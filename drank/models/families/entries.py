@@ -12,13 +12,15 @@ class Projection:
     """One linear map of a decoder block: its role, its place in the block, and the input it reads.
 
     Projections of a block with the same `reads` get the very same tensor, so its moments are accumulated once. `transposed` says that
-    the weight is stored as (d1, d2), not (d2, d1). In an entry of `FAMILIES`, `{expert}` stands for the number of each expert.
+    the weight is stored as (d1, d2), not (d2, d1). `makes` names the input of another that its outputs become entry by entry, by what
+    treats all entries alike. In an entry of `FAMILIES`, `{expert}` stands for the number of each expert.
     """
 
     role: str
     path: str
     reads: str
     transposed: bool = False
+    makes: str = ""
 
     @property
     def routed(self) -> bool:
@@ -66,16 +68,16 @@ _ATTENTION = (
     Projection("o", "self_attn.o_proj", reads="heads"),
 )
 _EXPERTS = (
-    Projection("gate.{expert}", "mlp.experts.{expert}.gate_proj", reads="expert.{expert}"),
-    Projection("up.{expert}", "mlp.experts.{expert}.up_proj", reads="expert.{expert}"),
+    Projection("gate.{expert}", "mlp.experts.{expert}.gate_proj", reads="expert.{expert}", makes="expert-hidden.{expert}"),
+    Projection("up.{expert}", "mlp.experts.{expert}.up_proj", reads="expert.{expert}", makes="expert-hidden.{expert}"),
     Projection("down.{expert}", "mlp.experts.{expert}.down_proj", reads="expert-hidden.{expert}"),
 )
 _LLAMA = Family(
     blocks="model.layers",
     projections=(
         *_ATTENTION,
-        Projection("gate", "mlp.gate_proj", reads="mlp"),
-        Projection("up", "mlp.up_proj", reads="mlp"),
+        Projection("gate", "mlp.gate_proj", reads="mlp", makes="hidden"),
+        Projection("up", "mlp.up_proj", reads="mlp", makes="hidden"),
         Projection("down", "mlp.down_proj", reads="hidden"),
     ),
 )
@@ -88,7 +90,7 @@ FAMILIES: dict[str, Family] = {
         projections=(
             Projection("qkv", "attn.c_attn", reads="attention", transposed=True),
             Projection("o", "attn.c_proj", reads="heads", transposed=True),
-            Projection("up", "mlp.c_fc", reads="mlp", transposed=True),
+            Projection("up", "mlp.c_fc", reads="mlp", transposed=True, makes="hidden"),
             Projection("down", "mlp.c_proj", reads="hidden", transposed=True),
         ),
         requires={"add_cross_attention": False},
@@ -100,7 +102,7 @@ FAMILIES: dict[str, Family] = {
         projections=(
             Projection("qkv", "attention.query_key_value", reads="attention"),
             Projection("o", "attention.dense", reads="heads"),
-            Projection("up", "mlp.dense_h_to_4h", reads="mlp"),
+            Projection("up", "mlp.dense_h_to_4h", reads="mlp", makes="hidden"),
             Projection("down", "mlp.dense_4h_to_h", reads="hidden"),
         ),
         renamed={"embed_out": "lm_head"},
@@ -117,7 +119,7 @@ FAMILIES: dict[str, Family] = {
         projections=(
             *_ATTENTION[:3],
             Projection("o", "self_attn.out_proj", reads="heads"),
-            Projection("up", "fc1", reads="mlp"),
+            Projection("up", "fc1", reads="mlp", makes="hidden"),
             Projection("down", "fc2", reads="hidden"),
         ),
         positions=2048,

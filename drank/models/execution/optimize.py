@@ -1,0 +1,97 @@
+"""Make a loaded model quick to run: the same function to the rounding of its precision, in fewer and larger products.
+
+A low-rank projection multiplies as many numbers for a token as it reads, in prefill and in decoding alike: with two factors of rank k these
+are k (d1 + d2), in pivoted form k (d1 + d2 − k), against d1 d2 of the matrix. So one count decides for both phases which form runs. A
+pivoted form never has more than the matrix; two factors have as many from k = d1 d2 / (d1 + d2) on, which a basis that several layers share
+reaches before it has more to store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from drank.models.execution.compiled import compile_decoding
+from drank.models.execution.fusing import Fusing
+from drank.models.execution.product import Product, widen
+from drank.models.lowrank import LowRankLinear
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+VARIANTS = ("plain", "fused", "compiled", "prepacked")
+"""How a model can be run: as it was loaded; in larger products; these with decoding compiled; and its weights packed for that, too."""
+
+
+@dataclass
+class Execution:
+    """How a model is run: its variant, and by dotted name what runs otherwise than it was loaded.
+
+    `joined` are projections whose bases run as one product or by one gather, a tuple for each; `dense` those that run as a matrix, with
+    fewer numbers to multiply and to read; `folded` those whose inputs come in the order of their pivots. `wide`: products of many rows are
+    in float32. `bytes_before` and `bytes_after` are those of parameters and buffers.
+    """
+
+    variant: str
+    joined: list[tuple[str, ...]] = field(default_factory=list)
+    dense: list[str] = field(default_factory=list)
+    folded: list[str] = field(default_factory=list)
+    wide: bool = False
+    bytes_before: int = 0
+    bytes_after: int = 0
+
+
+def optimize(model: PreTrainedModel, variant: str = "fused") -> PreTrainedModel:
+    """The model itself, changed in place to run as `variant` says; `model.execution` (`Execution`) tells what was done.
+
+    For inference: what is fused is not saved any more, and not trained. `fused` works with everything that calls the model. `compiled` and
+    `prepacked` compile decoding, one token for each sequence on a static cache, which `generate` then takes by itself: the first token
+    takes a minute or more, every other batch size or cache length as long again; prefill runs fused. `prepacked` keeps a second copy of
+    the weights, in the layout that the processor reads best. Move the model to its device before.
+
+    Raises ValueError for a variant that is none, and for a model that is run by one already, is in training, or has adapters or hooks in
+    place of the factors that drank made.
+    """
+    _refuse(model, variant)
+    execution = Execution(variant, bytes_before=_bytes(model))
+    if variant != "plain":
+        with torch.no_grad():
+            fusing = Fusing.of(model)
+            execution.joined, execution.dense, execution.folded = fusing.joined, fusing.dense, fusing.folded
+        widen(model)
+        execution.wide = any(isinstance(module, Product) and module.wide for module in model.modules())
+        model.save_pretrained = _not_saved
+    execution.bytes_after = _bytes(model)
+    model.execution = execution
+    if variant in ("compiled", "prepacked"):
+        compile_decoding(model, prepack=variant == "prepacked")
+    return model
+
+
+def _refuse(model: PreTrainedModel, variant: str) -> None:
+    """Raise ValueError where a model cannot be run so."""
+    if variant not in VARIANTS:
+        raise ValueError(f"there is no variant {variant!r} of running a model; known: {', '.join(VARIANTS)}")
+    if hasattr(model, "execution"):
+        raise ValueError(f"this model runs {model.execution.variant} already; load it again to run it {variant}")
+    if model.training and variant != "plain":
+        raise ValueError(f"this model is in training, and one that runs {variant} cannot be trained; call model.eval() first")
+    low_rank = [(name, module) for name, module in model.named_modules() if isinstance(module, LowRankLinear)]
+    if wrong := [name for name, module in low_rank if not {type(module.basis), type(module.coefficients)} <= {nn.Linear}]:
+        raise ValueError(
+            f"{len(wrong)} projections have something else in the place of their factors ({wrong[0]}, …), an adapter perhaps: merge it"
+        )
+
+
+def _bytes(model: nn.Module) -> int:
+    """Bytes of parameters and buffers, those that several modules have once."""
+    tensors: list[Tensor] = [*model.parameters(), *model.buffers()]
+    return sum({tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}.values())
+
+
+def _not_saved(*_args: Any, **_kwargs: Any) -> None:
+    raise ValueError("this model was changed by drank.optimize to be run, and is not saved so; save it before, or load it again")

@@ -1,0 +1,104 @@
+"""Projections that read one input: their bases as one product, and their pivots by one gather, for each storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from drank.models.execution.product import Product
+from drank.models.lowrank import LowRankLinear, PivotedLinear
+
+
+class Bases(nn.Module):
+    """What the projections that read one input make of it first: `x B` of each, (…, k), from one product with all bases.
+
+    The first of them that is called with an input computes the parts of all, and each takes its own, so that nothing is kept once all have;
+    one that is called with another input, or again, is given what it needs all the same. Not for several threads at once.
+    """
+
+    def __init__(self, members: Sequence[LowRankLinear]) -> None:
+        """Take over the bases of the members, which own them or borrow them from one owner each."""
+        super().__init__()
+        self.ranks = [member.rank for member in members]
+        self._input: Tensor | None = None
+        self._parts: dict[int, Tensor] = {}
+        self._take(members)
+
+    def _take(self, members: Sequence[LowRankLinear]) -> None:
+        self.product = Product.of(_joined([member.basis.weight for member in members]))
+
+    def forward(self, x: Tensor) -> Sequence[Tensor]:
+        """The part of each member, in order."""
+        return self.product(x).split(self.ranks, dim=-1)
+
+    def part(self, place: int, x: Tensor) -> Tensor:
+        """The part of the member at this place."""
+        if len(self.ranks) == 1:
+            return self(x)[0]
+        if x is not self._input or place not in self._parts:
+            self._input, self._parts = x, dict(enumerate(self(x)))
+        part = self._parts.pop(place)
+        if not self._parts:
+            self._input = None
+        return part
+
+
+class PivotedBases(Bases):
+    """The same in pivoted form: `x_I + x_Ī N` of each. One gather puts the input in the orders of all, one after another.
+
+    Where the input comes `ordered`, of a single member, there is none.
+    """
+
+    order: Tensor
+    ordered = False
+
+    def _take(self, members: Sequence[LowRankLinear]) -> None:
+        pivoted = [cast("PivotedLinear", member) for member in members]
+        self.products = nn.ModuleList(
+            Product.of(one.basis.weight) if one.basis.in_features else nn.Identity() for one in pivoted
+        )  # full rank
+        self.register_buffer("order", _joined([member.order for member in pivoted]), persistent=False)
+
+    def forward(self, x: Tensor) -> Sequence[Tensor]:
+        """The part of each member, in order."""
+        width = x.shape[-1]
+        entries = x if self.ordered else x.gather(-1, self.order.expand(*x.shape[:-1], -1))
+        parts = []
+        for place, (rank, product) in enumerate(zip(self.ranks, self.products, strict=True)):
+            own = entries[..., place * width : (place + 1) * width]
+            parts.append(own[..., :rank] + product(own[..., rank:]) if rank < width else own)
+        return parts
+
+
+BASES: dict[type[LowRankLinear], type[Bases]] = {LowRankLinear: Bases, PivotedLinear: PivotedBases}
+"""What runs the bases of each kind of module."""
+
+
+class Projection(nn.Module):
+    """A low-rank projection that is run: `coefficients(part)`, the part taken from the `Bases` that it may have with others."""
+
+    def __init__(self, member: LowRankLinear, bases: Bases, place: int) -> None:
+        """Stand in for a low-rank module whose basis `bases` has taken over at this place."""
+        super().__init__()
+        self.in_features, self.out_features, self.rank = member.in_features, member.out_features, member.rank
+        self.bases, self.place = bases, place
+        self.coefficients = Product.of(member.coefficients.weight, member.bias)
+        self.register_buffer("weight", member.weight, persistent=False)  # tells dtype and device to whoever asks a projection's weight
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, d1) to (…, d2)."""
+        y: Tensor = self.coefficients(self.bases.part(self.place, x))
+        return y
+
+    def extra_repr(self) -> str:
+        """Sizes, and how many share the bases."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, rank={self.rank}, of={len(self.bases.ranks)}"
+
+
+def _joined(tensors: Sequence[Tensor]) -> Tensor:
+    """One tensor of all, one after another; a single one as it is."""
+    return tensors[0] if len(tensors) == 1 else torch.cat([tensor.detach() for tensor in tensors])

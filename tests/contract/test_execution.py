@@ -1,0 +1,139 @@
+"""A model that `drank.optimize` changed to be run says what it said, to the rounding of its precision, in every family and storage."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from drank.models.execution.optimize import VARIANTS, optimize
+from drank.models.execution.projections import Projection
+from drank.models.lowrank import LowRankLinear
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*cache_implementation")
+
+TOLERANCE = {torch.float32: 2e-5, torch.bfloat16: 6e-2, torch.float16: 6e-3}
+"""Of the largest logit; the precision's rounding, through three layers."""
+
+
+def said(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        return model(input_ids=ids).logits.float()
+
+
+def close(found: torch.Tensor, known: torch.Tensor, dtype: torch.dtype) -> None:
+    assert (found - known).abs().max() <= TOLERANCE[dtype] * known.abs().max()
+
+
+@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_a_fused_model_says_what_it_said(compress, tokens, family, group, dtype) -> None:
+    model, _ = compress(family, group=group, keep=0.3)
+    exact = said(model.double(), tokens)
+    model.to(dtype)
+    plain = said(model, tokens)
+    fused = said(optimize(model), tokens)
+    far, near = (
+        (one - exact).square().mean().sqrt() for one in (fused, plain)
+    )  # a few tokens that a rounding routes elsewhere decide no mean
+    assert far <= 1.5 * near + 1e-6 * exact.abs().max(), "no farther from the exact logits than plain rounding takes it"
+    assert not any(isinstance(module, LowRankLinear) for module in model.modules())
+    short = (said(model, tokens[:1, :3]) - exact[:1, :3]).square().mean().sqrt()  # too few rows for products in float32
+    assert short <= 3 * near + 1e-6 * exact.abs().max()
+
+
+def test_a_fused_model_decodes_what_it_decoded(compress, tokens, family) -> None:
+    model, _ = compress(family)
+    told: dict[str, Any] = {"max_new_tokens": 8, "min_new_tokens": 8, "do_sample": False, "attention_mask": torch.ones_like(tokens)}
+    before = model.generate(tokens, **told)
+    assert torch.equal(optimize(model).generate(tokens, **told), before)
+
+
+def test_projections_that_read_one_input_run_together(compress, storage) -> None:
+    model, _ = compress("llama", group=2, keep=0.3)
+    done = optimize(model).execution
+    attention = [f"model.layers.0.self_attn.{role}_proj" for role in "qkv"]
+    assert tuple(attention) in done.joined
+    assert ("model.layers.2.mlp.gate_proj", "model.layers.2.mlp.up_proj") in done.joined
+    first, second = (model.get_submodule(f"model.layers.{layer}.self_attn.q_proj") for layer in (0, 1))
+    assert isinstance(first, Projection) and first.bases is second.bases, "layers that share a basis share what is joined of it"
+    assert done.folded == ([f"model.layers.{layer}.mlp.down_proj" for layer in range(3)] if storage == "pivoted" else [])
+    assert done.bytes_after <= done.bytes_before * 1.001 + 4096, "nothing is held twice"
+
+
+def test_what_costs_more_in_two_factors_runs_as_a_matrix(compress, tokens, storage) -> None:
+    model, _ = compress("llama", group=1, keep=1.0)
+    known = said(model, tokens)
+    done = optimize(model).execution
+    assert len(done.dense) == (3 * 7 if storage == "factors" else 0)
+    assert storage == "pivoted" or done.bytes_after < done.bytes_before
+    close(said(model, tokens), known, torch.float32)
+
+
+@pytest.mark.parametrize("kind", ["q", "up", "down", "gate"])
+def test_kinds_that_are_left_dense_take_part_where_they_must(compress, tokens, kind) -> None:
+    model, _ = compress("llama", dense=[kind])
+    known = said(model, tokens)
+    close(said(optimize(model), tokens), known, torch.float32)
+
+
+def test_a_projection_called_alone_again_or_with_another_input_is_right(compress) -> None:
+    model, _ = compress("llama", keep=0.3)
+    plain = copy.deepcopy(model)
+    optimize(model)
+    x, y = torch.randn(2, 1, 5, 16)
+    attention, before = model.model.layers[0].self_attn, plain.model.layers[0].self_attn
+    with torch.inference_mode():
+        for role, given in [("k", x), ("k", x), ("q", x), ("q", y), ("v", x), ("v", y), ("k", y)]:
+            found, known = (getattr(one, f"{role}_proj")(given) for one in (attention, before))
+            torch.testing.assert_close(found, known, atol=1e-5, rtol=1e-5)
+
+
+def test_nothing_of_an_input_is_kept(compress, tokens) -> None:
+    model, _ = compress("llama", keep=0.3)
+    said(optimize(model), tokens)
+    for module in model.modules():
+        if isinstance(module, Projection):
+            assert module.bases._input is None and not module.bases._parts
+
+
+@pytest.mark.parametrize("variant", [*VARIANTS[2:]])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_compiled_model_decodes_what_it_decoded_in_one_graph(compress, tokens, variant, family) -> None:
+    torch._dynamo.reset()
+    model, _ = compress(family, group=1)
+    told: dict[str, Any] = {"max_new_tokens": 8, "min_new_tokens": 8, "do_sample": False, "attention_mask": torch.ones_like(tokens)}
+    before = model.generate(tokens, **told)
+    torch._dynamo.utils.counters.clear()
+    after = optimize(model, variant).generate(tokens, **told)
+    assert torch.equal(after, before)
+    counted = torch._dynamo.utils.counters
+    assert counted["stats"]["unique_graphs"] == 1 and not counted["graph_break"]
+    assert counted["frames"]["ok"] == counted["frames"]["total"]
+
+
+def test_a_dense_model_is_run_too(tiny_model, tokens, family) -> None:
+    model = tiny_model(family, dtype=torch.bfloat16)
+    known = said(model, tokens)
+    assert (said(optimize(model), tokens) - known).square().mean().sqrt() <= 0.03 * known.abs().max()
+
+
+def test_what_cannot_be_run_so_is_refused(compress, tmp_path) -> None:
+    model, _ = compress("llama")
+    with pytest.raises(ValueError, match="no variant 'quick'"):
+        optimize(model, "quick")
+    with pytest.raises(ValueError, match=r"model\.eval\(\)"):
+        optimize(copy.deepcopy(model).train())
+    adapted = copy.deepcopy(model)
+    adapted.model.layers[1].mlp.up_proj.coefficients = torch.nn.Sequential(adapted.model.layers[1].mlp.up_proj.coefficients)
+    with pytest.raises(ValueError, match=r"model\.layers\.1\.mlp\.up_proj"):
+        optimize(adapted)
+    optimize(model)
+    with pytest.raises(ValueError, match="runs fused already"):
+        optimize(model)
+    with pytest.raises(ValueError, match="save it before"):
+        model.save_pretrained(tmp_path / "out")
+    assert not any(tmp_path.iterdir())
