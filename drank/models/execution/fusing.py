@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 
-from drank.models.execution.product import Product
+from drank.models.execution.product import Product, laid_out
 from drank.models.execution.projections import BASES, Bases, PivotedBases, Projection
 from drank.models.families import FAMILIES, module_path, projections_of
 from drank.models.families import Projection as Place
@@ -130,7 +130,7 @@ def _reorder(maker: nn.Module, order: Tensor) -> None:
     """Let a projection give its outputs in another order."""
     last: Any = maker.coefficients if isinstance(maker, Projection) else maker
     outputs = matrix_of(last).mT.detach()  # (d2, d1), a view
-    weight = outputs[order] if isinstance(last, nn.Linear) else outputs[order].mT
-    last.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+    weight = laid_out(outputs[order].contiguous()) if isinstance(last, nn.Linear) else outputs[order].mT.contiguous()
+    last.weight = nn.Parameter(weight, requires_grad=False)
     if last.bias is not None:
         last.bias = nn.Parameter(last.bias.detach()[order], requires_grad=False)

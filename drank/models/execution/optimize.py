@@ -16,7 +16,7 @@ from torch import nn
 
 from drank.models.execution.compiled import compile_decoding
 from drank.models.execution.fusing import Fusing
-from drank.models.execution.product import Product, widen
+from drank.models.execution.product import Product, quicken
 from drank.models.lowrank import LowRankLinear
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def optimize(model: PreTrainedModel, variant: str = "fused") -> PreTrainedModel:
         with torch.no_grad():
             fusing = Fusing.of(model)
             execution.joined, execution.dense, execution.folded = fusing.joined, fusing.dense, fusing.folded
-        widen(model)
+        quicken(model)
         execution.wide = any(isinstance(module, Product) and module.wide for module in model.modules())
         model.save_pretrained = _not_saved
     execution.bytes_after = _bytes(model)

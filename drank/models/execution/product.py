@@ -1,4 +1,4 @@
-"""A product with a weight, in float32 where a CPU has no instructions for the weight's own precision."""
+"""A product with a weight, in the layout and the precision in which the processor is quickest at it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ PART = 1 << 22
 _NATIVE = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}
 
 
+def laid_out(weight: Tensor) -> Tensor:
+    """A weight (d2, d1), its longer side contiguous in float32 on a CPU: there a product with one row reads half as much again a second.
+
+    So it is for the coefficients of a low rank (d2 ≫ d1 = k), where nn.Linear keeps the short side together; half precision is the other
+    way round, by far, and a product of many rows does not mind (`benchmarks/execution.py`).
+    """
+    columns, rows = weight.shape
+    return weight.mT.contiguous().mT if columns > rows and weight.dtype == torch.float32 and weight.device.type == "cpu" else weight
+
+
 def emulated(dtype: torch.dtype, device: torch.device) -> bool:
     """Whether products of this precision are emulated there: half precision on a CPU without instructions for it."""
     return device.type == "cpu" and dtype in _NATIVE and not getattr(torch.ops.mkldnn, _NATIVE[dtype])()
@@ -28,12 +38,12 @@ class Product(nn.Linear):
 
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor | None = None) -> Product:
-        """A product with these very tensors, (d2, d1) and (d2,): parameters stay those of whoever else has them."""
+        """A product with a weight (d2, d1), which is copied where it is not `laid_out`, and a bias (d2,); without gradients."""
         columns, rows = weight.shape
         made = cls(rows, columns, bias=bias is not None, device="meta", dtype=weight.dtype)
-        made.weight = weight if isinstance(weight, nn.Parameter) else nn.Parameter(weight, requires_grad=False)
+        made.weight = nn.Parameter(laid_out(weight.detach()), requires_grad=False)
         if bias is not None:
-            made.bias = bias if isinstance(bias, nn.Parameter) else nn.Parameter(bias, requires_grad=False)
+            made.bias = nn.Parameter(bias.detach(), requires_grad=False)
         made.wide = emulated(weight.dtype, weight.device)
         return made.eval()
 
@@ -49,8 +59,12 @@ class Product(nn.Linear):
         return result
 
 
-def widen(model: nn.Module) -> None:
-    """Let the ordinary linear maps of a model, whose precision is `emulated` where they are, be such products, of the same weights."""
+def quicken(model: nn.Module) -> None:
+    """Let the ordinary linear maps of a model on a CPU be such products; one that is tied to an embedding keeps that one's memory."""
+    tied = {module.weight.data_ptr() for module in model.modules() if isinstance(module, nn.Embedding)}
     for name, module in list(model.named_modules()):
-        if type(module) is nn.Linear and emulated(module.weight.dtype, module.weight.device):
-            model.set_submodule(name, Product.of(module.weight, module.bias))
+        if type(module) is nn.Linear and module.weight.device.type == "cpu":
+            made = Product.of(module.weight, module.bias)
+            if module.weight.data_ptr() in tied:
+                made.weight = module.weight
+            model.set_submodule(name, made)
