@@ -1,10 +1,12 @@
-"""Time ways of running models of LLaMA's shape: `python -m benchmarks.execution [--dtype bfloat16] [--threads 1] [--compiled]`.
+"""Time ways of running models of LLaMA's shape: `python -m benchmarks.execution [--dtype bfloat16] [--threads 1] [--variants compiled]`.
 
 Random weights, so many blocks that the dense ones come to `--gigabytes`; a small vocabulary, so that what is compressed is what takes time.
-At each kept share, in both storages, ranks free or in multiples: as loaded (plain) and fused, and with `--compiled` compiled and prepacked.
-Decode is `--generate` tokens at batch 1 behind a prompt of 16, prefill a prompt of `--prompt`. All take turns, and medians of the rounds
-count. Prints milliseconds (of a token, of a prompt), the speed-up over the plain dense model in the same round, that as a share of what
-bytes (decode) or operations (prefill) allow, and both over the dense model that runs the same way. Beside other work no figure means much.
+At each kept share, in both storages, ranks free or in multiples, in each of the variants of `drank.optimize`. Decode is `--generate` tokens
+for each of `--batch` prompts of 16, prefill as many prompts of `--prompt`. All take turns, and medians of the rounds count. LLaMA-7B on a
+GPU is `--device cuda --width 4096 --inner 11008 --gigabytes 13 --prompt 1024 --generate 256 --kept 0.8 0.7 0.6 0.5`.
+
+Prints milliseconds (of a token, of a prompt), the speed-up over the plain dense model in the same round, that as a share of what bytes
+(decode) or operations (prefill) allow, and both over the dense model that runs the same way. Beside other work no figure means much.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, StaticCache
 
-from drank.models.execution.optimize import optimize
+from drank.models.execution.optimize import VARIANTS, optimize
 from drank.models.families import module_path, projections_of
 from drank.models.groups import Shape
 from drank.models.lowrank import MODULES, PivotedLinear, sides_of
@@ -72,6 +74,13 @@ def counted(model: nn.Module) -> int:
     return sum(weight.numel() for name, weight in model.named_parameters() if weight.ndim == 2 and "embed_tokens" not in name)
 
 
+def now(device: torch.device) -> float:
+    """The time, once the device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 def prefill(model: PreTrainedModel, ids: torch.Tensor, room: int) -> Any:
     """What a model says of a prompt, and its cache with room for so many tokens more."""
     static = model.generation_config is not None and model.generation_config.cache_implementation == "static"
@@ -81,9 +90,9 @@ def prefill(model: PreTrainedModel, ids: torch.Tensor, room: int) -> Any:
 
 def seconds_of_prefill(model: PreTrainedModel, ids: torch.Tensor) -> float:
     """Seconds of one prefill."""
-    started = time.perf_counter()
+    started = now(ids.device)
     prefill(model, ids, 0)
-    return time.perf_counter() - started
+    return now(ids.device) - started
 
 
 def seconds_of_token(model: PreTrainedModel, ids: torch.Tensor, generate: int) -> float:
@@ -91,9 +100,9 @@ def seconds_of_token(model: PreTrainedModel, ids: torch.Tensor, generate: int) -
     state, seconds = prefill(model, ids, generate), []
     for _ in range(generate):
         token = state.logits[:, -1:].argmax(-1)
-        started = time.perf_counter()
+        started = now(ids.device)
         state = model(input_ids=token, past_key_values=state.past_key_values, use_cache=True)
-        seconds.append(time.perf_counter() - started)
+        seconds.append(now(ids.device) - started)
     return statistics.median(seconds)
 
 
@@ -120,27 +129,28 @@ def _over(seconds: list[float], others: list[float]) -> float:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options = {"width": 2048, "inner": 5632, "prompt": 512, "generate": 32, "repeats": 5, "prefills": 3, "threads": 2}
+    options = {"width": 2048, "inner": 5632, "prompt": 512, "generate": 32, "batch": 1, "repeats": 5, "prefills": 3, "threads": 2}
     for option, default in options.items():
         parser.add_argument(f"--{option}", type=int, default=default)
     parser.add_argument("--gigabytes", type=float, default=1.0)
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="bfloat16")
     parser.add_argument("--kept", type=float, nargs="+", default=[0.8, 0.6, 0.4])
     parser.add_argument("--multiples", type=int, nargs="+", default=[64, 1])
-    parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--variants", choices=VARIANTS, nargs="+", default=["plain", "fused"])
+    parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     dense = dense_model(asked.width, asked.inner, asked.gigabytes, getattr(torch, asked.dtype))
-    ids = torch.randint(4096, (1, asked.prompt))
-    variants = ["plain", "fused", *(["compiled", "prepacked"] if asked.compiled else [])]
+    ids = torch.randint(4096, (asked.batch, asked.prompt), device=asked.device)
+    variants = dict.fromkeys(["plain", *asked.variants])
     size = counted(dense) * dense.dtype.itemsize / 1e9
-    say(f"{dense.config.num_hidden_layers} blocks, {size:.2f} GB, {asked.dtype}, {asked.threads} threads")
-    denses = {("dense", variant): optimize(copy.deepcopy(dense), variant) for variant in variants}
+    say(f"{dense.config.num_hidden_layers} blocks, {size:.2f} GB, {asked.dtype}, {asked.threads} threads, {asked.device}")
+    denses = {("dense", variant): optimize(copy.deepcopy(dense).to(asked.device), variant) for variant in variants}
     for kept, multiple in itertools.product(asked.kept, asked.multiples):
         models = dict(denses)
         for storage in MODULES:
             made = compressed(dense, kept, storage, multiple)
-            models |= {(storage, variant): optimize(copy.deepcopy(made), variant) for variant in variants}
+            models |= {(storage, variant): optimize(copy.deepcopy(made).to(asked.device), variant) for variant in variants}
         with torch.no_grad():
             what = f"kept {kept:.1f} in {multiple:2}s"
             told(f"decode  {what}", models, lambda model: seconds_of_token(model, ids[:, :16], asked.generate), asked.repeats)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from transformers import PreTrainedModel
 
-from drank.models.execution.optimize import VARIANTS, optimize
+from drank.models.conversion import convert, store
+from drank.models.execution.optimize import optimize
 from drank.models.execution.projections import Projection
 from drank.models.lowrank import LowRankLinear
 
@@ -100,8 +102,7 @@ def test_nothing_of_an_input_is_kept(compress, tokens) -> None:
             assert module.bases._input is None and not module.bases._parts
 
 
-@pytest.mark.parametrize("variant", [*VARIANTS[2:]])
-@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize(("variant", "family"), [("compiled", "llama"), ("compiled", "gpt2"), ("prepacked", "llama")])
 def test_a_compiled_model_decodes_what_it_decoded_in_one_graph(compress, tokens, variant, family) -> None:
     torch._dynamo.reset()
     model, _ = compress(family, group=1)
@@ -113,6 +114,27 @@ def test_a_compiled_model_decodes_what_it_decoded_in_one_graph(compress, tokens,
     counted = torch._dynamo.utils.counters
     assert counted["stats"]["unique_graphs"] == 1 and not counted["graph_break"]
     assert counted["frames"]["ok"] == counted["frames"]["total"]
+
+
+def test_as_many_ranks_as_layers_are_one_graph(tiny_model, tiny_plan, svd_factors, tokens, storage) -> None:
+    torch._dynamo.reset()
+    model = tiny_model("llama", num_hidden_layers=12)
+    plan = tiny_plan(model)
+    groups = [
+        replace(group, rank=2 + group.shape.layers[0], shape=replace(group.shape, storage=storage))  # dynamo gives up after eight
+        for group in plan.groups
+    ]
+    convert(model, groups, svd_factors(model, replace(plan, groups=tuple(groups))))
+    store(model, groups, {})
+    told: dict[str, Any] = {"max_new_tokens": 4, "min_new_tokens": 4, "do_sample": False, "attention_mask": torch.ones_like(tokens)}
+    before = model.generate(tokens, **told)
+    torch._dynamo.utils.counters.clear()
+    after = optimize(model, "compiled").generate(tokens, **told)
+    assert torch.equal(after, before)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+    with torch.inference_mode():  # prefill, and what has no cache of fixed size, runs as it did
+        assert model(input_ids=tokens[:, :1]).logits.shape[1] == 1
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
 
 
 def test_a_dense_model_is_run_too(tiny_model, tokens, family) -> None:
@@ -131,6 +153,8 @@ def test_what_cannot_be_run_so_is_refused(compress, tmp_path) -> None:
     adapted.model.layers[1].mlp.up_proj.coefficients = torch.nn.Sequential(adapted.model.layers[1].mlp.up_proj.coefficients)
     with pytest.raises(ValueError, match=r"model\.layers\.1\.mlp\.up_proj"):
         optimize(adapted)
+    with pytest.raises(ValueError, match="not in memory"):
+        optimize(copy.deepcopy(model).to("meta"))
     optimize(model)
     with pytest.raises(ValueError, match="runs fused already"):
         optimize(model)

@@ -53,8 +53,8 @@ def optimize(model: PreTrainedModel, variant: str = "fused") -> PreTrainedModel:
     takes a minute or more, every other batch size or cache length as long again; prefill runs fused. `prepacked` keeps a second copy of
     the weights, in the layout that the processor reads best. Move the model to its device before.
 
-    Raises ValueError for a variant that is none, and for a model that is run by one already, is in training, or has adapters or hooks in
-    place of the factors that drank made.
+    Raises ValueError for a variant that is none, and for a model that is run by one already, is in training, has weights that are not in
+    memory, or has adapters in the place of factors.
     """
     _refuse(model, variant)
     execution = Execution(variant, bytes_before=_bytes(model))
@@ -80,6 +80,10 @@ def _refuse(model: PreTrainedModel, variant: str) -> None:
         raise ValueError(f"this model runs {model.execution.variant} already; load it again to run it {variant}")
     if model.training and variant != "plain":
         raise ValueError(f"this model is in training, and one that runs {variant} cannot be trained; call model.eval() first")
+    if away := [name for name, weight in model.named_parameters() if weight.is_meta]:
+        raise ValueError(
+            f"{len(away)} weights of this model are not in memory ({away[0]}, …); load it where it fits whole, without offloading"
+        )
     low_rank = [(name, module) for name, module in model.named_modules() if isinstance(module, LowRankLinear)]
     if wrong := [name for name, module in low_rank if not {type(module.basis), type(module.coefficients)} <= {nn.Linear}]:
         raise ValueError(
