@@ -19,7 +19,7 @@ MARK = "random_weights"
 
 SEED = 13
 
-SHARD = 1 << 28
+SHARD = 1 << 27
 """Bytes of a file of weights, and so of what is in memory of them; a tensor that is larger has a file of its own."""
 
 CHUNK = 1 << 22
