@@ -110,3 +110,12 @@ def test_what_is_no_shape_is_told_with_its_model(timed: dict[str, Any], tmp_path
 @pytest.mark.parametrize("options", [{}, {"storage": "pivoted"}, {"rank_multiple": 64}, {"group": 2}, {"beta": 0.2}, {"floor": 0.5}])
 def test_uniform_ranks_in_every_form_can_be_drawn(options: dict[str, Any]) -> None:
     assert refusal(method_of("mine", {"base": "svd", **options})) is None
+
+
+def test_numbers_and_truth_values_of_a_shape_are_read_as_they_look(timed: dict[str, Any]) -> None:
+    written = {"hidden_size": "2_048", "rms_norm_eps": "1e-5", "tie_word_embeddings": "no", "pad_token_id": "null", "hidden_act": "silu"}
+    timed["models"]["it"]["shape"] = {"model_type": "llama", **written, "rope_parameters": {"rope_theta": "10000", "kinds": ["a", "2"]}}
+    assert with_defaults(timed, SCHEMA)["models"]["it"]["shape"] == {
+        **{"model_type": "llama", "hidden_size": 2048, "rms_norm_eps": 1e-5, "tie_word_embeddings": False, "pad_token_id": None},
+        **{"hidden_act": "silu", "rope_parameters": {"rope_theta": 10000, "kinds": ["a", 2]}},
+    }
