@@ -116,6 +116,11 @@ def test_numbers_and_truth_values_of_a_shape_are_read_as_they_look(timed: dict[s
     written = {"hidden_size": "2_048", "rms_norm_eps": "1e-5", "tie_word_embeddings": "no", "pad_token_id": "null", "hidden_act": "silu"}
     timed["models"]["it"]["shape"] = {"model_type": "llama", **written, "rope_parameters": {"rope_theta": "10000", "kinds": ["a", "2"]}}
     assert with_defaults(timed, SCHEMA)["models"]["it"]["shape"] == {
-        **{"model_type": "llama", "hidden_size": 2048, "rms_norm_eps": 1e-5, "tie_word_embeddings": False, "pad_token_id": None},
-        **{"hidden_act": "silu", "rope_parameters": {"rope_theta": 10000, "kinds": ["a", 2]}},
+        "model_type": "llama",
+        "hidden_size": 2048,
+        "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": False,
+        "pad_token_id": None,
+        "hidden_act": "silu",
+        "rope_parameters": {"rope_theta": 10000, "kinds": ["a", 2]},
     }
