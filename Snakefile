@@ -18,6 +18,11 @@ include: "workflow/rules/allocate.smk"
 include: "workflow/rules/compress.smk"
 
 
+if SHAPES:
+
+    include: "workflow/rules/shapes.smk"
+
+
 if MEASURED_TOGETHER:
 
     include: "workflow/rules/reading.smk"

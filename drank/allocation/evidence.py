@@ -57,6 +57,11 @@ class Evidence:
         return {name: tail_of(values) for name, values in self.energies.items()}
 
 
+def of_shapes(shapes: Sequence[Shape]) -> Evidence:
+    """What is known of matrices of independent random numbers: that no direction of them holds more than another, λ = 1 for each."""
+    return Evidence(shapes, {shape.name: np.ones(shape.max_rank) for shape in shapes})
+
+
 def tail_of(energies: Floats) -> Floats:
     """Σ_{i>k} λ_i for k = 0 … len(energies), summed from the last λ up, so that small sums are not differences of large ones."""
     return np.append(np.cumsum(energies[::-1])[::-1], 0.0)

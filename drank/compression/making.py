@@ -46,10 +46,14 @@ class Making:
         making |= origin(self._device, self._threads, self._started)
         return json.dumps(making, indent=1, ensure_ascii=False) + "\n"
 
+    def facts(self) -> dict[str, str]:
+        """The texts of which a program knows what the model in a folder is, by file name: plan and making."""
+        return {PLAN: self._plan.to_json(), MAKING: self.to_json()}
+
     def documents(self, directory: Path) -> dict[str, str]:
-        """The texts that belong into the folder of the model, by file name: plan, making, and the card of the weights that it holds."""
-        making = self.to_json()
-        return {PLAN: self._plan.to_json(), MAKING: making, CARD: card_of(directory, json.loads(making))}
+        """The texts that belong into the folder of the model, by file name: its facts, and the card of the weights that it holds."""
+        facts = self.facts()
+        return {**facts, CARD: card_of(directory, json.loads(facts[MAKING]))}
 
 
 def making_of(directory: str | Path) -> dict[str, Any] | None:

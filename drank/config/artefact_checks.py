@@ -9,7 +9,9 @@ from drank.allocation.allocate import check_budget
 from drank.config.artefacts import Runs
 from drank.config.measurable import splits_in
 from drank.config.resolved import calibration_options
+from drank.config.shapes import refusal
 from drank.methods import Method
+from drank.models.shapes import is_shape
 from drank.models.sources import SourceError, directory_of
 from drank.models.weights import Checkpoint
 from drank.variants import is_variant
@@ -27,6 +29,9 @@ def artefact_problems(config: Mapping[str, Any]) -> list[str]:
 def _unmakeable(config: Mapping[str, Any], cell: tuple[str, str, str], method: Method) -> Iterator[str]:
     """Why a variant cannot be made; of the methods as the configuration has them other checks tell."""
     model, label, ratio = cell
+    if is_shape(config["models"][model]) and is_variant(label) and (reason := refusal(method)):
+        yield f"models.{model}: {label}: {reason}"
+        return
     text, works = calibration_options(config, method.calibration), method.at(float(ratio))
     if works.reads_text and not config.get("calibration"):
         if is_variant(label):

@@ -15,6 +15,7 @@ from drank.config.grids import Grids, Point, listed
 from drank.config.measurable import kinds_of, measurable, split_of
 from drank.config.resolved import calibration_options
 from drank.methods import Method
+from drank.models.shapes import is_shape
 from drank.reporting.layouts import KINDS, LAYOUTS, METRICS, Layout
 from drank.reporting.names import BASELINE, DENSE, baseline_of
 from drank.variants import CALIBRATION_AXES
@@ -188,6 +189,8 @@ def _emptiness(config: Mapping[str, Any], artefact: Artefact) -> Iterator[str]:
         yield f"it shows {' or '.join(artefact.kinds)}, and the configuration measures none; set {missing}"
     if (artefact.layout.reads or artefact.layout.compressed) and not artefact.compressed:
         yield "it shows what compressing leaves, and no run of it compresses"
+    if "spectra" in artefact.layout.reads and all(is_shape(config["models"][model]) for model in artefact.models):
+        yield "it shows effective ranks, and its models are shapes, of whose random weights there are none to tell"
     if artefact.layout_name == "paired":
         for model in artefact.models:
             at = {(point.label, point.ratio) for point in artefact.points if point.model == model}

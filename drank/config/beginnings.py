@@ -8,6 +8,7 @@ from typing import Any
 
 from drank.corpora.beginnings import AUTO, TEXT, WINDOW
 from drank.models.families import needs_bos
+from drank.models.shapes import is_shape
 from drank.models.sources import SourceError, directory_of
 from drank.runtime.files import read_json
 
@@ -33,7 +34,12 @@ def with_beginnings(config: Mapping[str, Any], model: str) -> dict[str, Any]:
 
 
 def _of_family(source: Mapping[str, Any]) -> str:
-    """What the family of a configured model needs; `auto` for one that is not here, `text` for one that is not sound, as `check` tells."""
+    """What the family of a configured model needs; `auto` for one that is not here, `text` for one that is not sound, as `check` tells.
+
+    A shape reads no text, only numbers of tokens, so that no token begins it.
+    """
+    if is_shape(source):
+        return TEXT
     try:
         return WINDOW if needs_bos(read_json(directory_of(source) / "config.json")) else TEXT
     except SourceError:

@@ -27,13 +27,17 @@ def tokens_at(model: str, options: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Chain:
-    """The files on the way to one model by one method, called `label`, at one ratio (as it stands in paths)."""
+    """The files on the way to one model by one method, called `label`, at one ratio (as it stands in paths).
+
+    Of a `shape` nothing is decomposed: its ranks follow from it alone, and factors of those ranks are drawn as its weights are.
+    """
 
     model: str
     label: str
     method: Method
     ratio: str
     texts: Mapping[str, Mapping[str, Any]]
+    shape: bool = False
 
     @property
     def source(self) -> str:
@@ -127,7 +131,9 @@ class Chain:
         return moments | ({"gradients": self.gradients(self.method.weighing_pass)} if self.method.weighs_gradients else {})
 
     def evidence(self) -> dict[str, str]:
-        """What an allocator reads, by name: the spectra, and what else it needs."""
+        """What an allocator reads, by name: the spectra, and what else it needs; of a shape what describes it."""
+        if self.shape:
+            return {"source": self.source}
         extra = {
             "slopes": ("slopes", self.slopes),
             "similarities": ("moments", self.moments),
@@ -169,7 +175,7 @@ class Chain:
         needs, place, text = self.method.needs, f"{self.model}/{self.method.spectrum}", f"{self.model}{self.method.calibrated}"
         chain = {
             "calibrate": text if self.calibrated else None,
-            "spectrum": place,
+            "spectrum": None if self.shape else place,
             "slopes": place if "slopes" in needs else None,
             "sensitivity": place if "sensitivity" in needs else None,
             "relinearise": self._own if self.method.relinearises else None,

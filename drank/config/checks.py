@@ -15,6 +15,7 @@ from drank.config.measurable import faults_of, splits_in
 from drank.config.method_entries import method_of
 from drank.config.resolved import entries_for, finetune_options, ratios_of, refusals_for, search_options
 from drank.config.roundings import unfit
+from drank.config.shapes import shape_problems
 from drank.corpora import listed
 from drank.corpora.text_files import problems_with
 from drank.evaluation.zeroshot import check_tasks
@@ -50,7 +51,7 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
     ]
     for model, source in config["models"].items():
         faults = [*_override_problems(source, written["methods"]), *_model_problems(config, model, written)]
-        faults += checkpoint_problems(config, model)
+        faults += [*checkpoint_problems(config, model), *shape_problems(config, model)]
         problems += [f"models.{model}: {problem}" for problem in faults]
     amiss = {name: list(faults_of(config, name, entry)) for name, entry in config["artefacts"].items()}
     rest = {name: entry for name, entry in config["artefacts"].items() if not amiss[name]}
@@ -167,8 +168,7 @@ def _model_problems(config: Mapping[str, Any], model: str, written: Mapping[str,
     read += ["perplexity"] if config["perplexity"]["corpora"] else []
     parts = {part: config[part]["length"] for part in read}
     lengths = {f"{part}.length": length for part, length in parts.items() if length}
-    if timed := config.get("throughput"):
-        lengths["throughput.prompt + generate"] = timed["prompt"] + timed["generate"]
+    lengths |= {"throughput.prompt + generate": timed["prompt"] + timed["generate"]} if (timed := config.get("throughput")) else {}
     yield from (
         f"{place} is {length}, past the model's context of {context} tokens"
         for place, length in lengths.items()

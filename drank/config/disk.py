@@ -13,7 +13,7 @@ from drank.methods import Method, outputs_read
 PASSING = ("calibrate", "gradients", "spectrum", "relinearise", "reference")
 """Rules whose results `keep: models` lets go."""
 
-WEIGHTS = ("compress", "round")
+WEIGHTS = ("compress", "compress_shape", "round")
 """Rules whose results `keep: nothing` lets go too."""
 
 LET_GO = {"all": (), "models": PASSING, "nothing": (*PASSING, *WEIGHTS)}
@@ -79,7 +79,7 @@ BYTES: dict[str, Callable[..., float]] = {
     "gradients": _gradients,
     "spectrum": _spectra,
     "relinearise": _spectra,
-    "compress": _model,
+    **dict.fromkeys(("compress", "compress_shape"), _model),
     "round": _rounded,
     "reference": _reference,
 }

@@ -12,9 +12,9 @@ from drank.runtime.suggestions import near
 from drank.variants import base_of
 
 _RULES = """
-all allocate calibrate calibrate_part cards checkpoint compress corpus document evaluate evaluate_part evaluate_tasks evaluate_texts
-evaluations gradients gradients_part manuscript overfitting overlap prefetch reference relinearise report round selection sensitivity
-slopes source spectrum summary task testbed throughput tokenize train
+all allocate calibrate calibrate_part cards checkpoint compress compress_shape corpus document evaluate evaluate_part evaluate_tasks
+evaluate_texts evaluations gradients gradients_part manuscript overfitting overlap prefetch reference relinearise report round selection
+sensitivity slopes source spectrum summary task testbed throughput tokenize train
 """
 
 KINDS_OF_PROJECTION = ("q", "k", "v", "o", "gate", "up", "down", "qkv", "gate_up")

@@ -16,6 +16,7 @@ PLACES = (
     *(
         ("models", "*", "path"),
         ("models", "*", "gguf"),
+        ("models", "*", "shape"),
         ("models", "*", "methods", "*", "checkpoint", "path"),
         ("methods", "*", "checkpoint", "path"),
     ),

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import logging
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cache
 from importlib.metadata import PackageNotFoundError, files, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drank.models.made_once import Work, failure, place_of
 from drank.runtime.content import content_of
 from drank.runtime.device import go_offline
 from drank.runtime.files import replacing, share_mode
-from drank.runtime.home import expanded
 from drank.runtime.stand_ins import stand_in, unreachable
 
 if TYPE_CHECKING:
     from gguf import GGUFReader
     from transformers import PreTrainedModel
-
-log = logging.getLogger(__name__)
 
 SUFFIX = ".gguf"
 MAGIC = b"GGUF"
@@ -35,6 +26,15 @@ FORM = 2
 """Counts up when `dequantise` makes another directory of the same file."""
 
 INSTALL = "`pip install --no-deps gguf==0.19.0`, or `--target FOLDER -r envs/real.lock` with that folder on PYTHONPATH"
+
+WORK = Work(
+    maker=f"{__name__}:dequantise",
+    doing="dequantising",
+    memory="some ten bytes of memory a parameter",
+    failed="transformers makes no model of it",
+    disk="four bytes a parameter",
+)
+"""How a file is made a directory of."""
 
 
 class GGUFError(ValueError):
@@ -76,9 +76,9 @@ def unpacked(file: Path) -> Path:
     if amiss := unreachable(file) or _foreign(file):
         raise GGUFError(amiss)
     key = hashlib.sha256(f"{content_of(file)} {version('transformers')} {FORM}".encode()).hexdigest()[:16]
-    directory = expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "drank" / "gguf" / f"{file.stem}-{key}"
-    if not directory.is_dir() and (failure := _absent_reader(file) or _failure(file, directory)):
-        raise GGUFError(failure)
+    directory = place_of("gguf", f"{file.stem}-{key}")
+    if not directory.is_dir() and (amiss := _absent_reader(file) or failure(WORK, str(file), str(file), directory)):
+        raise GGUFError(amiss)
     return directory
 
 
@@ -91,52 +91,7 @@ def _absent_reader(file: Path) -> str | None:
     return None if find_spec("gguf") else f"{file} is read by the package gguf, which is not installed; {INSTALL}"
 
 
-@cache
-def _failure(file: Path, directory: Path) -> str | None:
-    """Why a file cannot be made a directory of, None once it is; told again, not tried again, by every part of a process that asks."""
-    try:
-        with _alone(directory):
-            return None if directory.is_dir() else _made_apart(file, directory)
-    except OSError as error:
-        return (
-            f"{directory.parent}: cannot be written ({error.strerror}); set XDG_CACHE_HOME to a folder with room for four bytes a parameter"
-        )
-
-
-def _made_apart(file: Path, directory: Path) -> str | None:
-    """Make the directory in a process of its own, whose memory goes with it; why that failed, None where it did not."""
-    log.info("dequantising %s, once, into %s", file, directory)
-    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        [sys.executable, "-c", "import sys; from drank.models.gguf import main; main(*sys.argv[1:])", str(file), str(directory)],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode == 0:
-        return None
-    if done.returncode < 0:
-        return f"{file}: dequantising was killed by signal {-done.returncode}; it needs some ten bytes of memory a parameter"
-    said = done.stderr.strip().splitlines()
-    return f"{file}: transformers makes no model of it ({said[-1][:500] if said else 'it says nothing'})"
-
-
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Let one process at a time make a directory; the others wait for it."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with (directory.parent / f".{directory.name}.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def main(file: str, directory: str) -> None:
-    """`dequantise` as a process: where it raises, exit status 1 and the error in one line on stderr."""
-    sys.excepthook = lambda kind, error, _: sys.stderr.write(f"{kind.__name__}: {' '.join(str(error).split())}")
-    dequantise(Path(file), Path(directory))
-
-
-def dequantise(file: Path, directory: Path) -> None:
+def dequantise(path: str, directory: Path) -> None:
     """Write the model and the tokenizer in a GGUF file as a Hugging Face directory with float32 safetensors, whole or not at all.
 
     Its README has the licence that the file states. Raises CheckpointError for tensors that are missing, misshapen or not finite,
@@ -149,6 +104,7 @@ def dequantise(file: Path, directory: Path) -> None:
     from drank.models.loaded import refuse_bad
 
     go_offline()
+    file = Path(path)
     place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     loaded: Any = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32, output_loading_info=True)
     model, info = loaded

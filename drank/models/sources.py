@@ -1,4 +1,4 @@
-"""Where models come from: embedded ones, local directories, hub snapshots and GGUF files, read without building the model.
+"""Where models come from: embedded ones, local directories, hub snapshots, GGUF files and shapes, read without building the model.
 
 Weights are read from safetensors only; a checkpoint that exists only as a pickle is refused.
 """
@@ -17,6 +17,8 @@ from typing import Any
 from drank.models.families import family_of
 from drank.models.gguf import GGUFError, file_of, unpacked
 from drank.models.licence import licence_of
+from drank.models.shapes import KEY as SHAPE
+from drank.models.shapes import ShapeError, drawn, is_shape, told_by
 from drank.models.soundness import adapted, unsound
 from drank.models.tokenizer_files import tokenizer_problems
 from drank.runtime.content import content_of
@@ -38,7 +40,7 @@ class SourceError(ValueError):
 
 
 def directory_of(source: Mapping[str, Any]) -> Path:
-    """The directory of a configured model; for a hub model its snapshot in the local cache, for a GGUF file what was made of it there.
+    """The directory of a configured model; for a hub model its snapshot in the local cache, for a GGUF file or a shape what was made of it.
 
     Raises SourceError where it is not there; nothing is downloaded: that is `prefetch`'s part.
     """
@@ -47,9 +49,11 @@ def directory_of(source: Mapping[str, Any]) -> Path:
     if "path" in source:
         return Path(source["path"])
     try:
+        if is_shape(source):
+            return drawn(source)
         if file := file_of(source):
             return unpacked(file)
-    except GGUFError as error:
+    except (GGUFError, ShapeError) as error:
         raise SourceError(str(error)) from error
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -71,7 +75,7 @@ def problems_of(source: Mapping[str, Any]) -> list[str]:
         return [] if "hub" in source and isinstance(error, SourceError) else [str(error)]  # else no id that the hub could have
     if (directory / "config.json").is_file():
         found = list(unsound(directory, partial="hub" in source))
-        return found if "hub" in source else [*found, *tokenizer_problems(directory)]
+        return found if "hub" in source or is_shape(source) else [*found, *tokenizer_problems(directory)]
     if "hub" in source:
         return []
     if adapter := list(adapted(directory)):
@@ -83,6 +87,8 @@ def problems_of(source: Mapping[str, Any]) -> list[str]:
 
 def local_files_of(source: Mapping[str, Any]) -> list[str]:
     """The files of a model that the configuration places on this machine; none for a hub model, or one that the run makes."""
+    if isinstance(source.get(SHAPE), str):
+        return [source[SHAPE]]
     with suppress(GGUFError):  # which `problems_of` tells
         if file := file_of(source):
             return [str(file)]
@@ -91,11 +97,11 @@ def local_files_of(source: Mapping[str, Any]) -> list[str]:
 
 def identity_of(source: Mapping[str, Any]) -> dict[str, Any]:
     """What makes a configured model another, beside its files on this machine: a hub's commit, and what drank knows of its family."""
-    known: dict[str, Any] = {key: value for key, value in source.items() if key not in (*PLACED, "methods")}
+    known: dict[str, Any] = {key: value for key, value in source.items() if key not in (*PLACED, SHAPE, "methods")}
     with suppress(SourceError, OSError, ValueError):
         directory = directory_of(source)
         known |= {"commit": directory.name} if "hub" in source else {}
-        known |= {"unpacked": directory.name} if {"gguf", "package"} & source.keys() else {}  # by another transformers it is another
+        known |= {"unpacked": directory.name} if {"gguf", "package", SHAPE} & source.keys() else {}  # by another transformers it is another
         known["family"] = family_hash(directory)
     return known
 
@@ -103,9 +109,10 @@ def identity_of(source: Mapping[str, Any]) -> dict[str, Any]:
 def describe_source(source: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What a configured model is, called `name`: its source, its licence, its family and the SHA-256 of its files.
 
-    Of a path on this machine the source tells the last name alone, of a hub model the commit as revision.
+    Of a path on this machine the source tells the last name alone, of a hub model the commit as revision, of a shape the whole of it.
     """
     directory = directory_of(source)
+    source = {**source, SHAPE: told_by(source)} if is_shape(source) else source
     fixed = {**source, "revision": directory.name} if "hub" in source else without_place(source)
     fixed |= {"version": version(source["package"])} if "package" in source else {}
     told = {"name": name, "source": fixed, "licence": licence_of(directory), "files": fingerprint(directory)}

@@ -50,6 +50,7 @@ COLUMNS = {
     "draws": "Int64",
     "draw_mean": "float64",
     "spread": "float64",
+    "weights": "str",
 }
 """The columns of a summary in order, with their dtypes."""
 
@@ -113,6 +114,7 @@ def _made(provenance: Mapping[str, Any]) -> dict[str, Any]:
         "follows": follows(provenance["method"]),
         "checkpoint": checkpoint(provenance),
         "compress_seconds": making["seconds"] if making else math.nan,
+        "weights": "random" if provenance.get("random_weights") else "",
         "device": f"{provenance['device']} ({gpu or provenance['machine']['cpu']})",
     }
 

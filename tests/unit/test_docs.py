@@ -17,13 +17,16 @@ PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / 
 MEASURED = (PROJECT / "docs/methods/measured.md").read_text("utf-8")
 
 
-def keys_of(schema, root=SCHEMA):
-    schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
+def keys_of(schema, root=SCHEMA, inside=()):
+    if (name := schema.get("$ref")) in inside:
+        return  # what is in a shape is of any depth, and has no keys of ours
+    if name:
+        schema, inside = root["$defs"][name.rsplit("/", 1)[1]], (*inside, name)
     for key, part in schema.get("properties", {}).items():
         yield key
-        yield from keys_of(part)
+        yield from keys_of(part, root, inside)
     if isinstance(schema.get("additionalProperties"), dict):
-        yield from keys_of(schema["additionalProperties"])
+        yield from keys_of(schema["additionalProperties"], root, inside)
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "paper.yaml"])

@@ -69,6 +69,7 @@ rule allocate:
         **SMALL_JOB,
     params:
         code=code("allocate.py"),
+        places=places,
         settings=lambda wildcards: method_of_job(wildcards).settings(float(wildcards.ratio)),
     message:
         "Allocating ranks to {wildcards.model} by {wildcards.method} at ratio {wildcards.ratio}"

@@ -29,7 +29,7 @@ def spectra_of(artefact):
     """The effective ranks that an artefact shows: of each model those that D-Rank reads, or else those of its first method."""
     if "spectra" not in artefact.layout.reads:
         return []
-    chains = compressing(artefact)
+    chains = [chain for chain in compressing(artefact) if not chain.shape]
     by_rank = [chain for chain in chains if chain.method.allocator == "effective-rank"]
     first = {chain.model: base_of(chain.label) for chain in reversed(chains)}
     ranked = {chain.model for chain in by_rank}

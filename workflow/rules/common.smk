@@ -29,6 +29,7 @@ from drank.config.seen import texts_read
 from drank.calibration.passes import PASSES, WINDOWS
 from drank.methods import outputs_read
 from drank.models.documents import CARD, NUMBERS
+from drank.models.shapes import is_shape
 from drank.models.sources import identity_of, local_files_of
 from drank.reporting.layouts import KINDS
 from drank.reporting.names import refusals
@@ -71,6 +72,7 @@ CALIBRATIONS = {method.calibrated: method.calibration for methods in METHODS.val
 PLACES = {model: {key: value for key, value in source.items() if key != "methods"} for model, source in config["models"].items()} | {
     f"{model}/{label}": method.checkpoint for model, methods in METHODS.items() for label, method in methods.items() if method.checkpoint
 }
+SHAPES = [model for model, source in PLACES.items() if is_shape(source)]
 DENSE = method_of("dense", {}).settings()
 DOCS = next((n for n, source in config["corpora"].items() if source.get("embedded") == "python-docs"), "embedded-python-docs")
 SUBMITTED = workflow.resource_settings.nodes is not None  # to a cluster's scheduler, job by job

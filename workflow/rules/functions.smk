@@ -30,7 +30,7 @@ def method_of_job(wildcards):
 
 def chain_at(model, method, ratio):
     """The way to one model: where its files lie, and which of them each step reads."""
-    return Chain(model, method, METHODS[model][method], ratio, texts_of(READ[model], METHODS[model][method]))
+    return Chain(model, method, METHODS[model][method], ratio, texts_of(READ[model], METHODS[model][method]), model in SHAPES)
 
 
 def chain_of_job(wildcards):

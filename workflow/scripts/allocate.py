@@ -15,4 +15,6 @@ run(
     settings=snakemake.params.settings,
     gradients=inputs.get("gradients"),
     choice=inputs.get("choice"),
+    source=inputs.get("source"),
+    places=snakemake.params.places,
 )

@@ -46,8 +46,9 @@ SCHEMA: dict[str, Any] = _object(
     },
     detail={"type": "object"},
     provenance=_object(
-        optional=("checkpoint", "measured", "needs_bos", "overlap", "overfitting", "tokens_per_channel"),
+        optional=("checkpoint", "measured", "needs_bos", "overlap", "overfitting", "random_weights", "tokens_per_channel"),
         needs_bos={"type": "boolean"},
+        random_weights={"const": True},
         overlap={"type": "object", "additionalProperties": {"type": "object", "additionalProperties": {"type": "number"}}},
         overfitting={"type": "object", "required": ["text"]},
         tokens_per_channel={"type": "number", "exclusiveMinimum": 0},

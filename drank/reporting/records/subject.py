@@ -14,6 +14,7 @@ from drank.models.carried import written_by_drank
 from drank.models.description import is_compressed, quantised_by
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
 from drank.models.families import needs_bos
+from drank.models.random_weights import is_random
 from drank.models.tensors import StoredSize, size_of
 from drank.reporting.records import Record, Result, Size
 from drank.runtime.files import file_hash, read_json
@@ -46,10 +47,11 @@ class Subject:
 
         The model's hash leaves out its card, and when and where it was made. Of a model whose family needs BOS before every window this is
         told (`needs_bos`), of one made on a text how many tokens of it there were for each channel of the widest input
-        (`tokens_per_channel`).
+        (`tokens_per_channel`), and of one whose weights were drawn at random that they were (`random_weights`).
         """
         planned = self.theirs is None and (self.directory / PLAN).is_file() and written_by_drank(self.directory / PLAN)
-        compressed = is_compressed(read_json(self.directory / "config.json").get("quantization_config"))
+        config = read_json(self.directory / "config.json")
+        compressed = is_compressed(config.get("quantization_config"))
         made = making_of(self.directory) if planned or (self.theirs is None and compressed) else None
         plan = Plan.read(self.directory / PLAN) if planned else None
         provenance = {
@@ -63,6 +65,8 @@ class Subject:
         }
         if needs_bos(read_json(self.tokenizer / "config.json")):
             provenance["needs_bos"] = True
+        if is_random(config):
+            provenance["random_weights"] = True
         if plan and (tokens := _tokens_per_channel(plan, provenance["calibration"] or {})):
             provenance["tokens_per_channel"] = tokens
         if found.apart:

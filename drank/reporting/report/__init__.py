@@ -25,6 +25,7 @@ from drank.reporting.report.masthead import masthead
 from drank.reporting.report.method_table import Chains, methods
 from drank.reporting.report.price import price
 from drank.reporting.report.random_draw import against_random_ranks
+from drank.reporting.report.random_weights import random_weights
 from drank.reporting.report.seen import overfitting
 from drank.reporting.report.use import uses
 from drank.reporting.report.verdict import Contest, contests, headline
@@ -68,7 +69,7 @@ def render(
         title=title or f"Low-rank compression of {' and '.join(numbers.model for numbers in models)}",
         baseline=method_name(BASELINE),
         percent=percent,
-        headline=_answer(competing, decided, chains or {}, findings),
+        headline=_answer(records, competing, decided, chains or {}, findings),
         sections=[_section(numbers, decided, tables) for numbers in competing],
         spanning=[table for table in tables if table.model not in {numbers.model for numbers in competing}],
         shown=lambda table, number: table.to_html(number, links.csv(table), links.cells(table, records)),
@@ -101,9 +102,12 @@ def _template() -> Template:
     return environment.get_template("report.html.j2")
 
 
-def _answer(competing: Sequence[Numbers], decided: Sequence[Contest], chains: Chains, findings: Sequence[str]) -> list[str]:
-    """Who won, by how much and by what, what that costs, and how it stands against random ranks."""
-    return [*headline(competing, decided), *findings, *price(competing, decided, chains), *against_random_ranks(competing)]
+def _answer(
+    records: Sequence[Record], competing: Sequence[Numbers], decided: Sequence[Contest], chains: Chains, findings: Sequence[str]
+) -> list[str]:
+    """Whose weights are random, who won, by how much and by what, what that costs, and how it stands against random ranks."""
+    won = [*headline(competing, decided), *findings, *price(competing, decided, chains), *against_random_ranks(competing)]
+    return [*random_weights(records), *won]
 
 
 def verdict(summary: pd.DataFrame, records: Sequence[Record], chains: Chains | None = None, findings: Sequence[str] = ()) -> list[str]:
@@ -118,7 +122,7 @@ def verdict(summary: pd.DataFrame, records: Sequence[Record], chains: Chains | N
     kept = [] if decided else [f"{numbers.model}, {line}" for numbers in competing for line in accuracy_lines(numbers)]
     reasons = len(doubts(records, models))
     doubted = [f"to doubt: {reasons} reason{'s' if reasons > 1 else ''}, in the report under “What to doubt”"] if reasons else []
-    return [*_answer(competing, decided, chains or {}, findings), *kept, *doubted, *failed]
+    return [*_answer(records, competing, decided, chains or {}, findings), *kept, *doubted, *failed]
 
 
 def _competing(summary: pd.DataFrame) -> list[Numbers]:

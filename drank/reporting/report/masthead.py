@@ -19,6 +19,7 @@ FROM = {
     "package": "of the Python package {}",
     "path": "{}",
     "gguf": "{}",
+    "shape": "a shape alone, with random weights",
 }
 """By the key that says where a model is from: how that is told of its value."""
 

