@@ -64,8 +64,6 @@ def run(
     lineup, variants = Lineup.of(models, beside, places), throughput.get("variants", [PLAIN])
     device = prepare(compute, threads)
     used, before = settled(threads, device)  # before any round: with as many for all, or their ratios would say nothing
-    job: dict[str, Any] = {"threads_asked": threads, "other_load_before": before, "load_average": load_average()}
-    job |= {"reference": lineup.reference, "twins": lineup.twins}
     together = _fits(lineup, compute, device, len(variants), memory_mb)
     sizes = {key: value for key, value in throughput.items() if key not in ("bos", "variants")}
     sizes |= {"first": _beginning(lineup, throughput), "ceilings": Ceilings.of(device, compute["dtype"])}
@@ -73,24 +71,32 @@ def run(
     entries = {labelled(name, variant): (path, variant) for name, path in lineup.paths.items() for variant in variants}
     for batch in [entries] if together else [{label: entry} for label, entry in entries.items()]:
         timed |= _timed(batch, sizes, compute, used, places)
-    job |= {"order": "in turn" if together else "one after the other", "timed": [*timed]}
-    noise = {variant: _noise(lineup.twins.values(), timed, variant) for variant in variants}
+    job: dict[str, Any] = {"order": "in turn" if together else "one after the other", "timed": [*timed], "reference": lineup.reference}
+    job |= {"twins": lineup.twins, "threads_asked": threads, "other_load_before": before, "load_average": load_average()}
     foreign = theirs or {}
     with replacing(output) as folder:
         folder.mkdir()
         for method, path in models.items():
-            own = {variant: timed[labelled(method, variant)] for variant in variants}
-            machine = own[variants[0]].timing.machine
-            rows, detail = rows_of_threads(machine, used, threads), dict[str, Any]()
-            for variant, one in own.items():
-                base = None if lineup.reference in (None, method) else timed[labelled(str(lineup.reference), variant)].timing
-                rows += in_variant(rows_of(one.timing, tokens_of(throughput), base, noise[variant]), variant)
-                detail |= _detail(one.timing, variant)
-            detail["job"] = job | {"ceilings": machine.ceilings, "other_load": machine.other}
+            found = _measurement(method, lineup, timed, throughput, {**job, "threads": used})
             other = Theirs.of(path, beside, places) if beside and method in foreign else None
             subject = Subject(lineup.directories[method], {**names, "method": method}, foreign.get(method, dense), other)
-            took = Taken.together([one.taken for one in own.values()])
-            subject.record(Measurement("throughput", rows, detail, took, throughput)).write(folder / f"{method}.json")
+            subject.record(found).write(folder / f"{method}.json")
+
+
+def _measurement(
+    method: str, lineup: Lineup, timed: Mapping[str, Timed], throughput: Mapping[str, Any], job: Mapping[str, Any]
+) -> Measurement:
+    """What timing found of one model in all its variants; `job` is what a record says of all that were timed with it."""
+    own = {variant: timed[labelled(method, variant)] for variant in throughput.get("variants", [PLAIN])}
+    machine = next(iter(own.values())).timing.machine
+    rows = rows_of_threads(machine, job["threads"], job["threads_asked"])
+    detail: dict[str, Any] = {"job": {**job, "ceilings": machine.ceilings, "other_load": machine.other}}
+    for variant, one in own.items():
+        base = None if lineup.reference in (None, method) else timed[labelled(str(lineup.reference), variant)].timing
+        noise = _noise(lineup.twins.values(), timed, variant)
+        rows += in_variant(rows_of(one.timing, tokens_of(throughput), base, noise), variant)
+        detail |= _detail(one.timing, variant)
+    return Measurement("throughput", rows, detail, Taken.together([one.taken for one in own.values()]), throughput)
 
 
 def _noise(twins: Iterable[Sequence[str]], timed: Mapping[str, Timed], variant: str) -> dict[str, Interval]:
