@@ -19,7 +19,7 @@ def rows_of(timing: Timing, tokens: Mapping[str, int], reference: Timing | None,
 
     All are medians over the rounds with their 95 % intervals, where there are rounds enough. For each phase `tokens_per_second`;
     `speedup_over_dense`, where `reference` is the timing of the dense model in the same process: the ratio within each round, in which
-    both met the same machine; `roofline_share`, where the ceilings were measured: the time that those of the round allow, over the time
+    both met the same machine; `roofline_share`, where the ceilings were measured: the time that the best of them allow, over the time
     taken; and `noise_ratio` where `noise` has it. Of prefill `time_to_first_token`, of decoding `time_per_token` and
     `time_per_token_p90`, the median and the 90th percentile of a round's steps, in seconds, and `operations_per_token`. Then the bytes of
     `Timing.memory`, under the data set `memory`.
@@ -56,8 +56,8 @@ def _times(timing: Timing, phase: str) -> Iterator[tuple[str, list[float]]]:
         yield "time_per_token", [statistics.median(steps) for steps in timing.steps]
         yield "time_per_token_p90", [_ninety(steps) for steps in timing.steps]
     if phase in timing.work and timing.machine.ceilings:
-        rounds = zip(timing.seconds[phase], timing.machine.ceilings, strict=True)
-        yield "roofline_share", [timing.work[phase].least_seconds(ceilings) / second for second, ceilings in rounds]
+        least = timing.work[phase].least_seconds(timing.machine.best())
+        yield "roofline_share", [least / second for second in timing.seconds[phase]]
 
 
 def _ninety(values: Sequence[float]) -> float:

@@ -17,6 +17,10 @@ class Machine:
     ceilings: list[dict[str, float]] = field(default_factory=list)
     other: list[float | None] = field(default_factory=list)
 
+    def best(self) -> dict[str, float]:
+        """The highest rate of each kind: a ceiling is what the machine can do, and a round that others disturbed shows less."""
+        return {rate: max(found[rate] for found in self.ceilings) for rate in self.ceilings[0]}
+
 
 @dataclass(frozen=True)
 class Timing:

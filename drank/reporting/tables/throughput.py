@@ -17,8 +17,8 @@ from drank.reporting.tables.quantities import RATIO_NOTE, scaled
 TIMES = (
     "medians over the rounds of tokens per second, of the time to the first token of a batch, of that of a step, which decodes one token "
     "for each prompt, with its 90th percentile, of the speed over that of the dense model in the same round (below it the 95\u202f% "
-    "interval), and of the share of the roofline: the time that the machine takes at the rates measured in the same round to read the "
-    "weights and the cache, or to multiply by the weights, over the time taken; above 100\u202f% where the processor's cache holds them."
+    "interval), and of the share of the roofline: the time that the machine takes at the best rates measured in the same rounds to read "
+    "the weights and the cache, or to multiply by the weights, over the time taken; above 100\u202f% where a processor's cache has them."
 )
 SIZES = (
     "Memory: weights and buffers as loaded, keys and values after decoding, and the most that weights, activations and cache took at once. "
