@@ -170,14 +170,10 @@ def text_tokens(perplexity: Mapping[str, Any]) -> int:
     return perplexity["windows"] * perplexity["length"] if perplexity["windows"] else UNKNOWN_TEXT
 
 
-WARM = 3
-"""Rounds of a timing that do not count: one in which operations are counted, one for tensors, and one as those that count."""
-
-
 def _throughput(config: Mapping[str, Any], size: Sizes, _method: Method | None, methods: int, *_: Any) -> float:
     timed = config["throughput"]
     step = size.forward(timed["batch"] * timed["prompt"]) + timed["generate"] * size.forward(8 * timed["batch"])
-    return (methods + 1) * len(timed["variants"]) * (timed["repeats"] + WARM) * step
+    return (methods + 1) * len(timed["variants"]) * (timed["repeats"] + 3) * step  # three rounds that do not count come first
 
 
 WORK: dict[str, Callable[..., float]] = {
