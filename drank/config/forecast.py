@@ -173,7 +173,7 @@ def text_tokens(perplexity: Mapping[str, Any]) -> int:
 def _throughput(config: Mapping[str, Any], size: Sizes, _method: Method | None, methods: int, *_: Any) -> float:
     timed = config["throughput"]
     step = size.forward(timed["batch"] * timed["prompt"]) + timed["generate"] * size.forward(8 * timed["batch"])
-    return (methods + 1) * (timed["repeats"] + 1) * step
+    return (methods + 1) * len(timed["variants"]) * (timed["repeats"] + 3) * step  # three rounds that do not count come first
 
 
 WORK: dict[str, Callable[..., float]] = {

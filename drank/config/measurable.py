@@ -7,6 +7,8 @@ from typing import Any
 
 from drank.config.grids import PLACES, listed
 from drank.corpora.embedded import SPLITS
+from drank.evaluation.execution import labelled
+from drank.evaluation.timing import PHASES
 from drank.reporting.layouts import LAYOUTS, METRICS, TO_DENSE
 from drank.runtime.suggestions import near
 from drank.variants import base_of
@@ -28,8 +30,13 @@ def measurable(config: Mapping[str, Any]) -> dict[str, list[str]]:
     return {
         "perplexity": list(config["perplexity"]["corpora"]),
         "zeroshot": list(config["zeroshot"]["tasks"]),
-        "throughput": ["prefill", "decode"] if "throughput" in config else [],
+        "throughput": [labelled(phase, variant) for variant in _variants(config) for phase in PHASES],
     }
+
+
+def _variants(config: Mapping[str, Any]) -> list[str]:
+    """The variants that models are timed in, none where none is timed."""
+    return list(config["throughput"]["variants"]) if "throughput" in config else []
 
 
 def splits_in(source: Mapping[str, Any]) -> list[str]:
@@ -102,7 +109,7 @@ def _no_numbers(axis: str, grids: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _unmeasured(config: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:
     """A line for every text, task or phase in an entry that is not measured, and for splits that a corpus does not have."""
-    texts = [*config["corpora"], *config["zeroshot"]["tasks"], *(["prefill", "decode"] if "throughput" in config else [])]
+    texts = [*config["corpora"], *config["zeroshot"]["tasks"], *measurable(config)["throughput"]]
     for key in ("on", "validation"):
         for name in listed(entry.get(key, [])):
             kinds, (corpus, split) = kinds_of(config, name), split_of(config, name)

@@ -17,6 +17,20 @@ def model_bytes(model: nn.Module) -> int:
     return held([*model.parameters(), *model.buffers()])
 
 
+def weight_bytes(model: nn.Module) -> int:
+    """Bytes of what is read of a model for a token: its weights and buffers without embeddings, of which a token reads one row.
+
+    An embedding that is the output layer too is read whole. Of a mixture all experts count, though one token asks a few.
+    """
+    return held(tensor for module in model.modules() if not isinstance(module, nn.Embedding) for tensor in _own(module))
+
+
+def _own(module: nn.Module) -> Iterator[Tensor]:
+    """The weights and buffers that a module itself has."""
+    yield from module.parameters(recurse=False)
+    yield from module.buffers(recurse=False)
+
+
 def cache_bytes(cache: Any) -> int:
     """Bytes of all tensors that a cache of keys and values holds."""
     return held(_tensors(cache, set()))

@@ -20,8 +20,7 @@ METRICS = {
     "perplexity": "perplexity",
     **dict.fromkeys((*TO_DENSE, "calibration_error", "repeated_4grams"), "perplexity"),
     **dict.fromkeys(("accuracy", "flips", "answers_changed"), "zeroshot"),
-    "tokens_per_second": "throughput",
-    "speedup_over_dense": "throughput",
+    **dict.fromkeys(("tokens_per_second", "speedup_over_dense", "time_to_first_token", "time_per_token", "roofline_share"), "throughput"),
 }
 """Numbers that a table can be asked for, each with what has to be measured for it."""
 
@@ -69,7 +68,7 @@ LAYOUTS: dict[str, Layout] = {
     "quality": Layout("table", f"{TABLES}.quantities:quality", ("perplexity", "zeroshot"), each=True),
     "paired": Layout("table", f"{TABLES}.quantities:paired", ("perplexity", "zeroshot"), each=True, compressed=True),
     "answers": Layout("table", f"{TABLES}.quantities:answers", ("zeroshot",), each=True, compressed=True),
-    "throughput": Layout("table", f"{TABLES}.quantities:throughput", ("throughput",), each=True),
+    "throughput": Layout("table", f"{TABLES}.throughput:throughput", ("throughput",), each=True),
     "pivot": Layout("table", f"{TABLES}.pivot:pivot", options=("rows", "columns", "metric", "over"), needs=("rows", "columns")),
     "effective_rank": Layout("table", f"{TABLES}.effective_ranks:effective_rank", reads=("spectra",), options=("kinds",)),
     "steps": Layout("table", f"{TABLES}.steps:steps", ("perplexity",), options=("chain",), needs=("chain",)),
@@ -82,6 +81,7 @@ LAYOUTS: dict[str, Layout] = {
     "perplexity_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:perplexity", ("perplexity",), compressed=True),
     "accuracy_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:accuracy", ("zeroshot",), compressed=True),
     "throughput_by_ratio": Layout("figure", f"{FIGURES}.against_ratio:throughput", ("throughput",), compressed=True),
+    "speedup_by_bytes": Layout("figure", f"{FIGURES}.by_bytes:draw", ("throughput",), compressed=True),
     "perplexity_by_axis": Layout(
         "figure", f"{FIGURES}.along:draw", ("perplexity",), compressed=True, options=("axis",), needs=("axis",), along=True
     ),

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from drank.corpora.beginnings import WINDOW, convention_in
 from drank.corpora.encoding import prompt_opening
+from drank.evaluation.ceilings import Ceilings
+from drank.evaluation.execution import PLAIN, labelled, prepared
 from drank.evaluation.lineup import Lineup
 from drank.evaluation.measured_model import MeasuredModel, Taken
 from drank.evaluation.measurement import Measurement
-from drank.evaluation.rates import rows_of, speed
-from drank.evaluation.throughput import PHASES, Timing, check_cores, measure
-from drank.evaluation.twins import noise_ratio
+from drank.evaluation.other_load import load_average, settled
+from drank.evaluation.rates import in_variant, rows_of, rows_of_threads, tokens_of
+from drank.evaluation.throughput import check_cores, measure
+from drank.evaluation.timing import PHASES, Timing
+from drank.evaluation.twins import control
 from drank.models.sources import Places
 from drank.models.theirs import Theirs
 from drank.reporting.records.subject import Subject
 from drank.runtime.device import free_memory, prepare
 from drank.runtime.files import replacing
+from drank.statistics.intervals import Interval
 
 SHARE = 0.5
 """The part of the memory that the weights of models timed in turn may take; the rest is for loading one, its activations and cache."""
+
+
+class Timed(NamedTuple):
+    """The timing of one model, and what measuring it took."""
+
+    timing: Timing
+    taken: Taken
 
 
 def run(
@@ -43,36 +55,61 @@ def run(
     `dense` is what a record says of the method of a model that no plan made, `theirs` the same by method of somebody else's checkpoints,
     and `beside` the source file of the dense model that all are compared with: it is timed with them, so that no speedup is one across
     processes. `memory_mb` is what the job may take of the host's memory, where that is less than what is free. What was timed, in which
-    order and what gave the noise is `detail.job` of the records.
+    order and what gave the noise is `detail.job` of the records, with the ceilings of the machine and the load of others by round. Where
+    other work would hold up several threads, all models are timed with one.
 
     Raises ValueError where there are fewer cores than threads.
     """
     check_cores(threads)
-    lineup = Lineup.of(models, beside, places)
-    together = _fits(lineup, compute, threads, memory_mb)
-    timings: dict[str, Timing] = {}
-    taken: dict[str, Taken] = {}
-    sizes, first = {key: value for key, value in throughput.items() if key != "bos"}, _beginning(lineup, throughput)
-    for batch in [lineup.paths] if together else [{name: path} for name, path in lineup.paths.items()]:
-        for name, (timing, took) in _timed(batch, {**sizes, "first": first}, compute, threads, places).items():
-            timings[name], taken[name] = timing, took
-    reference, twins = lineup.reference, lineup.twins
-    job = {"order": "in turn" if together else "one after the other", "timed": [*timings], "reference": reference, "twins": twins}
-    base = timings[reference] if reference is not None else None
-    noise = {
-        phase: noise_ratio(twins.values(), {name: speed(one, phase, base) for name, one in timings.items()}) for phase in PHASES if twins
-    }
-    tokens = {"prefill": throughput["batch"] * throughput["prompt"], "decode": throughput["batch"] * throughput["generate"]}
+    lineup, variants = Lineup.of(models, beside, places), throughput.get("variants", [PLAIN])
+    device = prepare(compute, threads)
+    used, before = settled(threads, device)  # before any round: with as many for all, or their ratios would say nothing
+    together = _fits(lineup, compute, device, len(variants), memory_mb)
+    sizes = {key: value for key, value in throughput.items() if key not in ("bos", "variants")}
+    sizes |= {"first": _beginning(lineup, throughput), "ceilings": Ceilings.of(device, compute["dtype"])}
+    timed = dict[str, Timed]()
+    entries = {labelled(name, variant): (path, variant) for name, path in lineup.paths.items() for variant in variants}
+    for batch in [entries] if together else [{label: entry} for label, entry in entries.items()]:
+        timed |= _timed(batch, sizes, compute, used, places)
+    job: dict[str, Any] = {"order": "in turn" if together else "one after the other", "timed": [*timed], "reference": lineup.reference}
+    job |= {"twins": lineup.twins, "threads_asked": threads, "other_load_before": before, "load_average": load_average()}
     foreign = theirs or {}
     with replacing(output) as folder:
         folder.mkdir()
         for method, path in models.items():
-            rows = rows_of(timings[method], tokens, None if method == reference else base, noise)
-            detail: dict[str, Any] = {phase: {"seconds": seconds} for phase, seconds in timings[method].seconds.items()} | {"job": job}
+            found = _measurement(method, lineup, timed, throughput, {**job, "threads": used})
             other = Theirs.of(path, beside, places) if beside and method in foreign else None
             subject = Subject(lineup.directories[method], {**names, "method": method}, foreign.get(method, dense), other)
-            found = Measurement("throughput", rows, detail, taken[method], throughput)
             subject.record(found).write(folder / f"{method}.json")
+
+
+def _measurement(
+    method: str, lineup: Lineup, timed: Mapping[str, Timed], throughput: Mapping[str, Any], job: Mapping[str, Any]
+) -> Measurement:
+    """What timing found of one model in all its variants; `job` is what a record says of all that were timed with it."""
+    own = {variant: timed[labelled(method, variant)] for variant in throughput.get("variants", [PLAIN])}
+    machine = next(iter(own.values())).timing.machine
+    rows = rows_of_threads(machine, job["threads"], job["threads_asked"])
+    detail: dict[str, Any] = {"job": {**job, "ceilings": machine.ceilings, "other_load": machine.other}}
+    for variant, one in own.items():
+        base = None if lineup.reference in (None, method) else timed[labelled(str(lineup.reference), variant)].timing
+        noise = _noise(lineup.twins.values(), timed, variant)
+        rows += in_variant(rows_of(one.timing, tokens_of(throughput), base, noise), variant)
+        detail |= _detail(one.timing, variant)
+    return Measurement("throughput", rows, detail, Taken.together([one.taken for one in own.values()]), throughput)
+
+
+def _noise(twins: Iterable[Sequence[str]], timed: Mapping[str, Timed], variant: str) -> dict[str, Interval]:
+    """By phase what models that compute the same differ by in a variant; nothing where there are no twins."""
+    pairs = [[labelled(name, variant) for name in names] for names in twins]
+    return {phase: control(pairs, {name: one.timing.seconds[phase] for name, one in timed.items()}) for phase in PHASES if pairs}
+
+
+def _detail(timing: Timing, variant: str) -> dict[str, Any]:
+    """What a record tells of the rounds of one model: the seconds of each phase, and of each token that was decoded."""
+    told: dict[str, Any] = {labelled(phase, variant): {"seconds": seconds} for phase, seconds in timing.seconds.items()}
+    told[labelled("decode", variant)]["steps"] = timing.steps
+    return told
 
 
 def _beginning(lineup: Lineup, throughput: Mapping[str, Any]) -> int | None:
@@ -85,21 +122,20 @@ def _beginning(lineup: Lineup, throughput: Mapping[str, Any]) -> int | None:
     return prompt_opening(load_tokenizer(directory), WINDOW)[0]
 
 
-def _fits(lineup: Lineup, compute: Mapping[str, Any], threads: int, memory_mb: int | None) -> bool:
-    """Whether the weights of all leave room enough where they would lie."""
+def _fits(lineup: Lineup, compute: Mapping[str, Any], device: str, variants: int, memory_mb: int | None) -> bool:
+    """Whether the weights of all, once for each of so many variants, leave room enough where they would lie."""
     import torch
 
-    device = prepare(compute, threads)
     room = free_memory(device)
     if memory_mb is not None and not device.startswith("cuda"):
         room = min(room, memory_mb * 10**6)
-    return lineup.weights(getattr(torch, compute["dtype"]).itemsize) <= SHARE * room
+    return variants * lineup.weights(getattr(torch, compute["dtype"]).itemsize) <= SHARE * room
 
 
 def _timed(
-    paths: Mapping[str, str], sizes: Mapping[str, Any], compute: Mapping[str, Any], threads: int, places: Places
-) -> dict[str, tuple[Timing, Taken]]:
-    """Timing and what it took by name, of models that are in memory together; they are gone when this is done."""
-    subjects = {name: MeasuredModel.of(path, compute, threads, places) for name, path in paths.items()}
-    timings = measure({name: subject.model for name, subject in subjects.items()}, **sizes)
-    return {name: (timings[name], subject.taken()) for name, subject in subjects.items()}
+    entries: Mapping[str, tuple[str, str]], sizes: Mapping[str, Any], compute: Mapping[str, Any], threads: int, places: Places
+) -> dict[str, Timed]:
+    """What timing found by label, of models, each a path and a variant, that are in memory together; they are gone when this is done."""
+    subjects = {label: MeasuredModel.of(path, compute, threads, places) for label, (path, _) in entries.items()}
+    timings = measure({label: prepared(subjects[label].model, variant) for label, (_, variant) in entries.items()}, **sizes)
+    return {label: Timed(timings[label], subject.taken()) for label, subject in subjects.items()}

@@ -105,10 +105,16 @@ def throughput_record(model: str, method: str, ratio: float) -> Record:
     for phase, dense in {"prefill": 9000.0, "decode": 420.0}.items():
         speed = speed_of(model, method, ratio, phase)
         told = {"tokens_per_second": dense * speed} | ({} if method == "dense" else {"speedup_over_dense": speed})
-        rows += [Result(phase, metric, value, value * 0.96, value * 1.03, 5) for metric, value in told.items()]
-        rows.append(Result(phase, "noise_ratio", NOISE[phase] - 0.01 * (ratio > 0.3), count=5))
+        rows += [Result(phase, metric, value, value * 0.96, value * 1.03, 9) for metric, value in told.items()]
+        rows.append(Result(phase, "noise_ratio", NOISE[phase] - 0.01 * (ratio > 0.3), 0.98, 1.1, count=9))
+        seconds = {"prefill": {"time_to_first_token": 512}, "decode": {"time_per_token": 4, "time_per_token_p90": 4.4}}[phase]
+        rows += [Result(phase, metric, tokens / dense / speed, count=9) for metric, tokens in seconds.items()]
+        rows.append(Result(phase, "roofline_share", 0.6 * speed, 0.55 * speed, 0.62 * speed, 9))
+    rows.append(Result("decode", "operations_per_token", 2.0 * size_of(method, ratio).parameters))
+    rows += [Result("machine", metric, value) for metric, value in {"threads": 1, "threads_asked": 1, "other_load": 0.02}.items()]
     held = size_of(method, ratio).bytes
-    rows += [Result("memory", name, held * share) for name, share in {"model_bytes": 2, "cache_bytes": 0.5, "peak_tensor_bytes": 3}.items()]
+    rows += [Result("memory", name, held * share) for name, share in {"model_bytes": 2, "weight_bytes": 1.8, "cache_bytes": 0.5}.items()]
+    rows.append(Result("memory", "peak_tensor_bytes", held * 3.0))
     detail = {"prefill": {"seconds": [1.0]}, "job": {"order": "in turn"}}
     return Record("throughput", model, method, ratio, size_of(method, ratio), tuple(rows), detail, provenance_of(method, ratio))
 

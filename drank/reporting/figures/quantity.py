@@ -67,7 +67,7 @@ THROUGHPUT = Quantity(
     "speedup_over_dense",
     "tokens/s, × dense ↑",
     "Throughput over that of the uncompressed model",
-    "the quartiles over the repeats",
+    "95\u202f% intervals of the median over the rounds",
     "No throughput was measured of a compressed model and of the dense one.",
     dense=1.0,
 )

@@ -83,7 +83,8 @@ def _alike(told: Mapping[str, str]) -> str:
 def _speed(records: Sequence[Record]) -> Iterator[str]:
     """How throughput was measured."""
     timed = [record for record in records if record.kind == "throughput"]
-    settings = unique(", ".join(f"{name} {value}" for name, value in record.provenance["settings"].items()) for record in timed)
+    told = [{name: value if isinstance(value, list) else [value] for name, value in one.provenance["settings"].items()} for one in timed]
+    settings = unique(", ".join(f"{name} {listed([*map(str, values)])}" for name, values in one.items()) for one in told)
     if timed:
         yield f"\\paragraph{{Throughput}} is the median over repeats{escape(f' ({listed(settings)})' if any(settings) else '')}."
 

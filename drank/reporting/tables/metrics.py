@@ -40,6 +40,11 @@ METRICS = {
     "majority": Metric("Most frequent answer (%)", 100, 1),
     "tokens_per_second": Metric("Tokens per second", digits=0, better="high"),
     "speedup_over_dense": Metric("Speed over that of dense", better="high"),
+    "time_to_first_token": Metric("Time to the first token (ms)", 1000, 1, "low"),
+    "time_per_token": Metric("Time per token (ms)", 1000, 2, "low"),
+    "time_per_token_p90": Metric("Time per token, 90th percentile (ms)", 1000, 2, "low"),
+    "roofline_share": Metric("Share of the roofline (%)", 100, 1, "high"),
+    "operations_per_token": Metric("Operations per token (10⁶)", 1e-6, 1, "low"),
     "peak_memory_bytes": Metric("Peak memory (MiB)", 2**-20, 0, "low"),
 }
 """The metrics that have a name in print."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from drank.reporting.comparisons import AVERAGE
 from drank.reporting.material import Material
 from drank.reporting.names import BASELINE, DENSE, method_name, number
-from drank.reporting.noise import noise_floor
 from drank.reporting.tables.build import Quantity, build
 from drank.reporting.tables.layout import Cell, Column, Table
 from drank.reporting.tables.marks import explained
-from drank.reporting.tables.numbers import SIZE, Numbers, Value
+from drank.reporting.tables.numbers import Numbers, Value
 
 RATIO_NOTE = "The ratio is the share of parameters removed from the compressed projections."
 
@@ -123,52 +122,7 @@ def answers(material: Material) -> Table:
     return build(material.name, caption, numbers, quantities)
 
 
-def throughput(material: Material) -> Table:
-    """Speed, stored size and own memory of one model by ratio and method; bold is only what the noise of the timings cannot explain."""
-    numbers = _numbers(material)
-    phases = numbers.datasets("tokens_per_second")
-    floors = {phase: floor for phase in phases if (floor := noise_floor(material.numbers, numbers.model, phase)) is not None}
-    quantities = []
-    for phase in phases:
-        speed, gain = Column("tokens/s", phase.capitalize(), "high"), Column("× dense", phase.capitalize(), "high")
-        quantities.append(Quantity(phase, "tokens_per_second", speed, _speed))
-        bold = "clear" if phase in floors else ""
-        quantities.append(Quantity(phase, "speedup_over_dense", gain, scaled(1, 2), bold, floors.get(phase, math.inf)))
-    if quantities:
-        columns = {"model_bytes": "weights", "cache_bytes": "cache", "peak_tensor_bytes": "peak"}
-        quantities += [
-            Quantity("memory", name, Column(f"{label} (MiB)", "Memory", "low"), scaled(2**-20, 1)) for name, label in columns.items()
-        ]
-        quantities += [
-            Quantity(SIZE, "parameters", Column("parameters (10⁶)", "Stored"), scaled(1e-6, 2)),
-            Quantity(SIZE, "bytes", Column("MB", "Stored"), scaled(1e-6, 2)),
-            Quantity(SIZE, "ratio_stored", Column("removed (%)", "Stored"), scaled(100, 2)),
-        ]
-    caption = (
-        f"Throughput and size of {numbers.model}: median tokens per second over the repeats (quartiles in small type) and over that of the "
-    )
-    caption += f"dense model timed beside it. {_noise(floors)} Memory: weights and buffers as loaded, keys and values after decoding, and "
-    caption += "the most that weights, activations and cache took at once. Stored: parameters and "
-    caption += "bytes of the whole model (shared bases once), and the share of the compressed projections that the saved tensors lack. "
-    caption += RATIO_NOTE
-    caption += " Bytes are those in the precision of the run, of a quantised checkpoint those of its files." if numbers.theirs else ""
-    return build(material.name, caption, numbers, quantities)
-
-
-def _noise(floors: Mapping[str, float]) -> str:
-    """What timings of one computation differ by, and what is bold because of it."""
-    if not floors:
-        return "What two timings of one computation differ by was not measured, so that nothing is bold."
-    said = " and ".join(f"{math.ceil(1000 * floor) / 1000:.3f}\u202f× in {phase}" for phase, floor in floors.items())
-    return f"Two timings of models of one shape differ by up to {said}: bold is what exceeds every other of its ratio by more."
-
-
 def _accuracy_with_error(value: Value) -> Cell:
     """Percent, with the standard error in small type."""
     error = _spread(value, 100, 1) or ("" if math.isnan(value.stderr) else f"±{100 * value.stderr:.1f}")
     return Cell(number(100 * value.shown, 1), " ".join(filter(None, (error, _published(value, 100, 1)))))
-
-
-def _speed(value: Value) -> Cell:
-    """Tokens per second, with the quartiles over the repeats in small type."""
-    return Cell(number(value.value, 0), "" if math.isnan(value.low) else f"[{number(value.low, 0)}, {number(value.high, 0)}]")

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from transformers import DynamicCache
 
-from drank.evaluation.tensor_memory import cache_bytes, model_bytes, peak_tensor_bytes
+from drank.evaluation.tensor_memory import cache_bytes, model_bytes, peak_tensor_bytes, weight_bytes
 
 CPU = torch.device("cpu")
 FLOAT = 4
@@ -51,6 +51,14 @@ def test_what_is_dropped_makes_room_and_what_is_kept_adds_up() -> None:
     assert peak_tensor_bytes(nn.Identity(), CPU, lambda: [x + 1 for _ in range(4)] and None)[0] == FLOAT * 400
     assert peak_tensor_bytes(nn.Identity(), CPU, lambda: [(x + 1).sum() for _ in range(4)])[0] == FLOAT * (100 + 4)
     assert peak_tensor_bytes(nn.Identity(), CPU, lambda: kept.append(x))[0] == 0
+
+
+def test_of_an_embedding_a_token_reads_one_row_unless_it_is_the_head_too() -> None:
+    model = nn.ModuleDict({"embedding": nn.Embedding(10, 4), "norm": nn.BatchNorm1d(4), "head": nn.Linear(4, 10, bias=False)})
+    rest = model_bytes(model) - FLOAT * 40
+    assert weight_bytes(model) == rest
+    model["head"].weight = model["embedding"].weight
+    assert weight_bytes(model) == model_bytes(model) == rest, "shared once"
 
 
 def test_a_cache_holds_keys_and_values_of_all_layers() -> None:

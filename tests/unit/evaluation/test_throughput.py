@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from drank.evaluation import throughput
+from drank.evaluation.ceilings import READ
 from drank.evaluation.throughput import measure
 
 SIZES = {"batch": 2, "prompt": 6, "generate": 4, "repeats": 3}
@@ -50,6 +52,7 @@ def test_every_round_of_every_model_is_timed_and_memory_counted(model: LlamaForC
     for timing in found.values():
         assert {phase: len(seconds) for phase, seconds in timing.seconds.items()} == {"prefill": 3, "decode": 3}
         assert timing.memory["cache_bytes"] == 2 * 2 * 2 * (6 + 4) * 2 * 8 * 4, "layers, keys and values, batch, tokens, heads, size, bytes"
+        assert [len(steps) for steps in timing.steps] == [4] * 3 and timing.seconds["decode"] == [sum(steps) for steps in timing.steps]
         assert timing.memory["peak_tensor_bytes"] > timing.memory["model_bytes"] + timing.memory["cache_bytes"]
     assert found["one"].memory == found["two"].memory, "what the other holds does not count"
 
@@ -58,23 +61,47 @@ def test_models_take_turns_and_each_round_begins_with_another(monkeypatch: pytes
     models = {name: copy.deepcopy(model) for name in ("a", "b", "c")}
     names = {id(one): name for name, one in models.items()}
     order: list[str] = []
-    monkeypatch.setattr(throughput, "_round", lambda one, *_: (float(len(order)), order.append(names[id(one)]) or 0.5))
+    monkeypatch.setattr(throughput, "_round", lambda one, *_: (float(len(order)), order.append(names[id(one)]) or [0.25, 0.5]))
     found = measure(models, **SIZES)
-    assert order == [*"abc", *"bca", *"cab"]
-    assert found["a"].seconds == {"prefill": [0.0, 5.0, 7.0], "decode": [0.5] * 3}
+    assert order == [*"abc", *"abc", *"bca", *"cab"], "a round to warm up, three that count"
+    assert found["a"].seconds == {"prefill": [3.0, 8.0, 10.0], "decode": [0.75] * 3}
+    assert found["a"].steps == [[0.25, 0.5]] * 3
+
+
+def test_every_round_begins_with_the_ceilings_which_all_models_share(monkeypatch: pytest.MonkeyPatch, model: LlamaForCausalLM) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(throughput, "_round", lambda *_: (1.0, order.append("model") or [1.0]))
+    rates = SimpleNamespace(round=lambda: order.append("ceilings") or {READ: float(len(order))})
+    found = measure({"one": model, "two": copy.deepcopy(model)}, **SIZES, ceilings=rates)
+    assert order[2:] == ["ceilings", "model", "model"] * 3
+    assert found["one"].machine is found["two"].machine and found["one"].machine.ceilings == [{READ: 3.0}, {READ: 6.0}, {READ: 9.0}]
+    assert len(found["one"].machine.other) == 3
+
+
+def test_the_work_of_a_phase_is_that_of_its_tokens(model: LlamaForCausalLM) -> None:
+    timing = measure({"model": model}, **SIZES)["model"]
+    layers = sum(weight.numel() for name, weight in model.named_parameters() if "proj" in name)
+    head = model.lm_head.weight.numel()
+    assert timing.operations_per_token == 2 * (layers + head)
+    assert timing.work["prefill"].operations == 2 * 2 * (6 * layers + head), "of a prompt only the last position has logits"
+    assert timing.work["decode"].operations == 2 * 4 * timing.operations_per_token
+    read = timing.memory["weight_bytes"]
+    assert read == timing.memory["model_bytes"] - model.get_input_embeddings().weight.nbytes
+    cache = timing.memory["cache_bytes"]
+    assert timing.work["prefill"].bytes == read and timing.work["decode"].bytes == 4 * read + cache * (7 + 8 + 9 + 10) // 10
 
 
 def test_the_collector_rests_while_timed_and_is_back_afterwards(monkeypatch: pytest.MonkeyPatch, model: LlamaForCausalLM) -> None:
     resting: list[bool] = []
-    monkeypatch.setattr(throughput, "_round", lambda *_: (resting.append(not gc.isenabled()) or 1.0, 1.0))
+    monkeypatch.setattr(throughput, "_round", lambda *_: (resting.append(not gc.isenabled()) or 1.0, [1.0]))
     measure({"model": model}, **SIZES)
-    assert resting == [True] * 3 and gc.isenabled() and gc.get_freeze_count() == 0
+    assert resting == [True] * 4 and gc.isenabled() and gc.get_freeze_count() == 0
 
 
 def test_decodes_one_token_at_a_time_as_generate_does(model: LlamaForCausalLM, read: list[torch.Tensor]) -> None:
     measure({"model": model}, **SIZES, seed=3)
-    assert len(read) == (1 + 3) * (1 + 4), "one round to warm up, three that count"
-    first = read[: 1 + 4]
+    assert len(read) == (1 + 1) + (2 + 3) * (1 + 4), "operations counted, two rounds to warm up, three that count"
+    first = read[2 : 2 + 1 + 4]
     assert [tuple(ids.shape) for ids in first] == [(2, 6)] + [(2, 1)] * 4
     greedy = model.eval().generate(
         first[0], attention_mask=torch.ones_like(first[0]), max_new_tokens=4, min_new_tokens=4, do_sample=False, pad_token_id=0
@@ -85,8 +112,9 @@ def test_decodes_one_token_at_a_time_as_generate_does(model: LlamaForCausalLM, r
 def test_the_seed_decides_the_prompt(model: LlamaForCausalLM, read: list[torch.Tensor]) -> None:
     for seed in (1, 1, 2):
         measure({"model": model}, batch=2, prompt=6, generate=1, repeats=1, seed=seed)
-    assert torch.equal(read[0], read[4])
-    assert not torch.equal(read[0], read[8])
+    each = len(read) // 3
+    assert torch.equal(read[0], read[each])
+    assert not torch.equal(read[0], read[2 * each])
 
 
 def test_gives_the_models_back_as_they_were(model: LlamaForCausalLM) -> None:
@@ -94,14 +122,6 @@ def test_gives_the_models_back_as_they_were(model: LlamaForCausalLM) -> None:
     model.train()
     measure({"model": model, "other": other}, **SIZES)
     assert model.training and not other.training
-
-
-def test_waits_for_the_device_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
-    events: list[str] = []
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: events.append("synchronize"))
-    monkeypatch.setattr(throughput.time, "perf_counter", lambda: events.append("clock") or 0.0)
-    throughput._seconds(torch.device("cuda"), lambda: events.append("work"))
-    assert events == ["synchronize", "clock", "work", "synchronize", "clock"]
 
 
 def test_refuses_what_does_not_fit_the_context(model: LlamaForCausalLM) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from drank.evaluation.twins import noise_ratio, shapes_hash, twins_of
+from drank.evaluation.twins import control, shapes_hash, twins_of
 
 SHAPES = {"a.weight": (3, 4), "b.weight": (2, 2)}
 
@@ -43,7 +44,38 @@ def test_values_do_not_matter_and_shapes_names_types_and_packing_do(tmp_path: Pa
 def test_the_noise_is_the_largest_ratio_within_twins_and_never_across() -> None:
     twins = twins_of({"svd": "x", "svd-llm": "x", "asvd": "x", "d-rank": "y", "a": "z", "b": "z"})
     assert twins == {"x": ["svd", "svd-llm", "asvd"], "z": ["a", "b"]}
-    speeds = {"svd": 1.0, "svd-llm": 1.1, "asvd": 1.2, "d-rank": 9.0, "a": 5.0, "b": 5.5}
-    assert noise_ratio(twins.values(), speeds) == pytest.approx(1.2)
-    assert noise_ratio([["a", "b"]], speeds) == pytest.approx(1.1)
     assert twins_of({"svd": "x", "d-rank": "y"}) == {}
+    seconds = {"svd": 1.0, "svd-llm": 1.1, "asvd": 1.2, "d-rank": 9.0, "a": 5.0, "b": 5.5}
+    rounds = {name: [each] * 3 for name, each in seconds.items()}
+    assert control(twins.values(), rounds).value == pytest.approx(1.2)
+    assert control([["a", "b"]], rounds).value == pytest.approx(1.1)
+
+
+def test_twins_that_lead_by_turns_come_out_equal_within_the_interval() -> None:
+    wave = [1.0, 1.04] * 5
+    value, low, high = control([["a", "b"]], {"a": wave, "b": [1.04, 1.0] * 5})
+    assert low < 1 <= value < high == pytest.approx(1.04)
+
+
+def test_a_twin_that_is_always_behind_does_not_whatever_slows_both() -> None:
+    machine = [1.0, 3.0, 1.5, 1.0, 2.0, 1.0, 1.0, 9.0]
+    behind = {"a": machine, "b": [1.02 * seconds for seconds in machine]}
+    assert control([["a", "b"]], behind) == control([["b", "a"]], behind)
+    assert control([["a", "b"]], behind).low == pytest.approx(1.02)
+
+
+def test_of_many_pairs_one_in_twenty_may_not_fail_by_chance_alone() -> None:
+    """Of fifteen pairs each has to hold at 1 − .05 / 15, which nine rounds cannot say."""
+    rounds = {name: [1.0] * 9 for name in "abcdef"}
+    assert math.isnan(control(["abcdef"], rounds).low) and control(["abcde"], rounds) == (1, 1, 1)
+
+
+def test_one_pair_that_differs_is_not_hidden_behind_one_that_varies_more() -> None:
+    rounds = {"a": [1.0] * 9, "b": [1.01] * 9, "c": [1.0] * 9, "d": [0.8, 1.25, 1.3] * 3}
+    found = control([["a", "b"], ["c", "d"]], rounds)
+    assert (found.low, found.value, found.high) == pytest.approx((1.01, 1.25, 1.3))
+
+
+def test_without_twins_there_is_no_control() -> None:
+    with pytest.raises(ValueError, match="nothing to tell the noise by"):
+        control([["a"]], {"a": [1.0]})

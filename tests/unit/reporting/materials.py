@@ -26,6 +26,7 @@ NAMES = {
     "after": "fine_tuning",
     "accuracy": "accuracy_by_ratio",
     "throughput": "throughput_by_ratio",
+    "bytes": "speedup_by_bytes",
     "draws": "draws",
     "along": "perplexity_by_axis",
     "frontier": "frontier",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from drank.evaluation import ceilings
 from drank.methods import METHODS
 from drank.models.checkpoint import load_model
 from drank.reporting.records import Record
@@ -32,6 +35,13 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def little(monkeypatch):
+    """Ceilings of little, which take no time."""
+    monkeypatch.setattr(ceilings, "LEAST", {"cpu": 2**20})
+    monkeypatch.setattr(ceilings, "LONG", 0.0)
+
+
 @pytest.fixture
 def seconds(monkeypatch):
     """Timings that follow from the names: twins take 2 and 3 seconds, a second timing of one model takes 5 quarters of the first."""
@@ -42,7 +52,7 @@ def seconds(monkeypatch):
         batches.append(list(models))
         took = {name: {"one": 2.0, "two": 3.0}.get(name, 5.0 if "again" in name else 4.0) for name in models}
         return {
-            name: throughput.Timing({phase: [took[name]] * 3 for phase in throughput.PHASES}, found.memory)
+            name: replace(found, seconds={phase: [took[name]] * 3 for phase in throughput.PHASES})
             for name, found in measure(models, **sizes).items()
         }
 
@@ -50,19 +60,19 @@ def seconds(monkeypatch):
     return batches
 
 
-def run(folder, place, names, beside=True, ratio="0.2", **options):
+def run(folder, place, names, beside=True, ratio="0.2", threads=1, sizes=SIZES, **options):
     """The records of models by name; `dense` is the source file."""
     source = str(folder / "source.json")
     throughput.run(
         place,
         names={"model": "tiny", "ratio": ratio},
         models={name: source if name == "dense" else str(folder / name) for name in names},
-        throughput=SIZES,
+        throughput=sizes,
         dense=METHODS["dense"].settings(),
         places={"source": {"path": str(folder / "model")}},
         beside=source if beside else None,
         compute={"device": "cpu", "dtype": "float32"},
-        threads=1,
+        threads=threads,
         **options,
     )
     records = {path.stem: Record.read(path) for path in place.iterdir()}
@@ -82,6 +92,8 @@ def test_twins_give_the_noise_and_dense_is_timed_beside_them(folder, tmp_path, s
     assert one["prefill", "noise_ratio"] == two["decode", "noise_ratio"] == pytest.approx(1.5)
     job = records["one"].detail["job"]
     assert (job["order"], job["reference"], list(job["twins"].values())) == ("in turn", "dense (reference)", [["one", "two"]])
+    assert len(job["ceilings"]) == len(job["other_load"]) == 3 and job["threads_asked"] == 1
+    assert [len(steps) for steps in records["one"].detail["decode"]["steps"]] == [2, 2, 2]
     stored = sum(tensor.numel() * 4 for tensor in load_model(folder / "one").state_dict().values())
     assert one["memory", "model_bytes"] >= stored and ("process", "peak_memory_bytes") not in one
 
@@ -114,3 +126,43 @@ def test_what_does_not_fit_memory_together_is_timed_one_after_the_other(folder, 
     monkeypatch.setattr(throughput, "free_memory", lambda _: 0)
     run(folder, tmp_path / "none", TWINS, memory_mb=8000)
     assert len(seconds) == 3
+
+
+def test_every_number_of_a_phase_is_in_the_record(folder, tmp_path):
+    (record,) = run(folder, tmp_path / "out", ["one"]).values()
+    both = {"tokens_per_second", "speedup_over_dense", "roofline_share", "noise_ratio"}
+    expected = {(phase, metric) for phase in throughput.PHASES for metric in both}
+    expected |= {("prefill", "time_to_first_token"), ("decode", "time_per_token"), ("decode", "time_per_token_p90")}
+    expected |= {("decode", "operations_per_token"), ("machine", "threads"), ("machine", "threads_asked")}
+    expected |= {("memory", name) for name in ("model_bytes", "weight_bytes", "cache_bytes", "peak_tensor_bytes")}
+    assert numbers(record).keys() - {("machine", "other_load"), ("machine", "crowded_rounds")} == expected
+    assert all(value > 0 for place, value in numbers(record).items() if place[0] != "machine")
+
+
+def test_where_others_would_hold_up_threads_all_models_are_timed_with_one(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(throughput, "check_cores", lambda _: None)
+    monkeypatch.setattr(throughput, "settled", lambda threads, _: (1, 0.9))
+    used = []
+    measure = throughput.measure
+    monkeypatch.setattr(throughput, "measure", lambda *given, **how: (used.append(torch.get_num_threads()), measure(*given, **how))[1])
+    records = run(folder, tmp_path / "out", TWINS, threads=2)
+    assert used == [1]
+    for record in records.values():
+        assert record.provenance["threads"] == 1
+        assert (numbers(record)["machine", "threads"], numbers(record)["machine", "threads_asked"]) == (1, 2)
+        assert record.detail["job"]["other_load_before"] == 0.9
+
+
+def test_every_variant_is_timed_in_turn_with_the_dense_model_in_the_same(folder, tmp_path, seconds, monkeypatch):
+    made = []
+    monkeypatch.setattr(throughput, "prepared", lambda model, variant: (made.append(variant), model)[1])
+    records = run(folder, tmp_path / "out", TWINS, sizes=SIZES | {"variants": ["plain", "fused"]})
+    dense = "dense (reference)"
+    assert seconds == [["one", "one-fused", "two", "two-fused", dense, f"{dense}-fused"]]
+    assert made == ["plain", "fused"] * 3
+    one = numbers(records["one"])
+    assert one["decode", "speedup_over_dense"] == 2.0 and one["decode-fused", "speedup_over_dense"] == 1.0
+    assert {dataset for dataset, _ in one} == {
+        *("prefill", "decode", "memory", "prefill-fused", "decode-fused", "memory-fused", "machine"),
+    }
+    assert set(records["one"].detail) == {"prefill", "decode", "prefill-fused", "decode-fused", "job"}

@@ -1,0 +1,34 @@
+"""Reading prompts and writing on, one greedy token at a time: what is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+
+def prompts(model: PreTrainedModel, batch: int, prompt: int, seed: int, first: int | None = None) -> Tensor:
+    """Random token ids (batch, prompt), where the model is; each row begins with `first`, where one is given."""
+    import torch
+
+    ids = torch.randint(model.config.get_text_config().vocab_size, (batch, prompt), generator=torch.Generator().manual_seed(seed))
+    if first is not None:
+        ids[:, 0] = first
+    return ids.to(model.device)
+
+
+def prefill(model: PreTrainedModel, ids: Tensor) -> Any:
+    """What the model says after reading the prompts: logits of the last position and the cache."""
+    return model(input_ids=ids, use_cache=True, logits_to_keep=1)
+
+
+def decode(model: PreTrainedModel, state: Any, generate: int, done: Callable[[], None] = lambda: None) -> Any:
+    """What the model says after so many greedy steps from a state on; `done` is called after each."""
+    for _ in range(generate):
+        token = state.logits[:, -1:].argmax(-1)  # (batch, 1)
+        state = model(input_ids=token, past_key_values=state.past_key_values, use_cache=True)
+        done()
+    return state

@@ -1,0 +1,30 @@
+"""What else a machine did while models were timed, as a caption says it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from drank.reporting.names import listed, number, percent
+
+
+def neighbours(summary: pd.DataFrame, model: str) -> str:
+    """Sentences on the other work beside a model's timings, of the worst of its jobs; empty where the system did not say."""
+    rows = summary[(summary["model"] == model) & (summary["dataset"] == "machine")]
+    return " ".join(_sentences(rows))
+
+
+def _sentences(rows: pd.DataFrame) -> Iterator[str]:
+    jobs = rows.pivot_table(index="ratio", columns="metric", values="value", aggfunc="max")
+    if {"threads", "threads_asked"} <= set(jobs) and len(fewer := jobs[jobs["threads"] < jobs["threads_asked"]]):
+        where = "" if len(fewer) == len(jobs) else f" at {listed([percent(ratio) for ratio in fewer.index])}"
+        asked = f"{fewer['threads_asked'].max():.0f}"
+        yield (
+            f"Other work kept cores busy that {asked} threads needed, so that all models{where} were timed with one: two spinning threads "
+            "beside one busy neighbour make low rank look twice slower than dense."
+        )
+    if "other_load" in jobs:
+        crowded = jobs["crowded_rounds"].max() if "crowded_rounds" in jobs else 0.0
+        share = f", in {percent(round(crowded, 2))} of the rounds where a timing needed them" if crowded > 0 else ""
+        yield f"Other work kept up to {number(jobs['other_load'].max(), 2)} cores busy meanwhile{share}."

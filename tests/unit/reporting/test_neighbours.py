@@ -1,0 +1,40 @@
+"""What else a machine did while models were timed is said in the caption of their table."""
+
+import pandas as pd
+import pytest
+
+from drank.reporting.neighbours import neighbours
+from drank.reporting.summary import summarise
+from tests.unit.records_fixture import METHODS
+from tests.unit.reporting.tables_of import throughput_table
+
+
+@pytest.fixture(scope="module")
+def summary(records):
+    return summarise(records, METHODS)
+
+
+def machine(summary, ratio, **values):
+    """The summary with other numbers of the machine at one ratio."""
+    here = (summary["dataset"] == "machine") & (summary["ratio"] == ratio) & (summary["model"] == "docs-mha")
+    kept, row = summary[~here], summary[here].iloc[0]
+    rows = [row.to_dict() | {"metric": metric, "value": value} for metric, value in values.items()]
+    return pd.concat([kept, pd.DataFrame(rows).astype(summary.dtypes.to_dict())], ignore_index=True)
+
+
+def test_little_other_work_is_said_in_one_sentence(summary):
+    assert neighbours(summary, "docs-mha") == "Other work kept up to 0.02 cores busy meanwhile."
+    assert "0.02 cores busy" in throughput_table(summary, "docs-mha").caption
+
+
+def test_threads_that_gave_way_are_named_with_the_ratios_and_the_reason(summary):
+    busy = machine(summary, 0.2, threads=1, threads_asked=2, other_load=0.9, crowded_rounds=0.25)
+    told = neighbours(busy, "docs-mha")
+    assert "kept cores busy that 2 threads needed, so that all models at 20\u202f% were timed with one: two spinning threads" in told
+    assert "up to 0.90 cores busy meanwhile, in 25\u202f% of the rounds where a timing needed them." in told
+
+
+def test_where_the_system_does_not_say_nothing_is_said(summary):
+    silent = summary[summary["dataset"] != "machine"]
+    assert neighbours(silent, "docs-mha") == ""
+    assert "  " not in throughput_table(silent, "docs-mha").caption
