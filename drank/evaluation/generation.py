@@ -20,9 +20,16 @@ def prompts(model: PreTrainedModel, batch: int, prompt: int, seed: int, first: i
     return ids.to(model.device)
 
 
-def prefill(model: PreTrainedModel, ids: Tensor) -> Any:
-    """What the model says after reading the prompts: logits of the last position and the cache."""
-    return model(input_ids=ids, use_cache=True, logits_to_keep=1)
+def prefill(model: PreTrainedModel, ids: Tensor, generate: int) -> Any:
+    """What the model says after reading the prompts: logits of the last position and the cache, which `generate` tokens more will fill.
+
+    It is of fixed size where the model's generation asks for that, as one whose decoding is compiled does.
+    """
+    from transformers import StaticCache
+
+    fixed = getattr(model.generation_config, "cache_implementation", None) == "static"
+    cache = {"past_key_values": StaticCache(model.config, max_cache_len=ids.shape[1] + generate)} if fixed else {}
+    return model(input_ids=ids, use_cache=True, logits_to_keep=1, **cache)
 
 
 def decode(model: PreTrainedModel, state: Any, generate: int, done: Callable[[], None] = lambda: None) -> Any:

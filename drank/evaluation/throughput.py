@@ -116,7 +116,7 @@ def _no_collector() -> Iterator[None]:
 def _round(model: PreTrainedModel, ids: Tensor, generate: int) -> tuple[float, list[float]]:
     """Seconds of one prefill and of each step of the decoding that follows it."""
     clock = Clock(ids.device)
-    state = prefill(model, ids)
+    state = prefill(model, ids, generate)
     clock.mark()
     decode(model, state, generate, clock.mark)
     first, *steps = clock.spans()
@@ -129,9 +129,9 @@ def _counted(model: PreTrainedModel, ids: Tensor, generate: int, machine: Machin
     from drank.evaluation.tensor_memory import cache_bytes, model_bytes, peak_tensor_bytes, weight_bytes
 
     batch, prompt = ids.shape
-    read, state = operations_of(lambda: prefill(model, ids))
+    read, state = operations_of(lambda: prefill(model, ids, generate))
     written, _ = operations_of(lambda: decode(model, state, 1))
-    peak, last = peak_tensor_bytes(model, ids.device, lambda: decode(model, prefill(model, ids), generate))
+    peak, last = peak_tensor_bytes(model, ids.device, lambda: decode(model, prefill(model, ids, generate), generate))
     weights, cache = weight_bytes(model), cache_bytes(last.past_key_values)
     memory = {"model_bytes": model_bytes(model), "weight_bytes": weights, "cache_bytes": cache, "peak_tensor_bytes": peak}
     kept = sum(cache * (prompt + step) // (prompt + generate) for step in range(1, generate + 1))  # what the steps read of the cache

@@ -28,7 +28,8 @@ def compile_decoding(model: PreTrainedModel, *, prepack: bool = False) -> None:
         ids = inputs.get("input_ids")
         cache = inputs.get("past_key_values")
         whole = not args and ids is not None and ids.shape[1] == 1 and getattr(cache, "is_compileable", False)
-        return step(**inputs) if whole and not torch.is_grad_enabled() else own(*args, **inputs)
+        watched = torch.is_grad_enabled() or torch._C._len_torch_dispatch_stack()  # by what a graph hides its operations from
+        return step(**inputs) if whole and not watched else own(*args, **inputs)
 
     model.forward = forward
     if model.generation_config is not None:
