@@ -69,4 +69,4 @@ def test_a_call_measures_what_a_run_does(finished: Run, method: str, options: di
         ours = [(row.metric, row.value, row.ci_low, row.ci_high, row.count) for row in found[kind].results]
         assert ours == [(row.metric, row.value, row.ci_low, row.ci_high, row.count) for row in record.results]
         assert found[kind].size == record.size
-    assert {row.dataset for row in found["throughput"].results} == {"prefill", "decode", "memory"}
+    assert {row.dataset for row in found["throughput"].results} == {"prefill", "decode", "memory", "machine"}
