@@ -26,13 +26,18 @@ def test_rates_are_what_was_done_over_the_time_it_took(monkeypatch: pytest.Monke
     assert found.round() == {READ: 2**21, COPY: 2**22, PRODUCT: 32**3}
 
 
-def test_the_product_is_in_the_precision_of_the_models_and_no_longer_than_a_round_can_spare(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("emulated", [False, True])
+def test_the_product_is_in_the_quickest_precision_and_no_longer_than_a_round_can_spare(
+    monkeypatch: pytest.MonkeyPatch, emulated: bool
+) -> None:
+    monkeypatch.setattr(ceilings, "emulated", lambda *_: emulated)
     sides: list[tuple[int, torch.dtype]] = []
     monkeypatch.setattr(ceilings, "LONG", 0.5)
     monkeypatch.setattr(ceilings, "_product", lambda factor: sides.append((len(factor), factor.dtype)))
     monkeypatch.setattr(ceilings.Clock, "spans", lambda _: [0.1 if len(sides) < 4 else 0.6])
     Ceilings.of("cpu", "bfloat16")
-    assert sides == [(8, torch.bfloat16)] * 2 + [(16, torch.bfloat16)] * 2, "once to warm up, once to time"
+    dtype = torch.float32 if emulated else torch.bfloat16
+    assert sides == [(8, dtype)] * 2 + [(16, dtype)] * 2, "once to warm up, once to time"
 
 
 def test_what_is_read_is_more_than_the_cache_holds(monkeypatch: pytest.MonkeyPatch) -> None:
