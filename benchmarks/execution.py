@@ -24,6 +24,7 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, StaticCache
 
+from drank.models.checkpoint import load_model
 from drank.models.execution.optimize import VARIANTS, optimize
 from drank.models.families import module_path, projections_of
 from drank.models.groups import Shape
@@ -65,13 +66,13 @@ def compressed(dense: PreTrainedModel, kept: float, storage: str, multiple: int)
         made.fill(torch.randn(stored, rank) / rows**0.5, torch.randn(rank, columns) / rank**0.5, module)
         if isinstance(made, PivotedLinear):
             made.place(torch.randperm(rows)[:rank].sort().values)
-        model.set_submodule(module_path("llama", layer, place.role), made)
+        model.set_submodule(module_path(model.config.model_type, layer, place.role), made)
     return model
 
 
 def counted(model: nn.Module) -> int:
-    """Numbers that every token is multiplied by: those of all weights but the table of embeddings."""
-    return sum(weight.numel() for name, weight in model.named_parameters() if weight.ndim == 2 and "embed_tokens" not in name)
+    """Numbers that every token is multiplied by: those of all linear maps, which a tied head is one of."""
+    return sum(module.weight.numel() for module in model.modules() if isinstance(module, nn.Linear))
 
 
 def now(device: torch.device) -> float:
@@ -133,6 +134,7 @@ def main() -> None:
     for option, default in options.items():
         parser.add_argument(f"--{option}", type=int, default=default)
     parser.add_argument("--gigabytes", type=float, default=1.0)
+    parser.add_argument("--model", help="a model directory in the place of that shape; its projections get random factors all the same")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="bfloat16")
     parser.add_argument("--kept", type=float, nargs="+", default=[0.8, 0.6, 0.4])
     parser.add_argument("--multiples", type=int, nargs="+", default=[64, 1])
@@ -140,7 +142,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
-    dense = dense_model(asked.width, asked.inner, asked.gigabytes, getattr(torch, asked.dtype))
+    dtype = getattr(torch, asked.dtype)
+    dense = load_model(asked.model, dtype) if asked.model else dense_model(asked.width, asked.inner, asked.gigabytes, dtype)
     ids = torch.randint(4096, (asked.batch, asked.prompt), device=asked.device)
     variants = dict.fromkeys(["plain", *asked.variants])
     size = counted(dense) * dense.dtype.itemsize / 1e9

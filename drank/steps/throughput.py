@@ -18,6 +18,7 @@ from drank.evaluation.rates import in_variant, rows_of, rows_of_threads, tokens_
 from drank.evaluation.throughput import check_cores, measure
 from drank.evaluation.timing import PHASES, Timing
 from drank.evaluation.twins import control
+from drank.models.execution.optimize import Execution
 from drank.models.sources import Places
 from drank.models.theirs import Theirs
 from drank.reporting.records.subject import Subject
@@ -30,9 +31,10 @@ SHARE = 0.5
 
 
 class Timed(NamedTuple):
-    """The timing of one model, and what measuring it took."""
+    """The timing of one model, how it was run, and what measuring it took."""
 
     timing: Timing
+    execution: Execution
     taken: Taken
 
 
@@ -95,7 +97,7 @@ def _measurement(
         base = None if lineup.reference in (None, method) else timed[labelled(str(lineup.reference), variant)].timing
         noise = _noise(lineup.twins.values(), timed, variant)
         rows += in_variant(rows_of(one.timing, tokens_of(throughput), base, noise), variant)
-        detail |= _detail(one.timing, variant)
+        detail |= _detail(one, variant)
     return Measurement("throughput", rows, detail, Taken.together([one.taken for one in own.values()]), throughput)
 
 
@@ -105,11 +107,11 @@ def _noise(twins: Iterable[Sequence[str]], timed: Mapping[str, Timed], variant: 
     return {phase: control(pairs, {name: one.timing.seconds[phase] for name, one in timed.items()}) for phase in PHASES if pairs}
 
 
-def _detail(timing: Timing, variant: str) -> dict[str, Any]:
-    """What a record tells of the rounds of one model: the seconds of each phase, and of each token that was decoded."""
-    told: dict[str, Any] = {labelled(phase, variant): {"seconds": seconds} for phase, seconds in timing.seconds.items()}
-    told[labelled("decode", variant)]["steps"] = timing.steps
-    return told
+def _detail(one: Timed, variant: str) -> dict[str, Any]:
+    """What a record tells of one model: the seconds of each phase and of each token that was decoded by round, and how it was run."""
+    told: dict[str, Any] = {labelled(phase, variant): {"seconds": seconds} for phase, seconds in one.timing.seconds.items()}
+    told[labelled("decode", variant)]["steps"] = one.timing.steps
+    return told | {labelled("execution", variant): one.execution.told()}
 
 
 def _beginning(lineup: Lineup, throughput: Mapping[str, Any]) -> int | None:
@@ -138,4 +140,4 @@ def _timed(
     """What timing found by label, of models, each a path and a variant, that are in memory together; they are gone when this is done."""
     subjects = {label: MeasuredModel.of(path, compute, threads, places) for label, (path, _) in entries.items()}
     timings = measure({label: prepared(subjects[label].model, variant) for label, (_, variant) in entries.items()}, **sizes)
-    return {label: Timed(timings[label], subject.taken()) for label, subject in subjects.items()}
+    return {label: Timed(timings[label], subject.model.execution, subject.taken()) for label, subject in subjects.items()}

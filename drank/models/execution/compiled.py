@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+SHAPES = 64
+"""Batch sizes and cache lengths that one model may be compiled for before that is an error."""
+
+
+def can_compile() -> bool:
+    """Whether this torch counts the graphs of each model apart; an older one has eight for all models of a process."""
+    import torch
+
+    return "isolate_recompiles" in inspect.signature(torch.compile).parameters
 
 
 def compile_decoding(model: PreTrainedModel, *, prepack: bool = False) -> None:
@@ -21,7 +33,8 @@ def compile_decoding(model: PreTrainedModel, *, prepack: bool = False) -> None:
     own = model.forward
     cuda = model.device.type == "cuda"
     options: dict[str, Any] = {"triton.cudagraphs": True} if cuda else {"freezing": True} if prepack else {}
-    step = torch.compile(own, dynamic=False, fullgraph=True, options=options)
+    apart: dict[str, Any] = {"recompile_limit": SHAPES, "isolate_recompiles": True}
+    step = torch.compile(own, dynamic=False, fullgraph=True, options=options, **apart)
 
     @functools.wraps(own)
     def forward(*args: Any, **inputs: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from drank.models.execution.compiled import compile_decoding
+from drank.models.execution.compiled import can_compile, compile_decoding
 from drank.models.execution.fusing import Fusing
 from drank.models.execution.product import Product, quicken
 from drank.models.lowrank import LowRankLinear
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 VARIANTS = ("plain", "fused", "compiled", "prepacked")
 """How a model can be run: as it was loaded; in larger products; these with decoding compiled; and its weights packed for that, too."""
+
+COMPILED = ("compiled", "prepacked")
+"""Those that compile decoding."""
 
 
 @dataclass
@@ -43,6 +46,10 @@ class Execution:
     wide: bool = False
     bytes_before: int = 0
     bytes_after: int = 0
+
+    def told(self) -> dict[str, Any]:
+        """It in short, as a record tells it: of names how many there are."""
+        return {name: len(value) if isinstance(value, list) else value for name, value in vars(self).items()}
 
 
 def optimize(model: PreTrainedModel, variant: str = "fused") -> PreTrainedModel:
@@ -67,7 +74,7 @@ def optimize(model: PreTrainedModel, variant: str = "fused") -> PreTrainedModel:
         model.save_pretrained = _not_saved
     execution.bytes_after = _bytes(model)
     model.execution = execution
-    if variant in ("compiled", "prepacked"):
+    if variant in COMPILED:
         compile_decoding(model, prepack=variant == "prepacked")
     return model
 
@@ -76,6 +83,8 @@ def _refuse(model: PreTrainedModel, variant: str) -> None:
     """Raise ValueError where a model cannot be run so."""
     if variant not in VARIANTS:
         raise ValueError(f"there is no variant {variant!r} of running a model; known: {', '.join(VARIANTS)}")
+    if variant in COMPILED and not can_compile():
+        raise ValueError(f"to run {variant}, a model needs a torch that counts graphs by model; this is {torch.__version__}, 2.13 does")
     if hasattr(model, "execution"):
         raise ValueError(f"this model runs {model.execution.variant} already; load it again to run it {variant}")
     if model.training and variant != "plain":

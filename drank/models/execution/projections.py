@@ -1,9 +1,13 @@
-"""Projections that read one input: their bases as one product, and their pivots by one gather, for each storage."""
+"""Projections that read one input: their bases as one product, and their pivots by one gather, for each storage.
+
+Modules here call the `forward` of their parts: a call of a module takes microseconds, of which decoding a small model has no more than
+hundreds for a projection.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +27,7 @@ class Bases(nn.Module):
         """Take over the bases of the members, which own them or borrow them from one owner each."""
         super().__init__()
         self.ranks = [member.rank for member in members]
-        self._input: Tensor | None = None
-        self._parts: dict[int, Tensor] = {}
+        self._held: list[Any] = [None, []]  # an input, and of its parts those that are not taken yet
         self._take(members)
 
     def _take(self, members: Sequence[LowRankLinear]) -> None:
@@ -32,17 +35,20 @@ class Bases(nn.Module):
 
     def forward(self, x: Tensor) -> Sequence[Tensor]:
         """The part of each member, in order."""
-        return self.product(x).split(self.ranks, dim=-1)
+        parts = self.product.forward(x)
+        return parts.split(self.ranks, dim=-1) if len(self.ranks) > 1 else (parts,)
 
     def part(self, place: int, x: Tensor) -> Tensor:
         """The part of the member at this place."""
         if len(self.ranks) == 1:
-            return self(x)[0]
-        if x is not self._input or place not in self._parts:
-            self._input, self._parts = x, dict(enumerate(self(x)))
-        part = self._parts.pop(place)
-        if not self._parts:
-            self._input = None
+            return self.forward(x)[0]
+        held = self._held
+        if held[0] is not x or held[1][place] is None:
+            held[:] = x, [*self.forward(x)]
+        part: Tensor = held[1][place]
+        held[1][place] = None
+        if all(other is None for other in held[1]):
+            held[:] = None, []
         return part
 
 
@@ -69,7 +75,7 @@ class PivotedBases(Bases):
         parts = []
         for place, (rank, product) in enumerate(zip(self.ranks, self.products, strict=True)):
             own = entries[..., place * width : (place + 1) * width]
-            parts.append(own[..., :rank] + product(own[..., rank:]) if rank < width else own)
+            parts.append(own[..., :rank] + product.forward(own[..., rank:]) if rank < width else own)
         return parts
 
 
@@ -91,8 +97,7 @@ class Projection(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, d1) to (…, d2)."""
-        y: Tensor = self.coefficients(self.bases.part(self.place, x))
-        return y
+        return self.coefficients.forward(self.bases.part(self.place, x))
 
     def extra_repr(self) -> str:
         """Sizes, and how many share the bases."""

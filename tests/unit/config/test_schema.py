@@ -150,3 +150,9 @@ def test_every_default_of_the_schema_is_valid():
     for place, part in found.items():
         validator = jsonschema.Draft202012Validator({**part, "$defs": SCHEMA["$defs"]})
         assert not list(validator.iter_errors(part["default"])), place
+
+
+def test_variants_of_the_throughput_are_those_that_models_run_in():
+    from drank.models.execution.optimize import VARIANTS
+
+    assert tuple(SCHEMA["properties"]["throughput"]["properties"]["variants"]["items"]["enum"]) == VARIANTS

@@ -155,7 +155,8 @@ def test_where_others_would_hold_up_threads_all_models_are_timed_with_one(folder
 
 def test_every_variant_is_timed_in_turn_with_the_dense_model_in_the_same(folder, tmp_path, seconds, monkeypatch):
     made = []
-    monkeypatch.setattr(throughput, "prepared", lambda model, variant: (made.append(variant), model)[1])
+    prepared = throughput.prepared
+    monkeypatch.setattr(throughput, "prepared", lambda model, variant: (made.append(variant), prepared(model, variant))[1])
     records = run(folder, tmp_path / "out", TWINS, sizes=SIZES | {"variants": ["plain", "fused"]})
     dense = "dense (reference)"
     assert seconds == [["one", "one-fused", "two", "two-fused", dense, f"{dense}-fused"]]
@@ -165,4 +166,5 @@ def test_every_variant_is_timed_in_turn_with_the_dense_model_in_the_same(folder,
     assert {dataset for dataset, _ in one} == {
         *("prefill", "decode", "memory", "prefill-fused", "decode-fused", "memory-fused", "machine"),
     }
-    assert set(records["one"].detail) == {"prefill", "decode", "prefill-fused", "decode-fused", "job"}
+    assert set(records["one"].detail) == {"prefill", "decode", "prefill-fused", "decode-fused", "execution", "execution-fused", "job"}
+    assert records["one"].detail["execution"]["joined"] == 0 < records["one"].detail["execution-fused"]["joined"]
