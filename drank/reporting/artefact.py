@@ -70,7 +70,8 @@ def material_of(
     """
     numbers = numbers_of(summary, told["rows"])
     tasks = {name for name in numbers.loc[numbers["metric"] == "accuracy", "dataset"] if name != AVERAGE and not in_group(name)}
-    shown = [*told["shown"], MEMORY, *([AVERAGE] if tasks <= set(told["shown"]) else [])]  # an average over others would not be its own
+    memory = [name.replace("decode", MEMORY, 1) for name in ("decode", *told["shown"]) if name.startswith("decode")]  # in each variant
+    shown = [*told["shown"], *memory, *([AVERAGE] if tasks <= set(told["shown"]) else [])]  # an average over others would not be its own
     runs, reads = {(row["model"], row["label"], row["ratio"]) for row in told["rows"]}, LAYOUTS[told["layout"]].reads
     material = Material(
         name=told["name"],

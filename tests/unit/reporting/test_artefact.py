@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from drank.config import read_config, read_schema, with_beginnings, with_defaults
@@ -186,3 +187,12 @@ def test_a_changed_record_changes_numbers_and_manuscript():
     at = ("docs-mha", "l-rank", 0.2)
     other_numbers, other_article = text([changed_in(one) if (one.model, one.method, one.ratio) == at else one for one in RECORDS])
     assert numbers != other_numbers and article != other_article
+
+
+def test_what_is_timed_in_a_variant_has_its_memory_beside_it():
+    known = told("timings")
+    own = summarise(RECORDS, list(CONFIG["methods"]), list(CONFIG["models"]))
+    fused = own[own["dataset"].isin(["decode", "memory"])].assign(dataset=lambda rows: rows["dataset"] + "-fused")
+    both = pd.concat([own, fused], ignore_index=True)
+    assert "memory-fused" not in set(material_of(known, both).numbers["dataset"])
+    assert {"memory", "memory-fused"} <= set(material_of(known | {"shown": [*known["shown"], "decode-fused"]}, both).numbers["dataset"])
