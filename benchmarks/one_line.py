@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from drank.runtime.provenance import cores
+from drank.runtime.device import cores
 from drank.runtime.shipped import WORKFLOW
 
 MODEL = "docs-mha"

@@ -17,9 +17,9 @@ from drank.methods import METHODS, Method
 from drank.models.families import context_of
 from drank.models.gguf import SUFFIX
 from drank.models.sources import SourceError, directory_of
+from drank.runtime.device import cores
 from drank.runtime.files import read_json
 from drank.runtime.home import expanded
-from drank.runtime.provenance import cores
 from drank.runtime.shipped import SCHEMA
 from drank.runtime.suggestions import near
 from drank.testbed import MODELS

@@ -50,14 +50,17 @@ class Taken:
     origin: dict[str, Any]
 
     @classmethod
-    def together(cls, parts: Sequence[Taken]) -> Taken:
-        """What parts that computed alike took: seconds added, the highest memory, every machine, and all else as of the last."""
+    def together(cls, parts: Sequence[Taken], *, at_once: bool = False) -> Taken:
+        """What parts that computed alike took: seconds added, the highest memory, every machine, and all else as of the last.
+
+        Of parts `at_once` the seconds are the same ones: those of the longest.
+        """
         told = sorted((part.origin for part in parts), key=lambda origin: origin["date"])
         machines = [one["machine"] for one in told]
         names = {key: list(dict.fromkeys(machine[key] for machine in machines if machine[key])) for key in ("cpu", "gpu")}
         together = {
             "machine": machines[-1] | {key: " + ".join(found) or None for key, found in names.items()},
-            "seconds": round(sum(one["seconds"] for one in told), 3),
+            "seconds": round((max if at_once else sum)(one["seconds"] for one in told), 3),
             "peak_memory_bytes": max(one["peak_memory_bytes"] for one in told),
         }
         return cls(parts[0].itemsize, told[-1] | together)

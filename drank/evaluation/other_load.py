@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from drank.runtime.provenance import cores
+from drank.runtime.device import cores
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,14 @@ from typing import Any
 from drank.evaluation.execution import labelled
 from drank.evaluation.other_load import crowded
 from drank.evaluation.timing import Machine, Timing
-from drank.runtime.provenance import cores
+from drank.runtime.device import cores
 from drank.statistics.intervals import Interval
 from drank.statistics.medians import median_interval
 
 
-def rows_of(timing: Timing, tokens: Mapping[str, int], reference: Timing | None, noise: Mapping[str, Interval]) -> list[dict[str, Any]]:
+def rows_of(
+    timing: Timing, tokens: Mapping[str, int], reference: Timing | None, noise: Mapping[str, Interval], *, in_turn: bool = True
+) -> list[dict[str, Any]]:
     """The result rows of one model from its timing and the tokens of a round by phase.
 
     All are medians over the rounds with their 95 % intervals, where there are rounds enough. For each phase `tokens_per_second`;
@@ -22,14 +24,17 @@ def rows_of(timing: Timing, tokens: Mapping[str, int], reference: Timing | None,
     both met the same machine; `roofline_share`, where the ceilings were measured: the time that the best of them allow, over the time
     taken; and `noise_ratio` where `noise` has it. Of prefill `time_to_first_token`, of decoding `time_per_token` and
     `time_per_token_p90`, the median and the 90th percentile of a round's steps, in seconds, and `operations_per_token`. Then the bytes of
-    `Timing.memory`, under the data set `memory`.
+    `Timing.memory`, under the data set `memory`. Where models were not timed `in_turn`, no round is another's, and what compares two is the
+    ratio of their medians, without an interval.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for phase, seconds in timing.seconds.items():
         rows.append(_row(phase, "tokens_per_second", [tokens[phase] / second for second in seconds]))
         if reference is not None:
-            pairs = zip(seconds, reference.seconds[phase], strict=True)
-            rows.append(_row(phase, "speedup_over_dense", [theirs / own for own, theirs in pairs]))
+            theirs = reference.seconds[phase]
+            apart = [statistics.median(theirs) / statistics.median(seconds)]
+            ratios = [other / own for own, other in zip(seconds, theirs, strict=True)] if in_turn else apart
+            rows.append(_row(phase, "speedup_over_dense", ratios) | {"count": len(seconds)})
         rows += [_row(phase, metric, values) for metric, values in _times(timing, phase)]
         if phase in noise:
             rows.append({"dataset": phase, "metric": "noise_ratio", "count": len(seconds), **_told(noise[phase])})
@@ -65,13 +70,15 @@ def _ninety(values: Sequence[float]) -> float:
     return statistics.quantiles(values, n=10, method="inclusive")[-1] if len(values) > 1 else values[0]
 
 
-def rows_of_threads(machine: Machine, threads: int, asked: int) -> list[dict[str, Any]]:
+def rows_of_threads(machine: Machine, threads: int, asked: int, *, in_turn: bool = True) -> list[dict[str, Any]]:
     """The rows of what else the machine did, under the data set `machine`.
 
-    `threads` are those that timed, `threads_asked` those that were asked for. Where the system says so, `other_load` is how many cores
-    other work kept busy, and `crowded_rounds` the share of rounds in which these were cores that the threads needed.
+    `threads` are those that timed, `threads_asked` those that were asked for, `in_turn` is 1 where models took turns, else 0. Where the
+    system says so, `other_load` is how many cores other work kept busy, and `crowded_rounds` the share of rounds in which these were cores
+    that the threads needed.
     """
-    rows = [{"dataset": "machine", "metric": name, "value": count} for name, count in {"threads": threads, "threads_asked": asked}.items()]
+    told = {"threads": threads, "threads_asked": asked, "in_turn": int(in_turn)}
+    rows: list[dict[str, Any]] = [{"dataset": "machine", "metric": name, "value": count} for name, count in told.items()]
     known = [other for other in machine.other if other is not None]
     if known:
         share = sum(crowded(other, threads, cores()) for other in known) / len(known)

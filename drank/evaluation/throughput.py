@@ -15,8 +15,8 @@ from drank.evaluation.other_load import Usage
 from drank.evaluation.roofline import Work
 from drank.evaluation.timing import PHASES, Machine, Timing
 from drank.models.families import context_of
+from drank.runtime.device import cores
 from drank.runtime.log import BRIEF
-from drank.runtime.provenance import cores
 
 if TYPE_CHECKING:
     from torch import Tensor

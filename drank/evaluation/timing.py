@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from drank.evaluation.roofline import Work
@@ -20,6 +20,12 @@ class Machine:
     def best(self) -> dict[str, float]:
         """The highest rate of each kind: a ceiling is what the machine can do, and a round that others disturbed shows less."""
         return {rate: max(found[rate] for found in self.ceilings) for rate in self.ceilings[0]}
+
+    @classmethod
+    def together(cls, timings: Iterable[Timing]) -> Machine:
+        """What it was like over all of several timings, each of its rounds once."""
+        known = {id(timing.machine): timing.machine for timing in timings}.values()
+        return cls([rates for one in known for rates in one.ceilings], [load for one in known for load in one.other])
 
 
 @dataclass(frozen=True)

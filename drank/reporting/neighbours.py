@@ -24,6 +24,11 @@ def _sentences(rows: pd.DataFrame) -> Iterator[str]:
             f"Other work kept cores busy that {asked} threads needed, so that all models{where} were timed with one: two spinning threads "
             "beside one busy neighbour make low rank look twice slower than dense."
         )
+    if (rows.loc[rows["metric"] == "in_turn", "value"] == 0).any():
+        yield (
+            "Memory did not hold all models at once, so that they were timed one after the other: what compares them is the ratio of their "
+            "medians, and may be the machine's doing."
+        )
     if "other_load" in jobs:
         crowded = jobs["crowded_rounds"].max() if "crowded_rounds" in jobs else 0.0
         share = f", in {percent(round(crowded, 2))} of the rounds where a timing needed them" if crowded > 0 else ""

@@ -32,6 +32,11 @@ def prepare(compute: Mapping[str, Any], threads: int) -> str:
     return wanted
 
 
+def cores() -> int:
+    """The processor cores that this process may use, which on a cluster are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def gpu_name(device: str) -> str | None:
     """The kind of GPU behind `cuda`; None where the device is no GPU."""
     if not device.startswith("cuda"):

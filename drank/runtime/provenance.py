@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from drank import __version__
-from drank.runtime.device import gpu_name
+from drank.runtime.device import cores, gpu_name
 from drank.runtime.git_tree import git_state
 
 PACKAGES = (
@@ -65,11 +65,6 @@ def cpu_name() -> str:
             if name.strip() == "model name" and value.strip():
                 return value.strip()
     return platform.processor() or platform.machine() or "unknown"
-
-
-def cores() -> int:
-    """The processor cores that this process may use, which on a cluster are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from drank.evaluation.measurement import Measurement
 from drank.evaluation.other_load import load_average, settled
 from drank.evaluation.rates import in_variant, rows_of, rows_of_threads, tokens_of
 from drank.evaluation.throughput import check_cores, measure
-from drank.evaluation.timing import PHASES, Timing
+from drank.evaluation.timing import PHASES, Machine, Timing
 from drank.evaluation.twins import control
 from drank.models.execution.optimize import Execution
 from drank.models.sources import Places
@@ -28,6 +29,9 @@ from drank.statistics.intervals import Interval
 
 SHARE = 0.5
 """The part of the memory that the weights of models timed in turn may take; the rest is for loading one, its activations and cache."""
+
+IN_TURN = "in turn"
+"""The order in which models are timed where memory holds them all."""
 
 
 class Timed(NamedTuple):
@@ -66,14 +70,14 @@ def run(
     lineup, variants = Lineup.of(models, beside, places), throughput.get("variants", [PLAIN])
     device = prepare(compute, threads)
     used, before = settled(threads, device)  # before any round: with as many for all, or their ratios would say nothing
-    together = _fits(lineup, compute, device, len(variants), memory_mb)
+    together = _fits(lineup, compute, device, variants, memory_mb)
     sizes = {key: value for key, value in throughput.items() if key not in ("bos", "variants")}
     sizes |= {"first": _beginning(lineup, throughput), "ceilings": Ceilings.of(device, compute["dtype"])}
     timed = dict[str, Timed]()
     entries = {labelled(name, variant): (path, variant) for name, path in lineup.paths.items() for variant in variants}
     for batch in [entries] if together else [{label: entry} for label, entry in entries.items()]:
         timed |= _timed(batch, sizes, compute, used, places)
-    job: dict[str, Any] = {"order": "in turn" if together else "one after the other", "timed": [*timed], "reference": lineup.reference}
+    job: dict[str, Any] = {"order": IN_TURN if together else "one after the other", "timed": [*timed], "reference": lineup.reference}
     job |= {"twins": lineup.twins, "threads_asked": threads, "other_load_before": before, "load_average": load_average()}
     foreign = theirs or {}
     with replacing(output) as folder:
@@ -90,21 +94,26 @@ def _measurement(
 ) -> Measurement:
     """What timing found of one model in all its variants; `job` is what a record says of all that were timed with it."""
     own = {variant: timed[labelled(method, variant)] for variant in throughput.get("variants", [PLAIN])}
-    machine = next(iter(own.values())).timing.machine
-    rows = rows_of_threads(machine, job["threads"], job["threads_asked"])
+    machine, in_turn = Machine.together(one.timing for one in own.values()), job["order"] == IN_TURN
+    rows = rows_of_threads(machine, job["threads"], job["threads_asked"], in_turn=in_turn)
     detail: dict[str, Any] = {"job": {**job, "ceilings": machine.ceilings, "other_load": machine.other}}
     for variant, one in own.items():
         base = None if lineup.reference in (None, method) else timed[labelled(str(lineup.reference), variant)].timing
-        noise = _noise(lineup.twins.values(), timed, variant)
-        rows += in_variant(rows_of(one.timing, tokens_of(throughput), base, noise), variant)
+        noise = _noise(lineup.twins.values(), timed, variant, in_turn)
+        rows += in_variant(rows_of(one.timing, tokens_of(throughput), base, noise, in_turn=in_turn), variant)
         detail |= _detail(one, variant)
-    return Measurement("throughput", rows, detail, Taken.together([one.taken for one in own.values()]), throughput)
+    taken = Taken.together([one.taken for one in own.values()], at_once=in_turn)
+    return Measurement("throughput", rows, detail, taken, throughput)
 
 
-def _noise(twins: Iterable[Sequence[str]], timed: Mapping[str, Timed], variant: str) -> dict[str, Interval]:
-    """By phase what models that compute the same differ by in a variant; nothing where there are no twins."""
+def _noise(twins: Iterable[Sequence[str]], timed: Mapping[str, Timed], variant: str, in_turn: bool) -> dict[str, Interval]:
+    """By phase what models that compute the same differ by in a variant, without ends where their rounds are not paired.
+
+    Nothing where there are no twins.
+    """
     pairs = [[labelled(name, variant) for name in names] for names in twins]
-    return {phase: control(pairs, {name: one.timing.seconds[phase] for name, one in timed.items()}) for phase in PHASES if pairs}
+    found = {phase: control(pairs, {name: one.timing.seconds[phase] for name, one in timed.items()}) for phase in PHASES if pairs}
+    return found if in_turn else {phase: Interval(one.value, math.nan, math.nan) for phase, one in found.items()}
 
 
 def _detail(one: Timed, variant: str) -> dict[str, Any]:
@@ -124,14 +133,15 @@ def _beginning(lineup: Lineup, throughput: Mapping[str, Any]) -> int | None:
     return prompt_opening(load_tokenizer(directory), WINDOW)[0]
 
 
-def _fits(lineup: Lineup, compute: Mapping[str, Any], device: str, variants: int, memory_mb: int | None) -> bool:
-    """Whether the weights of all, once for each of so many variants, leave room enough where they would lie."""
+def _fits(lineup: Lineup, compute: Mapping[str, Any], device: str, variants: Sequence[str], memory_mb: int | None) -> bool:
+    """Whether the weights of all, once for each variant and for one that packs them twice, leave room enough where they would lie."""
     import torch
 
     room = free_memory(device)
     if memory_mb is not None and not device.startswith("cuda"):
         room = min(room, memory_mb * 10**6)
-    return variants * lineup.weights(getattr(torch, compute["dtype"]).itemsize) <= SHARE * room
+    copies = len(variants) + variants.count("prepacked")
+    return copies * lineup.weights(getattr(torch, compute["dtype"]).itemsize) <= SHARE * room
 
 
 def _timed(

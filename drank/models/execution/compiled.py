@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from typing import TYPE_CHECKING, Any
+
+from drank.models.families import FAMILIES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
 
 SHAPES = 64
 """Batch sizes and cache lengths that one model may be compiled for before that is an error."""
 
 
-def can_compile() -> bool:
-    """Whether this torch counts the graphs of each model apart; an older one has eight for all models of a process."""
+def not_compiled(model: PreTrainedModel) -> str | None:
+    """Why decoding of this model cannot be one graph, None where it can."""
     import torch
+    from transformers import StaticCache
 
-    return "isolate_recompiles" in inspect.signature(torch.compile).parameters
+    if "isolate_recompiles" not in inspect.signature(torch.compile).parameters:
+        return f"torch {torch.__version__} counts the graphs of all models together, up to eight; 2.13 counts those of each"
+    family = FAMILIES.get(model.config.model_type)
+    if family and family.mixture:
+        return "which experts run hangs on the token"
+    if any(getattr(layer, "is_sliding", False) for layer in StaticCache(model.config, max_cache_len=2).layers):
+        return "transformers counts the tokens of a sliding window in Python, so that every token would be another graph"
+    return None
 
 
 def compile_decoding(model: PreTrainedModel, *, prepack: bool = False) -> None:
@@ -30,21 +40,21 @@ def compile_decoding(model: PreTrainedModel, *, prepack: bool = False) -> None:
     """
     import torch
 
-    own = model.forward
+    own = type(model).forward
     cuda = model.device.type == "cuda"
     options: dict[str, Any] = {"triton.cudagraphs": True} if cuda else {"freezing": True} if prepack else {}
     apart: dict[str, Any] = {"recompile_limit": SHAPES, "isolate_recompiles": True}
-    step = torch.compile(own, dynamic=False, fullgraph=True, options=options, **apart)
+    step: Any = torch.compile(own, dynamic=False, fullgraph=True, options=options, **apart)
 
     @functools.wraps(own)
-    def forward(*args: Any, **inputs: Any) -> Any:
+    def forward(self: PreTrainedModel, *args: Any, **inputs: Any) -> Any:
         ids = inputs.get("input_ids")
         cache = inputs.get("past_key_values")
         whole = not args and ids is not None and ids.shape[1] == 1 and getattr(cache, "is_compileable", False)
         watched = torch.is_grad_enabled() or torch._C._len_torch_dispatch_stack()  # by what a graph hides its operations from
-        return step(**inputs) if whole and not watched else own(*args, **inputs)
+        return step(self, **inputs) if whole and not watched else own(self, *args, **inputs)
 
-    model.forward = forward
+    model.forward = types.MethodType(forward, model)  # of a copy it is the copy's
     if model.generation_config is not None:
         model.generation_config.cache_implementation = "static"
         model.generation_config.disable_compile = True  # or generate compiles what is compiled

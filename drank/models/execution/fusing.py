@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from torch import nn
 
 from drank.models.execution.product import Product, laid_out
 from drank.models.execution.projections import BASES, Bases, PivotedBases, Projection
-from drank.models.families import FAMILIES, module_path, projections_of
 from drank.models.families import Projection as Place
+from drank.models.families import module_path, projections_of
 from drank.models.lowrank import LowRankLinear, matrix_of
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ class Fusing:
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> Fusing:
-        """Fuse a model in place; one of a family that drank does not know stays as it is, for it has no low-rank modules."""
+        """Fuse a model in place; one without low-rank modules stays as it is."""
         done = cls()
-        if model.config.model_type not in FAMILIES:
+        if not any(isinstance(module, LowRankLinear) for module in model.modules()):
             return done
         blocks, readers = _members(model)
         known: dict[tuple[str, ...], Bases] = {}
@@ -122,8 +123,10 @@ def _costs_more(module: LowRankLinear) -> bool:
 
 def _matrix(module: LowRankLinear) -> Product:
     """The product of two factors, rounded once, as a matrix that is run."""
-    weight = module.coefficients.weight.float() @ module.basis.weight.float()
-    return Product.of(weight.to(module.coefficients.weight.dtype), module.bias)
+    dtype = module.coefficients.weight.dtype
+    wide = torch.promote_types(dtype, torch.float32)
+    weight = module.coefficients.weight.to(wide) @ module.basis.weight.to(wide)
+    return Product.of(weight.to(dtype), module.bias)
 
 
 def _reorder(maker: nn.Module, order: Tensor) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from drank.models.execution.compiled import can_compile, compile_decoding
+from drank.models.execution.compiled import compile_decoding, not_compiled
 from drank.models.execution.fusing import Fusing
 from drank.models.execution.product import Product, quicken
 from drank.models.lowrank import LowRankLinear
@@ -58,7 +58,8 @@ def optimize(model: PreTrainedModel, variant: str = "fused") -> PreTrainedModel:
     For inference: what is fused is not saved any more, and not trained. `fused` works with everything that calls the model. `compiled` and
     `prepacked` compile decoding, one token for each sequence on a static cache, which `generate` then takes by itself: the first token
     takes a minute or more, every other batch size or cache length as long again; prefill runs fused. `prepacked` keeps a second copy of
-    the weights, in the layout that the processor reads best. Move the model to its device before.
+    the weights, in the layout that the processor reads best. Bring the model to its device and precision before; hooks on its linear maps
+    are lost.
 
     Raises ValueError for a variant that is none, and for a model that is run by one already, is in training, has weights that are not in
     memory, or has adapters in the place of factors.
@@ -83,8 +84,8 @@ def _refuse(model: PreTrainedModel, variant: str) -> None:
     """Raise ValueError where a model cannot be run so."""
     if variant not in VARIANTS:
         raise ValueError(f"there is no variant {variant!r} of running a model; known: {', '.join(VARIANTS)}")
-    if variant in COMPILED and not can_compile():
-        raise ValueError(f"to run {variant}, a model needs a torch that counts graphs by model; this is {torch.__version__}, 2.13 does")
+    if variant in COMPILED and (reason := not_compiled(model)):
+        raise ValueError(f"this {model.config.model_type} model cannot run {variant}: {reason}; run it fused")
     if hasattr(model, "execution"):
         raise ValueError(f"this model runs {model.execution.variant} already; load it again to run it {variant}")
     if model.training and variant != "plain":

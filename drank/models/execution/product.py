@@ -28,7 +28,8 @@ def laid_out(weight: Tensor) -> Tensor:
 
 def emulated(dtype: torch.dtype, device: torch.device) -> bool:
     """Whether products of this precision are emulated there: half precision on a CPU without instructions for it."""
-    return device.type == "cpu" and dtype in _NATIVE and not getattr(torch.ops.mkldnn, _NATIVE[dtype])()
+    known = torch.backends.mkldnn.is_available()  # what torch multiplies by without it takes row after row as well
+    return device.type == "cpu" and dtype in _NATIVE and not (known and getattr(torch.ops.mkldnn, _NATIVE[dtype])())
 
 
 class Product(nn.Linear):

@@ -20,7 +20,8 @@ class Bases(nn.Module):
     """What the projections that read one input make of it first: `x B` of each, (…, k), from one product with all bases.
 
     The first of them that is called with an input computes the parts of all, and each takes its own, so that nothing is kept once all have;
-    one that is called with another input, or again, is given what it needs all the same. Not for several threads at once.
+    one that is called with another input, or again, is given what it needs all the same. Not for several threads at once, and not for an
+    input that is changed in place between them.
     """
 
     def __init__(self, members: Sequence[LowRankLinear]) -> None:

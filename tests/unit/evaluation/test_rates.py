@@ -83,10 +83,24 @@ def test_what_else_the_machine_did_is_told_where_the_system_says_so(monkeypatch:
     assert {name: row["value"] for name, row in found.items()} == {
         "threads": 2,
         "threads_asked": 2,
+        "in_turn": 1,
         "other_load": pytest.approx(0.275),
         "crowded_rounds": 0.5,
     }
-    assert {row["metric"] for row in rows_of_threads(Machine(other=[None]), 1, 2)} == {"threads", "threads_asked"}
+    assert {row["metric"] for row in rows_of_threads(Machine(other=[None]), 1, 2)} == {"threads", "threads_asked", "in_turn"}
+    assert {row["metric"]: row["value"] for row in rows_of_threads(Machine(), 1, 2, in_turn=False)}["in_turn"] == 0
+
+
+def test_rounds_of_different_times_are_not_paired() -> None:
+    own, dense = Timing({"decode": [1.0, 2.0, 4.0] * 3}, {}), Timing({"decode": [4.0, 2.0, 8.0] * 3}, {})
+    found = {row["metric"]: row for row in rows_of(own, TOKENS, dense, {}, in_turn=False)}["speedup_over_dense"]
+    assert found == {"dataset": "decode", "metric": "speedup_over_dense", "count": 9, "value": 2.0}, "of medians, and without an interval"
+
+
+def test_what_the_machine_did_in_several_timings_counts_each_round_once() -> None:
+    one, two = Machine([{"read": 1.0}], [0.1]), Machine([{"read": 2.0}], [0.2])
+    timings = [Timing({}, {}, machine=machine) for machine in (one, one, two)]
+    assert Machine.together(timings) == Machine([{"read": 1.0}, {"read": 2.0}], [0.1, 0.2])
 
 
 def test_a_variant_has_data_sets_of_its_own_and_the_plain_one_those_it_always_had() -> None:

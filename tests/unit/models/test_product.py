@@ -80,6 +80,11 @@ def test_a_head_that_is_the_embedding_stays_it() -> None:
     torch.testing.assert_close((model["up"](x), model["head"](x)), known)
 
 
+def test_a_torch_without_products_of_half_precision_emulates_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert emulated(torch.bfloat16, torch.device("cpu"))
+
+
 def test_float32_is_never_emulated() -> None:
     assert not emulated(torch.float32, torch.device("cpu"))
     assert not emulated(torch.bfloat16, torch.device("cuda"))

@@ -38,3 +38,8 @@ def test_where_the_system_does_not_say_nothing_is_said(summary):
     silent = summary[summary["dataset"] != "machine"]
     assert neighbours(silent, "docs-mha") == ""
     assert "  " not in throughput_table(silent, "docs-mha").caption
+
+
+def test_models_that_took_no_turns_are_said_to_be_compared_across_times(summary):
+    assert "one after the other" in neighbours(machine(summary, 0.2, threads=1, threads_asked=1, in_turn=0), "docs-mha")
+    assert "one after the other" not in neighbours(machine(summary, 0.2, threads=1, threads_asked=1, in_turn=1), "docs-mha")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from drank.runtime.provenance import cores, cpu_name, memory, origin
+from drank.runtime.device import cores
+from drank.runtime.provenance import cpu_name, memory, origin
 
 
 def test_an_origin_tells_code_machine_and_time():

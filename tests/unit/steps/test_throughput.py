@@ -120,7 +120,7 @@ def test_one_model_alone_is_timed_once(folder, tmp_path, seconds):
 def test_what_does_not_fit_memory_together_is_timed_one_after_the_other(folder, tmp_path, seconds, monkeypatch):
     records = run(folder, tmp_path / "little", TWINS, memory_mb=0)
     assert seconds == [["one"], ["two"], ["dense (reference)"]]
-    assert records["one"].detail["job"]["order"] == "one after the other"
+    assert records["one"].detail["job"]["order"] == "one after the other" and numbers(records["one"])["machine", "in_turn"] == 0
     assert numbers(records["one"])["decode", "noise_ratio"] == pytest.approx(1.5)
     del seconds[:]
     monkeypatch.setattr(throughput, "free_memory", lambda _: 0)
@@ -133,7 +133,7 @@ def test_every_number_of_a_phase_is_in_the_record(folder, tmp_path):
     both = {"tokens_per_second", "speedup_over_dense", "roofline_share", "noise_ratio"}
     expected = {(phase, metric) for phase in throughput.PHASES for metric in both}
     expected |= {("prefill", "time_to_first_token"), ("decode", "time_per_token"), ("decode", "time_per_token_p90")}
-    expected |= {("decode", "operations_per_token"), ("machine", "threads"), ("machine", "threads_asked")}
+    expected |= {("decode", "operations_per_token"), ("machine", "threads"), ("machine", "threads_asked"), ("machine", "in_turn")}
     expected |= {("memory", name) for name in ("model_bytes", "weight_bytes", "cache_bytes", "peak_tensor_bytes")}
     assert numbers(record).keys() - {("machine", "other_load"), ("machine", "crowded_rounds")} == expected
     assert all(value > 0 for place, value in numbers(record).items() if place[0] != "machine")

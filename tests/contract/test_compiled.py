@@ -1,0 +1,82 @@
+"""Decoding of a model that `drank.optimize` compiled is one graph, says what it said, and where it cannot be one there is an error."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from transformers import DynamicCache
+
+from drank.models.conversion import convert, store
+from drank.models.execution.optimize import optimize
+from drank.models.execution.product import Product
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*cache_implementation")
+
+
+@pytest.mark.parametrize(("variant", "family"), [("compiled", "llama"), ("compiled", "gpt2"), ("prepacked", "llama")])
+def test_a_compiled_model_decodes_what_it_decoded_in_one_graph(compress, tokens, variant, family) -> None:
+    torch._dynamo.reset()
+    model, _ = compress(family, group=1)
+    told: dict[str, Any] = {"max_new_tokens": 8, "min_new_tokens": 8, "do_sample": False, "attention_mask": torch.ones_like(tokens)}
+    before = model.generate(tokens, **told)
+    torch._dynamo.utils.counters.clear()
+    after = optimize(model, variant).generate(tokens, **told)
+    assert torch.equal(after, before)
+    counted = torch._dynamo.utils.counters
+    assert counted["stats"]["unique_graphs"] == 1 and not counted["graph_break"]
+    assert counted["frames"]["ok"] == counted["frames"]["total"]
+
+
+def test_as_many_ranks_as_layers_are_one_graph(tiny_model, tiny_plan, svd_factors, tokens, storage) -> None:
+    torch._dynamo.reset()
+    model = tiny_model("llama", num_hidden_layers=12)
+    plan = tiny_plan(model)
+    groups = [
+        replace(group, rank=2 + group.shape.layers[0], shape=replace(group.shape, storage=storage))  # dynamo gives up after eight
+        for group in plan.groups
+    ]
+    convert(model, groups, svd_factors(model, replace(plan, groups=tuple(groups))))
+    store(model, groups, {})
+    told: dict[str, Any] = {"max_new_tokens": 4, "min_new_tokens": 4, "do_sample": False, "attention_mask": torch.ones_like(tokens)}
+    before = model.generate(tokens, **told)
+    torch._dynamo.utils.counters.clear()
+    after = optimize(model, "compiled").generate(tokens, **told)
+    assert torch.equal(after, before)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+    with torch.inference_mode():  # prefill, and what has no cache of fixed size, runs as it did
+        assert model(input_ids=tokens[:, :1]).logits.shape[1] == 1
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
+def test_more_models_are_compiled_in_one_process_than_torch_allows_graphs_of_one_function(tiny_model, tokens) -> None:
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(recompile_limit=2):
+        for seed in range(3):
+            model = tiny_model("llama", num_hidden_layers=1 + seed)
+            before = model.generate(tokens, max_new_tokens=3, min_new_tokens=3, do_sample=False)
+            assert torch.equal(optimize(model, "compiled").generate(tokens, max_new_tokens=3, min_new_tokens=3, do_sample=False), before)
+
+
+def test_a_copy_of_a_compiled_model_runs_itself(tiny_model, tokens) -> None:
+    torch._dynamo.reset()
+    told: dict[str, Any] = {"max_new_tokens": 3, "min_new_tokens": 3, "do_sample": False}
+    model = optimize(tiny_model("llama"), "compiled")
+    model.generate(tokens, **told)
+    copied, other = copy.deepcopy(model), tiny_model("llama", seed=1)
+    copied.load_state_dict(other.state_dict())
+    assert torch.equal(copied.generate(tokens, **told), other.generate(tokens, **told))
+    assert torch.equal(
+        copied.generate(tokens, cache_implementation=None, past_key_values=DynamicCache(), **told), other.generate(tokens, **told)
+    )
+
+
+@pytest.mark.parametrize(("family", "reason"), [("gemma2", "sliding window"), ("mistral", "sliding window"), ("mixtral", "experts")])
+def test_what_cannot_be_one_graph_is_refused_before_anything_is_changed(tiny_model, tokens, family, reason) -> None:
+    model = tiny_model(family)
+    with pytest.raises(ValueError, match=f"this {family} model cannot run compiled: .*{reason}.*; run it fused"):
+        optimize(model, "compiled")
+    assert not hasattr(model, "execution") and not any(isinstance(module, Product) for module in model.modules())
