@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drank.evaluation.clock import Clock
-from drank.models.execution.product import emulated
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +37,8 @@ class Ceilings:
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
         """Take the memory: of the matrix that is read, beside which the factors of the product are small."""
         import torch
+
+        from drank.models.execution.product import emulated
 
         size = max(LEAST.get(device.type, LEAST["cpu"]), 4 * _cache(device))
         self._matrix = torch.ones(size // 4 // WIDTH // 2 * 2, WIDTH, device=device)

@@ -121,7 +121,7 @@ def _expanded(projection: Projection, experts: range) -> Iterator[Projection]:
         return
     for expert in experts:
         named = {key: getattr(projection, key).format(expert=expert) for key in ("role", "path", "reads", "makes")}
-        yield replace(projection, **named)
+        yield Projection(**named, transposed=projection.transposed)
 
 
 def module_path(model_type: str, layer: int, role: str) -> str:

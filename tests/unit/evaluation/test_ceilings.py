@@ -30,7 +30,7 @@ def test_rates_are_what_was_done_over_the_time_it_took(monkeypatch: pytest.Monke
 def test_the_product_is_in_the_quickest_precision_and_no_longer_than_a_round_can_spare(
     monkeypatch: pytest.MonkeyPatch, emulated: bool
 ) -> None:
-    monkeypatch.setattr(ceilings, "emulated", lambda *_: emulated)
+    monkeypatch.setattr("drank.models.execution.product.emulated", lambda *_: emulated)
     sides: list[tuple[int, torch.dtype]] = []
     monkeypatch.setattr(ceilings, "LONG", 0.5)
     monkeypatch.setattr(ceilings, "_product", lambda factor: sides.append((len(factor), factor.dtype)))
