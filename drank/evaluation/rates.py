@@ -31,16 +31,19 @@ def rows_of(
     for phase, seconds in timing.seconds.items():
         rows.append(_row(phase, "tokens_per_second", [tokens[phase] / second for second in seconds]))
         if reference is not None:
-            theirs = reference.seconds[phase]
-            apart = [statistics.median(theirs) / statistics.median(seconds)]
-            ratios = [other / own for own, other in zip(seconds, theirs, strict=True)] if in_turn else apart
-            rows.append(_row(phase, "speedup_over_dense", ratios) | {"count": len(seconds)})
+            pairs = zip(comparable(seconds, in_turn), comparable(reference.seconds[phase], in_turn), strict=True)
+            rows.append(_row(phase, "speedup_over_dense", [theirs / own for own, theirs in pairs]) | {"count": len(seconds)})
         rows += [_row(phase, metric, values) for metric, values in _times(timing, phase)]
         if phase in noise:
             rows.append({"dataset": phase, "metric": "noise_ratio", "count": len(seconds), **_told(noise[phase])})
     if timing.operations_per_token is not None:
         rows.append({"dataset": "decode", "metric": "operations_per_token", "value": timing.operations_per_token})
     return rows + [{"dataset": "memory", "metric": metric, "value": count} for metric, count in timing.memory.items()]
+
+
+def comparable(seconds: Sequence[float], in_turn: bool) -> Sequence[float]:
+    """What of a model's rounds stands beside those of another: each of them, or their median where no round is the other's."""
+    return seconds if in_turn else [statistics.median(seconds)]
 
 
 def tokens_of(throughput: Mapping[str, Any]) -> dict[str, int]:

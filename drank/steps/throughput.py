@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from drank.evaluation.lineup import Lineup
 from drank.evaluation.measured_model import MeasuredModel, Taken
 from drank.evaluation.measurement import Measurement
 from drank.evaluation.other_load import load_average, settled
-from drank.evaluation.rates import in_variant, rows_of, rows_of_threads, tokens_of
+from drank.evaluation.rates import comparable, in_variant, rows_of, rows_of_threads, tokens_of
 from drank.evaluation.throughput import check_cores, measure
 from drank.evaluation.timing import PHASES, Machine, Timing
 from drank.evaluation.twins import control
@@ -107,13 +106,10 @@ def _measurement(
 
 
 def _noise(twins: Iterable[Sequence[str]], timed: Mapping[str, Timed], variant: str, in_turn: bool) -> dict[str, Interval]:
-    """By phase what models that compute the same differ by in a variant, without ends where their rounds are not paired.
-
-    Nothing where there are no twins.
-    """
+    """By phase what models that compute the same differ by in a variant; nothing where there are no twins."""
     pairs = [[labelled(name, variant) for name in names] for names in twins]
-    found = {phase: control(pairs, {name: one.timing.seconds[phase] for name, one in timed.items()}) for phase in PHASES if pairs}
-    return found if in_turn else {phase: Interval(one.value, math.nan, math.nan) for phase, one in found.items()}
+    seconds = {phase: {name: comparable(one.timing.seconds[phase], in_turn) for name, one in timed.items()} for phase in PHASES}
+    return {phase: control(pairs, found) for phase, found in seconds.items() if pairs}
 
 
 def _detail(one: Timed, variant: str) -> dict[str, Any]:
