@@ -8,7 +8,7 @@ from torch.nn import functional
 
 WIDE_FROM = 16
 """Rows from which on a product in float32 is quicker than one in an emulated precision, which takes row after row; below it, the weight's
-bytes are what takes time, and float32 has twice as many (`benchmarks/execution.py`)."""
+bytes are what takes time, and float32 has twice as many (`benchmarks/products.py`)."""
 
 PART = 1 << 22
 """Numbers of a weight that are in float32 at once: 16 MB, which a product of many rows does not notice."""
@@ -17,10 +17,10 @@ _NATIVE = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkld
 
 
 def laid_out(weight: Tensor) -> Tensor:
-    """A weight (d2, d1), its longer side contiguous in float32 on a CPU: there a product with one row reads half as much again a second.
+    """A weight (d2, d1), its longer side contiguous in float32 on a CPU: there a product with one row is a third to a half quicker.
 
     So it is for the coefficients of a low rank (d2 ≫ d1 = k), where nn.Linear keeps the short side together; half precision is the other
-    way round, by far, and a product of many rows does not mind (`benchmarks/execution.py`).
+    way round, by far, and a product of many rows does not mind (`benchmarks/products.py`).
     """
     columns, rows = weight.shape
     return weight.mT.contiguous().mT if columns > rows and weight.dtype == torch.float32 and weight.device.type == "cpu" else weight
