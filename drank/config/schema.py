@@ -94,6 +94,8 @@ def schema_problems(config: dict[str, Any], schema: Mapping[str, Any]) -> Iterat
         elif error.validator == "oneOf":
             choices = [" and ".join(choice["required"]) for choice in error.schema["oneOf"]]
             yield f"{place}: needs exactly one of {', '.join(choices)}"
+        elif error.validator == "contains":
+            yield f"{place}: {error.instance!r} lacks {error.schema['contains']['const']!r}, beside which all others stand; add it"
         elif place.startswith("ratios."):
             yield f"{place}: {error.instance!r} is no ratio: the share of parameters to remove, between 0 and 1, such as 0.2 (20 %)"
         elif error.validator == "type" and isinstance(error.instance, str) and {"integer", "number"}.intersection(_kinds(error.schema)):

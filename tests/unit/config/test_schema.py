@@ -34,6 +34,7 @@ def test_an_entry_that_breaks_the_schema_may_still_be_referred_to(valid):
         ({"finetune": {"epochs": "1:30"}}, "finetune.epochs: '1:30' is no integer"),
         ({"finetune": {"epochs": "1.5"}}, "finetune.epochs: 1.5 is not of type 'integer'"),
         ({"finetune": {"epochs": True}}, "finetune.epochs: True is not of type 'integer'"),
+        ({"throughput": {"variants": ["fused"]}}, "throughput.variants: ['fused'] lacks 'plain', beside which all others stand; add it"),
         ({"ratios": [0.2, 0.2]}, "ratios: [0.2, 0.2] has non-unique elements"),
         ({"ratios": []}, "ratios: empty, and svd-llm, d-rank, no-beta compress to a ratio"),
         ({"methods": {"d-rank": None}}, "methods.d-rank: None is not of type 'object'"),
