@@ -53,7 +53,7 @@ def throughput(material: Material) -> Table:
 def _of_phase(phase: str, control: Control | None) -> Iterator[Quantity]:
     """The columns of one phase: tokens a second, times, the speed over dense, and the share of what the machine could do."""
     group = phase.capitalize().replace("-", ", ")
-    yield Quantity(phase, "tokens_per_second", Column("tokens/s", group, "high"), lambda value: Cell(number(value.value, 0)))
+    yield Quantity(phase, "tokens_per_second", Column("tokens (1/s)", group, "high"), lambda value: Cell(number(value.value, 0)))
     yield Quantity(phase, "time_to_first_token", Column("first (ms)", group, "low"), scaled(1000, 1))
     yield Quantity(phase, "time_per_token", Column("token (ms)", group, "low"), scaled(1000, 2))
     yield Quantity(phase, "time_per_token_p90", Column("p90 (ms)", group, "low"), scaled(1000, 2))
