@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from drank.calls.places import place_of, refuse_place
+from drank.models.exports.dense import merge
 from drank.models.inspection import Inspection, inspect
-from drank.models.merging import merge
 
 FORMS = {"dense": merge}
 """What a compressed model can be exported to, and what does it."""

@@ -13,9 +13,9 @@ from drank.allocation.plan import Plan
 from drank.methods import METHODS, Method
 from drank.models.checkpoint import load_model, save
 from drank.models.conversion import convert, store
+from drank.models.exports.dense import product_of
 from drank.models.families import module_path
 from drank.models.lowrank import PivotedLinear
-from drank.models.merging import product_of
 from drank.models.tensors import size_of
 from drank.models.weights import Checkpoint
 from tests.contract import method_models

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from drank.models.card.updating import update_card
 from drank.models.description import CheckpointError
 from drank.models.documents import CARD, MAKING, PLAN
+from drank.models.exports.dense import merge
 from drank.models.inspection import inspect
-from drank.models.merging import merge
 from drank.models.verification import verify
 from drank.runtime.files import file_hash
 from tests.unit.models.test_card import records_of

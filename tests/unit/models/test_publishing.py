@@ -18,9 +18,9 @@ import drank.models.publishing
 from drank.models.card.markdown import section_in
 from drank.models.card.writing import stated_hashes
 from drank.models.documents import CARD, MAKING, PLAN
+from drank.models.exports.dense import merge
 from drank.models.hashes import weight_hashes
 from drank.models.licence import split_front_matter
-from drank.models.merging import merge
 from drank.models.tensors import stored_tensors
 from drank.models.verification import verify
 from tests.unit.hub_server import COMMIT, hub

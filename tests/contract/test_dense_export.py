@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from drank.models.checkpoint import load_model, load_tokenizer, save
+from drank.models.exports.dense import OURS, merge, product_of
 from drank.models.families import FAMILIES
 from drank.models.lowrank import PivotedLinear
-from drank.models.merging import OURS, merge, product_of
 from drank.models.tensors import stored_tensors
 from tests.contract.forward import logits_of
 
