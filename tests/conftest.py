@@ -21,12 +21,12 @@ settings.register_profile("drank", deadline=None, derandomize=True, database=Non
 settings.load_profile("drank")
 
 # assertions of shared helpers tell as much as those of tests
-pytest.register_assert_rewrite("tests.unit", "tests.contract", "tests.docs", "tests.slurm", "tests.browser")
+pytest.register_assert_rewrite("tests.unit", "tests.contract", "tests.docs", "tests.slurm", "tests.browser", "tests.vllm")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of a folder with its name: `pytest -m "not workflow"` leaves out those that run Snakemake."""
     for item in items:
         folders = Path(item.path).relative_to(Path(__file__).parent).parts[:-1]
-        for kind in {"browser", "contract", "docs", "slurm", "workflow"}.intersection(folders):
+        for kind in {"browser", "contract", "docs", "slurm", "vllm", "workflow"}.intersection(folders):
             item.add_marker(kind)

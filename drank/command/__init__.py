@@ -25,6 +25,7 @@ COMMANDS = {
     "show": "hand_on",
     "run": "others",
     "lm-eval": "others",
+    "serve": "others",
 }
 """The commands in the order of their help, and the module that has each."""
 

@@ -1,4 +1,4 @@
-"""`drank run` and `drank lm-eval`: Snakemake with drank's workflow, and the harness with drank's checkpoints."""
+"""`drank run`, `drank lm-eval` and `drank serve`: Snakemake with drank's workflow, the harness and vLLM with drank's checkpoints."""
 
 from __future__ import annotations
 
@@ -86,6 +86,23 @@ def lm_eval(arguments: tuple[str, ...]) -> None:
 
     sys.argv = ["lm-eval", *arguments]
     cli_evaluate()
+
+
+@click.command(context_settings=PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def serve(arguments: tuple[str, ...]) -> None:
+    """Serve a compressed model by vLLM: `drank serve DIRECTORY [OPTIONS OF VLLM'S SERVER]`.
+
+    The server speaks the OpenAI protocol. For example: drank serve smaller --host 127.0.0.1 --port 8000 --dtype bfloat16
+    """
+    if not arguments or {"--help", "-h"} & set(arguments):
+        click.echo(
+            f"{click.get_current_context().command.help}\n\nOptions of the server: python -m vllm.entrypoints.openai.api_server --help"
+        )
+        return
+    from drank.serving.server import serve as call
+
+    call(arguments[0], arguments[1:])
 
 
 def _require(package: str, command: str) -> None:

@@ -101,6 +101,20 @@ def load_model(
     return model
 
 
+def refuse_incomplete(directory: Path) -> None:
+    """Raise CheckpointError with every tensor of a model's files that is missing, unexpected or misshapen; no weight is kept in memory."""
+    from transformers import AutoModelForCausalLM
+
+    stored_tensors(directory)
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            directory, use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, device_map={"": "meta"}
+        )
+    except SafetensorError as error:
+        raise CheckpointError(f"the weights in {directory} are corrupt ({error}); fetch them again") from error
+    refuse_bad(directory, model, info)
+
+
 def load_tokenizer(source: str | Path, *, revision: str | None = None, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
     """The tokenizer of the model in a directory or on the hub; raises CheckpointError where there is none that transformers can read."""
     from transformers import AutoTokenizer

@@ -35,7 +35,7 @@ def unloadable(directory: Path, quantiser: str | None, error: Exception) -> Chec
 
 
 def refuse_bad(directory: Path, model: PreTrainedModel, info: dict[str, Any], quantiser: str | None = None) -> None:
-    """Raise CheckpointError with every tensor that is missing, unexpected, misshapen or not finite.
+    """Raise CheckpointError with every tensor that is missing, unexpected, misshapen or not finite; on the meta device none has values.
 
     Quantised models may store more than their modules hold, such as shapes of what is packed.
     """
@@ -54,5 +54,6 @@ def refuse_bad(directory: Path, model: PreTrainedModel, info: dict[str, Any], qu
 def _floating(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
     """The tensors of ordinary floating numbers by name; packed ones are of other classes, or of eight bits, and cannot be asked."""
     for name, value in model.state_dict().items():
-        if type(value) in (torch.Tensor, torch.nn.Parameter) and value.is_floating_point() and value.element_size() > 1:
+        ordinary = type(value) in (torch.Tensor, torch.nn.Parameter) and value.is_floating_point() and value.element_size() > 1
+        if ordinary and not value.is_meta:
             yield name, value

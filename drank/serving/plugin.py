@@ -1,0 +1,82 @@
+"""The entry of drank in vLLM's list of quantisations: which of its layers are low-rank, from the description in config.json.
+
+vLLM finds `register` by the entry point `vllm.general_plugins` and calls it in every process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from drank.models.groups import Group
+
+NAME = "drank"
+"""What vLLM calls the quantisation, for one."""
+
+REMEDY = "export it by `drank export DIR OUT --to dense`, which vLLM reads as any model"
+
+
+class UnservableError(ValueError):
+    """A compressed model that vLLM cannot run, or not as it was asked to."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A projection in vLLM's model: its group, its own path there and that of the projection which stores the basis."""
+
+    group: Group
+    path: str
+    owner: str
+
+
+def register() -> None:
+    """Make vLLM know compressed checkpoints; a second call changes nothing."""
+    from vllm.model_executor.layers.quantization import QUANTIZATION_METHODS, register_quantization_config
+
+    from drank.models.description import QUANT_METHODS
+    from drank.serving.quantization import Compressed
+
+    for name in QUANT_METHODS:
+        if name not in QUANTIZATION_METHODS:
+            register_quantization_config(name)(Compressed)
+
+
+def places_of(model_type: str, groups: Sequence[Group]) -> dict[str, Place]:
+    """Where each projection of the groups is, by the path that files and transformers have for it.
+
+    Raises UnservableError for a mixture of experts, whose projections vLLM joins into one tensor a layer.
+    """
+    from drank.models.families import FAMILIES, module_path
+    from drank.models.tensors import stored_name
+
+    if FAMILIES[model_type].mixture:
+        raise UnservableError(
+            f"a compressed {model_type} model cannot be run by vLLM: it holds the experts of a mixture as one tensor, and low-rank ones "
+            f"have ranks of their own; {REMEDY}"
+        )
+    found: dict[str, Place] = {}
+    for group in groups:
+        paths = [stored_name(model_type, module_path(model_type, layer, group.shape.role)) for layer in group.shape.layers]
+        found |= {path: Place(group, path, paths[0]) for path in paths}
+    return found
+
+
+def moved(places: dict[str, Place], mapper: Any) -> dict[str, Place]:
+    """The places by the paths that a mapper of vLLM makes of the ones they have."""
+    renamed = {path: mapper.map_name(path) or path for path in places}
+    return {renamed[path]: replace(place, path=renamed[path], owner=renamed[place.owner]) for path, place in places.items()}
+
+
+def parts_of(places: dict[str, Place], packed: dict[str, list[str]], prefix: str) -> list[Place | None]:
+    """The places of what one layer of vLLM is made of, None for a projection that no group has."""
+    block, _, name = prefix.rpartition(".")
+    return [places.get(f"{block}.{part}" if block else part) for part in packed.get(name, [name])]
+
+
+def refuse_damaged(model: str, revision: str | None) -> None:
+    """Raise CheckpointError with every tensor that is missing, unexpected or misshapen: vLLM looks for none of a quantised model."""
+    from drank.models.checkpoint import locate, refuse_incomplete
+
+    refuse_incomplete(locate(model, revision))

