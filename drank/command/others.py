@@ -100,7 +100,7 @@ def serve(arguments: tuple[str, ...]) -> None:
             f"{click.get_current_context().command.help}\n\nOptions of the server: python -m vllm.entrypoints.openai.api_server --help"
         )
         return
-    from drank.serving.server import serve as call
+    from drank.models.serving.server import serve as call
 
     call(arguments[0], arguments[1:])
 

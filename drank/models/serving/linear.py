@@ -8,27 +8,25 @@ the coefficients; with the inputs shared out each has its share of the basis, an
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from vllm.model_executor.layers.linear import LinearBase, LinearMethodBase, UnquantizedLinearMethod
 
 from drank.models.description import CheckpointError
-from drank.serving.bases import Basis, Joined
-from drank.serving.parts import Held, Part, index_of
-from drank.serving.plugin import Place
-
-if TYPE_CHECKING:
-    from drank.serving.quantization import Compressed
+from drank.models.serving.bases import Basis, Joined
+from drank.models.serving.built import Built
+from drank.models.serving.parts import Held, Part, index_of
+from drank.models.serving.places import Place
 
 
 class LowRankMethod(LinearMethodBase):
     """How vLLM loads and runs a layer some of whose projections are low-rank."""
 
-    def __init__(self, config: Compressed, prefix: str, places: list[Place | None]) -> None:
-        """A layer of vLLM by its path, made of the projections in these places."""
-        self.config, self.prefix, self.places = config, prefix, places
+    def __init__(self, built: Built, prefix: str, names: list[str], places: list[Place | None]) -> None:
+        """A layer of vLLM by its path, made of projections of these names in these places."""
+        self.built, self.prefix, self.names, self.places = built, prefix, names, places
         self.plain = UnquantizedLinearMethod()
 
     def create_weights(
@@ -42,8 +40,7 @@ class LowRankMethod(LinearMethodBase):
         **attributes: Any,
     ) -> None:
         """Give the layer its parts, and parameters without a number under the names that a checkpoint has, which hand on what comes."""
-        block, _, name = self.prefix.rpartition(".")
-        names = self.config.packed_modules_mapping.get(name, [name])
+        block, names = self.prefix.rpartition(".")[0], self.names
         sizes = output_partition_sizes if len(names) == len(output_partition_sizes) else [sum(output_partition_sizes)]
         first = layer.tp_rank * input_size_per_partition if input_size_per_partition < input_size else 0
         inputs = (first, first + input_size_per_partition)
@@ -57,7 +54,7 @@ class LowRankMethod(LinearMethodBase):
             parameter.weight_loader = partial(self._take, layer, kind)
             holder, _, last = kind.rpartition(".")
             layer.get_submodule(holder).register_parameter(last, parameter)
-        self.config.layers[self.prefix] = layer
+        self.built.layers[self.prefix] = layer
 
     def _take(self, layer: LinearBase, kind: str, parameter: nn.Parameter, tensor: Tensor, shard: Any = None) -> None:
         """Hand a tensor of the checkpoint to the part whose it is."""
@@ -67,7 +64,7 @@ class LowRankMethod(LinearMethodBase):
                 raise CheckpointError(f"{part.name} has a bias in the checkpoint, and none in vLLM's model of this family")
             layer.bias.weight_loader(layer.bias, tensor, *([] if shard is None else [shard]))
             return
-        if self.config.transposed and kind.endswith(".weight"):  # vLLM has turned around all that lies in a projection of GPT-2
+        if self.built.transposed and kind.endswith(".weight"):  # vLLM has turned around all that lies in a projection of GPT-2
             tensor = tensor.t()
         part.take(kind, tensor, partial(self._outputs, layer, part, shard))
 
@@ -84,20 +81,20 @@ class LowRankMethod(LinearMethodBase):
 
     def process_weights_after_loading(self, layer: LinearBase) -> None:
         """Bring what is stored into the form that runs; raises CheckpointError with every tensor that is missing."""
-        self.config.refuse_missing()
+        self.built.refuse_missing()
         low_rank = [part for part in layer.parts if part.low_rank]
         layer.bases = nn.ModuleDict(
             {str(place): Basis(part) for place, part in enumerate(layer.parts) if part.low_rank and part.owns_basis}
         )
         owned = list(layer.bases.values())
-        together = len(owned) == len(low_rank) and not any(basis.pivoted for basis in owned) and self.config.joins(layer)
+        together = len(owned) == len(low_rank) and not any(basis.pivoted for basis in owned) and self.built.joins(layer)
         layer.joined = Joined(owned) if together else None
         if together:
             layer.bases.clear()
         for module in list(layer.modules()):
             if isinstance(module, Held) and module.weight.numel():
                 self.plain.process_weights_after_loading(module)
-        readers = [self.config.reader_of(part.place) for part in low_rank]
+        readers = [self.built.reader_of(part.place) for part in low_rank]
         layer.readers = tuple(dict.fromkeys(readers))  # a tuple, or the modules of another layer would be registered here too
 
     def apply(self, layer: LinearBase, x: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drank.models.description import CheckpointError
-from drank.serving.parts import Held, Part
+from drank.models.serving.parts import Held, Part
 
 Multiply = Callable[[Held, Tensor], Tensor]
 """vLLM's way of multiplying inputs by a matrix that is held, on the processor that it runs on."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from drank.models.description import CheckpointError
-from drank.serving.plugin import Place
+from drank.models.serving.places import Place
 
 SHARDS = {"q": 0, "k": 1, "v": 2}
 """Which part of a layer vLLM's letters name; elsewhere it numbers them."""

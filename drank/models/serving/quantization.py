@@ -11,13 +11,13 @@ from vllm.model_executor.layers.linear import LinearBase, UnquantizedLinearMetho
 from vllm.model_executor.layers.quantization.base_config import QuantizationConfig
 from vllm.model_executor.models.utils import WeightsMapper
 
-from drank.models.description import CheckpointError, described
+from drank.models.description import described
 from drank.models.families import FAMILIES
 from drank.models.groups import Group
 from drank.models.guard import MESSAGE
-from drank.serving.bases import Basis, Joined
-from drank.serving.linear import LowRankMethod
-from drank.serving.plugin import NAME, Place, UnservableError, moved, parts_of, places_of, refuse_damaged
+from drank.models.serving.built import Built
+from drank.models.serving.linear import LowRankMethod
+from drank.models.serving.places import NAME, Place, moved, parts_of, places_of, refuse_damaged
 
 
 class Compressed(QuantizationConfig):
@@ -27,9 +27,8 @@ class Compressed(QuantizationConfig):
         super().__init__()
         self.groups = groups
         self.places: dict[str, Place] = {}
-        self.transposed = False
-        self.layers: dict[str, LinearBase] = {}
-        self.checked, self.complete = False, False
+        self.built = Built()
+        self.whole = False
 
     def get_name(self) -> str:
         """The name of the quantisation."""
@@ -62,7 +61,7 @@ class Compressed(QuantizationConfig):
     def maybe_update_config(self, model_name: str, hf_config: Any = None, revision: str | None = None) -> None:
         """Find the places of the projections, now that the family is known; raises UnservableError for a mixture of experts."""
         self.places = places_of(hf_config.model_type, self.groups)
-        self.transposed = any(projection.transposed for projection in FAMILIES[hf_config.model_type].projections)
+        self.built.transposed = any(projection.transposed for projection in FAMILIES[hf_config.model_type].projections)
 
     def apply_vllm_mapper(self, hf_to_vllm_mapper: Any) -> None:
         """Take the places by the paths that modules have in vLLM."""
@@ -72,36 +71,14 @@ class Compressed(QuantizationConfig):
         """How a layer is run: None for what is no linear map, as vLLM does where nothing of it is low-rank."""
         if not isinstance(layer, LinearBase):
             return None
+        if not self.whole:
+            _check()
+            self.whole = True
         places = parts_of(self.places, self.packed_modules_mapping, prefix)
         if all(place is None or place.group.dense for place in places):
             return UnquantizedLinearMethod()
-        if not self.checked:
-            _check()
-            self.checked = True
-        return LowRankMethod(self, prefix, places)
-
-    def joins(self, layer: LinearBase) -> bool:
-        """Whether the bases of a layer that has them are one product: there are several, and who reads one reads all, in this order."""
-        owners = [part.place.owner for part in layer.parts if part.low_rank]
-        readers = [[part.place.owner for part in other.parts if part.low_rank] for other in self.layers.values()]
-        return len(owners) > 1 and all(read == owners for read in readers if set(read) & set(owners))
-
-    def reader_of(self, place: Place) -> Basis | Joined:
-        """What applies the basis that a projection reads; raises UnservableError where this process does not have it."""
-        for layer in self.layers.values():
-            for index, part in enumerate(layer.parts):
-                if part.low_rank and part.place.path == place.owner:
-                    return layer.joined or layer.bases[str(index)]
-        raise UnservableError(
-            f"{place.path} reads the basis of {place.owner}, which another stage of the pipeline has: layers that share a basis run in one "
-            "stage; serve the model without pipeline parallelism, or compress it without sharing"
-        )
-
-    def refuse_missing(self) -> None:
-        """Raise CheckpointError with all tensors that did not come; called when all have been read."""
-        if not self.complete and (names := [name for layer in self.layers.values() for part in layer.parts for name in part.missing()]):
-            raise CheckpointError(f"{len(names)} tensors are missing from the checkpoint; fetch it again: {', '.join(sorted(names))}")
-        self.complete = True
+        _, _, name = prefix.rpartition(".")
+        return LowRankMethod(self.built, prefix, self.packed_modules_mapping.get(name, [name]), places)
 
 
 def _check() -> None:

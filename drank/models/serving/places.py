@@ -1,7 +1,4 @@
-"""The entry of drank in vLLM's list of quantisations: which of its layers are low-rank, from the description in config.json.
-
-vLLM finds `register` by the entry point `vllm.general_plugins` and calls it in every process of its own.
-"""
+"""Where the projections of a compressed model are in vLLM's model of it, and which models cannot be there."""
 
 from __future__ import annotations
 
@@ -29,18 +26,6 @@ class Place:
     group: Group
     path: str
     owner: str
-
-
-def register() -> None:
-    """Make vLLM know compressed checkpoints; a second call changes nothing."""
-    from vllm.model_executor.layers.quantization import QUANTIZATION_METHODS, register_quantization_config
-
-    from drank.models.description import QUANT_METHODS
-    from drank.serving.quantization import Compressed
-
-    for name in QUANT_METHODS:
-        if name not in QUANTIZATION_METHODS:
-            register_quantization_config(name)(Compressed)
 
 
 def places_of(model_type: str, groups: Sequence[Group]) -> dict[str, Place]:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drank.models.description import CheckpointError, described, is_compressed
+from drank.models.serving.places import NAME, places_of, refuse_damaged
 from drank.runtime.files import read_json
-from drank.serving.plugin import NAME, places_of, refuse_damaged
 
 MODULE = "vllm.entrypoints.openai.api_server"
 """What `vllm serve` runs; that command asks for a distribution of that very name, which vLLM for CPUs is not."""
