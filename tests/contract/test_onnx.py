@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from transformers import GenerationConfig
 
 import drank
 from drank.models.checkpoint import load_model, load_tokenizer, save
@@ -41,7 +42,7 @@ def logits_and_tokens(directory, tokens):
     model = load_model(directory, "float32")
     with torch.no_grad():
         logits = model(tokens).logits.numpy()
-        text = model.generate(tokens, max_new_tokens=TOKENS, eos_token_id=-1, do_sample=False)
+        text = model.generate(tokens, GenerationConfig(max_new_tokens=TOKENS, do_sample=False, pad_token_id=0))
     return logits, text.numpy()
 
 
