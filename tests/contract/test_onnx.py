@@ -20,11 +20,19 @@ from drank.models.exports import graph, onnx
 from drank.models.exports.answers import ExportError, Session
 from drank.models.exports.onnx import NEEDED, to_onnx
 from drank.models.families import FAMILIES
+from drank.models.storage import STORAGES
 
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"the ONNX export needs {', '.join(MISSING)}: pip install 'drank[onnx]'")
 
 TOKENS = 32
+
+CASES = [
+    pytest.param(family, storage, marks=() if storage == tuple(STORAGES)[number % 2] or family == "llama" else pytest.mark.heavy)
+    for number, family in enumerate(FAMILIES)
+    for storage in STORAGES
+]
+"""Each family in one storage and one in both; the others take as long again, so they are for `make test-heavy`."""
 
 
 def greedy(session, ids):
@@ -82,11 +90,7 @@ class Altered:
 
 @needs_onnx
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("family", "storage"),
-    [(family, ("factors", "pivoted")[number % 2]) for number, family in enumerate(FAMILIES)] + [("llama", "factors"), ("gpt2", "pivoted")],
-    indirect=["storage"],
-)
+@pytest.mark.parametrize(("family", "storage"), CASES, indirect=["storage"])
 def test_an_export_gives_the_tokens_of_transformers(family, storage, compressed, tokens, tmp_path):
     """A batch of two, longer than the sliding windows; in names, sizes and files what other programs look for."""
     directory = compressed(family, tie_word_embeddings=family in ("gemma2", "llama"))
