@@ -23,7 +23,7 @@ SHELL := bash
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run short real gguf env test lint unit test-heavy test-slurm test-browser test-vllm torture docs wheel compat pdf testbed lock clean distclean help
+.PHONY: run short real gguf env test lint unit test-heavy test-slurm test-browser test-onnx test-vllm torture docs wheel compat pdf testbed lock clean distclean help
 
 # Snakemake stops with a traceback where it cannot keep its cache below the home; drank.runtime.home does this for `drank run`.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
@@ -70,6 +70,9 @@ test-browser: $(READY)  ## the report in a real browser, on three screens and in
 	bash tests/install.sh $(BROWSER)
 	$(BIN)/python -m pytest tests/browser
 
+test-onnx: .onnx/.ready  ## exports to ONNX run by ONNX Runtime (fetches it, 120 MB)
+	PYTHONPATH=.onnx $(BIN)/python -m pytest tests/contract/test_onnx.py
+
 test-vllm: $(VLLM)/.ready  ## vLLM with drank's plug-in, in an environment of its own (fetches 1 GB, takes 4 GB of disk)
 	$(VLLM)/bin/python -m pytest tests/vllm
 
@@ -104,7 +107,7 @@ clean:  ## remove the results
 	rm -rf results
 
 distclean: clean  ## remove the environment and all caches too
-	rm -rf $(VENV) $(REAL) $(VLLM) .transformers site .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis build
+	rm -rf $(VENV) $(REAL) $(VLLM) .transformers .onnx site .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis build
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -134,6 +137,12 @@ $(VLLM)/.ready: envs/vllm.lock
 	@$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-input "$$(grep ^torch== $<)"
 	@$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps -r $<
 	@$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --editable .
+	@touch $@
+
+# Beside the environment as well: nobody else needs them, and what they need of others is in it.
+.onnx/.ready: envs/onnx.lock | $(READY)
+	rm -rf .onnx
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .onnx -r envs/onnx.lock
 	@touch $@
 
 lock:  ## resolve envs/requirements.in anew into envs/requirements.lock

@@ -7,10 +7,17 @@ from pathlib import Path
 
 from drank.calls.places import place_of, refuse_place
 from drank.models.exports.dense import merge
+from drank.models.exports.onnx import to_onnx
 from drank.models.inspection import Inspection, inspect
 
-FORMS = {"dense": merge}
+FORMS = {"dense": merge, "onnx": to_onnx}
 """What a compressed model can be exported to, and what does it."""
+
+NOT_FORMS = {
+    "gguf": "llama.cpp, which reads GGUF, knows no low-rank layers; as LoRA on a base of zeros, the one way to give it factors, they make "
+    "the right tokens and no speed. Export to dense and convert that by llama.cpp's convert_hf_to_gguf.py: it runs at the original's size"
+}
+"""What is asked for and cannot be made, and why."""
 
 
 def export(
@@ -19,9 +26,12 @@ def export(
     """Write a compressed model in another form into the directory `out`, and return that.
 
     `dense` multiplies the factors out: an ordinary checkpoint with the function of the compressed model, which every program reads that
-    reads its family, and as large as the model was before. Raises ValueError for another form, CheckpointError where `directory` holds no
-    whole compressed model, FileExistsError where `out` must not be replaced.
+    reads its family, and as large as the model was before. `onnx` is a graph with key-value cache in float32, of low-rank layers as they
+    are, for ONNX Runtime; it needs `pip install 'drank[onnx]'`, and a dense model can be exported too, to compare. Raises ValueError for
+    another form, CheckpointError where `directory` holds no whole model of the kind, FileExistsError where `out` must not be replaced.
     """
+    if to in NOT_FORMS:
+        raise ValueError(f"there is no export to {to}: {NOT_FORMS[to]}")
     if to not in FORMS:
         raise ValueError(f"there is no form {to!r}; known: {', '.join(FORMS)}")
     if not re.fullmatch(r"\d+(\.\d+)?([KMG]i?B)?", str(max_shard_size)):

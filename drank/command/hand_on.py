@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import click
 
+RESULTS = {
+    "dense": "a plain model, {}; transformers reads it without drank",
+    "onnx": "an ONNX model, {}, checked by ONNX Runtime, which runs it without drank; README.md there says how",
+}
+"""What is told of an export, by its form."""
+
 
 @click.command()
 @click.argument("directory")
 @click.argument("out")
-@click.option("--to", type=click.Choice(["dense"]), default="dense", show_default=True, help="dense: the factors multiplied out.")
-@click.option("--max-shard-size", default="5GB", show_default=True, help="The largest file of weights.")
+@click.option(
+    "--to",
+    metavar="[dense|onnx]",  # no Choice: of what is no form the call says why
+    default="dense",
+    show_default=True,
+    help="dense: the factors multiplied out. onnx: a graph with the low-rank layers as they are, for ONNX Runtime.",
+)
+@click.option("--max-shard-size", default="5GB", show_default=True, help="The largest file of weights of the dense form.")
 @click.option("--overwrite", is_flag=True, help="Replace a model that drank made and that is there.")
 def export(directory: str, out: str, to: str, max_shard_size: str, overwrite: bool) -> None:
     """Write the compressed model in DIRECTORY to OUT in a form that programs without drank read."""
     from drank.calls.hand_on import export as call
     from drank.models.card.markdown import amount
-    from drank.models.tensors import size_of
 
-    call(directory, out, to, max_shard_size=max_shard_size, overwrite=overwrite)
-    click.echo(f"{out}: a plain model, {amount(size_of(out).bytes)}; transformers reads it without drank")
+    made = call(directory, out, to, max_shard_size=max_shard_size, overwrite=overwrite)
+    size = sum(path.stat().st_size for path in made.iterdir() if path.suffix in (".safetensors", ".onnx", ".data"))
+    click.echo(f"{out}: {RESULTS[to].format(amount(size))}")
 
 
 @click.command()

@@ -12,6 +12,9 @@ CARD, PLAN, MAKING, NUMBERS = "README.md", "plan.json", "making.json", "numbers.
 ROUNDING = "rounding.json"
 """Beside the weights of a rounded model: of which model they are, what of it was rounded, how, and by whom."""
 
+GRAPH, DATA = "model.onnx", "model.onnx.data"
+"""An exported graph, and beside it its weights, which a graph of more than 2 GB could not hold."""
+
 _LEFT_OUT: ContextVar[bool] = ContextVar("left_out", default=False)
 
 

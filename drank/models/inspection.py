@@ -11,13 +11,13 @@ from drank.models.card import base
 from drank.models.card.markdown import amount, duration, percent, section_in
 from drank.models.card.writing import stated_hashes
 from drank.models.description import described, is_compressed
-from drank.models.documents import CARD, MAKING
+from drank.models.documents import CARD, DATA, GRAPH, MAKING
 from drank.models.families import FAMILIES, UnknownFamilyError, family_of, kind_of, layers_of
 from drank.models.licence import front_matter, licence_of
 from drank.models.rank_summary import rank_summary
 from drank.models.tensors import size_of, stored_tensors
 from drank.models.tied import counted
-from drank.models.verification import verify
+from drank.models.verification import verify, verify_files
 from drank.runtime.files import read_json
 
 RESULTS = {"summary.csv": "every number", "report.html": "the report", "models": "compressed models", "plans": "the rank of every matrix"}
@@ -31,8 +31,8 @@ _KNOWN_BY = ("summary.csv", "report.html", "sources")
 class Inspection:
     """What a directory is.
 
-    `kind` is one of `compressed`, `dense`, `quantized`, `adapter`, `results` and `nothing`; `what` says it in a sentence, `facts` in
-    pairs, `tables` hold rows of columns by title, and `verified` is what `drank.models.verification.verify` says, empty where there is
+    `kind` is one of `compressed`, `dense`, `quantized`, `onnx`, `adapter`, `results` and `nothing`; `what` says it in a sentence, `facts`
+    in pairs, `tables` hold rows of columns by title, and `verified` is what `drank.models.verification.verify` says, empty where there is
     nothing to verify.
     """
 
@@ -59,6 +59,8 @@ def inspect(directory: str | Path, hashes: bool = True) -> Inspection:
     directory = Path(directory)
     if (directory / "adapter_config.json").is_file():
         return _adapter(directory)
+    if (directory / GRAPH).is_file() and not any(directory.glob("*.safetensors")):
+        return _onnx(directory, hashes)
     if (directory / "config.json").is_file():
         quantization = read_json(directory / "config.json").get("quantization_config") or {}
         method = quantization.get("quant_method")
@@ -118,6 +120,13 @@ def _dense(directory: Path, hashes: bool) -> Inspection:
     stated = card.is_file() and stated_hashes(card.read_text("utf-8", "replace"))
     what = "a plain model, merged from one that drank compressed" if stated else "a dense model"
     return Inspection(directory, "dense", what, tuple(facts), verified=verify(directory) if hashes else "")
+
+
+def _onnx(directory: Path, hashes: bool) -> Inspection:
+    files = [directory / name for name in (GRAPH, DATA)]
+    facts = (("weights", amount(sum(path.stat().st_size for path in files if path.exists()))), ("licence", licence_of(directory)))
+    verified = verify_files(directory, files) if hashes else ""
+    return Inspection(directory, "onnx", "an ONNX model, for ONNX Runtime; its README.md says how to run it", facts, verified=verified)
 
 
 def _quantized(directory: Path, method: str) -> Inspection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,25 @@ def verify(directory: str | Path) -> str:
             f"{directory} is not the model that its config.json describes; rerun `compress`, or fetch it again:\n  " + "\n  ".join(wrong)
         )
     promised = f"{len(expected)} tensors of low-rank and dense projections are as config.json promises" if expected else ""
+    return verify_files(directory, weight_files(directory), promised)
+
+
+def verify_files(directory: Path, files: Iterable[Path], promised: str = "") -> str:
+    """What is found of weight files held against the card beside them, as `verify` says it, with what else was `promised` and kept."""
     path = directory / CARD
     stated = stated_hashes(path.read_text("utf-8", "replace")) if path.is_file() else None
     if stated is None:
         why = f"the {CARD} states no hashes" if path.is_file() else f"there is no {CARD} to state hashes"
         return f"not verified: {why}" + (f"; {promised}" if promised else "")
-    present = {file.name: file for file in weight_files(directory)}
+    present = {file.name: file for file in files if file.exists()}
     if bad := list(_other_files(present, {name: file.sha256 for name, file in stated.files.items()})):
         raise CheckpointError(
             f"{directory} does not hold the weights that its {CARD} states; fetch or copy these files again, or rerun `compress`. Where "
             f"they were changed on purpose, save the model by `save_pretrained`, which writes their hashes into the card:\n  "
             + "\n  ".join(bad)
         )
-    files = f"{len(present)} weight file{'s have' if len(present) > 1 else ' has'} the SHA-256 of the card"
-    return f"verified: {files}" + (f"; {promised}" if promised else "")
+    found = f"{len(present)} weight file{'s have' if len(present) > 1 else ' has'} the SHA-256 of the card"
+    return f"verified: {found}" + (f"; {promised}" if promised else "")
 
 
 def _other_files(present: Mapping[str, Path], stated: Mapping[str, str]) -> Iterator[str]:

@@ -54,7 +54,7 @@ def merge(directory: str | Path, out: str | Path, max_shard_size: int | str = "5
         temporary.mkdir()
         write_json(temporary / "config.json", {key: value for key, value in config.items() if key not in OURS})
         _write_shards(temporary, list(_outputs(directory, config["model_type"], groups)), max_shard_size)
-        for path in _others(directory):
+        for path in others(directory):
             (temporary / path.name).write_bytes(path.read_bytes())
         share_mode(temporary.glob("*.safetensors"), temporary / "config.json")
         (temporary / CARD).write_text(merged_card(directory.resolve().name, weight_hashes(temporary), making), "utf-8")
@@ -140,8 +140,8 @@ def _write_shards(directory: Path, outputs: list[_Output], max_shard_size: int |
         write_json(directory / INDEX, {"metadata": {"total_size": sum(output.bytes for output in outputs)}, "weight_map": weight_map})
 
 
-def _others(directory: Path) -> Iterator[Path]:
-    """The files beside weights and configuration that are the plain model's too: tokenizer, generation configuration, licence."""
+def others(directory: Path) -> Iterator[Path]:
+    """The files beside weights and configuration that are an exported model's too: tokenizer, generation configuration, licence."""
     ours = {CARD, PLAN, MAKING, NUMBERS, "config.json", INDEX, WEIGHTS, *(path.name for path in weight_files(directory))}
     for path in sorted(directory.iterdir()):
         if path.is_file() and path.name not in ours and not path.name.startswith(".") and path.suffix != ".safetensors":
