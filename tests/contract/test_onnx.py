@@ -51,7 +51,7 @@ def logits_and_tokens(directory, tokens):
     with torch.no_grad():
         logits = model(tokens).logits.numpy()
         model.generation_config = GenerationConfig(pad_token_id=0)  # without a token that ends
-        text = model.generate(tokens, max_new_tokens=TOKENS, do_sample=False)
+        text = model.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=TOKENS, do_sample=False)
     return logits, text.numpy()
 
 
