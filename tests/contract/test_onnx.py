@@ -50,7 +50,8 @@ def logits_and_tokens(directory, tokens):
     model = load_model(directory, "float32")
     with torch.no_grad():
         logits = model(tokens).logits.numpy()
-        text = model.generate(tokens, GenerationConfig(max_new_tokens=TOKENS, do_sample=False, pad_token_id=0))
+        model.generation_config = GenerationConfig(pad_token_id=0)  # without a token that ends
+        text = model.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=TOKENS, do_sample=False)
     return logits, text.numpy()
 
 
