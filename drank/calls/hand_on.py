@@ -7,9 +7,10 @@ from pathlib import Path
 
 from drank.calls.places import place_of, refuse_place
 from drank.models.exports.dense import merge
+from drank.models.exports.remote_code import add_code
 from drank.models.inspection import Inspection, inspect
 
-FORMS = {"dense": merge}
+FORMS = {"dense": merge, "remote-code": add_code}
 """What a compressed model can be exported to, and what does it."""
 
 
