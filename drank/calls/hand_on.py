@@ -20,8 +20,9 @@ def export(
     """Write a compressed model in another form into the directory `out`, and return that.
 
     `dense` multiplies the factors out: an ordinary checkpoint with the function of the compressed model, which every program reads that
-    reads its family, and as large as the model was before. Raises ValueError for another form, CheckpointError where `directory` holds no
-    whole compressed model, FileExistsError where `out` must not be replaced.
+    reads its family, and as large as the model was before. `remote-code` puts code beside the factors, which stay: transformers and vLLM
+    load it as small as it is where they are told `trust_remote_code`. Raises ValueError for another form, CheckpointError where
+    `directory` holds no whole compressed model, FileExistsError where `out` must not be replaced.
     """
     if to not in FORMS:
         raise ValueError(f"there is no form {to!r}; known: {', '.join(FORMS)}")

@@ -31,9 +31,9 @@ _KNOWN_BY = ("summary.csv", "report.html", "sources")
 class Inspection:
     """What a directory is.
 
-    `kind` is one of `compressed`, `dense`, `quantized`, `adapter`, `results` and `nothing`; `what` says it in a sentence, `facts` in
-    pairs, `tables` hold rows of columns by title, and `verified` is what `drank.models.verification.verify` says, empty where there is
-    nothing to verify.
+    `kind` is one of `compressed`, `dense`, `remote code`, `quantized`, `adapter`, `results` and `nothing`; `what` says it in a sentence,
+    `facts` in pairs, `tables` hold rows of columns by title, and `verified` is what `drank.models.verification.verify` says, empty where
+    there is nothing to verify.
     """
 
     directory: Path
@@ -60,7 +60,10 @@ def inspect(directory: str | Path, hashes: bool = True) -> Inspection:
     if (directory / "adapter_config.json").is_file():
         return _adapter(directory)
     if (directory / "config.json").is_file():
-        quantization = read_json(directory / "config.json").get("quantization_config") or {}
+        config = read_json(directory / "config.json")
+        if "drank" in config:
+            return _with_code(directory, config, hashes)
+        quantization = config.get("quantization_config") or {}
         method = quantization.get("quant_method")
         if is_compressed(quantization):
             return _compressed(directory, quantization, hashes)
@@ -118,6 +121,20 @@ def _dense(directory: Path, hashes: bool) -> Inspection:
     stated = card.is_file() and stated_hashes(card.read_text("utf-8", "replace"))
     what = "a plain model, merged from one that drank compressed" if stated else "a dense model"
     return Inspection(directory, "dense", what, tuple(facts), verified=verify(directory) if hashes else "")
+
+
+def _with_code(directory: Path, config: Mapping[str, Any], hashes: bool) -> Inspection:
+    tensors = counted(stored_tensors(directory), config)
+    facts = (
+        ("family", str(config.get("model_type"))),
+        ("low-rank", f"{sum(len(group['modules']) for group in config['drank']['groups'])} projections"),
+        ("parameters", f"{sum(tensor.elements for tensor in tensors.values()):,}"),
+        ("weights", amount(sum(tensor.bytes for tensor in tensors.values()))),
+        ("licence", licence_of(directory)),
+        ("load", f"AutoModelForCausalLM.from_pretrained({str(directory)!r}, trust_remote_code=True)"),
+    )
+    what = "a model compressed by drank, exported with code of its own"
+    return Inspection(directory, "remote code", what, facts, verified=verify(directory) if hashes else "")
 
 
 def _quantized(directory: Path, method: str) -> Inspection:
