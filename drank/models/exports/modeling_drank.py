@@ -46,8 +46,7 @@ class LowRankLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x B C + bias`: (…, d1) to (…, d2)."""
-        owner = self._owner[0] if self._owner else self
-        return self.coefficients(owner.basis(x))
+        return self.coefficients((self._owner[0] if self._owner else self).basis(x))
 
 
 class PivotedLinear(LowRankLinear):
@@ -62,10 +61,8 @@ class PivotedLinear(LowRankLinear):
     def forward(self, x: Tensor) -> Tensor:
         """`(x_I + x_Ī N) R + bias`: (…, d1) to (…, d2); raises ValueError for a share of the inputs."""
         if x.shape[-1] != self.in_features:
-            raise ValueError(
-                f"a projection in pivoted form reads all its {self.in_features} inputs at once and was given {x.shape[-1]}: such a model "
-                "does not run tensor parallel; compress with `storage: factors`"
-            )
+            why = f"in pivoted form a projection reads all its {self.in_features} inputs at once, and was given {x.shape[-1]}"
+            raise ValueError(f"{why}: such a model does not run tensor parallel; compress with `storage: factors`")
         owner: Any = self._owner[0] if self._owner else self
         parts = owner.order.split((self.rank, self.in_features - self.rank))
         pivots, others = (x.gather(-1, part.expand(*x.shape[:-1], -1)) for part in parts)
@@ -104,6 +101,9 @@ class _WithLowRank:
         described = getattr(self.config, "drank", None)
         if described is None:
             raise ValueError(f"the configuration has no entry `drank`, which says what layers a {type(self).__name__} has; export it again")
+        vllm = str(getattr(self.config, "_attn_implementation", "")).startswith("vllm")
+        if vllm and described["experts"]:
+            raise ValueError("vLLM fuses experts, which have layers of their own here; use transformers, or `drank export --to dense`")
         root = f"{self.base_model_prefix}." if self.base_model is self else ""  # which paths have in a model with a head
         for path in (path.removeprefix(root) for path in described["experts"]):
             self.set_submodule(path, Experts(self.get_submodule(path)))
@@ -117,7 +117,6 @@ class _WithLowRank:
         for ignored in ("_keys_to_ignore_on_load_missing", "_keys_to_ignore_on_load_unexpected"):
             setattr(self, ignored, {*(getattr(self, ignored, None) or ()), re.escape(SEAL)})
         super().post_init()  # type: ignore[misc]
-        vllm = str(getattr(self.config, "_attn_implementation", "")).startswith("vllm")
         self._tp_plan = _plan(self, getattr(self, "_tp_plan", None) or {}, vllm)
         for parent in self.modules() if vllm else ():
             if layers := frozenset(name for name, child in parent.named_children() if isinstance(child, LowRankLinear)):
@@ -180,8 +179,7 @@ def _plan(model: Any, plan: Mapping[str, str], vllm: bool) -> dict[str, str]:
             split = "coefficients" if style.startswith("col") else "basis" if style == "rowwise" and not module.PIVOTED else ""
             parts = [part for part in ("basis", "coefficients") if vllm or part == split]
             ours |= {f"{key}.{part}": style if part == split else "replicate" for part in parts}
-    unfused = any(isinstance(module, Experts) for module in model.modules())
-    return {key: style for key, style in (ours | dict(plan)).items() if not (unfused and ".experts" in key)}
+    return {key: style for key, style in (ours | dict(plan)).items() if not (model.config.drank["experts"] and ".experts" in key)}
 
 
 @functools.cache
@@ -196,5 +194,4 @@ def __getattr__(name: str) -> Any:
     if not (isinstance(stock, type) and issubclass(stock, transformers.PreTrainedModel)):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     auto = "AutoModelForCausalLM" if name.endswith("LMHeadModel") else f"AutoModel{''.join(name.partition('For')[1:])}"
-    own = {"__module__": __name__, "__doc__": stock.__doc__, "_stock": stock, "_auto_class": auto}
-    return globals().setdefault(name, type(name, (_WithLowRank, stock), own))
+    return globals().setdefault(name, type(name, (_WithLowRank, stock), {"__module__": __name__, "_stock": stock, "_auto_class": auto}))
