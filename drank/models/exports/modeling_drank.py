@@ -115,7 +115,8 @@ class _WithLowRank:
                 owner = owner or module
         self.register_buffer(SEAL, torch.empty(0))
         for ignored in ("_keys_to_ignore_on_load_missing", "_keys_to_ignore_on_load_unexpected"):
-            setattr(self, ignored, {*(getattr(self, ignored, None) or ()), re.escape(SEAL)})
+            known = getattr(self, ignored, None) or []  # a list or a set, by the version of transformers
+            setattr(self, ignored, type(known)([*known, re.escape(SEAL)]))
         super().post_init()  # type: ignore[misc]
         self._tp_plan = _plan(self, getattr(self, "_tp_plan", None) or {}, vllm)
         for parent in self.modules() if vllm else ():
