@@ -134,6 +134,8 @@ class _WithLowRank:
             del config.transformers_weights
         lenient, told = (options.pop(key, False) for key in ("ignore_mismatched_sizes", "output_loading_info"))
         asked = {"ignore_mismatched_sizes": True, "output_loading_info": True}  # they are reported below, with the rest
+        heads = ("embed_out", "lm_head") if "embed_out" in str(getattr(cls._stock, "_tied_weights_keys", "")) else ("lm_head", "embed_out")
+        options.setdefault("key_mapping", {rf"^{heads[1]}\.": f"{heads[0]}."})  # GPT-NeoX's has either name, by the version of transformers
         model, info = super().from_pretrained(name, *args, config=config, **asked, **options)  # type: ignore[misc]
         if wrong := sorted(set(_wrong(model, info, lenient))):
             raise ValueError(f"{name} holds no whole model of this kind; fetch it again, or export it again:\n  " + "\n  ".join(wrong))
@@ -158,7 +160,7 @@ def _wrong(model: Any, info: Mapping[str, Any], lenient: bool) -> Iterator[str]:
     layers = {f"{path}.": module for path, module in model.named_modules() if isinstance(module, LowRankLinear)}
     body = "" if model.base_model is model or "AutoModelForCausalLM" in model._auto_class else f"{model.base_model_prefix}."
     yield from (f"{name}: missing" for name in info["missing_keys"] if name.startswith(body))
-    yield from (f"{name}: unexpected" for name in info["unexpected_keys"] if not name.startswith(("lm_head.", "score.")))
+    yield from (f"{name}: unexpected" for name in info["unexpected_keys"] if not name.startswith(("lm_head.", "embed_out.", "score.")))
     for name, found, wanted in info["mismatched_keys"]:
         if not lenient or name.startswith(tuple(layers)):
             yield f"{name}: of shape {tuple(found)}, must be {tuple(wanted)}"
