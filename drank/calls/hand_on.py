@@ -8,9 +8,11 @@ from pathlib import Path
 from drank.calls.places import place_of, refuse_place
 from drank.models.exports.dense import merge
 from drank.models.exports.onnx import to_onnx
-from drank.models.inspection import Inspection, inspect
+from drank.models.exports.remote_code import add_code
+from drank.models.inspected import Inspection
+from drank.models.inspection import inspect
 
-FORMS = {"dense": merge, "onnx": to_onnx}
+FORMS = {"dense": merge, "remote-code": add_code, "onnx": to_onnx}
 """What a compressed model can be exported to, and what does it."""
 
 NOT_FORMS = {
@@ -26,9 +28,12 @@ def export(
     """Write a compressed model in another form into the directory `out`, and return that.
 
     `dense` multiplies the factors out: an ordinary checkpoint with the function of the compressed model, which every program reads that
-    reads its family, and as large as the model was before. `onnx` is a graph with key-value cache in float32, of low-rank layers as they
-    are, for ONNX Runtime; it needs `pip install 'drank[onnx]'`, and a dense model can be exported too, to compare. Raises ValueError for
-    another form, CheckpointError where `directory` holds no whole model of the kind, FileExistsError where `out` must not be replaced.
+    reads its family, and as large as the model was before. `remote-code` puts code beside the factors, which stay: transformers and vLLM
+    load it as small as it is where they are told `trust_remote_code`. `onnx` is a graph with key-value cache in float32, of low-rank layers
+    as they are, for ONNX Runtime; it needs `pip install 'drank[onnx]'`, and a dense model can be exported too, to compare.
+
+    Raises ValueError for another form, CheckpointError where `directory` holds no whole model of the kind, FileExistsError where `out`
+    must not be replaced.
     """
     if to in NOT_FORMS:
         raise ValueError(f"there is no export to {to}: {NOT_FORMS[to]}")

@@ -6,6 +6,7 @@ import click
 
 RESULTS = {
     "dense": "a plain model, {}; transformers reads it without drank",
+    "remote-code": "a model with code of its own, {}; transformers reads it without drank, with trust_remote_code=True",
     "onnx": "an ONNX model, {}, checked by ONNX Runtime, which runs it without drank; README.md there says how",
 }
 """What is told of an export, by its form."""
@@ -16,12 +17,13 @@ RESULTS = {
 @click.argument("out")
 @click.option(
     "--to",
-    metavar="[dense|onnx]",  # no Choice: of what is no form the call says why
+    metavar="[dense|remote-code|onnx]",  # no Choice: of what is no form the call says why
     default="dense",
     show_default=True,
-    help="dense: the factors multiplied out. onnx: a graph with the low-rank layers as they are, for ONNX Runtime.",
+    help="dense: the factors multiplied out. remote-code: the factors, and code beside them that runs them. onnx: a graph with the "
+    "low-rank layers as they are, for ONNX Runtime.",
 )
-@click.option("--max-shard-size", default="5GB", show_default=True, help="The largest file of weights of the dense form.")
+@click.option("--max-shard-size", default="5GB", show_default=True, help="The largest file of weights, but of ONNX.")
 @click.option("--overwrite", is_flag=True, help="Replace a model that drank made and that is there.")
 def export(directory: str, out: str, to: str, max_shard_size: str, overwrite: bool) -> None:
     """Write the compressed model in DIRECTORY to OUT in a form that programs without drank read."""

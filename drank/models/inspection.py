@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from drank.models.card.writing import stated_hashes
 from drank.models.description import described, is_compressed
 from drank.models.documents import CARD, DATA, GRAPH, MAKING
 from drank.models.families import FAMILIES, UnknownFamilyError, family_of, kind_of, layers_of
+from drank.models.inspected import Inspection
 from drank.models.licence import front_matter, licence_of
 from drank.models.rank_summary import rank_summary
 from drank.models.tensors import size_of, stored_tensors
@@ -27,30 +27,6 @@ _KNOWN_BY = ("summary.csv", "report.html", "sources")
 """One of these tells it from other folders; the last is there from the first step on."""
 
 
-@dataclass(frozen=True)
-class Inspection:
-    """What a directory is.
-
-    `kind` is one of `compressed`, `dense`, `quantized`, `onnx`, `adapter`, `results` and `nothing`; `what` says it in a sentence, `facts`
-    in pairs, `tables` hold rows of columns by title, and `verified` is what `drank.models.verification.verify` says, empty where there is
-    nothing to verify.
-    """
-
-    directory: Path
-    kind: str
-    what: str
-    facts: tuple[tuple[str, str], ...] = ()
-    tables: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = ()
-    verified: str = ""
-
-    def __str__(self) -> str:
-        """All of it, aligned, for a terminal."""
-        lines = [f"{self.directory}: {self.what}", *_aligned(self.facts)]
-        for title, rows in self.tables:
-            lines += ["", title, *_aligned(rows)]
-        return "\n".join([*lines, *(["", self.verified] if self.verified else [])])
-
-
 def inspect(directory: str | Path, hashes: bool = True) -> Inspection:
     """What a directory is, and whether its files are what they should be; without `hashes` these are not looked at.
 
@@ -62,7 +38,10 @@ def inspect(directory: str | Path, hashes: bool = True) -> Inspection:
     if (directory / GRAPH).is_file() and not any(directory.glob("*.safetensors")):
         return _onnx(directory, hashes)
     if (directory / "config.json").is_file():
-        quantization = read_json(directory / "config.json").get("quantization_config") or {}
+        config = read_json(directory / "config.json")
+        if "drank" in config:
+            return _with_code(directory, config, hashes)
+        quantization = config.get("quantization_config") or {}
         method = quantization.get("quant_method")
         if is_compressed(quantization):
             return _compressed(directory, quantization, hashes)
@@ -129,6 +108,20 @@ def _onnx(directory: Path, hashes: bool) -> Inspection:
     return Inspection(directory, "onnx", "an ONNX model, for ONNX Runtime; its README.md says how to run it", facts, verified=verified)
 
 
+def _with_code(directory: Path, config: Mapping[str, Any], hashes: bool) -> Inspection:
+    tensors = counted(stored_tensors(directory), config)
+    facts = (
+        ("family", str(config.get("model_type"))),
+        ("low-rank", f"{sum(len(group['modules']) for group in config['drank']['groups'])} projections"),
+        ("parameters", f"{sum(tensor.elements for tensor in tensors.values()):,}"),
+        ("weights", amount(sum(tensor.bytes for tensor in tensors.values()))),
+        ("licence", licence_of(directory)),
+        ("load", f"AutoModelForCausalLM.from_pretrained({str(directory)!r}, trust_remote_code=True)"),
+    )
+    what = "a model compressed by drank, exported with code of its own"
+    return Inspection(directory, "remote code", what, facts, verified=verify(directory) if hashes else "")
+
+
 def _quantized(directory: Path, method: str) -> Inspection:
     facts = (("family", str(read_json(directory / "config.json").get("model_type"))), ("licence", licence_of(directory)))
     return Inspection(directory, "quantized", f"a checkpoint of {method}, not of drank, which compresses and reads dense models", facts)
@@ -181,10 +174,3 @@ def _numbers(directory: Path) -> list[tuple[str, tuple[tuple[str, ...], ...]]]:
         for result in index["results"]:
             rows += [(result["dataset"]["name"], metric["name"], f"{metric['value']:.4g}") for metric in result["metrics"]]
     return [("numbers", (("measured on", "metric", "value"), *rows))] if rows else []
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines whose columns begin below each other, indented."""
-    columns = max((len(row) for row in rows), default=0)
-    widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(columns)]
-    return [("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False))).rstrip() for row in rows]

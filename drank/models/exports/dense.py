@@ -5,20 +5,20 @@ Tensors are read from the files and written to new ones, a shard at a time; no m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drank.models.card.merged import merged_card
+from drank.models.card.exported import merged_card
 from drank.models.card.writing import groups_in
-from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
+from drank.models.documents import CARD, MAKING
+from drank.models.exports.writing import Output, others, read_one, write_shards
 from drank.models.families import FAMILIES, kind_of
 from drank.models.groups import Group
 from drank.models.hashes import weight_hashes
 from drank.models.headers import StoredTensor
-from drank.models.tensors import INDEX, WEIGHTS, by_stored_name, stored_tensors, tensors_of, weight_files
+from drank.models.tensors import by_stored_name, stored_tensors, tensors_of
 from drank.models.weights import read_tensors
 from drank.runtime.files import read_json, replacing, share_mode, write_json
 
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 
 OURS = ("quantization_config", "transformers_weights")
 """What config.json of a compressed model has and that of a plain one has not."""
-
-
-@dataclass(frozen=True)
-class _Output:
-    """A tensor of the plain checkpoint: its name and size in bytes, and what gives it."""
-
-    name: str
-    bytes: int
-    read: Callable[[], Tensor]
 
 
 def merge(directory: str | Path, out: str | Path, max_shard_size: int | str = "5GB") -> Path:
@@ -53,7 +44,7 @@ def merge(directory: str | Path, out: str | Path, max_shard_size: int | str = "5
     with replacing(out) as temporary:
         temporary.mkdir()
         write_json(temporary / "config.json", {key: value for key, value in config.items() if key not in OURS})
-        _write_shards(temporary, list(_outputs(directory, config["model_type"], groups)), max_shard_size)
+        write_shards(temporary, _outputs(directory, config["model_type"], groups), max_shard_size)
         for path in others(directory):
             (temporary / path.name).write_bytes(path.read_bytes())
         share_mode(temporary.glob("*.safetensors"), temporary / "config.json")
@@ -61,19 +52,19 @@ def merge(directory: str | Path, out: str | Path, max_shard_size: int | str = "5
     return out
 
 
-def _outputs(directory: Path, model_type: str, groups: tuple[Group, ...]) -> Iterator[_Output]:
-    """The tensors of the plain checkpoint, in the order of their names."""
+def _outputs(directory: Path, model_type: str, groups: tuple[Group, ...]) -> Iterator[Output]:
+    """The tensors of the plain checkpoint."""
     stored = by_stored_name(model_type, stored_tensors(directory))
     factored = [group for group in groups if not group.dense]
     gone = {name for group in factored for name in tensors_of(model_type, group)}
     gone |= {name for name, tensor in stored.items() if not tensor.elements}  # what keeps programs without drank from reading the model
     kept = {name.replace(".coefficients.bias", ".bias"): tensor for name, tensor in stored.items() if name not in gone}
-    outputs = [_Output(name, tensor.bytes, partial(_read, tensor)) for name, tensor in kept.items()]
-    outputs += [output for group in factored for output in _products(model_type, group, stored)]
-    yield from sorted(outputs, key=lambda output: _natural(output.name))
+    yield from (Output(name, tensor.bytes, partial(read_one, tensor)) for name, tensor in kept.items())
+    for group in factored:
+        yield from _products(model_type, group, stored)
 
 
-def _products(model_type: str, group: Group, stored: Mapping[str, StoredTensor]) -> Iterator[_Output]:
+def _products(model_type: str, group: Group, stored: Mapping[str, StoredTensor]) -> Iterator[Output]:
     """The dense weights of the projections of one group."""
     shape, names = group.shape, list(tensors_of(model_type, group))
     shared = {name.rsplit(".", 2 if name.endswith("weight") else 1)[1]: stored[name] for name in names[: -len(shape.layers)]}
@@ -87,7 +78,7 @@ def _products(model_type: str, group: Group, stored: Mapping[str, StoredTensor])
     for name in names[-len(shape.layers) :]:
         item = stored[name].bytes // stored[name].elements
         path = name.removesuffix(".coefficients.weight")
-        yield _Output(f"{path}.weight", shape.rows * shape.columns * item, partial(read, stored[name]))
+        yield Output(f"{path}.weight", shape.rows * shape.columns * item, partial(read, stored[name]))
 
 
 def product_of(basis: Tensor, coefficients: Tensor, pivots: Tensor | None = None) -> Tensor:
@@ -107,42 +98,3 @@ def product_of(basis: Tensor, coefficients: Tensor, pivots: Tensor | None = None
 def _transposed(model_type: str, role: str) -> bool:
     """Whether a dense projection of this role is stored as (d1, d2)."""
     return any(projection.transposed for projection in FAMILIES[model_type].projections if kind_of(projection.role) == kind_of(role))
-
-
-def _read(tensor: StoredTensor) -> Tensor:
-    return read_tensors({tensor.name: tensor})[tensor.name]
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts layer 2 before layer 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]
-
-
-def _write_shards(directory: Path, outputs: list[_Output], max_shard_size: int | str) -> None:
-    """Write the tensors to one file, or to several and an index where they are larger than a shard may be."""
-    from safetensors.torch import save_file
-    from transformers.utils.hub import convert_file_size_to_int
-
-    limit, size = convert_file_size_to_int(max_shard_size), 0
-    shards: list[list[_Output]] = [[]]
-    for output in outputs:
-        if shards[-1] and size + output.bytes > limit:
-            shards.append([])
-            size = 0
-        shards[-1].append(output)
-        size += output.bytes
-    total = len(shards)
-    names = [WEIGHTS] if total == 1 else [f"model-{number:05d}-of-{total:05d}.safetensors" for number in range(1, total + 1)]
-    for name, shard in zip(names, shards, strict=True):
-        save_file({output.name: output.read() for output in shard}, directory / name, metadata={"format": "pt"})
-    if total > 1:
-        weight_map = {output.name: name for name, shard in zip(names, shards, strict=True) for output in shard}
-        write_json(directory / INDEX, {"metadata": {"total_size": sum(output.bytes for output in outputs)}, "weight_map": weight_map})
-
-
-def others(directory: Path) -> Iterator[Path]:
-    """The files beside weights and configuration that are an exported model's too: tokenizer, generation configuration, licence."""
-    ours = {CARD, PLAN, MAKING, NUMBERS, "config.json", INDEX, WEIGHTS, *(path.name for path in weight_files(directory))}
-    for path in sorted(directory.iterdir()):
-        if path.is_file() and path.name not in ours and not path.name.startswith(".") and path.suffix != ".safetensors":
-            yield path

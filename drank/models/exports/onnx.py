@@ -14,7 +14,8 @@ from drank.models.card.onnx import onnx_card
 from drank.models.description import CheckpointError, is_compressed, quantised_by
 from drank.models.documents import CARD, DATA, GRAPH, MAKING
 from drank.models.exports.answers import ExportError, answers_of, farthest, questions_for
-from drank.models.exports.dense import OURS, others
+from drank.models.exports.dense import OURS
+from drank.models.exports.writing import others
 from drank.models.families import family_of
 from drank.models.hashes import StoredFile, WeightHashes
 from drank.models.licence import licence_of

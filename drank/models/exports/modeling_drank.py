@@ -1,0 +1,200 @@
+"""A stock model of transformers with low-rank layers in it: the code of a model that drank exported, for which torch and transformers do.
+
+config.json names the classes of this file in `auto_map`. There is one for every class of transformers, made when it is asked for:
+`DrankLlamaForCausalLM` is `LlamaForCausalLM` with other projections, which config.json lists under `drank`.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+SEAL = "this model has low-rank layers, whose code lies beside it: load it by an AutoModel class, with trust_remote_code=True"
+"""What keeps the stock class from coming up with random weights: its loader takes this entry of config.json for the file of weights.
+
+The name of an empty tensor too, for what reads no config.json and lists the names that it did not expect. No dot, for it is a name.
+"""
+
+
+class LowRankLinear(nn.Module):
+    """A linear map stored as two, `coefficients(basis(x))`; the first layer of a group owns the basis, which the others read from it."""
+
+    PIVOTED = False
+
+    def __init__(self, dense: nn.Module, rank: int, owner: LowRankLinear | None) -> None:
+        """Stand in for a dense projection, on its device and with its dtype; a state dict gives the weights."""
+        super().__init__()
+        weight: Any = dense.weight
+        self.in_features, self.out_features = weight.shape if hasattr(dense, "nf") else weight.shape[::-1]  # GPT-2 stores (d1, d2)
+        self.rank, made = rank, {"device": weight.device, "dtype": weight.dtype}
+        self._owner = () if owner is None else (owner,)  # a tuple, for nn.Module registers every module that is an attribute
+        if owner is None:
+            self.basis = nn.Linear(self.in_features - rank * self.PIVOTED, rank, bias=False, **made)
+            if self.PIVOTED:
+                self.register_buffer("order", torch.full((self.in_features,), self.in_features))
+        self.coefficients = nn.Linear(rank, self.out_features, bias=dense.bias is not None, **made)
+        self.register_buffer("weight", torch.empty(0, **made))  # under the name of the dense weight, in a shape that none has
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x B C + bias`: (…, d1) to (…, d2)."""
+        return self.coefficients((self._owner[0] if self._owner else self).basis(x))
+
+
+class PivotedLinear(LowRankLinear):
+    """A linear map stored in pivoted form, `coefficients(x[pivots] + basis(x[others]))`.
+
+    `order`, (d1,), has the numbers of the k inputs that are pivots and then all others. Until a file gives it, it has numbers that no input
+    has: a loader that does not notice its absence (vLLM's does not) ends in an error.
+    """
+
+    PIVOTED = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(x_I + x_Ī N) R + bias`: (…, d1) to (…, d2); raises ValueError for a share of the inputs."""
+        if x.shape[-1] != self.in_features:
+            why = f"in pivoted form a projection reads all its {self.in_features} inputs at once, and was given {x.shape[-1]}"
+            raise ValueError(f"{why}: such a model does not run tensor parallel; compress with `storage: factors`")
+        owner: Any = self._owner[0] if self._owner else self
+        parts = owner.order.split((self.rank, self.in_features - self.rank))
+        pivots, others = (x.gather(-1, part.expand(*x.shape[:-1], -1)) for part in parts)
+        return self.coefficients(pivots + owner.basis(others))
+
+
+class Experts(nn.Module):
+    """The experts of one block, each with projections of its own, in place of transformers' fused 3-D parameters."""
+
+    def __init__(self, fused: Any) -> None:
+        """As many as are fused, of the same sizes; their names are none that transformers fuses while it loads."""
+        super().__init__()
+        (count, hidden, inner), self.act_fn = fused.down_proj.shape, fused.act_fn
+        made = {"bias": False, "device": fused.down_proj.device, "dtype": fused.down_proj.dtype}
+        sides = {"gate": (hidden, inner), "up": (hidden, inner), "down": (inner, hidden)}
+        self.each = nn.ModuleList(nn.ModuleDict({name: nn.Linear(*two, **made) for name, two in sides.items()}) for _ in range(count))
+
+    def forward(self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
+        """Sum over the chosen experts of weight × output, (tokens, d); index and weights are (tokens, experts per token)."""
+        result = torch.zeros_like(hidden_states)
+        for expert in top_k_index.unique().tolist():
+            tokens, choices = torch.where(top_k_index == expert)
+            x, own = hidden_states[tokens], cast("nn.ModuleDict", self.each[expert])
+            output = own["down"](self.act_fn(own["gate"](x)) * own["up"](x)) * top_k_weights[tokens, choices, None]
+            result.index_add_(0, tokens, output.to(result.dtype))
+        return result
+
+
+class _WithLowRank:
+    """What makes a class of transformers one of models with low-rank layers: it stands before that class among the bases."""
+
+    _stock: Any
+
+    def post_init(self: Any) -> None:
+        """Put the layers in place once the stock modules are there, and before transformers gives these their first weights."""
+        described = getattr(self.config, "drank", None)
+        if described is None:
+            raise ValueError(f"the configuration has no entry `drank`, which says what layers a {type(self).__name__} has; export it again")
+        vllm = str(getattr(self.config, "_attn_implementation", "")).startswith("vllm")
+        if vllm and described["experts"]:
+            raise ValueError("vLLM fuses experts, which have layers of their own here; use transformers, or `drank export --to dense`")
+        root = f"{self.base_model_prefix}." if self.base_model is self else ""  # which paths have in a model with a head
+        for path in (path.removeprefix(root) for path in described["experts"]):
+            self.set_submodule(path, Experts(self.get_submodule(path)))
+        for group in described["groups"]:
+            made, owner = {"factors": LowRankLinear, "pivoted": PivotedLinear}[group["storage"]], None
+            for path in (path.removeprefix(root) for path in group["modules"]):
+                module = made(self.get_submodule(path), group["rank"], owner)
+                self.set_submodule(path, module)
+                owner = owner or module
+        self.register_buffer(SEAL, torch.empty(0))
+        for ignored in ("_keys_to_ignore_on_load_missing", "_keys_to_ignore_on_load_unexpected"):
+            known = getattr(self, ignored, None) or []  # a list or a set, by the version of transformers
+            setattr(self, ignored, type(known)([*known, re.escape(SEAL)]))
+        super().post_init()  # type: ignore[misc]
+        self._tp_plan = _plan(self, getattr(self, "_tp_plan", None) or {}, vllm)
+        for parent in self.modules() if vllm else ():
+            if layers := frozenset(name for name, child in parent.named_children() if isinstance(child, LowRankLinear)):
+                parent.__class__ = _told_apart(cast("Any", type(parent)), layers)
+
+    @classmethod
+    def from_pretrained(cls, name: Any, *args: Any, config: Any = None, **options: Any) -> Any:
+        """As for every model of transformers; raises ValueError that names each tensor of the layers that is not what it must be."""
+        if not isinstance(config, transformers.PreTrainedConfig):
+            where = {key: options[key] for key in ("revision", "token", "cache_dir", "subfolder", "local_files_only") if key in options}
+            config = cls._stock.config_class.from_pretrained(name if config is None else config, **where)
+        config = copy.deepcopy(config)
+        if getattr(config, "transformers_weights", None) == SEAL:
+            del config.transformers_weights
+        lenient, told = (options.pop(key, False) for key in ("ignore_mismatched_sizes", "output_loading_info"))
+        asked = {"ignore_mismatched_sizes": True, "output_loading_info": True}  # they are reported below, with the rest
+        heads = ("embed_out", "lm_head") if "embed_out" in str(getattr(cls._stock, "_tied_weights_keys", "")) else ("lm_head", "embed_out")
+        options.setdefault("key_mapping", {rf"^{heads[1]}\.": f"{heads[0]}."})  # GPT-NeoX's has either name, by the version of transformers
+        model, info = super().from_pretrained(name, *args, config=config, **asked, **options)  # type: ignore[misc]
+        if wrong := sorted(set(_wrong(model, info, lenient))):
+            raise ValueError(f"{name} holds no whole model of this kind; fetch it again, or export it again:\n  " + "\n  ".join(wrong))
+        model._weight_conversions = []  # what is saved has the names of the modules, which every version of transformers reads
+        return (model, info) if told else model
+
+    def save_pretrained(self: Any, save_directory: Any, *args: Any, **options: Any) -> None:
+        """As for every model of transformers, with the code beside the weights and config.json sealed again."""
+        self.config.auto_map = {auto: name.rpartition("--")[2] for auto, name in (getattr(self.config, "auto_map", None) or {}).items()}
+        super().save_pretrained(save_directory, *args, **options)  # type: ignore[misc]
+        file = Path(save_directory) / "config.json"
+        if file.is_file() and "drank" in (config := json.loads(file.read_text("utf-8"))):
+            file.write_text(json.dumps(config | {"transformers_weights": SEAL}, indent=2, sort_keys=True) + "\n", "utf-8")
+
+    @classmethod
+    def _can_set_attn_implementation(cls) -> bool:
+        return bool(cls._stock._can_set_attn_implementation())  # which reads the source of the class's own file
+
+
+def _wrong(model: Any, info: Mapping[str, Any], lenient: bool) -> Iterator[str]:
+    """What keeps a loaded model from being the exported one, a line each; a new head may lack its weights, and a file may have another."""
+    layers = {f"{path}.": module for path, module in model.named_modules() if isinstance(module, LowRankLinear)}
+    body = "" if model.base_model is model or "AutoModelForCausalLM" in model._auto_class else f"{model.base_model_prefix}."
+    yield from (f"{name}: missing" for name in info["missing_keys"] if name.startswith(body))
+    yield from (f"{name}: unexpected" for name in info["unexpected_keys"] if not name.startswith(("lm_head.", "embed_out.", "score.")))
+    for name, found, wanted in info["mismatched_keys"]:
+        if not lenient or name.startswith(tuple(layers)):
+            yield f"{name}: of shape {tuple(found)}, must be {tuple(wanted)}"
+    for path, module in layers.items():
+        order = getattr(module, "order", None)
+        if order is not None and not order.is_meta and order.sort().values.tolist() != list(range(module.in_features)):
+            yield f"{path}order: does not have each of the {module.in_features} inputs once"
+
+
+def _plan(model: Any, plan: Mapping[str, str], vllm: bool) -> dict[str, str]:
+    """The plan for tensor parallelism with the layers in it, first, for vLLM takes the first entry that a name begins with.
+
+    Outputs are split by the coefficients, inputs by the basis; what has no split is whole everywhere, as unfused experts are.
+    """
+    ours: dict[str, str] = {}
+    for path, module in model.named_modules():
+        key = re.sub(r"\.\d+(?=\.)", ".*", path)
+        if isinstance(module, LowRankLinear) and (style := plan.get(key)):
+            split = "coefficients" if style.startswith("col") else "basis" if style == "rowwise" and not module.PIVOTED else ""
+            parts = [part for part in ("basis", "coefficients") if vllm or part == split]
+            ours |= {f"{key}.{part}": style if part == split else "replicate" for part in parts}
+    return {key: style for key, style in (ours | dict(plan)).items() if not (model.config.drank["experts"] and ".experts" in key)}
+
+
+@functools.cache
+def _told_apart(kind: type, layers: frozenset[str]) -> Any:
+    """A class for modules of this kind that hold these layers: vLLM asks by class which projections it may fuse."""
+    return type(kind.__name__, (kind,), {"__module__": kind.__module__, "__doc__": f"{kind.__name__} with low-rank {sorted(layers)}."})
+
+
+def __getattr__(name: str) -> Any:
+    """The class with low-rank layers of a class of transformers, whose name it has after `Drank`."""
+    stock = getattr(transformers, name.removeprefix("Drank"), None) if name.startswith("Drank") else None
+    if not (isinstance(stock, type) and issubclass(stock, transformers.PreTrainedModel)):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    auto = "AutoModelForCausalLM" if name.endswith("LMHeadModel") else f"AutoModel{''.join(name.partition('For')[1:])}"
+    return globals().setdefault(name, type(name, (_WithLowRank, stock), {"__module__": __name__, "_stock": stock, "_auto_class": auto}))
