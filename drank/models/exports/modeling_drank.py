@@ -1,7 +1,7 @@
 """A stock model of transformers with low-rank layers in it: the code of a model that drank exported, for which torch and transformers do.
 
-config.json names the classes of this file in `auto_map`. There is one for every class of transformers, made when it is asked for:
-`DrankLlamaForCausalLM` is `LlamaForCausalLM` with other projections, which config.json lists under `drank`.
+config.json names classes of this file in `auto_map` and their layers under `drank`. There is one for each class of transformers, made when
+it is asked for: `DrankLlamaForCausalLM` is `LlamaForCausalLM` with other projections.
 """
 
 from __future__ import annotations
@@ -19,51 +19,36 @@ import transformers
 from torch import Tensor, nn
 
 SEAL = "this model has low-rank layers, whose code lies beside it: load it by an AutoModel class, with trust_remote_code=True"
-"""What keeps the stock class from coming up with random weights: its loader takes this entry of config.json for the file of weights.
-
-The name of an empty tensor too, for what reads no config.json and lists the names that it did not expect. No dot, for it is a name.
-"""
+"""What config.json has for the file of weights, so that the stock class does not come up with random ones; the name of a tensor too."""
 
 
 class LowRankLinear(nn.Module):
-    """A linear map stored as two, `coefficients(basis(x))`; the first layer of a group owns the basis, which the others read from it."""
+    """A linear map stored as two, `coefficients(basis(x))`; the first layer of a group owns the basis, which the others read from it.
 
-    PIVOTED = False
+    In pivoted form it is `coefficients(x[pivots] + basis(x[others]))`: `order`, (d1,), numbers the inputs that are pivots, then the others.
+    """
 
-    def __init__(self, dense: nn.Module, rank: int, owner: LowRankLinear | None) -> None:
+    def __init__(self, dense: nn.Module, rank: int, pivoted: bool, owner: LowRankLinear | None) -> None:
         """Stand in for a dense projection, on its device and with its dtype; a state dict gives the weights."""
         super().__init__()
         weight: Any = dense.weight
         self.in_features, self.out_features = weight.shape if hasattr(dense, "nf") else weight.shape[::-1]  # GPT-2 stores (d1, d2)
-        self.rank, made = rank, {"device": weight.device, "dtype": weight.dtype}
+        self.rank, self.pivoted, made = rank, pivoted, {"device": weight.device, "dtype": weight.dtype}
         self._owner = () if owner is None else (owner,)  # a tuple, for nn.Module registers every module that is an attribute
         if owner is None:
-            self.basis = nn.Linear(self.in_features - rank * self.PIVOTED, rank, bias=False, **made)
-            if self.PIVOTED:
-                self.register_buffer("order", torch.full((self.in_features,), self.in_features))
+            self.basis = nn.Linear(self.in_features - rank * pivoted, rank, bias=False, **made)
+            if pivoted:
+                self.register_buffer("order", torch.zeros(self.in_features, dtype=torch.int64))
         self.coefficients = nn.Linear(rank, self.out_features, bias=dense.bias is not None, **made)
         self.register_buffer("weight", torch.empty(0, **made))  # under the name of the dense weight, in a shape that none has
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x B C + bias`: (…, d1) to (…, d2)."""
-        return self.coefficients((self._owner[0] if self._owner else self).basis(x))
-
-
-class PivotedLinear(LowRankLinear):
-    """A linear map stored in pivoted form, `coefficients(x[pivots] + basis(x[others]))`.
-
-    `order`, (d1,), has the numbers of the k inputs that are pivots and then all others. Until a file gives it, it has numbers that no input
-    has: a loader that does not notice its absence (vLLM's does not) ends in an error.
-    """
-
-    PIVOTED = True
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`(x_I + x_Ī N) R + bias`: (…, d1) to (…, d2); raises ValueError for a share of the inputs."""
-        if x.shape[-1] != self.in_features:
-            why = f"in pivoted form a projection reads all its {self.in_features} inputs at once, and was given {x.shape[-1]}"
-            raise ValueError(f"{why}: such a model does not run tensor parallel; compress with `storage: factors`")
+        """`x B C + bias`: (…, d1) to (…, d2); raises ValueError where one in pivoted form is given a share of its inputs."""
         owner: Any = self._owner[0] if self._owner else self
+        if not self.pivoted:
+            return self.coefficients(owner.basis(x))
+        if x.shape[-1] != self.in_features:
+            raise ValueError(f"given {x.shape[-1]} of {self.in_features} inputs: pivoted layers do not run tensor parallel, factors do")
         parts = owner.order.split((self.rank, self.in_features - self.rank))
         pivots, others = (x.gather(-1, part.expand(*x.shape[:-1], -1)) for part in parts)
         return self.coefficients(pivots + owner.basis(others))
@@ -98,19 +83,17 @@ class _WithLowRank:
 
     def post_init(self: Any) -> None:
         """Put the layers in place once the stock modules are there, and before transformers gives these their first weights."""
-        described = getattr(self.config, "drank", None)
-        if described is None:
-            raise ValueError(f"the configuration has no entry `drank`, which says what layers a {type(self).__name__} has; export it again")
-        vllm = str(getattr(self.config, "_attn_implementation", "")).startswith("vllm")
-        if vllm and described["experts"]:
+        if (described := getattr(self.config, "drank", None)) is None:
+            raise ValueError(f"the configuration lacks `drank`, which says what layers a {type(self).__name__} has; export it again")
+        if (vllm := str(getattr(self.config, "_attn_implementation", "")).startswith("vllm")) and described["experts"]:
             raise ValueError("vLLM fuses experts, which have layers of their own here; use transformers, or `drank export --to dense`")
         root = f"{self.base_model_prefix}." if self.base_model is self else ""  # which paths have in a model with a head
         for path in (path.removeprefix(root) for path in described["experts"]):
             self.set_submodule(path, Experts(self.get_submodule(path)))
         for group in described["groups"]:
-            made, owner = {"factors": LowRankLinear, "pivoted": PivotedLinear}[group["storage"]], None
+            pivoted, owner = {"factors": False, "pivoted": True}[group["storage"]], None
             for path in (path.removeprefix(root) for path in group["modules"]):
-                module = made(self.get_submodule(path), group["rank"], owner)
+                module = LowRankLinear(self.get_submodule(path), group["rank"], pivoted, owner)
                 self.set_submodule(path, module)
                 owner = owner or module
         self.register_buffer(SEAL, torch.empty(0))
@@ -146,9 +129,21 @@ class _WithLowRank:
         """As for every model of transformers, with the code beside the weights and config.json sealed again."""
         self.config.auto_map = {auto: name.rpartition("--")[2] for auto, name in (getattr(self.config, "auto_map", None) or {}).items()}
         super().save_pretrained(save_directory, *args, **options)  # type: ignore[misc]
-        file = Path(save_directory) / "config.json"
-        if file.is_file() and "drank" in (config := json.loads(file.read_text("utf-8"))):
+        if (file := Path(save_directory, "config.json")).is_file() and "drank" in (config := json.loads(file.read_text("utf-8"))):
             file.write_text(json.dumps(config | {"transformers_weights": SEAL}, indent=2, sort_keys=True) + "\n", "utf-8")
+
+    def load_weights(self: Any, weights: Any) -> Any:
+        """What vLLM loads by: as it does by itself, but for a ValueError with each tensor of the layers that lacks or has no place."""
+        from vllm.model_executor.models.utils import AutoWeightsLoader
+
+        came: dict[str, Any] = {}
+        loaded = AutoWeightsLoader(self).load_weights((name, came.setdefault(name, tensor)) for name, tensor in weights)
+        layers = {path: module for path, module in self.named_modules() if isinstance(module, LowRankLinear)}
+        held = {f"{path}.{name}" for path, module in layers.items() for name in module.state_dict() if name != "weight"}
+        sent = {name for name in came if name.startswith(tuple(f"{path}." for path in layers)) and came[name].numel()}
+        if told := [*(f"{name}: missing" for name in held - sent), *(f"{name}: unexpected" for name in sent - held), *_orders(layers)]:
+            raise ValueError("this is no whole model; fetch it again, or export it again:\n  " + "\n  ".join(sorted(told)))
+        return loaded
 
     @classmethod
     def _can_set_attn_implementation(cls) -> bool:
@@ -157,17 +152,22 @@ class _WithLowRank:
 
 def _wrong(model: Any, info: Mapping[str, Any], lenient: bool) -> Iterator[str]:
     """What keeps a loaded model from being the exported one, a line each; a new head may lack its weights, and a file may have another."""
-    layers = {f"{path}.": module for path, module in model.named_modules() if isinstance(module, LowRankLinear)}
+    layers = {path: module for path, module in model.named_modules() if isinstance(module, LowRankLinear)}
     body = "" if model.base_model is model or "AutoModelForCausalLM" in model._auto_class else f"{model.base_model_prefix}."
     yield from (f"{name}: missing" for name in info["missing_keys"] if name.startswith(body))
     yield from (f"{name}: unexpected" for name in info["unexpected_keys"] if not name.startswith(("lm_head.", "embed_out.", "score.")))
     for name, found, wanted in info["mismatched_keys"]:
-        if not lenient or name.startswith(tuple(layers)):
+        if not lenient or name.startswith(tuple(f"{path}." for path in layers)):
             yield f"{name}: of shape {tuple(found)}, must be {tuple(wanted)}"
+    yield from _orders(layers)
+
+
+def _orders(layers: Mapping[str, LowRankLinear]) -> Iterator[str]:
+    """The orders that are none of the inputs, a line each."""
     for path, module in layers.items():
         order = getattr(module, "order", None)
         if order is not None and not order.is_meta and order.sort().values.tolist() != list(range(module.in_features)):
-            yield f"{path}order: does not have each of the {module.in_features} inputs once"
+            yield f"{path}.order: does not have each of the {module.in_features} inputs once"
 
 
 def _plan(model: Any, plan: Mapping[str, str], vllm: bool) -> dict[str, str]:
@@ -179,9 +179,9 @@ def _plan(model: Any, plan: Mapping[str, str], vllm: bool) -> dict[str, str]:
     for path, module in model.named_modules():
         key = re.sub(r"\.\d+(?=\.)", ".*", path)
         if isinstance(module, LowRankLinear) and (style := plan.get(key)):
-            split = "coefficients" if style.startswith("col") else "basis" if style == "rowwise" and not module.PIVOTED else ""
-            parts = [part for part in ("basis", "coefficients") if vllm or part == split]
-            ours |= {f"{key}.{part}": style if part == split else "replicate" for part in parts}
+            split = "coefficients" if style.startswith("col") else "basis" if style == "rowwise" and not module.pivoted else ""
+            shares = {f"{key}.{part}": style if part == split else "replicate" for part in ("basis", "coefficients")}
+            ours |= shares if vllm else {path: share for path, share in shares.items() if share == style}
     return {key: style for key, style in (ours | dict(plan)).items() if not (model.config.drank["experts"] and ".experts" in key)}
 
 
