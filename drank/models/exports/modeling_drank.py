@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -28,12 +29,12 @@ class LowRankLinear(nn.Module):
     In pivoted form it is `coefficients(x[pivots] + basis(x[others]))`: `order`, (d1,), numbers the inputs that are pivots, then the others.
     """
 
-    def __init__(self, dense: nn.Module, rank: int, pivoted: bool, owner: LowRankLinear | None) -> None:
+    def __init__(self, dense: Any, rank: int, pivoted: bool, owner: LowRankLinear | None) -> None:
         """Stand in for a dense projection, on its device and with its dtype; a state dict gives the weights."""
         super().__init__()
-        weight: Any = dense.weight
-        self.in_features, self.out_features = weight.shape if hasattr(dense, "nf") else weight.shape[::-1]  # GPT-2 stores (d1, d2)
-        self.rank, self.pivoted, made = rank, pivoted, {"device": weight.device, "dtype": weight.dtype}
+        made: Any = {"device": dense.weight.device, "dtype": dense.weight.dtype}
+        self.rank, self.pivoted, sides = rank, pivoted, dense.weight.shape
+        self.in_features, self.out_features = sides if hasattr(dense, "nf") else sides[::-1]  # GPT-2 stores (d1, d2)
         self._owner = () if owner is None else (owner,)  # a tuple, for nn.Module registers every module that is an attribute
         if owner is None:
             self.basis = nn.Linear(self.in_features - rank * pivoted, rank, bias=False, **made)
@@ -49,8 +50,8 @@ class LowRankLinear(nn.Module):
             return self.coefficients(owner.basis(x))
         if x.shape[-1] != self.in_features:
             raise ValueError(f"given {x.shape[-1]} of {self.in_features} inputs: pivoted layers do not run tensor parallel, factors do")
-        parts = owner.order.split((self.rank, self.in_features - self.rank))
-        pivots, others = (x.gather(-1, part.expand(*x.shape[:-1], -1)) for part in parts)
+        parts = owner.order.expand(*x.shape).split((self.rank, self.in_features - self.rank), dim=-1)
+        pivots, others = (x.gather(-1, part) for part in parts)
         return self.coefficients(pivots + owner.basis(others))
 
 
@@ -134,10 +135,9 @@ class _WithLowRank:
 
     def load_weights(self: Any, weights: Any) -> Any:
         """What vLLM loads by: as it does by itself, but for a ValueError with each tensor of the layers that lacks or has no place."""
-        from vllm.model_executor.models.utils import AutoWeightsLoader
-
         came: dict[str, Any] = {}
-        loaded = AutoWeightsLoader(self).load_weights((name, came.setdefault(name, tensor)) for name, tensor in weights)
+        vllm: Any = importlib.import_module("vllm.model_executor.models.utils")  # no import, or transformers asks for vLLM
+        loaded = vllm.AutoWeightsLoader(self).load_weights((name, came.setdefault(name, tensor)) for name, tensor in weights)
         layers = {path: module for path, module in self.named_modules() if isinstance(module, LowRankLinear)}
         held = {f"{path}.{name}" for path, module in layers.items() for name in module.state_dict() if name != "weight"}
         sent = {name for name in came if name.startswith(tuple(f"{path}." for path in layers)) and came[name].numel()}
