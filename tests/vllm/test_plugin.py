@@ -117,6 +117,16 @@ def test_a_mixture_is_refused_by_name(family: str, tmp_path: Path) -> None:
         served(tmp_path / "mixture")
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("storage", STORAGES)
+def test_in_half_precision_it_says_nearly_the_same(models: Models, storage: str, precision: str) -> None:
+    """Rounding may turn a token, and all that follows: the first of each prompt is as likely as in float32."""
+    model = models["llama", storage, "mixed"]
+    for (tokens, likely), (expected, wanted) in zip(served(model.directory, dtype=precision), model.said, strict=True):
+        assert abs(likely[0] - wanted[0]) < 0.05
+        assert tokens[0] == expected[0] or precision == "bfloat16"
+
+
 def test_compiled_it_says_the_same(models: Models) -> None:
     """As vLLM runs by default; what it compiles it must be able to trace whole."""
     model = models["llama", "pivoted", "mixed"]
