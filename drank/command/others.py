@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 from drank.config import read_config
 from drank.runtime.home import writable_caches
+from drank.runtime.log import QUIET
 from drank.runtime.shipped import WORKFLOW
 from drank.runtime.suggestions import near
 
@@ -100,9 +102,13 @@ def serve(arguments: tuple[str, ...]) -> None:
             f"{click.get_current_context().command.help}\n\nOptions of the server: python -m vllm.entrypoints.openai.api_server --help"
         )
         return
+    if arguments[0].startswith("-"):
+        raise click.UsageError(f"the model comes first, then options of the server: drank serve DIRECTORY {arguments[0]} ...")
+    from drank.command import YIELDING
     from drank.models.serving.server import serve as call
 
-    call(arguments[0], arguments[1:])
+    own = (QUIET | YIELDING).items()  # what the command set for itself: a server may show its progress, and its threads may wait awake
+    call(arguments[0], arguments[1:], {name: value for name, value in os.environ.items() if (name, value) not in own})
 
 
 def _require(package: str, command: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from drank.models.groups import Group, Shape
 from drank.models.storage import STORAGES
 from tests.vllm.conftest import DENSE_FAMILIES, KINDS, Model, assert_the_same, build, said_by, served
 
@@ -115,6 +116,19 @@ def test_a_mixture_is_refused_by_name(family: str, tmp_path: Path) -> None:
     build(family, tmp_path / "mixture", group=1)
     with pytest.raises(ValueError, match=rf"{family}.* --to dense"):
         served(tmp_path / "mixture")
+
+
+def test_dummy_weights_are_refused(models: Models) -> None:
+    with pytest.raises(ValueError, match="no dummy weights"):
+        served(models["llama", "pivoted", "shared"].directory, load_format="dummy")
+
+
+def test_a_group_is_in_as_many_stages_as_its_layers() -> None:
+    """Of a pipeline whose stages end before layers 2, 4 and 5."""
+    from drank.models.serving.quantization import _stages
+
+    for layers, stages in {(0, 1): 1, (1, 2): 2, (2, 3): 1, (0, 4): 2, (1, 3, 4): 3, (4,): 1}.items():
+        assert _stages(Group(Shape("q", layers, 8, 8), 3.0, 3), [2, 4, 5]) == stages
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

@@ -102,7 +102,7 @@ class _WithLowRank:
             known = getattr(self, ignored, None) or []  # a list or a set, by the version of transformers
             setattr(self, ignored, type(known)([*known, re.escape(SEAL)]))
         super().post_init()  # type: ignore[misc]
-        self._tp_plan = _plan(self, getattr(self, "_tp_plan", None) or {}, vllm)
+        self._tp_plan = _plan(self, getattr(self, "_tp_plan", None) or {}) if vllm else {}  # transformers shares out no such layers
         for parent in self.modules() if vllm else ():
             if layers := frozenset(name for name, child in parent.named_children() if isinstance(child, LowRankLinear)):
                 parent.__class__ = _told_apart(cast("Any", type(parent)), layers)
@@ -170,19 +170,18 @@ def _orders(layers: Mapping[str, LowRankLinear]) -> Iterator[str]:
             yield f"{path}.order: does not have each of the {module.in_features} inputs once"
 
 
-def _plan(model: Any, plan: Mapping[str, str], vllm: bool) -> dict[str, str]:
-    """The plan for tensor parallelism with the layers in it, first, for vLLM takes the first entry that a name begins with.
+def _plan(model: Any, plan: Mapping[str, str]) -> dict[str, str]:
+    """vLLM's plan for tensor parallelism with the layers in it, first, for it takes the first entry that a name begins with.
 
-    Outputs are split by the coefficients, inputs by the basis; what has no split is whole everywhere, as unfused experts are.
+    Outputs are split by the coefficients, inputs by the basis; what has no split is whole everywhere.
     """
     ours: dict[str, str] = {}
     for path, module in model.named_modules():
         key = re.sub(r"\.\d+(?=\.)", ".*", path)
         if isinstance(module, LowRankLinear) and (style := plan.get(key)):
             split = "coefficients" if style.startswith("col") else "basis" if style == "rowwise" and not module.pivoted else ""
-            shares = {f"{key}.{part}": style if part == split else "replicate" for part in ("basis", "coefficients")}
-            ours |= shares if vllm else {path: share for path, share in shares.items() if share == style}
-    return {key: style for key, style in (ours | dict(plan)).items() if not (model.config.drank["experts"] and ".experts" in key)}
+            ours |= {f"{key}.{part}": style if part == split else "replicate" for part in ("basis", "coefficients")}
+    return ours | dict(plan)
 
 
 @functools.cache

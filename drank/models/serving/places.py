@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,8 +61,16 @@ def parts_of(places: dict[str, Place], packed: dict[str, list[str]], prefix: str
     return [places.get(f"{block}.{part}" if block else part) for part in packed.get(name, [name])]
 
 
-def refuse_damaged(model: str, revision: str | None) -> None:
-    """Raise CheckpointError with every tensor that is missing, unexpected or misshapen: vLLM looks for none of a quantised model."""
-    from drank.models.checkpoint import locate, refuse_incomplete
+def refuse_damaged(model: str, revision: str | None = None, cache: str | None = None, token: str | bool | None = None) -> None:
+    """Raise CheckpointError with every tensor that is missing, unexpected or misshapen: vLLM looks for none of a quantised model.
 
-    refuse_incomplete(locate(model, revision))
+    `model` is a directory or a name of the hub, which is fetched into `cache` as vLLM would.
+    """
+    from huggingface_hub import snapshot_download
+
+    from drank.models.checkpoint import MODEL_FILES, refuse_incomplete
+
+    directory = Path(model)
+    if not directory.is_dir():
+        directory = Path(snapshot_download(model, revision=revision, cache_dir=cache, token=token, allow_patterns=list(MODEL_FILES)))
+    refuse_incomplete(directory)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 from vllm.config import get_current_vllm_config
+from vllm.distributed.utils import get_pp_indices
 from vllm.model_executor.layers.linear import LinearBase, UnquantizedLinearMethod
 from vllm.model_executor.layers.quantization.base_config import QuantizationConfig
 from vllm.model_executor.models.utils import WeightsMapper
@@ -17,7 +18,10 @@ from drank.models.groups import Group
 from drank.models.guard import MESSAGE
 from drank.models.serving.built import Built
 from drank.models.serving.linear import LowRankMethod
-from drank.models.serving.places import NAME, Place, moved, parts_of, places_of, refuse_damaged
+from drank.models.serving.places import NAME, Place, UnservableError, moved, parts_of, places_of, refuse_damaged
+
+READ = ("auto", "hf", "safetensors")
+"""vLLM's ways of loading that read the files of a directory or of the hub, which are looked at first."""
 
 
 class Compressed(QuantizationConfig):
@@ -72,7 +76,7 @@ class Compressed(QuantizationConfig):
         if not isinstance(layer, LinearBase):
             return None
         if not self.whole:
-            _check()
+            self._check()
             self.whole = True
         places = parts_of(self.places, self.packed_modules_mapping, prefix)
         if all(place is None or place.group.dense for place in places):
@@ -80,9 +84,26 @@ class Compressed(QuantizationConfig):
         _, _, name = prefix.rpartition(".")
         return LowRankMethod(self.built, prefix, self.packed_modules_mapping.get(name, [name]), places)
 
+    def _check(self) -> None:
+        """Hold the model that is being built against what vLLM is asked to do with it, and its files against what its config.json promises.
 
-def _check() -> None:
-    """Hold the files of the model that is being built against what its config.json promises."""
-    config = get_current_vllm_config()
-    if config.load_config.load_format != "dummy":
-        refuse_damaged(config.model_config.model, config.model_config.revision)
+        Raises UnservableError and CheckpointError.
+        """
+        config = get_current_vllm_config()
+        model, load, stages = config.model_config, config.load_config, config.parallel_config.pipeline_parallel_size
+        if load.load_format == "dummy":
+            raise UnservableError("a compressed model has no dummy weights: their pivots would be none; serve it with its own")
+        depth = model.get_total_num_hidden_layers()
+        ends = [get_pp_indices(depth, stage, stages)[1] for stage in range(stages)]
+        if torn := [group.shape.name for group in self.groups if not group.dense and _stages(group, ends) > 1]:
+            raise UnservableError(
+                f"with {stages} stages in a pipeline the layers of {', '.join(torn)} would not be together, which share a basis; serve the "
+                "model without pipeline parallelism, or compress it without sharing"
+            )
+        if load.load_format in READ:
+            refuse_damaged(model.model, model.revision, load.download_dir, model.hf_token)
+
+
+def _stages(group: Group, ends: list[int]) -> int:
+    """How many stages of a pipeline have layers of a group; each ends before the layer of that number."""
+    return len({sum(end <= layer for end in ends) for layer in group.shape.layers})

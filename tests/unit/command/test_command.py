@@ -118,6 +118,25 @@ def test_run_hands_on_to_snakemake(given, expected):
     assert snakemake_arguments(given) == ["--snakefile", str(WORKFLOW / "Snakefile"), *expected]
 
 
+def test_serve_wants_the_model_first():
+    done = CliRunner().invoke(drank, ["serve", "--port", "8000", "smaller"])
+    assert done.exit_code == 2 and "drank serve DIRECTORY --port" in done.output
+
+
+def test_the_server_gets_its_environment_without_what_the_command_set(monkeypatch):
+    """Bars that are hidden and threads that sleep are the command's own."""
+    from drank.models.serving import server
+
+    given = {}
+    monkeypatch.setattr(server, "server_command", lambda model, arguments: ["/bin/python", model, *arguments])
+    monkeypatch.setattr(server.os, "execve", lambda path, command, environment: given.update(command=command, environment=environment))
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert CliRunner().invoke(drank, ["serve", "smaller", "--port", "1"]).exit_code == 0
+    assert given["command"] == ["/bin/python", "smaller", "--port", "1"]
+    assert "OMP_WAIT_POLICY" not in given["environment"] and given["environment"]["OMP_NUM_THREADS"] == "2"
+
+
 def test_what_is_given_for_a_text_is_read_by_the_schema():
     """By YAML 1.1 a split called 2 were a number, and 1e-4 none."""
     given = {"search": ("split=2", "windows=8"), "finetune": ("learning_rate=1e-4",)}
