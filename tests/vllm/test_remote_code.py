@@ -14,7 +14,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from drank.models.exports.remote_code import add_code
-from tests.vllm.conftest import DENSE_FAMILIES, KINDS, NEW, PROMPTS, build, said_by
+from tests.vllm.conftest import DENSE_FAMILIES, NEW, PROMPTS, build
 
 SERVED = """
 import json, sys
@@ -31,11 +31,10 @@ RUN = [name for name in DENSE_FAMILIES if name != "gpt2"]
 """The families that the backend runs: gpt2 it does not run dense either."""
 
 
-def exported(directory, family, storage="factors", **plan):
-    """Export a compressed random model; gives what transformers says after each prompt."""
-    model = build(family, directory.with_name("model"), storage, **{"group": 2} | plan)
-    add_code(directory.with_name("model"), directory)
-    return [tokens for tokens, _ in said_by(model)]
+def exported(directory, model):
+    """Export a model with code; gives what transformers says after each prompt."""
+    add_code(model.directory, directory)
+    return [tokens for tokens, _ in model.said]
 
 
 def served(directory, **options):
@@ -53,18 +52,18 @@ def said(directory, **options):
 
 @pytest.mark.parametrize(("storage", "kind"), [("factors", "shared"), ("factors", "mixed"), ("pivoted", "mixed")])
 @pytest.mark.parametrize("family", RUN)
-def test_tokens_are_those_of_transformers(family, storage, kind, tmp_path):
-    assert exported(tmp_path / "export", family, storage, **KINDS[kind]) == said(tmp_path / "export")
+def test_tokens_are_those_of_transformers(models, family, storage, kind, tmp_path):
+    assert exported(tmp_path / "export", models[family, storage, kind]) == said(tmp_path / "export")
 
 
-def test_two_processes_say_the_same_with_factors(tmp_path):
-    expected = exported(tmp_path / "export", "llama", dense=("k",))
+def test_two_processes_say_the_same_with_factors(models, tmp_path):
+    expected = exported(tmp_path / "export", models["llama", "factors", "mixed"])
     assert said(tmp_path / "export", tensor_parallel_size=2, distributed_executor_backend="mp") == expected
 
 
-def test_swapped_factors_change_tokens_and_what_is_missing_or_untrusted_is_refused(tmp_path):
+def test_swapped_factors_change_tokens_and_what_is_missing_or_untrusted_is_refused(models, tmp_path):
     directory = tmp_path / "export"
-    expected = exported(directory, "qwen2")
+    expected = exported(directory, models["qwen2", "factors", "shared"])
     first, second = (f"model.layers.{layer}.self_attn.o_proj.basis.weight" for layer in (0, 1))
     whole = load_file(directory / "model.safetensors")
     swapped = whole | {first: whole[second], second: whole[first]}
@@ -85,14 +84,15 @@ def test_swapped_factors_change_tokens_and_what_is_missing_or_untrusted_is_refus
     assert done.returncode and "DrankQwen2ForCausalLM" in done.stderr, done.stderr[-3000:]  # which vLLM does not know
 
 
-def test_missing_pivots_and_experts_are_refused(tmp_path):
+def test_missing_pivots_and_experts_are_refused(models, tmp_path):
     directory = tmp_path / "export"
-    exported(directory, "llama", "pivoted")
+    exported(directory, models["llama", "pivoted", "shared"])
     whole = load_file(directory / "model.safetensors")
     tensors = {key: value for key, value in whole.items() if key != "model.layers.0.self_attn.q_proj.order"}
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
     done = served(directory)
     assert done.returncode and "q_proj.order: missing" in done.stderr, done.stderr[-3000:]
-    exported(directory, "mixtral")
+    build("mixtral", tmp_path / "mixture", group=2)
+    add_code(tmp_path / "mixture", directory)
     done = served(directory)
     assert done.returncode and "vLLM fuses experts" in done.stderr, done.stderr[-3000:]
