@@ -97,16 +97,15 @@ def serve(arguments: tuple[str, ...]) -> None:
 
     The server speaks the OpenAI protocol. For example: drank serve smaller --host 127.0.0.1 --port 8000 --dtype bfloat16
     """
+    from drank.command import YIELDING
+    from drank.models.serving.server import MODULE
+    from drank.models.serving.server import serve as call
+
     if not arguments or {"--help", "-h"} & set(arguments):
-        click.echo(
-            f"{click.get_current_context().command.help}\n\nOptions of the server: python -m vllm.entrypoints.openai.api_server --help"
-        )
+        click.echo(f"{click.get_current_context().command.help}\n\nOptions of the server: python -m {MODULE} --help")
         return
     if arguments[0].startswith("-"):
         raise click.UsageError(f"the model comes first, then options of the server: drank serve DIRECTORY {arguments[0]} ...")
-    from drank.command import YIELDING
-    from drank.models.serving.server import serve as call
-
     own = (QUIET | YIELDING).items()  # what the command set for itself: a server may show its progress, and its threads may wait awake
     call(arguments[0], arguments[1:], {name: value for name, value in os.environ.items() if (name, value) not in own})
 

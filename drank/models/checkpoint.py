@@ -75,20 +75,31 @@ def load_model(
     CheckpointError for missing, truncated or corrupt files, for missing, unexpected or misshapen tensors, for values not finite, and
     where the package of a quantiser is not installed.
     """
+    directory = locate(source, revision, trust_remote_code=trust_remote_code)
+    model, info, quantiser = _read(directory, dtype, device, trust_remote_code)
+    model = model if quantiser else unfuse(model).to(device)  # packed weights stay where they were put
+    refuse_bad(directory, model, info, quantiser)
+    return model
+
+
+def _read(directory: Path, dtype: Any, device: Any, trusted: bool, *, everywhere: bool = False) -> tuple[Any, dict[str, Any], str | None]:
+    """The model in a directory as transformers reads it, what that says of its tensors, and the quantiser that packed it.
+
+    `everywhere` puts weights that are not packed on the device too while they are read. Raises CheckpointError where there is none to read.
+    """
     from transformers import AutoModelForCausalLM
 
-    directory = locate(source, revision, trust_remote_code=trust_remote_code)
     stored_tensors(directory)
     quantiser = quantised_by(read_json(directory / "config.json"))
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        model, info = AutoModelForCausalLM.from_pretrained(
             directory,
             dtype=dtype,
             use_safetensors=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported below, together with everything else that is wrong
-            trust_remote_code=trust_remote_code,
-            **({"device_map": {"": device}} if quantiser else {}),
+            trust_remote_code=trusted,
+            **({"device_map": {"": device}} if quantiser or everywhere else {}),
         )
     except SafetensorError as error:
         raise CheckpointError(f"the weights in {directory} are corrupt ({error}); delete them and rerun `compress`") from error
@@ -96,23 +107,13 @@ def load_model(
         raise
     except Exception as error:  # of a description that no model can be built of transformers raises KeyError, AssertionError and others
         raise unloadable(directory, quantiser, error) from error
-    model: PreTrainedModel = loaded[0] if quantiser else unfuse(loaded[0]).to(device)  # packed weights stay where they were put
-    refuse_bad(directory, model, loaded[1], quantiser)
-    return model
+    return model, info, quantiser
 
 
 def refuse_incomplete(directory: Path) -> None:
     """Raise CheckpointError with every tensor of a model's files that is missing, unexpected or misshapen; no weight is kept in memory."""
-    from transformers import AutoModelForCausalLM
-
-    stored_tensors(directory)
-    try:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            directory, use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, device_map={"": "meta"}
-        )
-    except SafetensorError as error:
-        raise CheckpointError(f"the weights in {directory} are corrupt ({error}); fetch them again") from error
-    refuse_bad(directory, model, info)
+    model, info, quantiser = _read(directory, "auto", "meta", False, everywhere=True)
+    refuse_bad(directory, model, info, quantiser)
 
 
 def load_tokenizer(source: str | Path, *, revision: str | None = None, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:

@@ -37,6 +37,8 @@ def places_of(model_type: str, groups: Sequence[Group]) -> dict[str, Place]:
     from drank.models.families import FAMILIES, module_path
     from drank.models.tensors import stored_name
 
+    if model_type not in FAMILIES:
+        raise UnservableError(f"{model_type!r} is not a family that drank knows, so no model that it compressed; look at its config.json")
     if FAMILIES[model_type].mixture:
         raise UnservableError(
             f"a compressed {model_type} model cannot be run by vLLM: it holds the experts of a mixture as one tensor, and low-rank ones "
