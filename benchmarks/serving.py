@@ -1,8 +1,8 @@
 """Time vLLM on models of LLaMA's shape: `.vllm/bin/python -m benchmarks.serving` (`make test-vllm` makes that environment).
 
 Random weights (`drank.models.random_weights`), 8 blocks of 2048/5632 and a small vocabulary; compressed to each kept share with uniform
-ranks in multiples of 64, in both storages. Each model has an engine in a process of its own, compiled unless `--eager`, and all take
-turns: medians of rounds. A prompt of `--prompt` tokens and one new token is the prefill, `--generate` more behind 16 tokens the decoding.
+ranks in multiples of 64, in both storages. Each model has an engine in a process of its own, compiled, and all take turns as in the
+throughput stage (`engine: vllm`), of which this is the instrument: medians of rounds.
 
 Prints milliseconds, the speed-up over the dense model in the same round, and that as a share of what bytes allow: of the model in decoding,
 of the compressed projections (where operations go as bytes do) in prefill. Beside other work no figure means much.
@@ -11,34 +11,16 @@ of the compressed projections (where operations go as bytes do) in prefill. Besi
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import os
 import statistics
 import sys
 import tempfile
-import time
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from drank.evaluation.served.runner import Served
+from drank.evaluation.throughput import in_turn
 from drank.models.groups import Group, Shape
 from drank.models.tensors import size_of
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
-ENVIRONMENT = {
-    "HF_HUB_OFFLINE": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_HOST_IP": "127.0.0.1",
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "VLLM_LOGGING_LEVEL": "ERROR",
-}
-"""One process for each engine, and no more words than needed."""
-
-SHORT = 16
-"""Tokens of the prompt behind which decoding is timed."""
 
 
 def say(line: str) -> None:
@@ -75,51 +57,6 @@ def write(directory: Path, asked: argparse.Namespace, kept: float = 1.0, storage
     write_random(model, directory)
 
 
-def engine(connection: Connection, directory: str, asked: argparse.Namespace) -> None:
-    """Load a model, then say for each (prompt, tokens) that comes the seconds it took, until None comes."""
-    os.environ |= {**ENVIRONMENT, "OMP_NUM_THREADS": str(asked.threads)}
-    import torch
-    from vllm import LLM, SamplingParams
-
-    from drank.models.serving.plugin import register
-
-    torch.set_num_threads(asked.threads)
-    register()
-    options: dict[str, Any] = {
-        "dtype": asked.dtype,
-        "enforce_eager": asked.eager,
-        "skip_tokenizer_init": True,
-        "enable_prefix_caching": False,
-    }
-    model = LLM(model=directory, max_model_len=2048, max_num_seqs=4, disable_log_stats=True, **options)
-    connection.send("ready")
-    while (request := connection.recv()) is not None:
-        length, new = request
-        parameters = SamplingParams(max_tokens=new, temperature=0, ignore_eos=True, detokenize=False)
-        begun = time.perf_counter()
-        model.generate([{"prompt_token_ids": [1 + place % 4000 for place in range(length)]}], parameters, use_tqdm=False)
-        connection.send(time.perf_counter() - begun)
-
-
-def timed(engines: dict[str, Connection], asked: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
-    """By model and phase the seconds of each round, in which all models take turns; the first round warms up."""
-    found: dict[str, dict[str, list[float]]] = {name: {"prefill": [], "decode": []} for name in engines}
-
-    def ask(connection: Connection, length: int, new: int) -> float:
-        connection.send((length, new))
-        took: float = connection.recv()
-        return took
-
-    for number in range(asked.repeats + 1):
-        for name, connection in engines.items():
-            prefill = ask(connection, asked.prompt, 1)
-            decode = ask(connection, SHORT, asked.generate + 1) - ask(connection, SHORT, 1)
-            if number:
-                found[name]["prefill"].append(prefill)
-                found[name]["decode"].append(decode / asked.generate)
-    return found
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -129,29 +66,25 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="bfloat16")
     parser.add_argument("--kept", type=float, nargs="+", default=[0.8, 0.6, 0.4])
     parser.add_argument("--storages", nargs="+", default=["factors", "pivoted"])
-    parser.add_argument("--eager", action="store_true")
     asked = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder:
+    compute = {"device": "cpu", "dtype": asked.dtype, "threads": asked.threads}
+    sizes = {"batch": 1, "prompt": asked.prompt, "generate": asked.generate}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         forms = {"dense": (1.0, "factors")} | {f"{storage} {kept}": (kept, storage) for kept in asked.kept for storage in asked.storages}
-        engines: dict[str, Connection] = {}
+        engines: dict[str, Served] = {}
         for name, (kept, storage) in forms.items():
             directory = Path(folder, name.replace(" ", "-"))
             write(directory, asked, kept, storage)
-            engines[name], other = context.Pipe()
-            context.Process(target=engine, args=(other, str(directory), asked), daemon=True).start()
-            engines[name].recv()
+            engines[name] = stack.enter_context(closing(Served(name, directory, sizes, None, compute)))
             say(f"{name}: ready, {size_of(directory).bytes / 1e9:.2f} GB")
-        found = timed(engines, asked)
-        for connection in engines.values():
-            connection.send(None)
-        for phase in ("decode", "prefill"):
+        found = {name: timing.seconds for name, timing in in_turn(engines, asked.repeats).items()}
+        for phase, tokens in (("decode", asked.generate), ("prefill", 1)):
             for name in forms:
                 stored = size_of(Path(folder, name.replace(" ", "-")))
                 dense = size_of(Path(folder, "dense"))
                 bound = dense.bytes / stored.bytes if phase == "decode" else 1 / (1 - stored.ratio_stored)
                 gain = statistics.median(there / own for own, there in zip(found[name][phase], found["dense"][phase], strict=True))
-                took = 1e3 * statistics.median(found[name][phase])
+                took = 1e3 * statistics.median(found[name][phase]) / tokens
                 say(f"{phase:7} {name:12} {took:8.1f} ms  {gain:5.2f} × dense, {gain / bound:.2f} of {bound:.2f}")
 
 

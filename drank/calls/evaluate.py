@@ -31,7 +31,7 @@ def evaluate(
     model: str | Path | PreTrainedModel,
     text: Text | Sequence[Text] | None = None,
     tasks: str | Sequence[str] | Mapping[str, Any] = (),
-    throughput: bool | Mapping[str, int] = False,
+    throughput: bool | Mapping[str, Any] = False,
     out: str | Path | None = None,
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
@@ -56,7 +56,7 @@ def evaluate(
         text: what perplexity is measured on, each text on its own; as `drank.compress` takes it.
         tasks: names of tasks and groups of lm-evaluation-harness, of embedded ones, paths of YAML definitions, or a mapping as under
             `tasks` in a configuration. They need `pip install 'drank[pipeline]'`.
-        throughput: whether prefill and decoding are timed, or how: `batch`, `prompt`, `generate` and `repeats`.
+        throughput: whether prefill and decoding are timed, or how: `batch`, `prompt`, `generate`, `repeats` and `engine` (`vllm`).
         out: a folder to write the records to, `perplexity.json`, `zeroshot.json` and `throughput.json`.
         tokenizer: that of a loaded model.
         revision: of a model on the hub.

@@ -12,6 +12,8 @@ from drank.calls.texts import Text, corpus_of, label_of, listed
 from drank.config import ConfigError, read_schema, with_beginnings, with_defaults
 from drank.config.beginnings import beginning_problems
 from drank.config.checks import problems_in
+from drank.evaluation.execution import VLLM
+from drank.evaluation.served.interpreter import interpreter
 from drank.models.sources import problems_of
 from drank.runtime.home import expanded
 from drank.runtime.shipped import SCHEMA
@@ -24,7 +26,7 @@ def measuring(
     text: Text | Sequence[Text] | None,
     split: str | None,
     tasks: str | Sequence[str] | Mapping[str, Any],
-    throughput: bool | Mapping[str, int],
+    throughput: bool | Mapping[str, Any],
     compute: Mapping[str, Any],
     folder: Path,
     options: Mapping[str, Any],
@@ -105,5 +107,7 @@ def _checked(config: dict[str, Any], model: str, splits: Mapping[str, str]) -> d
         problems.append("nothing is to be measured: give text, tasks or throughput")
     if problems:
         raise refused(list(dict.fromkeys(problems)))
+    if config.get("throughput", {}).get("engine") == VLLM:
+        interpreter()
     fetch(config)
     return with_beginnings(config, model)

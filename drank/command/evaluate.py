@@ -9,6 +9,7 @@ import click
 
 from drank.command.options import COMPUTE, applied
 from drank.corpora.beginnings import AUTO, CONVENTIONS, TEXT
+from drank.evaluation.execution import TRANSFORMERS, VLLM
 
 
 @click.command()
@@ -16,6 +17,7 @@ from drank.corpora.beginnings import AUTO, CONVENTIONS, TEXT
 @click.option("--text", "-t", multiple=True, help="A text file, a corpus, or hub:org/name,subset=…,split=…; may be given again.")
 @click.option("--tasks", help="Tasks and groups of lm-evaluation-harness, embedded ones or YAML files, with commas between.")
 @click.option("--throughput", is_flag=True, help="Time prefill and decoding too.")
+@click.option("--engine", type=click.Choice([TRANSFORMERS, VLLM]), default=TRANSFORMERS, show_default=True, help="What runs it meanwhile.")
 @click.option("--out", "-o", help="A folder to write the records to, as JSON.")
 @click.option("--split", help="The split of a corpus that has several (default test).")
 @click.option("--windows", type=int, help="The first so many windows of each text (default all).")
@@ -27,7 +29,9 @@ from drank.corpora.beginnings import AUTO, CONVENTIONS, TEXT
 @click.option("--seen", is_flag=True, help="Measure on text that a model was made on too (known by its hash: parts of it go unnoticed).")
 @click.option("--card/--no-card", default=True, show_default=True, help="Write the numbers into the card of a model that drank compressed.")
 @applied(COMPUTE)
-def evaluate(models: tuple[str, ...], text: tuple[str, ...], tasks: str | None, out: str | None, **options: Any) -> None:
+def evaluate(
+    models: tuple[str, ...], text: tuple[str, ...], tasks: str | None, throughput: bool, engine: str, out: str | None, **options: Any
+) -> None:
     """Measure MODELS, dense or compressed, by drank or by others: perplexity, accuracy, throughput, side by side."""
     from pathlib import Path
 
@@ -39,6 +43,9 @@ def evaluate(models: tuple[str, ...], text: tuple[str, ...], tasks: str | None, 
         raise click.UsageError(
             f"the records of several models would lie in {Path(out) / twice[0]}; measure them one by one, each with its --out"
         )
+    if engine != TRANSFORMERS and not throughput:
+        raise click.UsageError(f"--engine {engine} says what runs the models that are timed; ask for that too: --throughput")
+    options["throughput"] = {"engine": engine} if throughput else False
     found = {}
     for model, name in zip(models, names, strict=True):
         place = out if out is None or len(models) == 1 else Path(out) / name

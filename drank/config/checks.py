@@ -11,6 +11,7 @@ from drank.allocation.allocate import check_budget
 from drank.config.artefact_checks import artefact_problems
 from drank.config.beginnings import beginning_problems
 from drank.config.checkpoints import checkpoint_problems, unreadable
+from drank.config.engines import engine_problems
 from drank.config.measurable import faults_of, splits_in
 from drank.config.method_entries import method_of
 from drank.config.resolved import entries_for, finetune_options, ratios_of, refusals_for, search_options
@@ -41,14 +42,8 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
     windows, first = (config.get("calibration", {}).get(key) for key in ("windows", "curvature_windows"))
     if first and windows and first > windows:
         problems.append(f"calibration.curvature_windows is {first}, and calibration.windows, of which these are the first, is {windows}")
-    problems += [
-        *_alike(written),
-        *_unkept(config),
-        *_left_out(config, written),
-        *_corpus_problems(config),
-        *_reference_problems(config, written),
-        *check_tasks(config["tasks"]),
-    ]
+    problems += [*_alike(written), *_unkept(config), *_left_out(config, written), *_corpus_problems(config)]
+    problems += [*_reference_problems(config, written), *check_tasks(config["tasks"]), *engine_problems(config)]
     for model, source in config["models"].items():
         faults = [*_override_problems(source, written["methods"]), *_model_problems(config, model, written)]
         faults += [*checkpoint_problems(config, model), *shape_problems(config, model)]

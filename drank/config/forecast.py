@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from drank.calibration.passes import WINDOWS
 from drank.config.resolved import calibration_options, gradient_options, methods_for, search_options, shards_of
 from drank.config.sizes import Sizes
+from drank.evaluation.execution import VLLM
 from drank.methods import Method
 from drank.methods.method import COMPENSATING
 
-START, LIGHT = 5.0, 3.0
-"""Seconds to start a job that loads a model, and one that does not."""
+START, LIGHT, ENGINE = 5.0, 3.0, 40.0
+"""Seconds to start a job that loads a model, one that does not, and vLLM with a model."""
 
 if TYPE_CHECKING:
     from drank.config.artefacts import Runs
@@ -173,7 +174,8 @@ def text_tokens(perplexity: Mapping[str, Any]) -> int:
 def _throughput(config: Mapping[str, Any], size: Sizes, _method: Method | None, methods: int, *_: Any) -> float:
     timed = config["throughput"]
     step = size.forward(timed["batch"] * timed["prompt"]) + timed["generate"] * size.forward(8 * timed["batch"])
-    return (methods + 1) * len(timed["variants"]) * (timed["repeats"] + 3) * step  # three rounds that do not count come first
+    starting = ENGINE * CORE_SPEED if timed["engine"] == VLLM else 0.0
+    return (methods + 1) * (starting + len(timed["variants"]) * (timed["repeats"] + 3) * step)  # three rounds that do not count come first
 
 
 WORK: dict[str, Callable[..., float]] = {

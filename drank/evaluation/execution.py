@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+TRANSFORMERS, VLLM = "transformers", "vllm"
+"""What runs models: drank's modules in this process, or vLLM with drank's plug-in, in processes of its own."""
+
 PLAIN = "plain"
-"""The variant that is the model as transformers runs it, whose names are those without a variant."""
+"""The variant that is the model as the engine runs it by itself, whose names are those without a variant."""
 
 
 def labelled(name: str, variant: str) -> str:

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def prompts(model: PreTrainedModel, batch: int, prompt: int, seed: int, first: int | None = None) -> Tensor:
-    """Random token ids (batch, prompt), where the model is; each row begins with `first`, where one is given."""
+    """Random token ids (batch, prompt) of a model's vocabulary; each row begins with `first`, where one is given."""
     import torch
 
     ids = torch.randint(model.config.get_text_config().vocab_size, (batch, prompt), generator=torch.Generator().manual_seed(seed))
     if first is not None:
         ids[:, 0] = first
-    return ids.to(model.device)
+    return ids
 
 
 def prefill(model: PreTrainedModel, ids: Tensor, generate: int) -> Any:

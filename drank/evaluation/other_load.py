@@ -30,7 +30,7 @@ IDLE, WAITING, GUEST = 3, 4, 8
 
 @dataclass(frozen=True)
 class Usage:
-    """Seconds so far: of the clock, those for which the cores that this process may use were busy, and those of this process among them.
+    """Seconds so far: of the clock, those for which the cores that this process may use were busy, and those of one's own work among them.
 
     `busy` is None where the system does not say.
     """
@@ -40,9 +40,12 @@ class Usage:
     own: float
 
     @classmethod
-    def now(cls) -> Usage:
-        """As of now. Time that a host took from a virtual machine counts as busy: it is other work on the same cores."""
-        return cls(time.perf_counter(), _busy(), time.process_time())
+    def now(cls, elsewhere: float = 0.0) -> Usage:
+        """As of now; one's own work is that of this process and `elsewhere`, the processor seconds of others that work for it.
+
+        Time that a host took from a virtual machine counts as busy: it is other work on the same cores.
+        """
+        return cls(time.perf_counter(), _busy(), time.process_time() + elsewhere)
 
     def other(self, later: Usage) -> float | None:
         """How many cores other work kept busy on average from this moment to a later one; None where the system does not say."""

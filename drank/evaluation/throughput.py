@@ -9,17 +9,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from drank.evaluation.ceilings import Ceilings
-from drank.evaluation.clock import Clock
-from drank.evaluation.generation import decode, prefill, prompts
+from drank.evaluation.generation import prompts
+from drank.evaluation.loaded import Loaded
 from drank.evaluation.other_load import Usage
-from drank.evaluation.roofline import Work
-from drank.evaluation.timing import PHASES, Machine, Timing
+from drank.evaluation.timing import Machine, Runner, Timing
 from drank.models.families import context_of
 from drank.runtime.device import cores
 from drank.runtime.log import BRIEF
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
@@ -49,28 +47,39 @@ def measure(
     import torch
 
     for model in models.values():
-        _check(model, batch=batch, prompt=prompt, generate=generate, repeats=repeats)
+        check_sizes(context_of(model.config.get_text_config()), batch=batch, prompt=prompt, generate=generate, repeats=repeats)
     training = {name: model.training for name, model in models.items()}
-    ids = {name: prompts(model, batch, prompt, seed, first) for name, model in models.items()}
-    machine = Machine()
+    ids = {name: prompts(model, batch, prompt, seed, first).to(model.device) for name, model in models.items()}
     try:
-        with torch.inference_mode(), _no_collector():
-            found = {name: _counted(model.eval(), ids[name], generate, machine) for name, model in models.items()}
-            for name, model in models.items():
-                _round(model, ids[name], generate)
-            for turn in range(repeats):
-                before = Usage.now()
-                if ceilings:
-                    machine.ceilings.append(ceilings.round())
-                for name in _from(list(models), turn):
-                    gc.collect()
-                    found[name].add(*_round(models[name], ids[name], generate))
-                machine.other.append(before.other(Usage.now()))
-                log.info("%s: round %d of %d", ", ".join(models), turn + 1, repeats, extra=BRIEF)
+        with torch.inference_mode():
+            return in_turn({name: Loaded(model.eval(), ids[name], generate) for name, model in models.items()}, repeats, ceilings)
     finally:
         for name, model in models.items():
             model.train(training[name])
+
+
+def in_turn(runners: Mapping[str, Runner], repeats: int, ceilings: Ceilings | None = None) -> dict[str, Timing]:
+    """The timings of what runs models, by name, as `measure` takes them; at the first they are counted and warmed up."""
+    machine = Machine()
+    with _no_collector():
+        found = {name: runner.counted(machine) for name, runner in runners.items()}
+        for runner in runners.values():
+            runner.round()
+        for turn in range(repeats):
+            before = _usage(runners)
+            if ceilings:
+                machine.ceilings.append(ceilings.round())
+            for name in _from(list(runners), turn):
+                gc.collect()
+                found[name].add(*runners[name].round())
+            machine.other.append(before.other(_usage(runners)))
+            log.info("%s: round %d of %d", ", ".join(runners), turn + 1, repeats, extra=BRIEF)
     return found
+
+
+def _usage(runners: Mapping[str, Runner]) -> Usage:
+    """What the machine has done so far; what models do in processes of their own is no other work."""
+    return Usage.now(sum(runner.processor_seconds() for runner in runners.values()))
 
 
 def check_cores(threads: int) -> None:
@@ -82,11 +91,11 @@ def check_cores(threads: int) -> None:
         )
 
 
-def _check(model: PreTrainedModel, *, prompt: int, generate: int, **sizes: int) -> None:
+def check_sizes(context: int | None, *, prompt: int, generate: int, **sizes: int) -> None:
+    """Raise ValueError where a size is below one, or where the prompt and what is generated do not fit a model's context, if it has one."""
     wrong = [f"{name} is {size}" for name, size in {"prompt": prompt, "generate": generate, **sizes}.items() if size < 1]
     if wrong:
         raise ValueError(f"throughput: {', '.join(wrong)}; sizes must be 1 or more")
-    context = context_of(model.config.get_text_config())
     if context is not None and prompt + generate > context:
         raise ValueError(
             f"throughput: prompt {prompt} + generate {generate} = {prompt + generate} tokens do not fit this model's context of {context}; "
@@ -111,29 +120,3 @@ def _no_collector() -> Iterator[None]:
     finally:
         gc.enable()
         gc.unfreeze()
-
-
-def _round(model: PreTrainedModel, ids: Tensor, generate: int) -> tuple[float, list[float]]:
-    """Seconds of one prefill and of each step of the decoding that follows it."""
-    clock = Clock(ids.device)
-    state = prefill(model, ids, generate)
-    clock.mark()
-    decode(model, state, generate, clock.mark)
-    first, *steps = clock.spans()
-    return first, steps
-
-
-def _counted(model: PreTrainedModel, ids: Tensor, generate: int, machine: Machine) -> Timing:
-    """A timing without rounds: the bytes of a model's tensors over one prefill and decoding, and what both ask of a machine."""
-    from drank.evaluation.operations import operations_of
-    from drank.evaluation.tensor_memory import cache_bytes, model_bytes, peak_tensor_bytes, weight_bytes
-
-    batch, prompt = ids.shape
-    read, state = operations_of(lambda: prefill(model, ids, generate))
-    written, _ = operations_of(lambda: decode(model, state, 1))
-    peak, last = peak_tensor_bytes(model, ids.device, lambda: decode(model, prefill(model, ids, generate), generate))
-    weights, cache = weight_bytes(model), cache_bytes(last.past_key_values)
-    memory = {"model_bytes": model_bytes(model), "weight_bytes": weights, "cache_bytes": cache, "peak_tensor_bytes": peak}
-    kept = sum(cache * (prompt + step) // (prompt + generate) for step in range(1, generate + 1))  # what the steps read of the cache
-    work = {"prefill": Work(read, weights), "decode": Work(generate * written, generate * weights + kept)}
-    return Timing({phase: [] for phase in PHASES}, memory, [], work, written // batch, machine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from drank.evaluation.roofline import Work
 
@@ -51,3 +52,26 @@ class Timing:
         self.seconds["prefill"].append(prefill)
         self.seconds["decode"].append(sum(steps))
         self.steps.append(steps)
+
+
+class Runner(Protocol):
+    """What runs a model on prompts of its own, wherever that is."""
+
+    def counted(self, machine: Machine) -> Timing:
+        """A timing without rounds: the memory of the model and the work of its phases."""
+
+    def round(self) -> tuple[float, list[float]]:
+        """Seconds of one prefill and of each step of the decoding that follows it."""
+
+    def processor_seconds(self) -> float:
+        """Seconds that processors have worked for it so far in another process than this."""
+
+
+def work_of(read: int, written: int, weights: int, cache: int, prompt: int, generate: int) -> dict[str, Work]:
+    """What prefill and decoding ask of a machine.
+
+    `read` are the operations of the prefill and `written` those of a step of decoding, `weights` the bytes that a step reads, and `cache`
+    those of keys and values after `prompt` and `generate` tokens.
+    """
+    kept = sum(cache * (prompt + step) // (prompt + generate) for step in range(1, generate + 1))  # what the steps read of the cache
+    return {"prefill": Work(read, weights), "decode": Work(generate * written, generate * weights + kept)}

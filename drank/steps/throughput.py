@@ -1,24 +1,26 @@
-"""Time prefill and decoding of models in one process: in turn where memory holds them all, else one after the other."""
+"""Time prefill and decoding of models in one job: in turn where memory holds them all, else one after the other."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from drank.corpora.beginnings import WINDOW, convention_in
 from drank.corpora.encoding import prompt_opening
 from drank.evaluation.ceilings import Ceilings
-from drank.evaluation.execution import PLAIN, labelled, prepared
+from drank.evaluation.execution import PLAIN, TRANSFORMERS, VLLM, labelled, prepared
 from drank.evaluation.lineup import Lineup
 from drank.evaluation.measured_model import MeasuredModel, Taken
 from drank.evaluation.measurement import Measurement
 from drank.evaluation.other_load import load_average, settled
 from drank.evaluation.rates import comparable, in_variant, rows_of, rows_of_threads, tokens_of
-from drank.evaluation.throughput import check_cores, measure
+from drank.evaluation.served.runner import Served
+from drank.evaluation.throughput import check_cores, in_turn, measure
 from drank.evaluation.timing import PHASES, Machine, Timing
 from drank.evaluation.twins import control
-from drank.models.execution.optimize import Execution
 from drank.models.sources import Places
 from drank.models.theirs import Theirs
 from drank.reporting.records.subject import Subject
@@ -33,11 +35,15 @@ IN_TURN = "in turn"
 """The order in which models are timed where memory holds them all."""
 
 
+BESIDE = {TRANSFORMERS: 0, VLLM: 2_000_000_000}
+"""Bytes that each model has beside its weights: libraries of a process of its own, compiled code, and room for keys and values."""
+
+
 class Timed(NamedTuple):
-    """The timing of one model, how it was run, and what measuring it took."""
+    """The timing of one model, how it was run, as a record tells it, and what measuring it took."""
 
     timing: Timing
-    execution: Execution
+    execution: Mapping[str, Any]
     taken: Taken
 
 
@@ -63,19 +69,21 @@ def run(
     order and what gave the noise is `detail.job` of the records, with the ceilings of the machine and the load of others by round. Where
     other work would hold up several threads, all models are timed with one.
 
-    Raises ValueError where there are fewer cores than threads.
+    Raises ValueError where there are fewer cores than threads, and where vLLM is to run the models and no Python has it.
     """
     check_cores(threads)
     lineup, variants = Lineup.of(models, beside, places), throughput.get("variants", [PLAIN])
+    engine = throughput.get("engine", TRANSFORMERS)
     device = prepare(compute, threads)
     used, before = settled(threads, device)  # before any round: with as many for all, or their ratios would say nothing
-    together = _fits(lineup, compute, device, variants, memory_mb)
-    sizes = {key: value for key, value in throughput.items() if key not in ("bos", "variants")}
+    together = _fits(lineup, compute["dtype"], device, variants, engine, memory_mb)
+    sizes = {key: value for key, value in throughput.items() if key not in ("bos", "variants", "engine")}
     sizes |= {"first": _beginning(lineup, throughput), "ceilings": Ceilings.of(device, compute["dtype"])}
     timed = dict[str, Timed]()
-    entries = {labelled(name, variant): (path, variant) for name, path in lineup.paths.items() for variant in variants}
+    entries = {labelled(name, variant): (lineup.directories[name], variant) for name in lineup.paths for variant in variants}
+    how = {**compute, "device": device, "threads": used}
     for batch in [entries] if together else [{label: entry} for label, entry in entries.items()]:
-        timed |= _timed(batch, sizes, compute, used, places)
+        timed |= (_served if engine == VLLM else _loaded)(batch, sizes, how)
     job: dict[str, Any] = {"order": IN_TURN if together else "one after the other", "timed": [*timed], "reference": lineup.reference}
     job |= {"twins": lineup.twins, "threads_asked": threads, "other_load_before": before, "load_average": load_average()}
     foreign = theirs or {}
@@ -116,7 +124,7 @@ def _detail(one: Timed, variant: str) -> dict[str, Any]:
     """What a record tells of one model: the seconds of each phase and of each token that was decoded by round, and how it was run."""
     told: dict[str, Any] = {labelled(phase, variant): {"seconds": seconds} for phase, seconds in one.timing.seconds.items()}
     told[labelled("decode", variant)]["steps"] = one.timing.steps
-    return told | {labelled("execution", variant): one.execution.told()}
+    return told | {labelled("execution", variant): dict(one.execution)}
 
 
 def _beginning(lineup: Lineup, throughput: Mapping[str, Any]) -> int | None:
@@ -129,7 +137,7 @@ def _beginning(lineup: Lineup, throughput: Mapping[str, Any]) -> int | None:
     return prompt_opening(load_tokenizer(directory), WINDOW)[0]
 
 
-def _fits(lineup: Lineup, compute: Mapping[str, Any], device: str, variants: Sequence[str], memory_mb: int | None) -> bool:
+def _fits(lineup: Lineup, dtype: str, device: str, variants: Sequence[str], engine: str, memory_mb: int | None) -> bool:
     """Whether the weights of all, once for each variant and for one that packs them twice, leave room enough where they would lie."""
     import torch
 
@@ -137,13 +145,25 @@ def _fits(lineup: Lineup, compute: Mapping[str, Any], device: str, variants: Seq
     if memory_mb is not None and not device.startswith("cuda"):
         room = min(room, memory_mb * 10**6)
     copies = len(variants) + variants.count("prepacked")
-    return copies * lineup.weights(getattr(torch, compute["dtype"]).itemsize) <= SHARE * room
+    room -= len(lineup.paths) * BESIDE[engine]
+    return copies * lineup.weights(getattr(torch, dtype).itemsize) <= SHARE * room
 
 
-def _timed(
-    entries: Mapping[str, tuple[str, str]], sizes: Mapping[str, Any], compute: Mapping[str, Any], threads: int, places: Places
-) -> dict[str, Timed]:
-    """What timing found by label, of models, each a path and a variant, that are in memory together; they are gone when this is done."""
-    subjects = {label: MeasuredModel.of(path, compute, threads, places) for label, (path, _) in entries.items()}
+def _loaded(entries: Mapping[str, tuple[Path, str]], sizes: Mapping[str, Any], compute: Mapping[str, Any]) -> dict[str, Timed]:
+    """What timing found by label, of models, each a directory and a variant, that transformers runs, together in memory meanwhile."""
+    subjects = {label: MeasuredModel.of(path, compute, compute["threads"]) for label, (path, _) in entries.items()}
     timings = measure({label: prepared(subjects[label].model, variant) for label, (_, variant) in entries.items()}, **sizes)
-    return {label: Timed(timings[label], subject.model.execution, subject.taken()) for label, subject in subjects.items()}
+    return {label: Timed(timings[label], subject.model.execution.told(), subject.taken()) for label, subject in subjects.items()}
+
+
+def _served(entries: Mapping[str, tuple[Path, str]], sizes: Mapping[str, Any], compute: Mapping[str, Any]) -> dict[str, Timed]:
+    """The same of models that vLLM runs, each in a process of its own; all of these end."""
+    import torch
+
+    started, itemsize = time.perf_counter(), getattr(torch, compute["dtype"]).itemsize
+    with ExitStack() as stack:
+        runners = dict[str, Served]()
+        for label, (path, _) in entries.items():
+            runners[label] = stack.enter_context(closing(Served(label, path, sizes, sizes["first"], compute)))
+        timings = in_turn(runners, sizes["repeats"], sizes["ceilings"])
+        return {label: Timed(timings[label], runner.execution(), runner.taken(itemsize, started)) for label, runner in runners.items()}

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from drank.evaluation.served.interpreter import VARIABLE
+from tests.unit.evaluation.engines import python_with_engine
 from tests.workflow.runs import PROJECT, Run
 
 SHAPE = {"model_type": "llama", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 2}
@@ -45,3 +47,20 @@ def test_it_goes_from_its_description_to_the_report(run: Run) -> None:
     refused = run.snakemake("-n")
     assert refused.returncode != 0
     assert "method l-rank: weighting kronecker-fisher" in refused.stdout and "perplexity.corpora asks what it predicts" in refused.stdout
+
+
+def test_vllm_times_it_in_an_environment_of_its_own(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one nothing is begun; something stands in the place of vLLM here."""
+    run.change(throughput={**CONFIG["throughput"], "engine": "vllm"})
+    monkeypatch.delenv(VARIABLE, raising=False)
+    refused = run.snakemake()
+    assert refused.returncode != 0 and f"{VARIABLE}=PATH" in refused.stdout
+    assert not (run.folder / "results/models").exists() and not (run.folder / "results/throughput").exists()
+    monkeypatch.setenv(VARIABLE, str(python_with_engine(tmp_path / "engine")))
+    done = run.snakemake()
+    assert done.returncode == 0, done.stdout
+    report = (run.folder / "results/report.html").read_text()
+    assert "run by vLLM 0.0.1" in report and "vllm" in report
+    assert run.planned() == {}
+    run.change(throughput=CONFIG["throughput"])
+    assert run.planned()["throughput"] == 2, "another engine makes other numbers"

@@ -1,6 +1,8 @@
 from drank.config.disk import told, written
 from drank.config.forecast import forecast, wall
 from drank.config.speed import core_speed
+from drank.evaluation.execution import VLLM
+from drank.evaluation.served.interpreter import interpreter
 from drank.evaluation.throughput import check_cores
 from drank.runtime.asked import ShowAsked, most
 from drank.runtime.claiming import claim
@@ -20,6 +22,8 @@ def announce(workflow):
     run.update(rule for _, rule, _ in jobs)
     if not jobs:
         return
+    if "throughput" in run and config["throughput"]["engine"] == VLLM:
+        interpreter()
     if "throughput" in run and not SUBMITTED:
         check_cores(config["compute"]["threads"])
     at_once = min(slots(), len(jobs))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from drank.allocation.plan import Plan
+from drank.evaluation.execution import TRANSFORMERS, VLLM
 from drank.models.groups import Group
 from drank.reporting.names import method_name, number, percent, role_name, unique
 from drank.reporting.recipes import texts
 from drank.reporting.records import Record
 from drank.reporting.tables.numbers import SIZE, Entry, Numbers
+
+ABSENT = "not installed"
 
 
 class Fact(NamedTuple):
@@ -33,9 +37,26 @@ def facts(records: Sequence[Record]) -> list[Fact]:
         ("GPU", [source["machine"]["gpu"] or "none" for source in sources]),
         ("device", [source["device"] for source in sources]),
     ]
-    packages = unique(name for source in sources for name in source["packages"])
-    lines += [(name, [source["packages"].get(name, "not installed") for source in sources]) for name in packages]
-    return [*_differing(records), *(Fact(name, unique(values), len(set(values)) > 1) for name, values in lines if values)]
+    return [
+        *_differing(records),
+        *(Fact(name, unique(values), len(set(values)) > 1) for name, values in lines if values),
+        *_packages(sources),
+    ]
+
+
+def _packages(sources: Sequence[dict[str, Any]]) -> Iterator[Fact]:
+    """The versions of packages; what vLLM runs has those of its environment, which are no fault where they are others."""
+    for name in unique(name for source in sources for name in source["packages"]):
+        found: dict[str, list[str]] = {}
+        for source in sources:
+            found.setdefault(source["settings"].get("engine", TRANSFORMERS), []).append(source["packages"].get(name, ABSENT))
+        mixed = any(len(set(versions)) > 1 for versions in found.values())
+        if len(set(chain(*found.values()))) > 1 and len(found) > 1:
+            by_vllm = found.pop(VLLM)
+            own = [version for version in unique(chain(*found.values())) if version != ABSENT]
+            yield Fact(name, [*own, *(f"{version} (where {VLLM} runs it)" for version in unique(by_vllm))], mixed)
+        else:
+            yield Fact(name, unique(chain(*found.values())), mixed)
 
 
 def _differing(records: Sequence[Record]) -> Iterator[Fact]:

@@ -74,6 +74,12 @@ def test_a_second_head_costs_what_a_head_does():
     assert seconds("evaluate", "dense", beside) == seconds("evaluate", "dense", alone)
 
 
+def test_engines_of_vllm_are_loaded_and_compiled_one_by_one():
+    timed = config()["throughput"]
+    more = seconds("throughput", given=config(throughput={**timed, "engine": "vllm"})) - seconds("throughput")
+    assert more > 40 * 2, "of a model and of the dense one at least"
+
+
 def test_continuations_cost_by_their_tokens():
     def took(**asked):
         text = {"corpora": ["python-docs"], "windows": 64, "length": 256, "to_dense": False}

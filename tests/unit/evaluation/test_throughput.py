@@ -13,6 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from drank.evaluation import throughput
 from drank.evaluation.ceilings import READ
+from drank.evaluation.loaded import Loaded
 from drank.evaluation.throughput import measure
 
 SIZES = {"batch": 2, "prompt": 6, "generate": 4, "repeats": 3}
@@ -61,7 +62,7 @@ def test_models_take_turns_and_each_round_begins_with_another(monkeypatch: pytes
     models = {name: copy.deepcopy(model) for name in ("a", "b", "c")}
     names = {id(one): name for name, one in models.items()}
     order: list[str] = []
-    monkeypatch.setattr(throughput, "_round", lambda one, *_: (float(len(order)), order.append(names[id(one)]) or [0.25, 0.5]))
+    monkeypatch.setattr(Loaded, "round", lambda one: (float(len(order)), order.append(names[id(one._model)]) or [0.25, 0.5]))
     found = measure(models, **SIZES)
     assert order == [*"abc", *"abc", *"bca", *"cab"], "a round to warm up, three that count"
     assert found["a"].seconds == {"prefill": [3.0, 8.0, 10.0], "decode": [0.75] * 3}
@@ -70,7 +71,7 @@ def test_models_take_turns_and_each_round_begins_with_another(monkeypatch: pytes
 
 def test_every_round_begins_with_the_ceilings_which_all_models_share(monkeypatch: pytest.MonkeyPatch, model: LlamaForCausalLM) -> None:
     order: list[str] = []
-    monkeypatch.setattr(throughput, "_round", lambda *_: (1.0, order.append("model") or [1.0]))
+    monkeypatch.setattr(Loaded, "round", lambda _: (1.0, order.append("model") or [1.0]))
     rates = SimpleNamespace(round=lambda: order.append("ceilings") or {READ: float(len(order))})
     found = measure({"one": model, "two": copy.deepcopy(model)}, **SIZES, ceilings=rates)
     assert order[2:] == ["ceilings", "model", "model"] * 3
@@ -93,7 +94,7 @@ def test_the_work_of_a_phase_is_that_of_its_tokens(model: LlamaForCausalLM) -> N
 
 def test_the_collector_rests_while_timed_and_is_back_afterwards(monkeypatch: pytest.MonkeyPatch, model: LlamaForCausalLM) -> None:
     resting: list[bool] = []
-    monkeypatch.setattr(throughput, "_round", lambda *_: (resting.append(not gc.isenabled()) or 1.0, [1.0]))
+    monkeypatch.setattr(Loaded, "round", lambda _: (resting.append(not gc.isenabled()) or 1.0, [1.0]))
     measure({"model": model}, **SIZES)
     assert resting == [True] * 4 and gc.isenabled() and gc.get_freeze_count() == 0
 

@@ -43,6 +43,20 @@ def test_another_machine_is_a_difference_worth_a_mark():
     assert not fact(records, "processor").mixed and fact(records, "memory").values == ["16.0 GiB"]
 
 
+def test_packages_of_vllm_are_its_own():
+    records = all_records(models=("m",), ratios=(0.2,))
+    packages = records[0].provenance["packages"]
+    name = next(iter(packages))
+    served = {"settings": {"engine": "vllm"}, "packages": {**packages, name: "0.1", "vllm": "0.32.0"}}
+    mixed = [changed(record, **served) if record.kind == "throughput" else record for record in records]
+    found = fact(mixed, name)
+    assert (found.values, found.mixed) == ([packages[name], "0.1 (where vllm runs it)"], False)
+    assert fact(mixed, "vllm").values == ["0.32.0 (where vllm runs it)"] and not fact(mixed, "vllm").mixed
+    odd = fact([changed(mixed[0], packages={**packages, name: "9"}), *mixed[1:]], name)
+    assert odd.mixed and odd.values == ["9", packages[name], "0.1 (where vllm runs it)"]
+    assert fact([changed(records[0], packages={**packages, name: "9"}), *records[1:]], name).mixed
+
+
 def test_data_sets_measured_at_another_time_count_too():
     records = all_records(models=("m",), ratios=(0.2,))
     machine, git = {**records[0].provenance["machine"], "cpu": "Another CPU"}, {"commit": "b" * 40, "dirty": False}

@@ -1,0 +1,152 @@
+"""A model that vLLM runs in a process of its own is timed as one in this process is; `tests/vllm` has vLLM itself do it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drank.evaluation.ceilings import Ceilings
+from drank.evaluation.loaded import Loaded
+from drank.evaluation.served.interpreter import VARIABLE, interpreter
+from drank.evaluation.served.runner import Served
+from drank.evaluation.throughput import in_turn
+from drank.evaluation.timing import Machine
+from drank.models.checkpoint import load_model
+from tests.unit.evaluation.engines import python_with_engine
+from tests.workflow.runs import write_model
+
+SIZES = {"batch": 2, "prompt": 6, "generate": 4}
+COMPUTE = {"device": "cpu", "dtype": "float32", "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("served") / "model"
+    write_model(directory)
+    return directory
+
+
+@pytest.fixture
+def serve(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Served]]:
+    """Start an engine with the model, of a Python that has something in the place of vLLM; all are ended."""
+    monkeypatch.setenv(VARIABLE, str(python_with_engine(tmp_path)))
+    monkeypatch.setenv("ASKED", str(tmp_path / "asked.json"))
+    started: list[Served] = []
+
+    def start(fault: str = "", directory: Path = model, compute: dict[str, Any] = COMPUTE, **sizes: int) -> Served:
+        monkeypatch.setenv("FAULT", fault)
+        started.append(Served("some model", directory, SIZES | sizes, None, compute))
+        return started[-1]
+
+    yield start
+    for served in started:
+        served.close()
+
+
+def test_a_round_is_a_prefill_and_a_step_for_each_token(serve: Callable[..., Served]) -> None:
+    runner = serve()
+    before = runner.processor_seconds()
+    first, steps = runner.round()
+    assert len(steps) == 4 and all(0.02 <= second < 2 for second in [first, *steps]), "each step of the engine works for 20 ms"
+    assert runner.processor_seconds() - before >= 0.08, "what it works is its own, to hundredths of a second"
+    assert len(runner.round()[1]) == 4, "the next round begins anew"
+
+
+def test_it_asks_of_a_machine_what_the_same_model_does_in_this_process(serve: Callable[..., Served], model: Path) -> None:
+    runner, loaded = serve(), load_model(model)
+    from drank.evaluation.generation import prompts
+
+    here, there = Loaded(loaded, prompts(loaded, 2, 6, 0), 4).counted(Machine()), runner.counted(Machine())
+    assert there.work == here.work and there.operations_per_token == here.operations_per_token
+    assert there.memory == {name: here.memory[name] for name in ("weight_bytes", "cache_bytes")}
+
+
+def test_engines_take_turns_and_their_work_is_not_that_of_others(serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = iter([0.0, 0.0, 5.0, 5.0])
+    runners = {"one": serve(), "two": serve()}
+    for runner in runners.values():
+        monkeypatch.setattr(runner, "processor_seconds", lambda: next(spent))
+    found = in_turn(runners, 1)
+    assert all(len(timing.seconds["prefill"]) == 1 and len(timing.steps[0]) == 4 for timing in found.values())
+    (other,) = found["one"].machine.other
+    assert other == 0.0, "of ten seconds more than passed nothing is left for others"
+
+
+def test_the_engine_is_told_the_model_its_threads_and_its_room(serve: Callable[..., Served], model: Path, tmp_path: Path) -> None:
+    serve(compute={**COMPUTE, "threads": 2, "dtype": "bfloat16"})
+    asked = json.loads((tmp_path / "asked.json").read_text("utf-8"))
+    options = asked["options"]
+    assert (options["model"], options["dtype"], options["max_num_seqs"], options["max_model_len"]) == (str(model), "bfloat16", 2, 11)
+    assert options["max_num_batched_tokens"] >= 2 * 6, "one step reads all prompts"
+    assert not options["enable_prefix_caching"], "or from the second round on nothing would be read"
+    assert asked["environment"] == {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+
+
+def test_what_it_ran_by_is_told(serve: Callable[..., Served]) -> None:
+    runner = serve()
+    runner.round()
+    taken = runner.taken(4, 0.0)
+    assert taken.itemsize == 4 and taken.origin["packages"]["python"] == sys.version.split()[0]
+    assert taken.origin["peak_memory_bytes"] > 10**8, "that of the engine's process, which has torch"
+    assert runner.execution()["engine"] == "vllm"
+
+
+def test_prompts_one_after_the_other_are_no_timing(serve: Callable[..., Served]) -> None:
+    with pytest.raises(RuntimeError, match=r"some model: the process of vLLM ended with status 1(.|\n)*one in each step"):
+        serve("one by one").round()
+
+
+def test_an_engine_that_ends_says_its_last_words(serve: Callable[..., Served]) -> None:
+    with pytest.raises(RuntimeError, match=r"status 3; its last lines:(.|\n)*\nout of memory, says the engine"):
+        serve("dies").round()
+    with pytest.raises(RuntimeError, match=r"status 1(.|\n)*no such model: .*model"):
+        serve("refuses")
+
+
+def test_its_process_ends_with_it(serve: Callable[..., Served]) -> None:
+    with closing(serve()) as runner:
+        place = Path(f"/proc/{runner._process.pid}")
+        assert place.exists()
+    assert not place.exists() and runner._process.returncode is not None
+
+
+def test_sizes_past_the_context_are_refused_before_anything_starts(serve: Callable[..., Served], model: Path) -> None:
+    context = load_model(model).config.max_position_embeddings
+    with pytest.raises(ValueError, match=f"context of {context}"):
+        serve(prompt=context - 4)
+    assert len(serve(prompt=context - 5).round()[1]) == 4
+
+
+def test_a_python_without_vllm_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with pytest.raises(ImportError, match=rf"{VARIABLE}=PATH.*pip install"):
+        interpreter()
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
+    with pytest.raises(ImportError, match="nowhere, which is no file"):
+        interpreter()
+    monkeypatch.setenv(VARIABLE, sys.executable)
+    with pytest.raises(ImportError, match="a Python that has no vLLM"):
+        interpreter()
+    python = python_with_engine(tmp_path)
+    monkeypatch.setenv(VARIABLE, os.path.relpath(python))
+    assert Path(interpreter()).samefile(python) and Path(interpreter()).is_absolute()
+
+
+def test_ceilings_are_those_of_this_process_between_the_models(serve: Callable[..., Served]) -> None:
+    class Rates(Ceilings):
+        def __init__(self) -> None:
+            self.rounds = 0
+
+        def round(self) -> dict[str, float]:
+            self.rounds += 1
+            return {"rate": 1.0}
+
+    rates = Rates()
+    assert len(in_turn({"one": serve()}, 3, rates)["one"].machine.ceilings) == rates.rounds == 3
