@@ -31,11 +31,9 @@ KNOWN = {"train": 6000.0}
 CORE_SPEED, GPU_SPEED = 2e10, 2e13
 """Multiplications a second that a thread, or a GPU, is taken to do in float32."""
 
-UNKNOWN_TEXT, EMBEDDED_ITEMS, ITEMS, ITEM = 250_000, 200, 2000, 100
-"""Tokens of a text read whole, items of a task that is embedded or not, and the tokens of an item with its answers."""
-
-STEP = 32
-"""Tokens of a text that are read while one more is written after some prompts."""
+UNKNOWN_TEXT, EMBEDDED_ITEMS, ITEMS, ITEM, STEP = 250_000, 200, 2000, 100, 32
+"""Tokens of a text read whole, items of a task that is embedded or not, the tokens of an item with its answers, and those that are read
+while one more is written after some prompts."""
 
 LARGE = {"hellaswag": 40_000, "mathqa": 10_000, "arc_easy": 4000, "mmlu": 14_000}
 """Items of that many tokens that tasks of the harness come to which ask many more or longer ones."""
