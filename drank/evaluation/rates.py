@@ -13,6 +13,9 @@ from drank.runtime.device import cores
 from drank.statistics.intervals import Interval
 from drank.statistics.medians import median_interval
 
+BY_VLLM = "by_vllm"
+"""The metric of the machine that says that vLLM ran the models."""
+
 
 def rows_of(
     timing: Timing, tokens: Mapping[str, int], reference: Timing | None, noise: Mapping[str, Interval], *, in_turn: bool = True
@@ -73,14 +76,14 @@ def _ninety(values: Sequence[float]) -> float:
     return statistics.quantiles(values, n=10, method="inclusive")[-1] if len(values) > 1 else values[0]
 
 
-def rows_of_threads(machine: Machine, threads: int, asked: int, *, in_turn: bool = True) -> list[dict[str, Any]]:
+def rows_of_threads(machine: Machine, threads: int, asked: int, *, in_turn: bool = True, by_vllm: bool = False) -> list[dict[str, Any]]:
     """The rows of what else the machine did, under the data set `machine`.
 
-    `threads` are those that timed, `threads_asked` those that were asked for, `in_turn` is 1 where models took turns, else 0. Where the
-    system says so, `other_load` is how many cores other work kept busy, and `crowded_rounds` the share of rounds in which these were cores
-    that the threads needed.
+    `threads` are those that timed, `threads_asked` those that were asked for, `in_turn` is 1 where models took turns, else 0. `by_vllm` is
+    there, and 1, where vLLM ran them. Where the system says so, `other_load` is how many cores other work kept busy, and `crowded_rounds`
+    the share of rounds in which these were cores that the threads needed.
     """
-    told = {"threads": threads, "threads_asked": asked, "in_turn": int(in_turn)}
+    told = {"threads": threads, "threads_asked": asked, "in_turn": int(in_turn)} | ({BY_VLLM: 1} if by_vllm else {})
     rows: list[dict[str, Any]] = [{"dataset": "machine", "metric": name, "value": count} for name, count in told.items()]
     known = [other for other in machine.other if other is not None]
     if known:

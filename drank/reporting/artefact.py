@@ -27,7 +27,7 @@ from drank.runtime.grouping import in_group
 if TYPE_CHECKING:
     from drank.reporting.figures.sheet import Drawn
 
-MEMORY = "memory"
+MEMORY, MACHINE = "memory", "machine"
 """The data set name under which the memory of a model stands."""
 
 
@@ -71,7 +71,8 @@ def material_of(
     numbers = numbers_of(summary, told["rows"])
     tasks = {name for name in numbers.loc[numbers["metric"] == "accuracy", "dataset"] if name != AVERAGE and not in_group(name)}
     memory = [name.replace("decode", MEMORY, 1) for name in ("decode", *told["shown"]) if name.startswith("decode")]  # in each variant
-    shown = [*told["shown"], *memory, *([AVERAGE] if tasks <= set(told["shown"]) else [])]  # an average over others would not be its own
+    average = [AVERAGE] if tasks <= set(told["shown"]) else []  # an average over others would not be its own
+    shown = [*told["shown"], *memory, MACHINE, *average]
     runs, reads = {(row["model"], row["label"], row["ratio"]) for row in told["rows"]}, LAYOUTS[told["layout"]].reads
     material = Material(
         name=told["name"],

@@ -1,4 +1,4 @@
-"""What else a machine did while models were timed, as a caption says it."""
+"""What ran models while they were timed, and what else their machine did, as a caption says it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from drank.evaluation.rates import BY_VLLM
 from drank.reporting.names import listed, number, percent
+
+
+def where(numbers: pd.DataFrame) -> str:
+    """Where the models ran that were timed, with a space before it; nothing where transformers ran them, or none was timed."""
+    return " in vLLM" if (numbers["metric"] == BY_VLLM).any() else ""
 
 
 def neighbours(summary: pd.DataFrame, model: str) -> str:

@@ -102,7 +102,7 @@ def _measurement(
     """What timing found of one model in all its variants; `job` is what a record says of all that were timed with it."""
     own = {variant: timed[labelled(method, variant)] for variant in throughput.get("variants", [PLAIN])}
     machine, in_turn = Machine.together(one.timing for one in own.values()), job["order"] == IN_TURN
-    rows = rows_of_threads(machine, job["threads"], job["threads_asked"], in_turn=in_turn)
+    rows = rows_of_threads(machine, job["threads"], job["threads_asked"], in_turn=in_turn, by_vllm=throughput.get("engine") == VLLM)
     detail: dict[str, Any] = {"job": {**job, "ceilings": machine.ceilings, "other_load": machine.other}}
     for variant, one in own.items():
         base = None if lineup.reference in (None, method) else timed[labelled(str(lineup.reference), variant)].timing

@@ -60,7 +60,8 @@ def test_vllm_times_it_in_an_environment_of_its_own(run: Run, tmp_path: Path, mo
     done = run.snakemake()
     assert done.returncode == 0, done.stdout
     report = (run.folder / "results/report.html").read_text()
-    assert "run by vLLM 0.0.1" in report and "vllm" in report
+    assert "Throughput and size of it in vLLM:" in report and "0.0.1" in report
+    assert (pd.read_csv(run.folder / "results/summary.csv")["metric"] == "by_vllm").sum() == 3
     assert run.planned() == {}
     run.change(throughput=CONFIG["throughput"])
     assert run.planned()["throughput"] == 2, "another engine makes other numbers"

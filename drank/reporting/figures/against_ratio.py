@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from drank.reporting.figures import curves, dots
 from drank.reporting.figures.method_order import crowded
 from drank.reporting.figures.quantity import ACCURACY, PERPLEXITY, THROUGHPUT, Quantity
 from drank.reporting.figures.sheet import Drawn, Width, note, styled
 from drank.reporting.figures.words import left_out, sentences
 from drank.reporting.material import Material
+from drank.reporting.neighbours import where
 
 
 def perplexity(material: Material, width: Width) -> Drawn:
@@ -22,7 +25,7 @@ def accuracy(material: Material, width: Width) -> Drawn:
 
 def throughput(material: Material, width: Width) -> Drawn:
     """Speed over that of dense (the paper's figure 4), a panel for each model and phase."""
-    return _draw(material, THROUGHPUT, width)
+    return _draw(material, replace(THROUGHPUT, noun=f"Throughput{where(material.numbers)} over that of the uncompressed model"), width)
 
 
 @styled

@@ -18,6 +18,7 @@ from drank.reporting.figures.style import MANY, Look, looks
 from drank.reporting.figures.words import left_out, of_models, sentences
 from drank.reporting.material import Material
 from drank.reporting.names import method_name, unique
+from drank.reporting.neighbours import where
 
 HEIGHT = 2.0
 """Inches of a panel."""
@@ -50,7 +51,7 @@ def draw(material: Material, width: Width) -> Drawn:
     others = [Line2D([], [], color=OTHER.color, marker=OTHER.marker, linestyle="none")] * (len(methods) > len(named))
     names = ["limit", "dense", *map(method_name, named), *["other methods"] * len(others)]
     legend_above(figure, [*handles, *others], names)
-    return Drawn(figure, sentences(_caption(points), left_out(material, points)))
+    return Drawn(figure, sentences(_caption(points, where(material.numbers)), left_out(material, points)))
 
 
 def points_of(material: Material) -> pd.DataFrame:
@@ -86,12 +87,12 @@ def _marks(axes: Axes, rows: pd.DataFrame, style: dict[str, Look]) -> None:
     axes.grid(visible=True, axis="both")
 
 
-def _caption(points: pd.DataFrame) -> str:
+def _caption(points: pd.DataFrame, place: str) -> str:
     best = points.assign(share=points["value"] / points["fewer"]).sort_values("share").iloc[-1]
     bars = "Bars span 95\u202f% intervals of the median over the rounds." if points["ci_low"].notna().any() else ""
     return sentences(
-        f"Decode speed{of_models(unique(points['model']))} over that of the uncompressed model against how many times fewer bytes of "
-        "weights a token reads. On the line a model is as much faster as it has fewer bytes, the limit where reading them is all that "
+        f"Decode speed{place}{of_models(unique(points['model']))} over that of the uncompressed model against how many times fewer bytes "
+        "of weights a token reads. On the line a model is as much faster as it has fewer bytes, the limit where reading them is all that "
         "takes time; the dashed line is the uncompressed model.",
         bars,
         f"Nearest to the limit, or furthest beyond it, is {method_name(best['method'])} with {best['value']:.2f}\u202f× the speed at "

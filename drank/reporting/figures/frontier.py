@@ -17,6 +17,7 @@ from drank.reporting.figures.style import Look, looks
 from drank.reporting.figures.words import axis_words, listed, of_models, sentences
 from drank.reporting.material import Material
 from drank.reporting.names import is_dense, method_name, percent, unique
+from drank.reporting.neighbours import where
 
 HEIGHT = 2.0
 """Inches of a panel."""
@@ -130,7 +131,7 @@ def _marks(axes: Axes, rows: pd.DataFrame, name: str, style: dict[str, Look]) ->
 
 def _caption(points: pd.DataFrame, across: Sequence[str], material: Material, others: bool) -> str:
     models = unique(points["model"])
-    seconds = " and against decode speed over dense" if len(across) > 1 else ""
+    seconds = f" and against decode speed{where(material.numbers)} over dense" if len(across) > 1 else ""
     return sentences(
         f"Perplexity{of_models(models)} on {points['dataset'].iloc[0]} against the bytes stored (scales, shared bases included){seconds}; "
         "a thin line joins the ratios of one method, the dashed line is the perplexity of the uncompressed model.",

@@ -14,6 +14,7 @@ from drank.reporting.manuscript.exhibits import Exhibit
 from drank.reporting.manuscript.quotes import Run, key
 from drank.reporting.material import Material
 from drank.reporting.names import BASELINE, DENSE, competes, escape, listed, method_name, percent
+from drank.reporting.neighbours import where
 from drank.reporting.report.verdict import FOCUS
 from drank.reporting.tables.marks import DIFFERENCES
 from drank.statistics.holm import LEVEL
@@ -151,8 +152,8 @@ def _speeds(exhibit: Exhibit, quote: Teller) -> Iterator[str]:
     for phase, found in _rows(exhibit, metric).groupby("dataset", sort=False):
         best = found.loc[found["value"].idxmax()]
         who = f"{_method(best['label'])} at {escape(percent(float(best['ratio'])))} ({escape(best['model'])})"
-        speed = quote(_run(best), str(phase), metric)
-        yield f"the fastest {escape(str(phase))}, by {who}, is {speed} times that of the uncompressed model."
+        speed, place = quote(_run(best), str(phase), metric), where(exhibit.material.numbers)
+        yield f"the fastest {escape(str(phase))}{place}, by {who}, is {speed} times that of the uncompressed model."
 
 
 def _spectra(exhibit: Exhibit, quote: Teller) -> Iterator[str]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from drank.evaluation.execution import VLLM
 from drank.reporting.material import Material
-from drank.reporting.names import listed, number, unique
-from drank.reporting.neighbours import neighbours
+from drank.reporting.names import listed, number
+from drank.reporting.neighbours import neighbours, where
 from drank.reporting.noise import Control, control_of
 from drank.reporting.tables.build import Quantity, build
 from drank.reporting.tables.layout import Cell, Column, Table
@@ -46,18 +45,11 @@ def throughput(material: Material) -> Table:
             Quantity(SIZE, "ratio_stored", Column("removed (%)", "Stored"), scaled(100, 2)),
         ]
     told = neighbours(material.numbers, numbers.model)
-    engine = _engine(material)
-    caption = f"Throughput and size of {numbers.model}{engine}: {TIMES} {_noise(controls)} {told}{' ' * bool(told)}{SIZES} {RATIO_NOTE}"
+    place = where(material.numbers)
+    caption = f"Throughput and size of {numbers.model}{place}: {TIMES} {_noise(controls)} {told}{' ' * bool(told)}{SIZES} {RATIO_NOTE}"
+    caption += " What memory vLLM itself takes was not measured." if place else ""
     caption += " Bytes are those in the precision of the run, of a quantised checkpoint those of its files." if numbers.theirs else ""
     return build(material.name, caption, numbers, quantities)
-
-
-def _engine(material: Material) -> str:
-    """By which vLLM it was run, where one did; empty where transformers did."""
-    timed = [record.provenance for record in material.records if record.kind == "throughput"]
-    served = [found["packages"] for found in timed if found["settings"].get("engine") == VLLM]
-    versions = unique(packages[VLLM] for packages in served)
-    return f", run by vLLM {listed(versions)}, which compiles it and does not tell what memory it takes" if versions else ""
 
 
 def _of_phase(phase: str, control: Control | None) -> Iterator[Quantity]:

@@ -3,10 +3,12 @@
 import pandas as pd
 import pytest
 
-from drank.reporting.neighbours import neighbours
+from drank.reporting.artefact import tables_of
+from drank.reporting.neighbours import neighbours, where
 from drank.reporting.summary import summarise
 from tests.unit.records_fixture import METHODS
 from tests.unit.reporting.tables_of import throughput_table
+from tests.unit.reporting.test_artefact import material, told
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +34,20 @@ def test_threads_that_gave_way_are_named_with_the_ratios_and_the_reason(summary)
     told = neighbours(busy, "docs-mha")
     assert "kept cores busy that 2 threads needed, so that all models at 20\u202f% were timed with one: two spinning threads" in told
     assert "up to 0.90 cores busy meanwhile, in 25\u202f% of the rounds where a timing needed them." in told
+
+
+def test_it_is_said_in_the_tables_of_a_run():
+    """The material of an artefact holds the data sets that it shows, and those that its captions speak of."""
+    captions = [table.caption for table in tables_of(told("timings"), material("timings"))]
+    assert captions and all("Other work kept up to 0.02 cores busy" in caption for caption in captions)
+
+
+def test_what_vllm_ran_is_said_to_be_timed_there(summary):
+    served = machine(summary, 0.2, threads=1, threads_asked=1, by_vllm=1)
+    assert (where(served), where(summary)) == (" in vLLM", "")
+    caption = throughput_table(served, "docs-mha").caption
+    assert caption.startswith("Throughput and size of docs-mha in vLLM: ") and "memory vLLM itself takes was not measured" in caption
+    assert "vLLM" not in throughput_table(summary, "docs-mha").caption
 
 
 def test_where_the_system_does_not_say_nothing_is_said(summary):
