@@ -17,6 +17,9 @@ Row = Mapping[str, Any]
 
 UNMEASURED = "Not measured yet: `drank evaluate` does so and writes the numbers here."
 
+TRANSFORMERS = "transformers"
+"""What runs models where nothing else is said."""
+
 _SHOWN = ("perplexity", "kl_to_dense", "top1_agreement", "accuracy", "accuracy_norm", "tokens_per_second")
 _INTERVALS = (
     "In brackets the 95 % interval, over windows for perplexity, KL and agreement, ± 1.96 standard errors for accuracy; for "
@@ -46,18 +49,24 @@ def split(records: Iterable[Record], making: Mapping[str, Any] | None) -> tuple[
 
 def joined(before: Sequence[Record], now: Sequence[Record]) -> list[Record]:
     """Records with what was measured before and not again now, without the losses of single windows and items."""
-    again = {(record["kind"], row["dataset"], row["metric"], _bos(record)) for record in now for row in record["results"]}
+    again = {(record["kind"], row["dataset"], row["metric"], _bos(record), _engine(record)) for record in now for row in record["results"]}
     kept = []
     for record in before:
-        rows = [row for row in record["results"] if (record["kind"], row["dataset"], row["metric"], _bos(record)) not in again]
+        rows = [
+            row for row in record["results"] if (record["kind"], row["dataset"], row["metric"], _bos(record), _engine(record)) not in again
+        ]
         kept += [{**record, "results": rows}] if rows else []
     return [*kept, *({key: value for key, value in record.items() if key != "detail"} for record in now)]
 
 
 def numbers(own: Sequence[Record], dense: Sequence[Record]) -> str:
     """The table of what was measured, the dense model's numbers beside it where there are any, and under it on what and how."""
-    found = {(record["kind"], row["dataset"], row["metric"], _bos(record)): row for record in own for row in record["results"]}
-    beside = {(record["kind"], row["dataset"], row["metric"], _bos(record)): row for record in dense for row in record["results"]}
+    found = {
+        (record["kind"], row["dataset"], row["metric"], _bos(record), _engine(record)): row for record in own for row in record["results"]
+    }
+    beside = {
+        (record["kind"], row["dataset"], row["metric"], _bos(record), _engine(record)): row for record in dense for row in record["results"]
+    }
     shown = [(key, row) for key, row in found.items() if key[2] in _SHOWN and not in_group(key[1])]
     if not shown:
         return UNMEASURED
@@ -66,7 +75,7 @@ def numbers(own: Sequence[Record], dense: Sequence[Record]) -> str:
     rows = []
     for key, row in shown:
         values = [_value(row), *([_value(beside[key]) if key in beside else "–"] if compared else [])]
-        begun = "" if key[3] == TEXT else f" (bos: {key[3]})"
+        begun = ("" if key[3] == TEXT else f" (bos: {key[3]})") + ("" if key[4] == TRANSFORMERS else f" (by {key[4]})")
         rows.append([key[1], _metric(row) + begun, *values, _sample(row)])
     return f"{table(head, rows)}\n\n{_conditions(own)}"
 
@@ -74,6 +83,11 @@ def numbers(own: Sequence[Record], dense: Sequence[Record]) -> str:
 def _bos(record: Record) -> str:
     """How windows and prompts began: numbers of another convention stand beside none."""
     return convention_in(record["provenance"].get("settings", {}))
+
+
+def _engine(record: Record) -> str:
+    """What ran the model where it was timed: a speed in one engine stands beside none in another."""
+    return str(record["provenance"].get("settings", {}).get("engine", TRANSFORMERS))
 
 
 def model_index(name: str, own: Sequence[Record]) -> list[dict[str, Any]] | None:
