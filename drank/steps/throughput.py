@@ -76,6 +76,7 @@ def run(
     engine = throughput.get("engine", TRANSFORMERS)
     device = prepare(compute, threads)
     used, before = settled(threads, device)  # before any round: with as many for all, or their ratios would say nothing
+    prepare(compute, used)  # the ceilings too
     together = _fits(lineup, compute["dtype"], device, variants, engine, memory_mb)
     sizes = {key: value for key, value in throughput.items() if key not in ("bos", "variants", "engine")}
     sizes |= {"first": _beginning(lineup, throughput), "ceilings": Ceilings.of(device, compute["dtype"])}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from drank.evaluation import ceilings
 from drank.evaluation.served.interpreter import VARIABLE
 from drank.steps import throughput
 from tests.unit.evaluation.engines import python_with_engine
@@ -48,3 +50,13 @@ def test_all_engines_end_where_one_fails(folder, tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="status 3"):
         run(folder, tmp_path / "out", TWINS, sizes=SERVED)
     assert len(ended) == 3 and None not in ended and not (tmp_path / "out").exists()
+
+
+def test_ceilings_are_measured_with_the_threads_that_time(folder, tmp_path, monkeypatch):
+    threads = []
+    monkeypatch.setattr(throughput, "check_cores", lambda _: None)
+    monkeypatch.setattr(throughput, "settled", lambda *_: (1, 1.5))
+    round_of = ceilings.Ceilings.round
+    monkeypatch.setattr(ceilings.Ceilings, "round", lambda self: (threads.append(torch.get_num_threads()), round_of(self))[1])
+    run(folder, tmp_path / "out", ["one"], sizes=SERVED, threads=2)
+    assert threads == [1] * 3, "one, where others would have held up two"
