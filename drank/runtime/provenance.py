@@ -41,7 +41,7 @@ def origin(device: str, threads: int, started: float) -> dict[str, Any]:
     """
     return {
         **code_state(),
-        "packages": {"python": platform.python_version(), **{name: found for name in PACKAGES if (found := version_of(name))}},
+        "packages": packages(),
         "platform": platform.platform(),
         "machine": {"cpu": cpu_name(), "cores": cores(), "memory_bytes": memory(), "gpu": gpu_name(device)},
         "device": device,
@@ -50,6 +50,11 @@ def origin(device: str, threads: int, started: float) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - started, 3),
         "peak_memory_bytes": peak_memory(),
     }
+
+
+def packages() -> dict[str, str]:
+    """The versions of Python and of what it has of `PACKAGES`."""
+    return {"python": platform.python_version(), **{name: found for name in PACKAGES if (found := version_of(name))}}
 
 
 def code_state() -> dict[str, Any]:

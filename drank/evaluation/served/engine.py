@@ -1,21 +1,19 @@
 """The process of one vLLM engine: told which model and how, it says when it is ready, and then times a round whenever it is asked.
 
-    python -m drank.evaluation.served.engine FD
-
-`FD` is an open pipe of `multiprocessing.connection`.
+Its argument is the number of an open pipe of `multiprocessing.connection`.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from drank.runtime.provenance import peak_memory
+from drank.runtime.provenance import packages, peak_memory
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -84,22 +82,38 @@ def _expected(batch: int, steps: int) -> Iterator[list[int]]:
 
 def told() -> dict[str, Any]:
     """The versions of what runs the model in this process, and the most memory it has held."""
-    import torch
-    import transformers
     import vllm
 
-    found = {module.__name__: str(module.__version__) for module in (torch, transformers, vllm)}
-    return {"packages": {"python": platform.python_version(), **found}, "peak_memory_bytes": peak_memory()}
+    return {"packages": {**packages(), "vllm": str(vllm.__version__)}, "peak_memory_bytes": peak_memory()}
+
+
+def check_device(device: str) -> None:
+    """Raise ValueError where this vLLM runs models elsewhere than on a kind of device."""
+    from vllm.platforms import current_platform
+
+    if current_platform.device_type != device:
+        raise ValueError(
+            f"models are to be timed on {device}, and this vLLM was built for {current_platform.device_type or 'another device'}: name one "
+            "for that device, or set compute.device"
+        )
+
+
+def _end_with_parent() -> None:
+    """Wait until the process that has the other end of the standard input is gone, and end at once, whatever goes on."""
+    os.read(0, 1)
+    os._exit(1)
 
 
 def main() -> None:
     """Serve the pipe until it says None."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     connection = Connection(int(sys.argv[1]))
     asked = connection.recv()
     os.environ |= ENVIRONMENT
     import torch
 
     torch.set_num_threads(asked.pop("threads"))
+    check_device(asked.pop("device"))
     engine = Engine(**asked)
     connection.send(told())
     while connection.recv() is not None:

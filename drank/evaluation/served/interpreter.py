@@ -1,11 +1,11 @@
-"""Which Python has vLLM: that of this process, or the one that a variable of the environment names."""
+"""Which Python has vLLM, that of this process or the one that a variable of the environment names, and in what environment it runs."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from drank.models.serving.server import INSTALL
@@ -13,8 +13,15 @@ from drank.models.serving.server import INSTALL
 VARIABLE = "DRANK_VLLM"
 """Names the Python of an environment with vLLM, which pins torch and transformers and so often has one of its own."""
 
-
-HAS_VLLM = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
+PROBE = """
+import importlib.util, sys
+found = importlib.util.find_spec("vllm")
+if sys.version_info < (3, 11):
+    print("is Python %d.%d, and drank needs 3.11" % sys.version_info[:2])
+else:
+    print("has no vLLM" if found is None or found.origin is None else "ready")
+"""
+"""Says what keeps a Python from running vLLM; a folder called vllm is none, which Python finds too."""
 
 
 def interpreter() -> str:
@@ -22,13 +29,35 @@ def interpreter() -> str:
     named = os.environ.get(VARIABLE)
     if named and not Path(named).is_file():
         raise ImportError(f"{VARIABLE} names {named}, which is no file; name the Python of an environment with vLLM")
-    if named and subprocess.run([named, "-c", HAS_VLLM], stdin=subprocess.DEVNULL, check=False).returncode:
-        raise ImportError(f"{VARIABLE} names {named}, a Python that has no vLLM; install it there: {INSTALL}")
-    if named:
-        return str(Path(named).absolute())  # a link is left as it is: by its place a Python knows its environment
-    if importlib.util.find_spec("vllm") is None:
+    python = str(Path(named).absolute()) if named else sys.executable  # a link is left as it is: by its place it knows its environment
+    lacks = _lacks(python)
+    if named and lacks:
+        raise ImportError(
+            f"{VARIABLE} names {named}, which {lacks}; name the Python of an environment with vLLM, or install it there: {INSTALL}"
+        )
+    if lacks:
         raise ImportError(
             f"throughput.engine is vllm, which is not installed here. Name the Python of an environment that has it, {VARIABLE}=PATH (in a "
             f"clone `make .vllm/.ready` makes one: {VARIABLE}=$PWD/.vllm/bin/python), or install it here: {INSTALL}"
         )
-    return sys.executable
+    return python
+
+
+def environment_of(python: str, without: Iterable[str] = ()) -> dict[str, str]:
+    """This environment as a Python is started in, `without` some variables.
+
+    The folder where it starts is no place of modules, nor are those of PYTHONPATH where it is another Python than this.
+    """
+    gone = {*without, *(() if python == sys.executable else ("PYTHONPATH",))}
+    return {name: value for name, value in os.environ.items() if name not in gone} | {"PYTHONSAFEPATH": "1"}
+
+
+def _lacks(python: str) -> str:
+    """What keeps a Python from running vLLM; nothing where it can."""
+    try:
+        asked = [python, "-c", PROBE]
+        told = subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=environment_of(python))
+    except OSError as error:
+        return f"cannot be run ({error.strerror})"
+    said = told.stdout.rstrip().rpartition("\n")[2]
+    return "" if said == "ready" else said if said.startswith(("is ", "has ")) else "is no Python"

@@ -12,6 +12,7 @@ from types import SimpleNamespace as Names
 __version__ = "0.0.1"
 
 FAULT = os.environ.get("FAULT", "")
+SEEN = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_CPU_KVCACHE_SPACE", "PYTHONSAFEPATH")
 
 def SamplingParams(**given):
     assert given["temperature"] == 0 and given["ignore_eos"] and not given["detokenize"]
@@ -22,7 +23,7 @@ class LLM:
         if FAULT == "refuses":
             raise ValueError("no such model: " + given["model"])
         if place := os.environ.get("ASKED"):
-            seen = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "VLLM_ENABLE_V1_MULTIPROCESSING")}
+            seen = {name: os.environ.get(name) for name in SEEN}
             with open(place, "w") as file:
                 json.dump({"options": given, "environment": seen}, file)
         self.llm_engine, self.wanted, self.requests = self, [], {}
@@ -54,6 +55,7 @@ def python_with_engine(folder: Path) -> Path:
     package, python = folder / "packages" / "vllm", folder / "python"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(PACKAGE)
+    (package / "platforms.py").write_text("from types import SimpleNamespace as Names\ncurrent_platform = Names(device_type='cpu')\n")
     python.write_text(f'#!/bin/sh\nPYTHONPATH="{package.parent}:$PYTHONPATH" exec {sys.executable} "$@"\n')
     python.chmod(0o755)
     return python

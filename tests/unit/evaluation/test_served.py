@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,7 +14,7 @@ import pytest
 from drank.evaluation.ceilings import Ceilings
 from drank.evaluation.loaded import Loaded
 from drank.evaluation.served.interpreter import VARIABLE, interpreter
-from drank.evaluation.served.runner import Served
+from drank.evaluation.served.runner import Served, _visible
 from drank.evaluation.throughput import in_turn
 from drank.evaluation.timing import Machine
 from drank.models.checkpoint import load_model
@@ -38,6 +37,7 @@ def serve(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     """Start an engine with the model, of a Python that has something in the place of vLLM; all are ended."""
     monkeypatch.setenv(VARIABLE, str(python_with_engine(tmp_path)))
     monkeypatch.setenv("ASKED", str(tmp_path / "asked.json"))
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "40")
     started: list[Served] = []
 
     def start(fault: str = "", directory: Path = model, compute: dict[str, Any] = COMPUTE, **sizes: int) -> Served:
@@ -86,7 +86,8 @@ def test_the_engine_is_told_the_model_its_threads_and_its_room(serve: Callable[.
     assert (options["model"], options["dtype"], options["max_num_seqs"], options["max_model_len"]) == (str(model), "bfloat16", 2, 11)
     assert options["max_num_batched_tokens"] >= 2 * 6, "one step reads all prompts"
     assert not options["enable_prefix_caching"], "or from the second round on nothing would be read"
-    assert asked["environment"] == {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    told = {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "PYTHONSAFEPATH": "1"}
+    assert asked["environment"] == told | {"VLLM_CPU_KVCACHE_SPACE": None}, "the room of a server is not that of each engine"
 
 
 def test_what_it_ran_by_is_told(serve: Callable[..., Served]) -> None:
@@ -94,6 +95,7 @@ def test_what_it_ran_by_is_told(serve: Callable[..., Served]) -> None:
     runner.round()
     taken = runner.taken(4, 0.0)
     assert taken.itemsize == 4 and taken.origin["packages"]["python"] == sys.version.split()[0]
+    assert taken.origin["packages"]["vllm"] == "0.0.1" and taken.origin["packages"] == runner.told["packages"]
     assert taken.origin["peak_memory_bytes"] > 10**8, "that of the engine's process, which has torch"
     assert runner.execution()["engine"] == "vllm"
 
@@ -117,6 +119,42 @@ def test_its_process_ends_with_it(serve: Callable[..., Served]) -> None:
     assert not place.exists() and runner._process.returncode is not None
 
 
+def test_it_ends_with_this_process_though_that_is_killed(serve: Callable[..., Served]) -> None:
+    runner = serve()
+    assert runner._process.stdin is not None
+    runner._process.stdin.close()  # as the system does for a process that is gone
+    assert runner._process.wait(20) == 1
+
+
+def test_none_is_left_where_one_waits_no_longer(serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+
+    def interrupted(self: Served, _: Any) -> None:
+        begun.append(self._process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Served, "_answer", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        serve()
+    assert begun[0].returncode is not None
+
+
+def test_a_vllm_of_another_device_times_nothing(serve: Callable[..., Served]) -> None:
+    with pytest.raises(RuntimeError, match="to be timed on cuda, and this vLLM was built for cpu"):
+        serve(compute={**COMPUTE, "device": "cuda"})
+
+
+@pytest.mark.parametrize(
+    ("device", "seen", "told"),
+    [("cpu", "2,3", ""), ("cuda", "2,3", None), ("cuda:1", None, "1"), ("cuda:1", "2,3", "3"), ("cuda:0", "", "0")],
+)
+def test_a_gpu_is_one_of_those_that_this_process_sees(device: str, seen: Any, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if seen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    assert _visible({"device": device, "threads": 1}).get("CUDA_VISIBLE_DEVICES") == told
+
+
 def test_sizes_past_the_context_are_refused_before_anything_starts(serve: Callable[..., Served], model: Path) -> None:
     context = load_model(model).config.max_position_embeddings
     with pytest.raises(ValueError, match=f"context of {context}"):
@@ -126,16 +164,24 @@ def test_sizes_past_the_context_are_refused_before_anything_starts(serve: Callab
 
 def test_a_python_without_vllm_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
+    (tmp_path / "vllm").mkdir()
+    monkeypatch.chdir(tmp_path)  # a folder of that name is no package
     with pytest.raises(ImportError, match=rf"{VARIABLE}=PATH.*pip install"):
         interpreter()
     monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
     with pytest.raises(ImportError, match="nowhere, which is no file"):
         interpreter()
     monkeypatch.setenv(VARIABLE, sys.executable)
-    with pytest.raises(ImportError, match="a Python that has no vLLM"):
+    with pytest.raises(ImportError, match="which has no vLLM"):
         interpreter()
+    for name, said in (("true", "which is no Python"), ("text", "cannot be run")):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755 if name == "true" else 0o644)
+        monkeypatch.setenv(VARIABLE, str(tmp_path / name))
+        with pytest.raises(ImportError, match=said):
+            interpreter()
     python = python_with_engine(tmp_path)
-    monkeypatch.setenv(VARIABLE, os.path.relpath(python))
+    monkeypatch.setenv(VARIABLE, python.name)
     assert Path(interpreter()).samefile(python) and Path(interpreter()).is_absolute()
 
 
