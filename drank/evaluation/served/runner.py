@@ -123,10 +123,11 @@ class Served:
         return Taken(itemsize, origin(self._compute["device"], self._compute["threads"], started) | self.told)
 
     def close(self) -> None:
-        """End the process, whatever it does: it has nothing to save."""
+        """End the process, whatever it does: it has nothing to save; once more changes nothing."""
         self._pipe.close()
-        with self._log, self._process:
+        with self._process:
             self._process.kill()
+        self._log.close()
 
     def _answer(self, request: Any) -> Any:
         try:
