@@ -52,9 +52,9 @@ def _packages(sources: Sequence[dict[str, Any]]) -> Iterator[Fact]:
             found.setdefault(source["settings"].get("engine", TRANSFORMERS), []).append(source["packages"].get(name, ABSENT))
         mixed = any(len(set(versions)) > 1 for versions in found.values())
         if len(set(chain(*found.values()))) > 1 and len(found) > 1:
-            by_vllm = found.pop(VLLM)
-            own = [version for version in unique(chain(*found.values())) if version != ABSENT]
-            yield Fact(name, [*own, *(f"{version} (where {VLLM} runs it)" for version in unique(by_vllm))], mixed)
+            by_vllm, own = (unique(versions) for versions in (found.pop(VLLM), chain(*found.values())))
+            told = [*own, *(f"{version} (where {VLLM} runs it)" if version != ABSENT else ABSENT for version in by_vllm)]
+            yield Fact(name, [version for version in told if version != ABSENT], mixed)
         else:
             yield Fact(name, unique(chain(*found.values())), mixed)
 

@@ -52,6 +52,11 @@ def test_packages_of_vllm_are_its_own():
     found = fact(mixed, name)
     assert (found.values, found.mixed) == ([packages[name], "0.1 (where vllm runs it)"], False)
     assert fact(mixed, "vllm").values == ["0.32.0 (where vllm runs it)"] and not fact(mixed, "vllm").mixed
+    here = [
+        changed(record, packages={**record.provenance["packages"], "snakemake": "9"}) if record.kind != "throughput" else record
+        for record in mixed
+    ]
+    assert fact(here, "snakemake").values == ["9"], "that vLLM's environment has none is no news"
     odd = fact([changed(mixed[0], packages={**packages, name: "9"}), *mixed[1:]], name)
     assert odd.mixed and odd.values == ["9", packages[name], "0.1 (where vllm runs it)"]
     assert fact([changed(records[0], packages={**packages, name: "9"}), *records[1:]], name).mixed
