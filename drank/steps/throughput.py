@@ -35,7 +35,7 @@ IN_TURN = "in turn"
 """The order in which models are timed where memory holds them all."""
 
 
-BESIDE = {TRANSFORMERS: 0, VLLM: 2_000_000_000}
+BESIDE = {TRANSFORMERS: 0, VLLM: 1_200_000_000}
 """Bytes that each model has beside its weights: libraries of a process of its own, compiled code, and room for keys and values."""
 
 
