@@ -9,8 +9,10 @@ from typing import Any
 from drank.config.method_entries import method_of
 from drank.config.resolved import entries_for
 from drank.evaluation.execution import PLAIN, VLLM
+from drank.methods import Method
 from drank.models.families import FAMILIES, context_of
 from drank.models.sources import SourceError, directory_of
+from drank.models.theirs import rounds
 from drank.models.weights import Checkpoint
 
 ENGINE = f"throughput.engine is {VLLM}"
@@ -33,17 +35,20 @@ def _faults(config: Mapping[str, Any], model: str, tokens: int) -> Iterator[str]
     family, context = FAMILIES.get(checkpoint.model_type), context_of(checkpoint.config)
     if context == tokens:
         yield f"{ENGINE}, which counts the token that comes last: prompt + generate + 1 is past the context of {context} tokens; lower one"
-    compressing = list(_compressing(config, model))
+    methods = dict(_methods(config, model))
+    compressing = [label for label, method in methods.items() if method.compresses]
     if family and family.mixture and compressing:
         yield (
             f"{ENGINE}, which holds the experts of a mixture as one tensor and cannot run what {', '.join(compressing)} makes of them; "
             "leave engine out, or give this model a configuration of its own"
         )
+    rounded = [label for label, method in methods.items() if rounds(method.checkpoint)]
+    if rounded and not config["compute"]["device"].startswith("cuda"):
+        yield f"{ENGINE}, which multiplies by weights of few bits on a GPU alone; leave {', '.join(rounded)} out, or set compute.device: cuda"
 
 
-def _compressing(config: Mapping[str, Any], model: str) -> Iterator[str]:
-    """The methods that compress a model; those that are wrong are told elsewhere."""
+def _methods(config: Mapping[str, Any], model: str) -> Iterator[tuple[str, Method]]:
+    """The methods of a model by label; those that are wrong are told elsewhere."""
     for label, options in entries_for(config, model).items():
         with suppress(ValueError, TypeError):
-            if method_of(label, options).compresses:
-                yield label
+            yield label, method_of(label, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -27,6 +28,8 @@ from drank.reporting.records.subject import Subject
 from drank.runtime.device import free_memory, prepare
 from drank.runtime.files import replacing
 from drank.statistics.intervals import Interval
+
+log = logging.getLogger(__name__)
 
 SHARE = 0.5
 """The part of the memory that the weights of models timed in turn may take; the rest is for loading one, its activations and cache."""
@@ -146,8 +149,15 @@ def _fits(lineup: Lineup, dtype: str, device: str, variants: Sequence[str], engi
     if memory_mb is not None and not device.startswith("cuda"):
         room = min(room, memory_mb * 10**6)
     copies = len(variants) + variants.count("prepacked")
-    room -= len(lineup.paths) * BESIDE[engine]
-    return copies * lineup.weights(getattr(torch, dtype).itemsize) <= SHARE * room
+    needed = copies * lineup.weights(getattr(torch, dtype).itemsize) / SHARE + len(lineup.paths) * BESIDE[engine]
+    if needed > room:
+        log.warning(
+            "throughput: all models at once would take %.1f GB, and there are %.1f: they are timed one after the other, which compares them "
+            "across times; compute.memory_mb says how much a job may take",
+            needed / 1e9,
+            room / 1e9,
+        )
+    return needed <= room
 
 
 def _loaded(entries: Mapping[str, tuple[Path, str]], sizes: Mapping[str, Any], compute: Mapping[str, Any]) -> dict[str, Timed]:

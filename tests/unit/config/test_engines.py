@@ -57,6 +57,14 @@ def test_vllm_counts_the_token_after_the_last(timed: dict[str, Any]) -> None:
     passes({**timed, "throughput": {**timed["throughput"], "engine": "transformers"}})
 
 
+def test_rounded_weights_are_for_a_gpu(timed: dict[str, Any]) -> None:
+    timed["methods"]["rounded-8"] = {}
+    (problem,) = problems(timed)
+    assert problem.startswith("models.tiny: ") and "leave rounded-8 out" in problem
+    passes({**timed, "compute": {"device": "cuda"}})
+    passes({**timed, "throughput": {**timed["throughput"], "engine": "transformers"}})
+
+
 def test_compressed_mixtures_are_refused_and_dense_ones_are_not(timed: dict[str, Any]) -> None:
     shapes = {"methods": {"dense": {}, "svd": {}}, "ratios": [0.2], "models": {"experts": MIXTURE}, "throughput": timed["throughput"]}
     (problem,) = problems(shapes)

@@ -117,8 +117,9 @@ def test_one_model_alone_is_timed_once(folder, tmp_path, seconds):
     assert seconds == [["one"]] and ("decode", "noise_ratio") not in numbers(record)
 
 
-def test_what_does_not_fit_memory_together_is_timed_one_after_the_other(folder, tmp_path, seconds, monkeypatch):
+def test_what_does_not_fit_memory_together_is_timed_one_after_the_other(folder, tmp_path, seconds, monkeypatch, caplog):
     records = run(folder, tmp_path / "little", TWINS, memory_mb=0)
+    assert "one after the other" in caplog.text and "compute.memory_mb" in caplog.text
     assert seconds == [["one"], ["two"], ["dense (reference)"]]
     assert records["one"].detail["job"]["order"] == "one after the other" and numbers(records["one"])["machine", "in_turn"] == 0
     assert numbers(records["one"])["decode", "noise_ratio"] == pytest.approx(1.5)
