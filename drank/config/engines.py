@@ -44,7 +44,7 @@ def _faults(config: Mapping[str, Any], model: str, tokens: int) -> Iterator[str]
         )
     rounded = [label for label, method in methods.items() if rounds(method.checkpoint)]
     if rounded and not config["compute"]["device"].startswith("cuda"):
-        yield f"{ENGINE}, which multiplies by weights of few bits on a GPU alone; leave {', '.join(rounded)} out, or set compute.device: cuda"
+        yield f"{ENGINE}, which multiplies weights of few bits on a GPU alone; leave {', '.join(rounded)} out, or set compute.device: cuda"
 
 
 def _methods(config: Mapping[str, Any], model: str) -> Iterator[tuple[str, Method]]:

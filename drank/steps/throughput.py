@@ -152,7 +152,7 @@ def _fits(lineup: Lineup, dtype: str, device: str, variants: Sequence[str], engi
     needed = copies * lineup.weights(getattr(torch, dtype).itemsize) / SHARE + len(lineup.paths) * BESIDE[engine]
     if needed > room:
         log.warning(
-            "throughput: all models at once would take %.1f GB, and there are %.1f: they are timed one after the other, which compares them "
+            "throughput: all models at once would take %.1f GB, and there are %.1f: they are timed one after the other, and compared "
             "across times; compute.memory_mb says how much a job may take",
             needed / 1e9,
             room / 1e9,
