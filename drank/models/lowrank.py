@@ -146,9 +146,14 @@ class PivotedLinear(LowRankLinear):
         self.arrange()
 
     def arrange(self) -> None:
-        """Find the order of the inputs; raises CheckpointError for pivots that are not k different inputs."""
-        if self.pivots.is_meta:
+        """Find the order of the inputs, where there are pivots; raises CheckpointError where these are not k different inputs.
+
+        Raises ValueError where the pivots were offloaded, since the order is found once.
+        """
+        if self.pivots.is_meta and self.order.is_meta:
             return
+        if self.pivots.is_meta:
+            raise ValueError("the pivots of this model were offloaded with its buffers; load it without offload_buffers: they are small")
         chosen = self.pivots.long()
         others = torch.ones(self.in_features, dtype=torch.bool, device=chosen.device)
         if not ((chosen >= 0) & (chosen < self.in_features)).all() or len(chosen.unique()) < self.rank:
@@ -161,7 +166,9 @@ class PivotedLinear(LowRankLinear):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(x_I + x_Ī N) R + bias`: (…, d1) to (…, d2)."""
-        pivots, others = (_taken(x, part) for part in self.order.split((self.rank, self.in_features - self.rank)))
+        order = self.order
+        x = x.to(order.device)  # accelerate brings inputs to a layer and to its linear maps, not to the device of another layer's order
+        pivots, others = (_taken(x, part) for part in order.split((self.rank, self.in_features - self.rank)))
         y: Tensor = self.coefficients(pivots + self.basis(others))
         return y
 

@@ -25,7 +25,7 @@ from drank.models.conversion import skeleton
 from drank.models.description import QUANT_METHODS, described
 from drank.models.experts import renamings, unfuse
 from drank.models.families import family_of
-from drank.models.guard import put_notice, sealed, unseal
+from drank.models.guard import MESSAGE, put_notice, sealed, unseal
 from drank.models.lowrank import PivotedLinear
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ class DrankQuantizer(HfQuantizer):
         """Take off the seal: what transformers calls up to 5.20."""
         unseal(config)
         return config
+
+    def update_device_map(self, device_map: dict[str, Any] | None) -> dict[str, Any] | None:
+        """A map of modules to devices with a place for the notice, which is in none of them: accelerate wants one for every tensor."""
+        return {MESSAGE: "cpu", **device_map} if isinstance(device_map, dict) and "" not in device_map else device_map
 
     def _process_model_before_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
         self._model_type = model.config.model_type

@@ -99,6 +99,8 @@ def _refuse(model: PreTrainedModel, variant: str) -> None:
         raise ValueError(
             f"{len(wrong)} projections have something else in the place of their factors ({wrong[0]}, …), an adapter perhaps: merge it"
         )
+    if apart := [name for name, module in low_rank if module.basis.weight.device != module.coefficients.weight.device]:
+        raise ValueError(f"{len(apart)} projections read a basis on another device ({apart[0]}, …); load the model on one device")
 
 
 def _bytes(model: nn.Module) -> int:

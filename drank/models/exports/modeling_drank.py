@@ -1,7 +1,6 @@
 """A stock model of transformers with low-rank layers in it: the code of a model that drank exported, for which torch and transformers do.
 
-config.json names classes of this file in `auto_map` and their layers under `drank`. There is one for each class of transformers, made when
-it is asked for: `DrankLlamaForCausalLM` is `LlamaForCausalLM` with other projections.
+config.json names its classes in `auto_map`, layers under `drank`: `DrankLlamaForCausalLM` is `LlamaForCausalLM` with other projections.
 """
 
 from __future__ import annotations
@@ -50,6 +49,7 @@ class LowRankLinear(nn.Module):
             return self.coefficients(owner.basis(x))
         if x.shape[-1] != self.in_features:
             raise ValueError(f"given {x.shape[-1]} of {self.in_features} inputs: pivoted layers do not run tensor parallel, factors do")
+        x = x.to(owner.order.device)  # the owner's, perhaps not the one of this layer, to which accelerate brings inputs
         parts = owner.order.expand(*x.shape).split((self.rank, self.in_features - self.rank), dim=-1)
         pivots, others = (x.gather(-1, part) for part in parts)
         return self.coefficients(pivots + owner.basis(others))
@@ -113,11 +113,12 @@ class _WithLowRank:
         if not isinstance(config, transformers.PreTrainedConfig):
             where = {key: options[key] for key in ("revision", "token", "cache_dir", "subfolder", "local_files_only") if key in options}
             config = cls._stock.config_class.from_pretrained(name if config is None else config, **where)
-        config = copy.deepcopy(config)
-        if getattr(config, "transformers_weights", None) == SEAL:
+        if getattr(config := copy.deepcopy(config), "transformers_weights", None) == SEAL:
             del config.transformers_weights
         lenient, told = (options.pop(key, False) for key in ("ignore_mismatched_sizes", "output_loading_info"))
         asked = {"ignore_mismatched_sizes": True, "output_loading_info": True}  # they are reported below, with the rest
+        if isinstance(places := options.get("device_map"), dict) and "" not in places:
+            options["device_map"] = {SEAL: "cpu", **places}  # it is in no module, and accelerate wants a place for every tensor
         heads = ("embed_out", "lm_head") if "embed_out" in str(getattr(cls._stock, "_tied_weights_keys", "")) else ("lm_head", "embed_out")
         options.setdefault("key_mapping", {rf"^{heads[1]}\.": f"{heads[0]}."})  # GPT-NeoX's has either name, by the version of transformers
         model, info = super().from_pretrained(name, *args, config=config, **asked, **options)  # type: ignore[misc]
