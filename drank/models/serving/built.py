@@ -7,7 +7,7 @@ from typing import Any
 
 from drank.models.description import CheckpointError
 from drank.models.serving.bases import Basis, Joined
-from drank.models.serving.places import Place, UnservableError
+from drank.models.serving.places import Place, torn_apart
 
 
 @dataclass
@@ -30,10 +30,7 @@ class Built:
             for index, part in enumerate(layer.parts):
                 if part.low_rank and part.place.path == place.owner:
                     return layer.joined or layer.bases[str(index)]
-        raise UnservableError(
-            f"{place.path} reads the basis of {place.owner}, which another stage of the pipeline has: layers that share a basis run in one "
-            "stage; serve the model without pipeline parallelism, or compress it without sharing"
-        )
+        raise torn_apart([place.group.shape.name])
 
     def refuse_missing(self) -> None:
         """Raise CheckpointError with all tensors that did not come; called when all have been read."""

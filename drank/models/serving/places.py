@@ -63,6 +63,14 @@ def parts_of(places: dict[str, Place], packed: dict[str, list[str]], prefix: str
     return [places.get(f"{block}.{part}" if block else part) for part in packed.get(name, [name])]
 
 
+def torn_apart(names: Sequence[str]) -> UnservableError:
+    """What to raise where layers that share a basis, of groups of these names, are not in one stage of a pipeline."""
+    return UnservableError(
+        f"in a pipeline of several stages the layers of {', '.join(names)} would not be together, which share a basis; serve the model "
+        "without pipeline parallelism, or compress it without sharing"
+    )
+
+
 def refuse_damaged(model: str, revision: str | None = None, cache: str | None = None, token: str | bool | None = None) -> None:
     """Raise CheckpointError with every tensor that is missing, unexpected or misshapen: vLLM looks for none of a quantised model.
 

@@ -18,7 +18,7 @@ from drank.models.groups import Group
 from drank.models.guard import MESSAGE
 from drank.models.serving.built import Built
 from drank.models.serving.linear import LowRankMethod
-from drank.models.serving.places import NAME, Place, UnservableError, moved, parts_of, places_of, refuse_damaged
+from drank.models.serving.places import NAME, Place, UnservableError, moved, parts_of, places_of, refuse_damaged, torn_apart
 
 READ = ("auto", "hf", "safetensors")
 """vLLM's ways of loading that read the files of a directory or of the hub, which are looked at first."""
@@ -96,10 +96,7 @@ class Compressed(QuantizationConfig):
         depth = model.get_total_num_hidden_layers()
         ends = [get_pp_indices(depth, stage, stages)[1] for stage in range(stages)]
         if torn := [group.shape.name for group in self.groups if not group.dense and _stages(group, ends) > 1]:
-            raise UnservableError(
-                f"with {stages} stages in a pipeline the layers of {', '.join(torn)} would not be together, which share a basis; serve the "
-                "model without pipeline parallelism, or compress it without sharing"
-            )
+            raise torn_apart(torn)
         if load.load_format in READ:
             refuse_damaged(model.model, model.revision, load.download_dir, model.hf_token)
 

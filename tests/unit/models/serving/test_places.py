@@ -7,7 +7,8 @@ import pytest
 from drank.models.families import FAMILIES
 from drank.models.groups import Group, Shape
 from drank.models.serving import server
-from drank.models.serving.places import UnservableError, moved, parts_of, places_of
+from drank.models.serving.built import Built
+from drank.models.serving.places import UnservableError, moved, parts_of, places_of, torn_apart
 
 
 def groups(*roles: str) -> tuple[Group, ...]:
@@ -55,3 +56,11 @@ def test_the_server_gets_all_that_follows_the_model(monkeypatch, tmp_path):
     monkeypatch.setattr(server.importlib.metadata, "entry_points", lambda group: [])
     with pytest.raises(ImportError, match="pip install drank"):
         server.server_command("someone/smaller", [])
+
+
+def test_a_group_that_stages_of_a_pipeline_tear_apart_is_refused_in_one_wording():
+    """Whether that is seen before anything is built, or by a process that lacks the basis."""
+    place = places_of("llama", groups("q"))["model.layers.1.self_attn.q_proj"]
+    with pytest.raises(UnservableError) as caught:
+        Built().reader_of(place)
+    assert str(caught.value) == str(torn_apart([place.group.shape.name])) and "without pipeline parallelism" in str(caught.value)
