@@ -82,6 +82,8 @@ def _dense(directory: Path, hashes: bool) -> Inspection:
     config = read_json(directory / "config.json")
     model_type, tensors = str(config.get("model_type")), counted(stored_tensors(directory), config)
     facts = [("family", model_type)]
+    card = directory / CARD
+    stated = card.is_file() and stated_hashes(card.read_text("utf-8", "replace"))
     try:
         family = family_of(config)
     except UnknownFamilyError:
@@ -92,26 +94,32 @@ def _dense(directory: Path, hashes: bool) -> Inspection:
     else:
         kinds = dict.fromkeys(kind_of(role) for role in family.roles)
         facts += [("layers", str(layers_of(config))), ("projections", ", ".join(kinds))]
-        facts += [("compress", f"drank compress {directory} --text my.txt --out smaller")]
+        facts += [] if stated else [("compress", f"drank compress {directory} --text my.txt --out smaller")]
     facts += [("parameters", f"{sum(tensor.elements for tensor in tensors.values()):,}")]
     facts += [("weights", amount(sum(tensor.bytes for tensor in tensors.values()))), ("licence", licence_of(directory))]
-    card = directory / CARD
-    stated = card.is_file() and stated_hashes(card.read_text("utf-8", "replace"))
     what = "a plain model, merged from one that drank compressed" if stated else "a dense model"
     return Inspection(directory, "dense", what, tuple(facts), verified=verify(directory) if hashes else "")
 
 
 def _onnx(directory: Path, hashes: bool) -> Inspection:
     files = [directory / name for name in (GRAPH, DATA)]
-    facts = (("weights", amount(sum(path.stat().st_size for path in files if path.exists()))), ("licence", licence_of(directory)))
+    config = directory / "config.json"
+    facts = (
+        *((("family", str(read_json(config).get("model_type"))),) if config.is_file() else ()),
+        ("weights", amount(sum(path.stat().st_size for path in files if path.exists()))),
+        ("licence", licence_of(directory)),
+    )
     verified = verify_files(directory, files) if hashes else ""
     return Inspection(directory, "onnx", "an ONNX model, for ONNX Runtime; its README.md says how to run it", facts, verified=verified)
 
 
 def _with_code(directory: Path, config: Mapping[str, Any], hashes: bool) -> Inspection:
     tensors = counted(stored_tensors(directory), config)
+    code = str(config.get("auto_map", {}).get("AutoModelForCausalLM")).rpartition("--")[2].partition(".")[0] + ".py"
+    there = "which transformers runs where you trust it" if (directory / code).is_file() else "which is not there: export the model again"
     facts = (
         ("family", str(config.get("model_type"))),
+        ("code", f"{code}, {there}"),
         ("low-rank", f"{sum(len(group['modules']) for group in config['drank']['groups'])} projections"),
         ("parameters", f"{sum(tensor.elements for tensor in tensors.values()):,}"),
         ("weights", amount(sum(tensor.bytes for tensor in tensors.values()))),

@@ -8,10 +8,13 @@ import peft
 import pytest
 from safetensors.torch import load_file, save_file
 
+from drank.models.card.onnx import onnx_card
 from drank.models.card.updating import update_card
 from drank.models.description import CheckpointError
-from drank.models.documents import CARD, MAKING, PLAN
+from drank.models.documents import CARD, DATA, GRAPH, MAKING, PLAN
 from drank.models.exports.dense import merge
+from drank.models.exports.onnx import onnx_hashes
+from drank.models.exports.remote_code import add_code
 from drank.models.inspection import inspect
 from drank.models.verification import verify
 from drank.runtime.files import file_hash
@@ -107,6 +110,34 @@ def test_dense_models_of_known_and_unknown_families(tmp_path, made):
     merge(made, tmp_path / "plain")
     plain = inspect(tmp_path / "plain")
     assert plain.what == "a plain model, merged from one that drank compressed" and plain.verified.startswith("verified: 1 weight file")
+    assert "compress" in facts and "compress" not in dict(plain.facts)
+
+
+def test_an_export_with_code_names_the_code_and_says_where_it_lacks(tmp_path, made):
+    out = add_code(made, tmp_path / "export")
+    found = inspect(out)
+    facts = dict(found.facts)
+    assert (found.kind, facts["family"], facts["low-rank"]) == ("remote code", "llama", "3 projections")
+    assert "exported with code of its own" in found.what and found.verified.startswith("verified: 1 weight file")
+    assert facts["code"] == "modeling_drank.py, which transformers runs where you trust it"
+    assert "trust_remote_code=True" in facts["load"] and str(out) in facts["load"]
+    (out / "modeling_drank.py").unlink()
+    assert dict(inspect(out).facts)["code"] == "modeling_drank.py, which is not there: export the model again"
+
+
+def test_an_onnx_graph_says_of_which_family_it_is_and_whether_its_files_are_those_of_the_card(tmp_path):
+    out = tmp_path / "onnx"
+    out.mkdir()
+    (out / "config.json").write_text('{"model_type": "llama"}')
+    for name in (GRAPH, DATA):
+        (out / name).write_bytes(name.encode())
+    (out / CARD).write_text(onnx_card("small", onnx_hashes(out), None, True, {}), "utf-8")
+    found = inspect(out)
+    assert (found.kind, dict(found.facts)["family"]) == ("onnx", "llama") and "for ONNX Runtime" in found.what
+    assert found.verified == "verified: 2 weight files have the SHA-256 of the card"
+    (out / DATA).write_bytes(b"other")
+    with pytest.raises(CheckpointError, match=f"{DATA}: the card states"):
+        inspect(out)
 
 
 def test_other_directories(tmp_path, made):
