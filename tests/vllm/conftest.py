@@ -73,10 +73,16 @@ class Model:
 
 
 def build(
-    family: str, directory: Path, storage: str = "factors", keep: float = 0.6, dtype: torch.dtype = torch.float32, **plan: Any
+    family: str,
+    directory: Path,
+    storage: str = "factors",
+    keep: float = 0.6,
+    dtype: torch.dtype = torch.float32,
+    sizes: dict[str, Any] | None = None,
+    **plan: Any,
 ) -> Any:
-    """Compress a random model of a family into a directory; returns the model."""
-    model = build_model(family, **SIZES[""] | SIZES.get(family, {}))
+    """Compress a random model of a family, with other `sizes` than it has here, into a directory; returns the model."""
+    model = build_model(family, **SIZES[""] | SIZES.get(family, {}) | (sizes or {}))
     made = build_plan(model, keep=keep, **{"group": 1} | plan)
     groups = tuple(replace(group, shape=replace(group.shape, storage=storage)) for group in made.groups)
     convert(model, groups, build_factors(model, replace(made, groups=groups)))
