@@ -49,24 +49,17 @@ def split(records: Iterable[Record], making: Mapping[str, Any] | None) -> tuple[
 
 def joined(before: Sequence[Record], now: Sequence[Record]) -> list[Record]:
     """Records with what was measured before and not again now, without the losses of single windows and items."""
-    again = {(record["kind"], row["dataset"], row["metric"], _bos(record), _engine(record)) for record in now for row in record["results"]}
+    again = set(_by_place(now))
     kept = []
     for record in before:
-        rows = [
-            row for row in record["results"] if (record["kind"], row["dataset"], row["metric"], _bos(record), _engine(record)) not in again
-        ]
+        rows = [row for place, row in _by_place([record]).items() if place not in again]
         kept += [{**record, "results": rows}] if rows else []
     return [*kept, *({key: value for key, value in record.items() if key != "detail"} for record in now)]
 
 
 def numbers(own: Sequence[Record], dense: Sequence[Record]) -> str:
     """The table of what was measured, the dense model's numbers beside it where there are any, and under it on what and how."""
-    found = {
-        (record["kind"], row["dataset"], row["metric"], _bos(record), _engine(record)): row for record in own for row in record["results"]
-    }
-    beside = {
-        (record["kind"], row["dataset"], row["metric"], _bos(record), _engine(record)): row for record in dense for row in record["results"]
-    }
+    found, beside = _by_place(own), _by_place(dense)
     shown = [(key, row) for key, row in found.items() if key[2] in _SHOWN and not in_group(key[1])]
     if not shown:
         return UNMEASURED
@@ -78,6 +71,15 @@ def numbers(own: Sequence[Record], dense: Sequence[Record]) -> str:
         begun = ("" if key[3] == TEXT else f" (bos: {key[3]})") + ("" if key[4] == TRANSFORMERS else f" (by {key[4]})")
         rows.append([key[1], _metric(row) + begun, *values, _sample(row)])
     return f"{table(head, rows)}\n\n{_conditions(own)}"
+
+
+def _by_place(records: Sequence[Record]) -> dict[tuple[str, str, str, str, str], Any]:
+    """Rows by kind, data set and metric, and by what numbers of another stand beside none: how windows began, and what ran the model."""
+    return {
+        (record["kind"], row["dataset"], row["metric"], _bos(record), _engine(record)): row
+        for record in records
+        for row in record["results"]
+    }
 
 
 def _bos(record: Record) -> str:
