@@ -18,7 +18,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from drank.evaluation.served.runner import Served
-from drank.evaluation.throughput import in_turn
+from drank.evaluation.throughput import take_turns
 from drank.models.groups import Group, Shape
 from drank.models.tensors import size_of
 
@@ -77,7 +77,7 @@ def main() -> None:
             write(directory, asked, kept, storage)
             engines[name] = stack.enter_context(closing(Served(name, directory, sizes, None, compute)))
             say(f"{name}: ready, {size_of(directory).bytes / 1e9:.2f} GB")
-        found = {name: timing.seconds for name, timing in in_turn(engines, asked.repeats).items()}
+        found = {name: timing.seconds for name, timing in take_turns(engines, asked.repeats).items()}
         for phase, tokens in (("decode", asked.generate), ("prefill", 1)):
             for name in forms:
                 stored = size_of(Path(folder, name.replace(" ", "-")))

@@ -52,13 +52,13 @@ def measure(
     ids = {name: prompts(model, batch, prompt, seed, first).to(model.device) for name, model in models.items()}
     try:
         with torch.inference_mode():
-            return in_turn({name: Loaded(model.eval(), ids[name], generate) for name, model in models.items()}, repeats, ceilings)
+            return take_turns({name: Loaded(model.eval(), ids[name], generate) for name, model in models.items()}, repeats, ceilings)
     finally:
         for name, model in models.items():
             model.train(training[name])
 
 
-def in_turn(runners: Mapping[str, Runner], repeats: int, ceilings: Ceilings | None = None) -> dict[str, Timing]:
+def take_turns(runners: Mapping[str, Runner], repeats: int, ceilings: Ceilings | None = None) -> dict[str, Timing]:
     """The timings of what runs models, by name, as `measure` takes them; at the first they are counted and warmed up."""
     machine = Machine()
     with _no_collector():

@@ -9,10 +9,13 @@ import pandas as pd
 from drank.evaluation.rates import BY_VLLM
 from drank.reporting.names import listed, number, percent
 
+IN_VLLM = " in vLLM"
+"""Said behind a speed, where vLLM ran the model."""
+
 
 def where(numbers: pd.DataFrame) -> str:
     """Where the models ran that were timed, with a space before it; nothing where transformers ran them, or none was timed."""
-    return " in vLLM" if (numbers["metric"] == BY_VLLM).any() else ""
+    return IN_VLLM if (numbers["metric"] == BY_VLLM).any() else ""
 
 
 def neighbours(summary: pd.DataFrame, model: str) -> str:

@@ -19,7 +19,7 @@ from drank.evaluation.measurement import Measurement
 from drank.evaluation.other_load import load_average, settled
 from drank.evaluation.rates import comparable, in_variant, rows_of, rows_of_threads, tokens_of
 from drank.evaluation.served.runner import Served
-from drank.evaluation.throughput import check_cores, in_turn, measure
+from drank.evaluation.throughput import check_cores, measure, take_turns
 from drank.evaluation.timing import PHASES, Machine, Timing
 from drank.evaluation.twins import control
 from drank.models.sources import Places
@@ -176,5 +176,5 @@ def _served(entries: Mapping[str, tuple[Path, str]], sizes: Mapping[str, Any], c
         runners = dict[str, Served]()
         for label, (path, _) in entries.items():
             runners[label] = stack.enter_context(closing(Served(label, path, sizes, sizes["first"], compute)))
-        timings = in_turn(runners, sizes["repeats"], sizes["ceilings"])
+        timings = take_turns(runners, sizes["repeats"], sizes["ceilings"])
         return {label: Timed(timings[label], runner.execution(), runner.taken(itemsize, started)) for label, runner in runners.items()}

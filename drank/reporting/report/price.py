@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from drank.evaluation.rates import BY_VLLM
 from drank.reporting.names import BASELINE, listed, method_name, number, percent, span
+from drank.reporting.neighbours import IN_VLLM
 from drank.reporting.report.method_table import Chains, seconds_by_step
 from drank.reporting.report.winners import Contest, best_of_all
 from drank.reporting.tables.numbers import SIZE, Entry, Numbers
@@ -66,12 +67,12 @@ def _speeds(places: Sequence[Place]) -> Iterator[str]:
             own = span((value for place in timed for value in _speed(*place, phase)), 2)
             whose = "the other method" if len(others) == 1 else "the other methods"
             beside = f" ({whose} at {span(others, 2)} ×)" if others else ""
-            yield f"it {does}{_place(places)} at {own} × the speed of the dense model{_where(timed, places)}{beside}"
+            yield f"it {does}{_engine(timed)} at {own} × the speed of the dense model{_where(timed, places)}{beside}"
 
 
-def _place(places: Sequence[Place]) -> str:
-    """What the models were run in that were timed, where transformers did not."""
-    return " in vLLM" if any(numbers.get(entry, "machine", BY_VLLM) for numbers, entry in places) else ""
+def _engine(places: Sequence[Place]) -> str:
+    """In what models were timed, where that was not transformers."""
+    return IN_VLLM if any(numbers.get(entry, "machine", BY_VLLM) for numbers, entry in places) else ""
 
 
 def _where(some: Collection[Place], places: Collection[Place]) -> str:
@@ -102,7 +103,7 @@ def _instead(numbers: Numbers) -> Iterator[str]:
     def told(entry: Entry, lost: Mapping[str, float]) -> str:
         name = f"{method_name(entry.method)}{f' at {percent(entry.ratio)}' if entry.ratio else ''}"
         speed = _speed(numbers, entry, "decode")
-        runs = f" and {PHASES['decode']}{_place([(numbers, entry)])} at {span(speed, 2)} × the speed of the dense model" if speed else ""
+        runs = f" and {PHASES['decode']}{_engine([(numbers, entry)])} at {span(speed, 2)} × the speed of the dense model" if speed else ""
         return (
             f"{name} loses {span((lost[corpus] for corpus in corpora), 3)} nats per token with {_share(numbers, entry)} of the bytes{runs}"
         )

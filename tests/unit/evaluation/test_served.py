@@ -15,7 +15,7 @@ from drank.evaluation.ceilings import Ceilings
 from drank.evaluation.loaded import Loaded
 from drank.evaluation.served.interpreter import VARIABLE, interpreter
 from drank.evaluation.served.runner import Served, _visible
-from drank.evaluation.throughput import in_turn
+from drank.evaluation.throughput import take_turns
 from drank.evaluation.timing import Machine
 from drank.models.checkpoint import load_model
 from tests.unit.evaluation.engines import python_with_engine
@@ -73,7 +73,7 @@ def test_engines_take_turns_and_their_work_is_not_that_of_others(serve: Callable
     runners = {"one": serve(), "two": serve()}
     for runner in runners.values():
         monkeypatch.setattr(runner, "processor_seconds", lambda: next(spent))
-    found = in_turn(runners, 1)
+    found = take_turns(runners, 1)
     assert all(len(timing.seconds["prefill"]) == 1 and len(timing.steps[0]) == 4 for timing in found.values())
     (other,) = found["one"].machine.other
     assert other == 0.0, "of ten seconds more than passed nothing is left for others"
@@ -195,4 +195,4 @@ def test_ceilings_are_those_of_this_process_between_the_models(serve: Callable[.
             return {"rate": 1.0}
 
     rates = Rates()
-    assert len(in_turn({"one": serve()}, 3, rates)["one"].machine.ceilings) == rates.rounds == 3
+    assert len(take_turns({"one": serve()}, 3, rates)["one"].machine.ceilings) == rates.rounds == 3
