@@ -18,6 +18,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from drank.evaluation.served.runner import Served
+from drank.evaluation.served.workload import Workload
 from drank.evaluation.throughput import take_turns
 from drank.models.groups import Group, Shape
 from drank.models.tensors import size_of
@@ -75,7 +76,7 @@ def main() -> None:
         for name, (kept, storage) in forms.items():
             directory = Path(folder, name.replace(" ", "-"))
             write(directory, asked, kept, storage)
-            engines[name] = stack.enter_context(closing(Served(name, directory, sizes, None, compute)))
+            engines[name] = stack.enter_context(closing(Served(name, Workload(directory, sizes, None, asked.dtype), compute)))
             say(f"{name}: ready, {size_of(directory).bytes / 1e9:.2f} GB")
         found = {name: timing.seconds for name, timing in take_turns(engines, asked.repeats).items()}
         for phase, tokens in (("decode", asked.generate), ("prefill", 1)):

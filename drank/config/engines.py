@@ -1,4 +1,4 @@
-"""What vLLM cannot be asked for where it runs the models that are timed."""
+"""What models cannot be timed in: what vLLM does not run, and forms that a model of transformers does not have."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from drank.config.method_entries import method_of
 from drank.config.resolved import entries_for
 from drank.evaluation.execution import PLAIN, VLLM
 from drank.methods import Method
+from drank.models.execution.compiled import COMPILED, said_not_compiled
 from drank.models.families import FAMILIES, context_of
 from drank.models.sources import SourceError, directory_of
 from drank.models.theirs import rounds
@@ -19,21 +20,30 @@ ENGINE = f"throughput.engine is {VLLM}"
 
 
 def engine_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    """A line for all that a configuration asks of vLLM and it cannot do; nothing for models that are not here yet."""
+    """A line for all that a configuration asks of what runs the timed models and it cannot do; nothing for models that are not here yet."""
     timed = config.get("throughput", {})
-    if timed.get("engine") != VLLM:
-        return
-    if timed["variants"] != [PLAIN]:
+    served = timed.get("engine") == VLLM
+    if served and timed["variants"] != [PLAIN]:
         yield f"{ENGINE}, which joins, compiles and packs products by itself; leave variants out, which are forms of transformers' models"
-    for model in config["models"]:
+        return
+    compiled = [variant for variant in timed.get("variants", []) if variant in COMPILED]
+    for model, source in config["models"].items():
         with suppress(SourceError, OSError, KeyError, ValueError, TypeError):  # which other checks tell
-            yield from (f"models.{model}: {fault}" for fault in _faults(config, model, timed["prompt"] + timed["generate"]))
+            checkpoint = Checkpoint(directory_of(source))
+            if served:
+                yield from (f"models.{model}: {fault}" for fault in _unserved(config, model, checkpoint))
+            elif compiled and (reason := said_not_compiled(checkpoint.config)):
+                yield (
+                    f"models.{model}: throughput.variants has {', '.join(compiled)}, which a {checkpoint.model_type} model cannot run: "
+                    f"{reason}; leave it to plain and fused, or give this model a configuration of its own"
+                )
 
 
-def _faults(config: Mapping[str, Any], model: str, tokens: int) -> Iterator[str]:
-    checkpoint = Checkpoint(directory_of(config["models"][model]))
+def _unserved(config: Mapping[str, Any], model: str, checkpoint: Checkpoint) -> Iterator[str]:
+    """What of a model vLLM cannot time."""
+    timed = config["throughput"]
     family, context = FAMILIES.get(checkpoint.model_type), context_of(checkpoint.config)
-    if context == tokens:
+    if context == timed["prompt"] + timed["generate"]:
         yield f"{ENGINE}, which counts the token that comes last: prompt + generate + 1 is past the context of {context} tokens; lower one"
     methods = dict(_methods(config, model))
     compressing = [label for label, method in methods.items() if method.compresses]

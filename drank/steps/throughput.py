@@ -19,6 +19,7 @@ from drank.evaluation.measurement import Measurement
 from drank.evaluation.other_load import load_average, settled
 from drank.evaluation.rates import comparable, in_variant, rows_of, rows_of_threads, tokens_of
 from drank.evaluation.served.runner import Served
+from drank.evaluation.served.workload import Workload
 from drank.evaluation.throughput import check_cores, measure, take_turns
 from drank.evaluation.timing import PHASES, Machine, Timing
 from drank.evaluation.twins import control
@@ -37,9 +38,8 @@ SHARE = 0.5
 IN_TURN = "in turn"
 """The order in which models are timed where memory holds them all."""
 
-
-BESIDE = {TRANSFORMERS: 0, VLLM: 1_200_000_000}
-"""Bytes that each model has beside its weights: libraries of a process of its own, compiled code, and room for keys and values."""
+PROCESS = 1_200_000_000
+"""Bytes that an engine of vLLM has beside weights, keys and values: libraries of a process of its own, and compiled code."""
 
 
 class Timed(NamedTuple):
@@ -80,14 +80,20 @@ def run(
     device = prepare(compute, threads)
     used, before = settled(threads, device)  # before any round: with as many for all, or their ratios would say nothing
     prepare(compute, used)  # the ceilings too
-    together = _fits(lineup, compute["dtype"], device, variants, engine, memory_mb)
-    sizes = {key: value for key, value in throughput.items() if key not in ("bos", "variants", "engine")}
-    sizes |= {"first": _beginning(lineup, throughput), "ceilings": Ceilings.of(device, compute["dtype"])}
+    sizes, first = (
+        {key: value for key, value in throughput.items() if key not in ("bos", "variants", "engine")},
+        _beginning(lineup, throughput),
+    )
+    served = lineup.directories if engine == VLLM else {}
+    works = {name: Workload(directory, sizes, first, compute["dtype"]) for name, directory in served.items()}
+    beside = sum(PROCESS + work.room for work in works.values())
+    together = _fits(lineup, compute["dtype"], device, variants, beside, memory_mb)
+    sizes |= {"first": first, "ceilings": Ceilings.of(device, compute["dtype"])}
     timed = dict[str, Timed]()
     entries = {labelled(name, variant): (lineup.directories[name], variant) for name in lineup.paths for variant in variants}
     how = {**compute, "device": device, "threads": used}
     for batch in [entries] if together else [{label: entry} for label, entry in entries.items()]:
-        timed |= (_served if engine == VLLM else _loaded)(batch, sizes, how)
+        timed |= _served({name: works[name] for name in batch}, sizes, how) if works else _loaded(batch, sizes, how)
     job: dict[str, Any] = {"order": IN_TURN if together else "one after the other", "timed": [*timed], "reference": lineup.reference}
     job |= {"twins": lineup.twins, "threads_asked": threads, "other_load_before": before, "load_average": load_average()}
     foreign = theirs or {}
@@ -141,15 +147,18 @@ def _beginning(lineup: Lineup, throughput: Mapping[str, Any]) -> int | None:
     return prompt_opening(load_tokenizer(directory), WINDOW)[0]
 
 
-def _fits(lineup: Lineup, dtype: str, device: str, variants: Sequence[str], engine: str, memory_mb: int | None) -> bool:
-    """Whether the weights of all, once for each variant and for one that packs them twice, leave room enough where they would lie."""
+def _fits(lineup: Lineup, dtype: str, device: str, variants: Sequence[str], beside: int, memory_mb: int | None) -> bool:
+    """Whether the weights of all, once for each variant and for one that packs them twice, leave room enough where they would lie.
+
+    `beside` are bytes that all of them take for something else.
+    """
     import torch
 
     room = free_memory(device)
     if memory_mb is not None and not device.startswith("cuda"):
         room = min(room, memory_mb * 10**6)
     copies = len(variants) + variants.count("prepacked")
-    needed = copies * lineup.weights(getattr(torch, dtype).itemsize) / SHARE + len(lineup.paths) * BESIDE[engine]
+    needed = copies * lineup.weights(getattr(torch, dtype).itemsize) / SHARE + beside
     if needed > room:
         log.warning(
             "throughput: all models at once would take %.1f GB, and there are %.1f: they are timed one after the other, and compared "
@@ -167,14 +176,14 @@ def _loaded(entries: Mapping[str, tuple[Path, str]], sizes: Mapping[str, Any], c
     return {label: Timed(timings[label], subject.model.execution.told(), subject.taken()) for label, subject in subjects.items()}
 
 
-def _served(entries: Mapping[str, tuple[Path, str]], sizes: Mapping[str, Any], compute: Mapping[str, Any]) -> dict[str, Timed]:
-    """The same of models that vLLM runs, each in a process of its own; all of these end."""
+def _served(works: Mapping[str, Workload], sizes: Mapping[str, Any], compute: Mapping[str, Any]) -> dict[str, Timed]:
+    """The same by name of models that vLLM runs, each in a process of its own; all of these end."""
     import torch
 
     started, itemsize = time.perf_counter(), getattr(torch, compute["dtype"]).itemsize
     with ExitStack() as stack:
         runners = dict[str, Served]()
-        for label, (path, _) in entries.items():
-            runners[label] = stack.enter_context(closing(Served(label, path, sizes, sizes["first"], compute)))
+        for name, work in works.items():
+            runners[name] = stack.enter_context(closing(Served(name, work, compute)))
         timings = take_turns(runners, sizes["repeats"], sizes["ceilings"])
-        return {label: Timed(timings[label], runner.execution(), runner.taken(itemsize, started)) for label, runner in runners.items()}
+        return {name: Timed(timings[name], runner.execution(), runner.taken(itemsize, started)) for name, runner in runners.items()}

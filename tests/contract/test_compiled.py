@@ -11,6 +11,7 @@ import torch
 from transformers import DynamicCache
 
 from drank.models.conversion import convert, store
+from drank.models.execution.compiled import not_compiled, said_not_compiled
 from drank.models.execution.optimize import optimize
 from drank.models.execution.product import Product
 
@@ -80,3 +81,15 @@ def test_what_cannot_be_one_graph_is_refused_before_anything_is_changed(tiny_mod
     with pytest.raises(ValueError, match=f"this {family} model cannot run compiled: .*{reason}.*; run it fused"):
         optimize(model, "compiled")
     assert not hasattr(model, "execution") and not any(isinstance(module, Product) for module in model.modules())
+
+
+def test_what_a_configuration_says_is_what_the_model_finds(family, tiny_model) -> None:
+    model = tiny_model(family)
+    assert said_not_compiled(model.config.to_dict()) == not_compiled(model)
+
+
+@pytest.mark.parametrize("slides", [{}, {"use_sliding_window": True}, {"use_sliding_window": True, "max_window_layers": 1}])
+def test_a_window_that_is_not_asked_for_does_not_slide(slides, tiny_model) -> None:
+    model = tiny_model("qwen2", sliding_window=8, **slides)
+    raw = {"model_type": "qwen2", "num_hidden_layers": model.config.num_hidden_layers, "sliding_window": 8, **slides}
+    assert said_not_compiled(raw) == not_compiled(model)

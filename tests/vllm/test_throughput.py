@@ -11,6 +11,7 @@ import pytest
 import drank
 from drank.evaluation.served.interpreter import VARIABLE
 from drank.evaluation.served.runner import Served
+from drank.evaluation.served.workload import Workload
 from drank.models.storage import STORAGES
 from tests.vllm.conftest import KINDS, build
 
@@ -26,7 +27,8 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("storage", STORAGES)
 def test_rounds_of_a_compressed_model(storage: str, dtype: str, tmp_path: Path) -> None:
     build("llama", tmp_path / "model", storage, **KINDS["mixed"])
-    with closing(Served("it", tmp_path / "model", SIZES, None, {"device": "cpu", "dtype": dtype, "threads": 1})) as runner:
+    work = Workload(tmp_path / "model", SIZES, None, dtype)
+    with closing(Served("it", work, {"device": "cpu", "dtype": dtype, "threads": 1})) as runner:
         for _ in range(3):
             first, steps = runner.round()
             assert first > 0 and len(steps) == 6 and min(steps) > 0

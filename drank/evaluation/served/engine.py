@@ -5,6 +5,7 @@ Its argument is the number of an open pipe of `multiprocessing.connection`.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -115,8 +116,11 @@ def main() -> None:
     torch.set_num_threads(asked.pop("threads"))
     check_device(asked.pop("device"))
     engine = Engine(**asked)
+    gc.freeze()
+    gc.disable()  # as in a process that times by itself, between whose rounds it is called
     connection.send(told())
     while connection.recv() is not None:
+        gc.collect()
         connection.send((engine.round(), told()))
 
 

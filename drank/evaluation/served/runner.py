@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import subprocess
@@ -10,24 +11,16 @@ import time
 from collections.abc import Mapping
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import drank
 from drank.evaluation.execution import VLLM
-from drank.evaluation.generation import decode, prefill, prompts
 from drank.evaluation.measured_model import Taken
 from drank.evaluation.served.engine import main
 from drank.evaluation.served.interpreter import environment_of, interpreter
-from drank.evaluation.throughput import check_sizes
+from drank.evaluation.served.workload import Workload
 from drank.evaluation.timing import PHASES, Machine, Timing, work_of
-from drank.models.checkpoint import load_model
-from drank.models.description import quantised_by
-from drank.models.families import context_of
-from drank.runtime.files import read_json
 from drank.runtime.provenance import origin
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +39,11 @@ runpy.run_module({MODULE!r}, run_name="__main__")
 WITHOUT = ("VLLM_CPU_KVCACHE_SPACE",)
 """What a server is told by the environment and an engine is told otherwise: vLLM would take this for the room of each."""
 
-BLOCK, TWICE = 256, 2
-"""Tokens that the last block of a prompt may hold in vain, and how much more room than that there is: layers are rounded up to groups."""
-
 LAST = 30
 """Lines of what an engine wrote, in the error where it ended."""
+
+LOOK, STILL = 60, 15
+"""Seconds between looks at an engine that has not answered, and after how many with next to no work in between it is given up."""
 
 
 class Served:
@@ -59,14 +52,13 @@ class Served:
     Attributes: `told`, as of its last round the versions of that process (`packages`) and the most memory it held (`peak_memory_bytes`).
     """
 
-    def __init__(self, name: str, directory: Path, sizes: Mapping[str, int], first: int | None, compute: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, work: Workload, compute: Mapping[str, Any]) -> None:
         """Start the engine and wait until it is ready, the model compiled.
 
-        `sizes` are `batch`, `prompt` and `generate`; `first` is the token that begins every prompt, where one does; `compute` has `device`,
-        `dtype` and `threads`. Raises ValueError for sizes that the model does not have, CheckpointError for a model that is not whole,
-        RuntimeError with its last words where the engine ends, and what `interpreter` raises.
+        `compute` has `device`, `dtype` and `threads`. Raises RuntimeError with its last words where the engine ends or stands still, and
+        what `interpreter` raises.
         """
-        self._compute, self._generate, self._work = compute, sizes["generate"], _Work(directory, sizes, first, compute["dtype"])
+        self._compute, self._work = compute, work
         self._name, python = name, interpreter()
         (self._pipe, theirs), self._log = Pipe(), tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the process
         self._process = subprocess.Popen(
@@ -79,8 +71,8 @@ class Served:
         )
         theirs.close()
         options = {"dtype": compute["dtype"], "seed": 0, "gpu_memory_utilization": 0.01}  # what memory it takes is said beside
-        asked = {"directory": str(directory), "prompts": self._work.ids.tolist(), "generate": self._generate, "options": options}
-        asked |= {"cache_bytes": self._work.room, "threads": compute["threads"], "device": compute["device"].partition(":")[0]}
+        asked = {"directory": str(work.directory), "prompts": work.ids.tolist(), "generate": work.generate, "options": options}
+        asked |= {"cache_bytes": work.room, "threads": compute["threads"], "device": compute["device"].partition(":")[0]}
         begun = time.perf_counter()
         try:
             self.told: dict[str, Any] = self._answer(asked)
@@ -98,7 +90,7 @@ class Served:
         work = self._work
         memory = {"weight_bytes": work.weights, "cache_bytes": work.cache}
         batch, prompt = work.ids.shape
-        asked = work_of(work.read, work.written, work.weights, work.cache, prompt, self._generate)
+        asked = work_of(work.read, work.written, work.weights, work.cache, prompt, work.generate)
         return Timing({phase: [] for phase in PHASES}, memory, [], asked, work.written // batch, machine)
 
     def round(self) -> tuple[float, list[float]]:
@@ -130,14 +122,26 @@ class Served:
         self._log.close()
 
     def _answer(self, request: Any) -> Any:
+        """What the engine says to a request, however long it works on it."""
         try:
             self._pipe.send(request)
-            return self._pipe.recv()
+            worked, still = self.processor_seconds(), 0
+            for looks in itertools.count(1):
+                if self._pipe.poll(LOOK):
+                    return self._pipe.recv()
+                before, worked = worked, self.processor_seconds()
+                still = still + 1 if worked and worked - before < LOOK / 60 else 0  # not every system says
+                if still == STILL:
+                    raise RuntimeError(f"{self._name}: the process of vLLM has done nothing for {STILL * LOOK:.0f} s; {self._last_words()}")
+                log.info("%s: vLLM at work for %d s", self._name, looks * LOOK)
         except (EOFError, OSError):
             status = self._process.wait()
-            self._log.seek(0)
-            said = "\n".join(self._log.read().decode("utf-8", "replace").splitlines()[-LAST:])
-            raise RuntimeError(f"{self._name}: the process of vLLM ended with status {status}; its last lines:\n{said}") from None
+            raise RuntimeError(f"{self._name}: the process of vLLM ended with status {status}; {self._last_words()}") from None
+
+    def _last_words(self) -> str:
+        self._log.seek(0)
+        said = "\n".join(self._log.read().decode("utf-8", "replace").splitlines()[-LAST:])
+        return f"its last lines:\n{said}"
 
 
 def _visible(compute: Mapping[str, Any]) -> dict[str, str]:
@@ -147,32 +151,3 @@ def _visible(compute: Mapping[str, Any]) -> dict[str, str]:
         return told
     seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     return told | {"CUDA_VISIBLE_DEVICES": seen[int(number)] if number and seen != [""] else number}
-
-
-class _Work:
-    """The prompts of a model, and what they and the tokens after them ask of a machine.
-
-    Its weights are nowhere in memory, but where another quantiser packed them, which counts only what is there: then no longer than this.
-    """
-
-    ids: Tensor
-
-    def __init__(self, directory: Path, sizes: Mapping[str, int], first: int | None, dtype: str) -> None:
-        import torch
-
-        from drank.evaluation.operations import operations_of
-        from drank.evaluation.tensor_memory import cache_bytes, weight_bytes
-
-        batch, prompt, generate = (sizes[name] for name in ("batch", "prompt", "generate"))
-        model = load_model(directory, dtype, "cpu" if quantised_by(read_json(directory / "config.json")) else "meta")
-        check_sizes(context_of(model.config.get_text_config()), batch=batch, prompt=prompt, generate=generate + 1)  # vLLM counts the last
-        self.ids = prompts(model, batch, prompt, 0, first)
-        self.weights = weight_bytes(model)  # as they are packed, for so vLLM reads them; transformers unpacks some when they are asked
-        with torch.inference_mode():
-            self.read, state = operations_of(lambda: prefill(model, self.ids.to(model.device), generate))
-            self.written, state = operations_of(lambda: decode(model, state, 1))
-            last = decode(model, state, generate - 1)
-            token = prefill(model, self.ids[:1, :1].to(model.device), 1)
-        self.cache = cache_bytes(last.past_key_values)
-        # of all layers: while vLLM reads a prompt, those that look back no further than a window hold it whole
-        self.room = TWICE * batch * (prompt + generate + 1 + BLOCK) * cache_bytes(token.past_key_values)

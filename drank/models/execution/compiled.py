@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from drank.models.families import FAMILIES
@@ -12,8 +13,27 @@ from drank.models.families import FAMILIES
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+COMPILED = ("compiled", "prepacked")
+"""The variants that compile decoding."""
+
+MIXTURE = "which experts run hangs on the token"
+SLIDING = "transformers counts the tokens of a sliding window in Python, so that every token would be another graph"
+"""Why the decoding of some models cannot be one graph."""
+
 SHAPES = 64
 """Batch sizes and cache lengths that one model may be compiled for before that is an error."""
+
+
+def said_not_compiled(config: Mapping[str, Any]) -> str | None:
+    """What of `not_compiled` a configuration says by itself, as it lies in a directory; None where it says nothing."""
+    family = FAMILIES.get(config["model_type"])
+    if family and family.mixture:
+        return MIXTURE
+    if kinds := config.get("layer_types"):
+        return SLIDING if any(kind.startswith(("sliding", "chunked")) for kind in kinds) else None
+    asked = config["model_type"].startswith("qwen")  # whose windows slide where that is asked for, and from a layer on
+    slides = config.get("sliding_window") and config.get("use_sliding_window", not asked)
+    return SLIDING if slides and (not asked or config.get("max_window_layers", 28) < config["num_hidden_layers"]) else None
 
 
 def not_compiled(model: PreTrainedModel) -> str | None:
@@ -25,9 +45,9 @@ def not_compiled(model: PreTrainedModel) -> str | None:
         return f"torch {torch.__version__} counts the graphs of all models together, up to eight; 2.13 counts those of each"
     family = FAMILIES.get(model.config.model_type)
     if family and family.mixture:
-        return "which experts run hangs on the token"
+        return MIXTURE
     if any(getattr(layer, "is_sliding", False) for layer in StaticCache(model.config, max_cache_len=2).layers):
-        return "transformers counts the tokens of a sliding window in Python, so that every token would be another graph"
+        return SLIDING
     return None
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from drank.models.execution.compiled import compile_decoding, not_compiled
+from drank.models.execution.compiled import COMPILED, compile_decoding, not_compiled
 from drank.models.execution.fusing import Fusing
 from drank.models.execution.product import Product, quicken
 from drank.models.lowrank import LowRankLinear
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 VARIANTS = ("plain", "fused", "compiled", "prepacked")
 """How a model can be run: as it was loaded; in larger products; these with decoding compiled; and its weights packed for that, too."""
-
-COMPILED = ("compiled", "prepacked")
-"""Those that compile decoding."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What vLLM cannot do with a model is said before anything runs, for all models at once."""
+"""What cannot be done to time a model is said before anything runs, for all models at once."""
 
 from __future__ import annotations
 
@@ -70,3 +70,14 @@ def test_compressed_mixtures_are_refused_and_dense_ones_are_not(timed: dict[str,
     (problem,) = problems(shapes)
     assert problem.startswith("models.experts: ") and "svd" in problem and "dense" not in problem.split(";")[0]
     passes({**shapes, "methods": {"dense": {}}, "ratios": []})
+
+
+@pytest.mark.parametrize(("family", "reason"), [("mixtral", "which experts run"), ("gemma2", "sliding window"), ("llama", "")])
+def test_forms_that_a_family_cannot_run_are_refused(family: str, reason: str, timed: dict[str, Any]) -> None:
+    shape = {"shape": {"model_type": family, **CONFIGS[family]}}
+    asked = {"prompt": 8, "generate": 8, "variants": ["plain", "fused", "prepacked"]}
+    shapes = {"methods": {"dense": {}}, "ratios": [], "models": {"some": shape}, "throughput": asked}
+    if reason:
+        (problem,) = problems(shapes)
+        assert problem.startswith("models.some: throughput.variants has prepacked, which a ") and reason in problem
+    passes({**shapes, "throughput": {**asked, "variants": ["plain", *(["fused"] if reason else ["compiled"])]}})

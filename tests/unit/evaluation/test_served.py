@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from drank.evaluation.ceilings import Ceilings
 from drank.evaluation.loaded import Loaded
 from drank.evaluation.served.interpreter import VARIABLE, interpreter
 from drank.evaluation.served.runner import Served, _visible
+from drank.evaluation.served.workload import Workload
 from drank.evaluation.throughput import take_turns
 from drank.evaluation.timing import Machine
 from drank.models.checkpoint import load_model
@@ -42,7 +42,7 @@ def serve(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
     def start(fault: str = "", directory: Path = model, compute: dict[str, Any] = COMPUTE, **sizes: int) -> Served:
         monkeypatch.setenv("FAULT", fault)
-        started.append(Served("some model", directory, SIZES | sizes, None, compute))
+        started.append(Served("some model", Workload(directory, SIZES | sizes, None, compute["dtype"]), compute))
         return started[-1]
 
     yield start
@@ -98,45 +98,6 @@ def test_what_it_ran_by_is_told(serve: Callable[..., Served]) -> None:
     assert taken.origin["packages"]["vllm"] == "0.0.1" and taken.origin["packages"] == runner.told["packages"]
     assert taken.origin["peak_memory_bytes"] > 10**8, "that of the engine's process, which has torch"
     assert runner.execution()["engine"] == "vllm"
-
-
-def test_prompts_one_after_the_other_are_no_timing(serve: Callable[..., Served]) -> None:
-    with pytest.raises(RuntimeError, match=r"some model: the process of vLLM ended with status 1(.|\n)*one in each step"):
-        serve("one by one").round()
-
-
-def test_an_engine_that_ends_says_its_last_words(serve: Callable[..., Served]) -> None:
-    with pytest.raises(RuntimeError, match=r"status 3; its last lines:(.|\n)*\nout of memory, says the engine"):
-        serve("dies").round()
-    with pytest.raises(RuntimeError, match=r"status 1(.|\n)*no such model: .*model"):
-        serve("refuses")
-
-
-def test_its_process_ends_with_it(serve: Callable[..., Served]) -> None:
-    with closing(serve()) as runner:
-        place = Path(f"/proc/{runner._process.pid}")
-        assert place.exists()
-    assert not place.exists() and runner._process.returncode is not None
-
-
-def test_it_ends_with_this_process_though_that_is_killed(serve: Callable[..., Served]) -> None:
-    runner = serve()
-    assert runner._process.stdin is not None
-    runner._process.stdin.close()  # as the system does for a process that is gone
-    assert runner._process.wait(20) == 1
-
-
-def test_none_is_left_where_one_waits_no_longer(serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = []
-
-    def interrupted(self: Served, _: Any) -> None:
-        begun.append(self._process)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Served, "_answer", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        serve()
-    assert begun[0].returncode is not None
 
 
 def test_a_vllm_of_another_device_times_nothing(serve: Callable[..., Served]) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from drank.evaluation.served.runner import _Work
+from drank.evaluation.served.workload import Workload
 from drank.models.checkpoint import load_model, save
 from drank.models.rounding import round_projections
 from tests.contract.conftest import CONFIGS
@@ -17,7 +17,7 @@ from tests.contract.conftest import CONFIGS
 def test_a_long_prompt_has_room_in_all_layers(tmp_path: Path) -> None:
     config = AutoConfig.for_model("gemma2", **CONFIGS["gemma2"])
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
-    work = _Work(tmp_path, {"batch": 2, "prompt": 40, "generate": 4}, None, "float32")
+    work = Workload(tmp_path, {"batch": 2, "prompt": 40, "generate": 4}, None, "float32")
     whole = 2 * 4 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * 2 * 45
     assert config.sliding_window < 40 and work.cache < whole, "after it transformers keeps the window"
     assert work.room > whole
@@ -31,6 +31,6 @@ def test_what_others_packed_is_counted_as_it_is_packed(tmp_path: Path) -> None:
     model = load_model(tmp_path / "dense", "float32")
     describe = round_projections(model, 8, 32)
     save(model, None, None, tmp_path / "rounded", documents=lambda folder: describe(str(folder)) or {})
-    dense, rounded = (_Work(tmp_path / name, {"batch": 2, "prompt": 6, "generate": 4}, None, "float32") for name in ("dense", "rounded"))
+    dense, rounded = (Workload(tmp_path / name, {"batch": 2, "prompt": 6, "generate": 4}, None, "float32") for name in ("dense", "rounded"))
     assert (rounded.read, rounded.written, rounded.cache) == (dense.read, dense.written, dense.cache)
     assert rounded.weights < dense.weights / 2
