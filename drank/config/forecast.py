@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from drank.calibration.passes import WINDOWS
 from drank.config.resolved import calibration_options, gradient_options, methods_for, search_options, shards_of
 from drank.config.sizes import Sizes
+from drank.config.task_sizes import TaskSize
 from drank.evaluation.execution import VLLM
 from drank.methods import Method
 from drank.methods.method import COMPENSATING
@@ -31,12 +32,8 @@ KNOWN = {"train": 6000.0}
 CORE_SPEED, GPU_SPEED = 2e10, 2e13
 """Multiplications a second that a thread, or a GPU, is taken to do in float32."""
 
-UNKNOWN_TEXT, EMBEDDED_ITEMS, ITEMS, ITEM, STEP = 250_000, 200, 2000, 100, 32
-"""Tokens of a text read whole, items of a task that is embedded or not, the tokens of an item with its answers, and those that are read
-while one more is written after some prompts."""
-
-LARGE = {"hellaswag": 40_000, "mathqa": 10_000, "arc_easy": 4000, "mmlu": 14_000}
-"""Items of that many tokens that tasks of the harness come to which ask many more or longer ones."""
+UNKNOWN_TEXT, STEP = 250_000, 32
+"""Tokens of a text read whole, and those that are read while one more is written after some prompts."""
 
 
 def forecast(
@@ -142,13 +139,12 @@ def _round(_config: Mapping[str, Any], size: Sizes, *_: Any) -> float:
 def _evaluate(config: Mapping[str, Any], size: Sizes, method: Method | None = None, *_: Any) -> float:
     text, tasks = config["perplexity"], config["zeroshot"]
     read = len(text["corpora"]) * text_tokens(text)
-    asked = [config["tasks"][task] for task in tasks["tasks"]]
-    whole = [EMBEDDED_ITEMS if "embedded" in task else LARGE.get(task.get("harness", ""), ITEMS) for task in asked]
+    answers = TaskSize.of([config["tasks"][task] for task in tasks["tasks"]], tasks["limit"], tasks["batch"])
     compared = text["to_dense"] and method is not None and (method.compresses or method.checkpoint)
     beside = read * size.width * size.vocabulary if compared else 0  # the dense model's head
-    written = len(text["corpora"]) * _written(text["continuations"], size)
+    written = len(text["corpora"]) * _written(text["continuations"], size) + answers.steps * size.forward(max(STEP, tasks["batch"]))
     fitted = _overfitting(config, size) if text["corpora"] and method is not None and method.reads_calibration else 0
-    return beside + written + fitted + size.forward(read + ITEM * sum(min(tasks["limit"] or items, items) for items in whole))
+    return beside + written + fitted + size.forward(read + answers.read)
 
 
 def _written(continuations: Mapping[str, int], size: Sizes) -> float:

@@ -89,6 +89,16 @@ def test_continuations_cost_by_their_tokens():
     assert took(tokens=64) - took(prompts=0) == pytest.approx(2 * (took(tokens=32) - took(prompts=0)))
 
 
+def test_answers_that_are_written_cost_by_their_tokens_and_groups_by_their_tasks():
+    def took(*asked, **options):
+        tasks = {name: {"harness": name} for name in asked}
+        return seconds("evaluate", "svd-llm", config(tasks=tasks, zeroshot={"tasks": [*asked], "limit": 64, **options}))
+
+    assert took("gsm8k") - took() > 4 * (took("arc_easy") - took()), "256 tokens after each prompt, of which each moves all weights"
+    assert took("gsm8k", batch=64) < took("gsm8k", batch=16)
+    assert took("mmlu") - took() == pytest.approx(57 * (took("arc_easy") - took())), "a limit is one of each task of a group"
+
+
 def test_what_follows_the_ranks_costs_and_light_rules_do_not():
     assert seconds("compress", "svd-llm") == START < seconds("compress", "d-rank") < seconds("compress", "l-rank")
     assert seconds("tables") == LIGHT < forecast(config(), [(1, "train", {"name": "docs-mha"})])[1]
