@@ -120,6 +120,7 @@ $(READY): $(LOCK)
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --disable-pip-version-check --no-input --compile --progress-bar off -r $(LOCK) \
 	  | awk '/^Collecting/ && ++n % 20 == 1 {print "environment: fetching " $$2 " and more"; fflush()} \
 	         /^Installing collected/ {print "environment: unpacking and compiling"; fflush()}'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --editable .
 	@$(BIN)/python -m pip check --disable-pip-version-check
 	@touch $@
 

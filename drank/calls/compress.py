@@ -55,7 +55,7 @@ def compress(
     """The model compressed by a method of `drank.methods.METHODS`, with `ratio` of the parameters of its projections removed.
 
     Args:
-        model: a directory, an id of the hub, the name of a model that drank ships, or a loaded model (then with its `tokenizer`).
+        model: a directory, a GGUF file, an id of the hub, the name of a model that drank ships, or a loaded one (with its `tokenizer`).
         method: its name; each of its options can be given as a keyword (`beta=0.2, group=1`), as config/README.md explains them.
         ratio: the share to remove, between 0 and 1; methods without a budget ignore it.
         text: what moments and gradients are taken on: files (.txt, .jsonl, .parquet), text itself, the name of an embedded corpus,

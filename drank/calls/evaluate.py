@@ -55,7 +55,7 @@ def evaluate(
         model: a directory, dense or compressed, by drank or by others; an id of the hub, a shipped model, or a loaded one.
         text: what perplexity is measured on, each text on its own; as `drank.compress` takes it.
         tasks: names of tasks and groups of lm-evaluation-harness, of embedded ones, paths of YAML definitions, or a mapping as under
-            `tasks` in a configuration. They need `pip install 'drank[pipeline]'`.
+            `tasks` in a configuration. They need drank's extra `pipeline`.
         throughput: whether prefill and decoding are timed, or how: `batch`, `prompt`, `generate`, `repeats` and `engine` (`vllm`).
         out: a folder to write the records to, `perplexity.json`, `zeroshot.json` and `throughput.json`.
         tokenizer: that of a loaded model.

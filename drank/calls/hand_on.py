@@ -30,7 +30,8 @@ def export(
     `dense` multiplies the factors out: an ordinary checkpoint with the function of the compressed model, which every program reads that
     reads its family, and as large as the model was before. `remote-code` puts code beside the factors, which stay: transformers and vLLM
     load it as small as it is where they are told `trust_remote_code`. `onnx` is a graph with key-value cache in float32, of low-rank layers
-    as they are, for ONNX Runtime; it needs `pip install 'drank[onnx]'`, and a dense model can be exported too, to compare.
+    as they are, for ONNX Runtime; it needs drank's extra `onnx`, and a dense model can be exported too, to
+    compare.
 
     Raises ValueError for another form, CheckpointError where `directory` holds no whole model of the kind, FileExistsError where `out`
     must not be replaced.

@@ -20,6 +20,7 @@ from drank.models.sources import SourceError, directory_of
 from drank.runtime.device import cores
 from drank.runtime.files import read_json
 from drank.runtime.home import expanded
+from drank.runtime.installing import install
 from drank.runtime.shipped import SCHEMA
 from drank.runtime.suggestions import near
 from drank.testbed import MODELS
@@ -54,8 +55,8 @@ def source_of(model: str | Path, revision: str | None = None) -> tuple[str, dict
     if isinstance(model, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return label(name.rpartition("/")[2]), {"hub": name} | ({"revision": revision} if revision else {})
     raise SourceError(
-        f"model {name!r} is no directory here{near(name, shipped)}, no model that drank ships ({', '.join(shipped)}) and no id of the hub "
-        "(org/name); name one of these, or give a loaded model with its tokenizer"
+        f"model {name!r} is no directory here{near(name, shipped)}, no GGUF file, no model that drank ships ({', '.join(shipped)}) and "
+        "no id of the hub (org/name); name one of these, or give a loaded model with its tokenizer"
     )
 
 
@@ -95,7 +96,7 @@ def require(config: Mapping[str, Any]) -> None:
             wanted[f"fine-tuning of {label_}"] = ("peft",)
     missing = {what: [name for name in names if importlib.util.find_spec(name) is None] for what, names in wanted.items()}
     if lines := [f"{what} needs {', '.join(names)}" for what, names in missing.items() if names]:
-        raise ImportError("; ".join(lines) + ": pip install 'drank[pipeline]'")
+        raise ImportError(f"{'; '.join(lines)}: {install('pipeline')}")
     if any("embedded" in source for source in config["corpora"].values()):
         package_versions()
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace a compressed model that is there.")
 @applied([*WORK, *TEXT, *COMPUTE, *METHOD])
 def compress(model: str, text: tuple[str, ...], out: str, **options: Any) -> None:
-    """Compress MODEL (a directory, a hub id or a shipped model) and save it, ready to be loaded by transformers.
+    """Compress MODEL (a directory, a GGUF file, a hub id or a shipped model) and save it, ready to be loaded by transformers.
 
     Every option of a method can be set; what is not set is as the method's paper has it.
     """

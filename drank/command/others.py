@@ -13,6 +13,7 @@ import click
 
 from drank.config import read_config
 from drank.runtime.home import writable_caches
+from drank.runtime.installing import install
 from drank.runtime.log import QUIET
 from drank.runtime.shipped import WORKFLOW
 from drank.runtime.suggestions import near
@@ -25,7 +26,8 @@ PASSED_ON: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names"
 def run(arguments: tuple[str, ...]) -> None:
     """Run the workflow: `drank run [CONFIG] [OPTIONS OF SNAKEMAKE]`.
 
-    CONFIG is a YAML file of yours, or the name of a configuration that drank ships (methods, l-rank, paper); without one the default runs.
+    CONFIG is a YAML file of yours, or the name of one that drank ships (methods, l-rank, smollm2, text-amounts, throughput, paper); without
+    one the default runs.
     Results appear in the folder of `--directory`, or in the current one. All cores are used unless --cores or --jobs says otherwise.
     """
     if "--help" in arguments or "-h" in arguments:
@@ -113,4 +115,4 @@ def serve(arguments: tuple[str, ...]) -> None:
 def _require(package: str, command: str) -> None:
     """Raise ImportError where a package of the pipeline is not installed."""
     if importlib.util.find_spec(package) is None:
-        raise ImportError(f"{command} needs {package}, which is not installed: pip install 'drank[pipeline]'")
+        raise ImportError(f"{command} needs {package}, which is not installed: {install('pipeline')}")

@@ -115,8 +115,8 @@ def place_of(source: Mapping[str, Any]) -> dict[str, Any]:
         return {"path": snapshot_download(source["hub"], repo_type="dataset", revision=source.get("revision"), local_files_only=True)}
     except LocalEntryNotFoundError as error:
         raise ValueError(
-            f"data set {source['hub']}, revision {source.get('revision', 'main')}, is not in the local hub cache; run `snakemake prefetch` "
-            "on a machine with a network, or set HF_HOME to the folder that holds it"
+            f"data set {source['hub']}, revision {source.get('revision', 'main')}, is not in the local hub cache; run "
+            "`drank run CONFIGURATION prefetch` on a machine with a network, or set HF_HOME to the folder that holds it"
         ) from error
 
 

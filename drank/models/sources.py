@@ -62,7 +62,7 @@ def directory_of(source: Mapping[str, Any]) -> Path:
         return Path(snapshot_download(source["hub"], revision=source.get("revision"), local_files_only=True))
     except LocalEntryNotFoundError as error:
         raise SourceError(
-            f"model {source['hub']} is not in the local hub cache; run `snakemake prefetch` on a machine with a network, "
+            f"model {source['hub']} is not in the local hub cache; run `drank run CONFIGURATION prefetch` on a machine with a network, "
             "or set HF_HOME to the folder that holds it"
         ) from error
 

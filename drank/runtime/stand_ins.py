@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-_FETCH = "fetch the file itself, by `drank run prefetch`, huggingface_hub or the hub's `resolve` address"
+_FETCH = "fetch the file itself, by `drank run CONFIGURATION prefetch`, huggingface_hub or the hub's `resolve` address"
 _SAVE = "load the model in the program that wrote it and save it with `save_pretrained`"
 _POINTER = "pointer in place of the file: run `git {} in its repository, or " + _FETCH
 

@@ -32,7 +32,7 @@ compression costs something.
 
 Trained from seed {facts["schedule"]["seed"]} on {facts["train_tokens"]:,} tokens of docstrings (drank's corpus `python-docs`, train
 split; {versions}), {facts["tokens_seen"]:,.0f} tokens seen in {facts["seconds"] / 60:.0f} minutes on {facts["device"]}.
-`snakemake testbed` retrains it.
+`make testbed` retrains it.
 
 | text | loss (nats per token) | perplexity |
 |---|---|---|

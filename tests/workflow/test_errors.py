@@ -87,7 +87,7 @@ def test_missing_hub_model_says_how_to_fetch_it(inputs: Path, tmp_path: Path) ->
     run.change(models={"tiny": {"hub": "nobody/nothing"}})
     done = run.snakemake("results/sources/tiny.json")
     assert done.returncode != 0
-    assert "snakemake prefetch" in done.stdout
+    assert "drank run CONFIGURATION prefetch" in done.stdout
 
 
 def test_snakemake_has_nothing_to_say_against_the_rules(inputs: Path, tmp_path: Path) -> None:

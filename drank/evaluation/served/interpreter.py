@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from drank.models.serving.server import INSTALL
+from drank.models.serving.server import how_to_install
 
 VARIABLE = "DRANK_VLLM"
 """Names the Python of an environment with vLLM, which pins torch and transformers and so often has one of its own."""
@@ -33,12 +33,12 @@ def interpreter() -> str:
     lacks = _lacks(python)
     if named and lacks:
         raise ImportError(
-            f"{VARIABLE} names {named}, which {lacks}; name the Python of an environment with vLLM, or install it there: {INSTALL}"
+            f"{VARIABLE} names {named}, which {lacks}; name the Python of an environment with vLLM, or install it there: {how_to_install()}"
         )
     if lacks:
         raise ImportError(
             f"throughput.engine is vllm, which is not installed here. Name the Python of an environment that has it, {VARIABLE}=PATH (in a "
-            f"clone `make .vllm/.ready` makes one: {VARIABLE}=$PWD/.vllm/bin/python), or install it here: {INSTALL}"
+            f"clone `make .vllm/.ready` makes one: {VARIABLE}=$PWD/.vllm/bin/python), or install it here: {how_to_install()}"
         )
     return python
 

@@ -97,7 +97,7 @@ def _summary(name: str, method: str, size: StoredSize, making: Mapping[str, Any]
 
 def _loading() -> str:
     return f"""```bash
-pip install drank
+pip install ./drank  # a clone of its repository
 ```
 
 ```python
@@ -108,7 +108,7 @@ model = AutoModelForCausalLM.from_pretrained("{PLACE}")
 tokenizer = AutoTokenizer.from_pretrained("{PLACE}")
 ```
 
-Without `import drank` loading is refused; it never gives random weights. The factors are ordinary `nn.Linear` modules: for LoRA give PEFT
+Without `import drank` loading ends in an error. The factors are ordinary `nn.Linear` modules: for LoRA give PEFT
 `target_modules=["basis", "coefficients"]`. For programs that know no low-rank layers `drank.export("{PLACE}", "plain", to="dense")`
 multiplies the factors out into an ordinary checkpoint, as large as the dense one. `drank.show("{PLACE}")` checks the files against the
 hashes below."""

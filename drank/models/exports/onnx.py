@@ -21,6 +21,7 @@ from drank.models.hashes import StoredFile, WeightHashes
 from drank.models.licence import licence_of
 from drank.models.tensors import stored_tensors
 from drank.runtime.files import file_hash, read_json, replacing, share_mode, write_json
+from drank.runtime.installing import install
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 """What torch's exporter writes by, and what the result is checked by."""
@@ -37,7 +38,7 @@ def to_onnx(directory: str | Path, out: str | Path, max_shard_size: int | str | 
     """
     directory, out = Path(directory), Path(out)
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise ImportError(f"the ONNX export needs {' and '.join(missing)}, not installed here: pip install 'drank[onnx]'")
+        raise ImportError(f"the ONNX export needs {' and '.join(missing)}, not installed here: {install('onnx')}")
     if out.resolve() == directory.resolve():
         raise ValueError(f"{out} is the model that is to be exported; name another folder for its ONNX form")
     config = _config_of(directory)

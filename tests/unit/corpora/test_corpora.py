@@ -165,7 +165,9 @@ def test_single_files_of_a_hub_data_set(hub):
 
 
 def test_a_hub_data_set_that_is_not_here_names_the_remedy(hub):
-    with pytest.raises(ValueError, match=r"data set org/Other, revision main, is not in the local hub cache; run `snakemake prefetch`"):
+    with pytest.raises(
+        ValueError, match=r"data set org/Other, revision main, is not in the local hub cache; run `drank run CONFIGURATION prefetch`"
+    ):
         read(hub | {"hub": "org/Other"})
     with pytest.raises(ValueError, match="data set org/Text, revision v9, is not"):
         read(hub | {"revision": "v9"})

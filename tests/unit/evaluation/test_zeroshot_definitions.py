@@ -65,7 +65,9 @@ def test_without_a_network_a_revision_is_read_from_the_cache_or_not_at_all(tmp_p
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     pinned = define("a", {"harness": "arc_easy", "revision": "a" * 40}, {}, str(tmp_path))
     assert (pinned["dataset_path"], pinned["dataset_kwargs"]) == (str(snapshot), {})
-    with pytest.raises(ValueError, match=r"allenai/ai2_arc, revision b+, is not in the local hub cache; run `snakemake prefetch`"):
+    with pytest.raises(
+        ValueError, match=r"allenai/ai2_arc, revision b+, is not in the local hub cache; run `drank run CONFIGURATION prefetch`"
+    ):
         define("a", {"harness": "arc_easy", "revision": "b" * 40}, {}, str(tmp_path))
 
 

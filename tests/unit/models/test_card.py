@@ -98,7 +98,7 @@ def test_everything_that_was_noted_down_is_told(made):
     assert "| down | 2 matrices, 1 dense | 4 | 4 | 4 | 8 |" in text and "| q | 1 basis for up to 2 layers each | 3 |" in text
     assert "factors " in text and "refit " in text and making["machine"]["cpu"] in text
     assert "arXiv:2509.25622](https://arxiv.org/abs/2509.25622)" in text and "licence `llama3.1`" in text
-    assert "pip install drank" in text and 'target_modules=["basis", "coefficients"]' in text
+    assert "pip install ./drank" in text and 'target_modules=["basis", "coefficients"]' in text
 
 
 def test_a_local_base_is_told_by_name_and_hashes_alone(tmp_path):

@@ -136,7 +136,7 @@ def test_sources_are_places(tmp_path, monkeypatch):
     assert directory_of({"embedded": "docs-mha"}) == sources.MODELS / "docs-mha"
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(SourceError, match=r"model org/name is not in the local hub cache; run `snakemake prefetch`"):
+    with pytest.raises(SourceError, match=r"model org/name is not in the local hub cache; run `drank run CONFIGURATION prefetch`"):
         directory_of({"hub": "org/name"})
 
 
