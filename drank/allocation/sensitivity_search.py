@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from drank.calibration.streams import Stream, open_stream, run_block
 from drank.models.families import Projection, blocks_of, projections_of
-from drank.models.forward import forwards
+from drank.models.forward import own_logits_of
 from drank.models.groups import Shape
 from drank.models.weights import Checkpoint
 from drank.runtime.finite import NonFiniteError
@@ -101,23 +101,15 @@ def _perplexity(model: PreTrainedModel, stream: Stream, ids: Sequence[Tensor], l
     stream = Stream(stream.states, stream.arguments)
     for later, block in list(enumerate(blocks_of(model)))[layer:]:
         stream.states = run_block(block, later, stream)
-    losses = [
-        torch.nn.functional.cross_entropy(logits[:-1].float(), window[1:], reduction="none").double().sum().item()
-        for states, batch in zip(stream.states, ids, strict=True)
-        for logits, window in zip(logits_after(model, states, batch), batch, strict=True)
-    ]
+    with torch.no_grad():
+        losses = [
+            torch.nn.functional.cross_entropy(logits.float(), window[1:], reduction="none").double().sum().item()
+            for states, batch in zip(stream.states, ids, strict=True)
+            for logits, window in zip(own_logits_of(model, states, batch), batch, strict=True)
+        ]
     mean = math.fsum(losses) / sum(batch[:, 1:].numel() for batch in ids)
     if not mean < LARGEST_LOSS:
         raise NonFiniteError(
             f"the loss per token is {mean}; run in float32 (`compute: dtype: float32`), and check the spectrum's weighting"
         )
     return math.exp(mean)
-
-
-def logits_after(model: PreTrainedModel, states: Tensor, ids: Tensor) -> Tensor:
-    """The logits of token ids, (windows, tokens), whose hidden states leaving the last block are `states`: no block is run."""
-    import torch
-
-    with forwards(blocks_of(model), lambda *_, **__: states), torch.no_grad():
-        logits: Tensor = model(input_ids=ids, use_cache=False).logits
-    return logits

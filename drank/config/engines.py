@@ -10,7 +10,7 @@ from drank.config.method_entries import method_of
 from drank.config.resolved import entries_for
 from drank.evaluation.execution import PLAIN, VLLM
 from drank.methods import Method
-from drank.models.execution.compiled import COMPILED, said_not_compiled
+from drank.models.execution.compiled import COMPILED, PACKED, said_not_compiled
 from drank.models.families import FAMILIES, context_of
 from drank.models.sources import SourceError, directory_of
 from drank.models.theirs import rounds
@@ -21,22 +21,32 @@ ENGINE = f"throughput.engine is {VLLM}"
 
 def engine_problems(config: Mapping[str, Any]) -> Iterator[str]:
     """A line for all that a configuration asks of what runs the timed models and it cannot do; nothing for models that are not here yet."""
-    timed = config.get("throughput", {})
-    served = timed.get("engine") == VLLM
+    if "throughput" not in config:
+        return
+    timed = config["throughput"]
+    served = timed["engine"] == VLLM
     if served and timed["variants"] != [PLAIN]:
         yield f"{ENGINE}, which joins, compiles and packs products by itself; leave variants out, which are forms of transformers' models"
         return
-    compiled = [variant for variant in timed.get("variants", []) if variant in COMPILED]
     for model, source in config["models"].items():
         with suppress(SourceError, OSError, KeyError, ValueError, TypeError):  # which other checks tell
             checkpoint = Checkpoint(directory_of(source))
-            if served:
-                yield from (f"models.{model}: {fault}" for fault in _unserved(config, model, checkpoint))
-            elif compiled and (reason := said_not_compiled(checkpoint.config)):
-                yield (
-                    f"models.{model}: throughput.variants has {', '.join(compiled)}, which a {checkpoint.model_type} model cannot run: "
-                    f"{reason}; leave it to plain and fused, or give this model a configuration of its own"
-                )
+            faults = _unserved(config, model, checkpoint) if served else _uncompiled(config, model, checkpoint)
+            yield from (f"models.{model}: {fault}" for fault in faults)
+
+
+def _uncompiled(config: Mapping[str, Any], model: str, checkpoint: Checkpoint) -> Iterator[str]:
+    """What of a model cannot run in a variant that compiles decoding."""
+    compiled = ", ".join(variant for variant in config["throughput"]["variants"] if variant in COMPILED)
+    if not compiled:
+        return
+    if reason := said_not_compiled(checkpoint.config):
+        yield (
+            f"throughput.variants has {compiled}, which a {checkpoint.model_type} model cannot run: {reason}; leave it to plain and fused, "
+            "or give this model a configuration of its own"
+        )
+    if rounded := ", ".join(label for label, method in _methods(config, model) if rounds(method.checkpoint)):
+        yield f"throughput.variants has {compiled}, which {rounded} cannot run: {PACKED}; leave out the one or the other"
 
 
 def _unserved(config: Mapping[str, Any], model: str, checkpoint: Checkpoint) -> Iterator[str]:

@@ -107,8 +107,15 @@ def shards_of(config: Mapping[str, Any]) -> dict[str, int]:
 
 
 def search_options(config: Mapping[str, Any], changes: Changes = None) -> dict[str, Any]:
-    """The text that searches and choices measure on: the calibration's, with what the section `search` sets instead."""
-    return calibration_options(config, changes) | _given(config["search"])
+    """The text that searches and choices measure on: the calibration's, with what the section `search` sets instead.
+
+    Never the very windows of the calibration: where these are drawn by the seed of the search, as one of several draws may be, it takes
+    the one beside it.
+    """
+    read = calibration_options(config, changes)
+    found = read | _given(config["search"])
+    same = bool(read) and all(found[key] == read[key] for key in ("corpus", "split", "length", "seed"))
+    return found | {"seed": found["seed"] ^ 1} if same else found
 
 
 def finetune_options(config: Mapping[str, Any], changes: Changes = None) -> dict[str, Any]:

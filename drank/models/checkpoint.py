@@ -103,7 +103,7 @@ def _read(directory: Path, dtype: Any, device: Any, trusted: bool, *, everywhere
         )
     except SafetensorError as error:
         raise CheckpointError(f"the weights in {directory} are corrupt ({error}); delete them and rerun `compress`") from error
-    except (torch.OutOfMemoryError, MemoryError):
+    except (torch.OutOfMemoryError, MemoryError, CheckpointError):
         raise
     except Exception as error:  # of a description that no model can be built of transformers raises KeyError, AssertionError and others
         raise unloadable(directory, quantiser, error) from error

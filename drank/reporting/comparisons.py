@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from drank.evaluation.zeroshot.definitions import AVERAGE
 from drank.reporting.differences import (
-    AVERAGE,
     Comparison,
     Difference,
     count_of,

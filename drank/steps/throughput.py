@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -86,8 +87,8 @@ def run(
     )
     served = lineup.directories if engine == VLLM else {}
     works = {name: Workload(directory, sizes, first, compute["dtype"]) for name, directory in served.items()}
-    beside = sum(PROCESS + work.room for work in works.values())
-    together = _fits(lineup, compute["dtype"], device, variants, beside, memory_mb)
+    engines = sum(PROCESS + work.room for work in works.values())
+    together = _fits(lineup, compute["dtype"], device, variants, engines, memory_mb)
     sizes |= {"first": first, "ceilings": Ceilings.of(device, compute["dtype"])}
     timed = dict[str, Timed]()
     entries = {labelled(name, variant): (lineup.directories[name], variant) for name in lineup.paths for variant in variants}
@@ -147,10 +148,10 @@ def _beginning(lineup: Lineup, throughput: Mapping[str, Any]) -> int | None:
     return prompt_opening(load_tokenizer(directory), WINDOW)[0]
 
 
-def _fits(lineup: Lineup, dtype: str, device: str, variants: Sequence[str], beside: int, memory_mb: int | None) -> bool:
+def _fits(lineup: Lineup, dtype: str, device: str, variants: Sequence[str], engines: int, memory_mb: int | None) -> bool:
     """Whether the weights of all, once for each variant and for one that packs them twice, leave room enough where they would lie.
 
-    `beside` are bytes that all of them take for something else.
+    `engines` are bytes that processes of engines take beside.
     """
     import torch
 
@@ -158,7 +159,7 @@ def _fits(lineup: Lineup, dtype: str, device: str, variants: Sequence[str], besi
     if memory_mb is not None and not device.startswith("cuda"):
         room = min(room, memory_mb * 10**6)
     copies = len(variants) + variants.count("prepacked")
-    needed = copies * lineup.weights(getattr(torch, dtype).itemsize) / SHARE + beside
+    needed = copies * lineup.weights(getattr(torch, dtype).itemsize) / SHARE + engines
     if needed > room:
         log.warning(
             "throughput: all models at once would take %.1f GB, and there are %.1f: they are timed one after the other, and compared "
@@ -171,6 +172,7 @@ def _fits(lineup: Lineup, dtype: str, device: str, variants: Sequence[str], besi
 
 def _loaded(entries: Mapping[str, tuple[Path, str]], sizes: Mapping[str, Any], compute: Mapping[str, Any]) -> dict[str, Timed]:
     """What timing found by label, of models, each a directory and a variant, that transformers runs, together in memory meanwhile."""
+    gc.collect()  # models that ran before hold themselves by the forward that was put in
     subjects = {label: MeasuredModel.of(path, compute, compute["threads"]) for label, (path, _) in entries.items()}
     timings = measure({label: prepared(subjects[label].model, variant) for label, (_, variant) in entries.items()}, **sizes)
     return {label: Timed(timings[label], subject.model.execution.told(), subject.taken()) for label, subject in subjects.items()}

@@ -83,6 +83,16 @@ def test_what_cannot_be_one_graph_is_refused_before_anything_is_changed(tiny_mod
     assert not hasattr(model, "execution") and not any(isinstance(module, Product) for module in model.modules())
 
 
+def test_a_prompt_of_one_token_is_read_outside_the_graph(tiny_model, tokens) -> None:
+    torch._dynamo.reset()
+    told: dict[str, Any] = {"max_new_tokens": 4, "min_new_tokens": 4, "do_sample": False}
+    model = tiny_model("llama")
+    before = model.generate(tokens[:, :1], **told)
+    torch._dynamo.utils.counters.clear()
+    assert torch.equal(optimize(model, "compiled").generate(tokens[:, :1], **told), before)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
 def test_what_a_configuration_says_is_what_the_model_finds(family, tiny_model) -> None:
     model = tiny_model(family)
     assert said_not_compiled(model.config.to_dict()) == not_compiled(model)

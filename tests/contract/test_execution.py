@@ -9,9 +9,11 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedModel
 
+from drank.models.checkpoint import load_model, save
 from drank.models.execution.optimize import optimize
 from drank.models.execution.projections import Projection
 from drank.models.lowrank import LowRankLinear
+from drank.models.rounding import round_projections
 from tests.contract.conftest import CONFIGS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*cache_implementation")
@@ -69,8 +71,23 @@ def test_what_costs_more_in_two_factors_runs_as_a_matrix(compress, tokens, stora
     model, _ = compress("llama", group=1, keep=1.0)
     known = said(model, tokens)
     done = optimize(model).execution
-    assert len(done.dense) == (3 * 7 if storage == "factors" else 0)
-    assert storage == "pivoted" or done.bytes_after < done.bytes_before
+    assert len(done.dense) == 3 * 7
+    assert done.bytes_after < done.bytes_before
+    close(said(model, tokens), known, torch.float32)
+
+
+def test_a_shared_basis_above_the_smaller_side_runs_as_matrices(compress, tokens, storage) -> None:
+    """Keys and values of grouped queries are narrow, and the rank of several of them together is past the width of one."""
+    model, plan = compress("llama", group=2, keep=0.6, num_key_value_heads=1)
+    known = said(model, tokens)
+    wide = {
+        group.shape.name: group.rank * (group.shape.rows + group.shape.columns - (group.rank if storage == "pivoted" else 0))
+        >= group.shape.rows * group.shape.columns
+        for group in plan.groups
+    }
+    done = optimize(model).execution
+    assert {name.rpartition(".")[2] for name in done.dense} >= {"k_proj", "v_proj"}
+    assert len(done.dense) == sum(len(group.shape.layers) for group in plan.groups if wide[group.shape.name])
     close(said(model, tokens), known, torch.float32)
 
 
@@ -139,3 +156,19 @@ def test_what_cannot_be_run_so_is_refused(compress, tmp_path) -> None:
     with pytest.raises(ValueError, match="save it before"):
         model.save_pretrained(tmp_path / "out")
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["packed", "unpacked by use"])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_what_another_tool_packed_runs_as_that_runs_it(bits, used, tiny_model, tokens, tmp_path) -> None:
+    pytest.importorskip("compressed_tensors")
+    model = tiny_model("llama", hidden_size=32, intermediate_size=64)
+    describe = round_projections(model, bits, 32)
+    save(model, None, None, tmp_path / "rounded", documents=lambda folder: describe(str(folder)) or {})
+    plain, fused = (load_model(tmp_path / "rounded", "float32").eval() for _ in range(2))
+    known = said(plain, tokens)
+    if used:
+        said(fused, tokens)
+    with pytest.raises(ValueError, match="unpacks them in Python; run it fused"):
+        optimize(fused, "compiled")
+    assert torch.equal(said(optimize(fused), tokens), known)

@@ -8,7 +8,8 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -99,12 +100,8 @@ class Served:
         return first, steps
 
     def processor_seconds(self) -> float:
-        """Seconds that processors have worked for the engine so far, 0 where the system does not say."""
-        stat = Path(f"/proc/{self._process.pid}/stat")
-        if not stat.is_file():
-            return 0.0
-        fields = stat.read_text("utf-8").rpartition(")")[2].split()
-        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+        """Seconds that processors have worked for the engine so far, and for what it started; 0 where the system does not say."""
+        return sum(map(_ticks, _with_children(self._process.pid))) / os.sysconf("SC_CLK_TCK")
 
     def execution(self) -> dict[str, Any]:
         """How the model was run, as a record tells it."""
@@ -151,3 +148,20 @@ def _visible(compute: Mapping[str, Any]) -> dict[str, str]:
         return told
     seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     return told | {"CUDA_VISIBLE_DEVICES": seen[int(number)] if number and seen != [""] else number}
+
+
+def _with_children(process: int) -> Iterator[int]:
+    """The number of a process, and those of all that live below it: compilers, when a model is compiled."""
+    yield process
+    for started in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):  # it has ended meanwhile
+            for child in started.read_text("ascii").split():
+                yield from _with_children(int(child))
+
+
+def _ticks(process: int) -> int:
+    """How long a process and those below it that have ended have worked, by the system's clock."""
+    with suppress(OSError):
+        fields = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()
+        return sum(map(int, fields[11:15]))
+    return 0

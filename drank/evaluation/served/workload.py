@@ -15,6 +15,7 @@ from drank.runtime.files import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedModel
 
 BLOCK, TWICE = 256, 2
 """Tokens that the last block of a prompt may hold in vain, and how much more room than that there is: layers are rounded up to groups."""
@@ -23,7 +24,8 @@ BLOCK, TWICE = 256, 2
 class Workload:
     """The prompts of the model in a directory, and what they and the tokens after them ask of a machine.
 
-    Its weights are nowhere in memory, but where another quantiser packed them, which counts only what is there: then no longer than this.
+    Its weights are nowhere in memory, but where another quantiser packed them, which counts only what is there, and where what runs hangs
+    on values, such as the experts of a mixture: then no longer than this.
 
     Attributes: `ids`, the prompts, (batch, prompt); `read` and `written`, the operations of the prefill and of a step of decoding;
     `weights`, the bytes that a step reads; `cache`, those of keys and values at the end; `room`, those that an engine has for them.
@@ -36,14 +38,22 @@ class Workload:
 
         Raises ValueError for sizes that the model does not have, CheckpointError for a model that is not whole.
         """
+        self.directory, self.generate = directory, sizes["generate"]
+        packed = quantised_by(read_json(directory / "config.json"))
+        try:
+            self._count(load_model(directory, dtype, "cpu" if packed else "meta"), sizes, first)
+        except RuntimeError:  # of a value that is nowhere
+            if packed:
+                raise
+            self._count(load_model(directory, dtype, "cpu"), sizes, first)
+
+    def _count(self, model: PreTrainedModel, sizes: Mapping[str, int], first: int | None) -> None:
         import torch
 
         from drank.evaluation.operations import operations_of
         from drank.evaluation.tensor_memory import cache_bytes, weight_bytes
 
         batch, prompt, generate = (sizes[name] for name in ("batch", "prompt", "generate"))
-        self.directory, self.generate = directory, generate
-        model = load_model(directory, dtype, "cpu" if quantised_by(read_json(directory / "config.json")) else "meta")
         check_sizes(context_of(model.config.get_text_config()), batch=batch, prompt=prompt, generate=generate + 1)  # vLLM counts the last
         self.ids = prompts(model, batch, prompt, 0, first)
         self.weights = weight_bytes(model)  # as they are packed, for so vLLM reads them; transformers unpacks some when they are asked

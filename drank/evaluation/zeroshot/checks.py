@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from drank.evaluation.zeroshot.definitions import (
+    AVERAGE,
     FORMATS,
     METRICS,
     SPLITS,
@@ -126,6 +127,8 @@ def check_tasks(tasks: Mapping[str, Spec]) -> list[str]:
     """All problems with the tasks of a config, one sentence each; empty where there are none. Imports neither torch nor the harness."""
     problems = []
     for name, spec in tasks.items():
+        if name == AVERAGE:
+            problems.append(f"task {name}: that is what the mean over all tasks is called; give it another name")
         kinds = [kind for kind in _CHECKS if kind in spec]
         if len(kinds) != 1:
             problems.append(f"task {name}: give exactly one of {', '.join(_CHECKS)}")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from drank.evaluation.zeroshot.definitions import AVERAGE
 from drank.evaluation.zeroshot.groups import Group
 from drank.runtime.grouping import in_group
 from drank.statistics.intervals import clustered_mean
@@ -32,7 +33,7 @@ def scored(
     ordered = {one: (grouped | found)[one] for name in marks for one in (*first.get(name, ()), name)}
     rows = [row for mine, _ in ordered.values() for row in mine]
     named = [row for row in rows if row["metric"] == "accuracy" and not in_group(row["dataset"])]
-    rows.append(_mean("average", "accuracy", named, [1 / len(named)] * len(named)))
+    rows.append(_mean(AVERAGE, "accuracy", named, [1 / len(named)] * len(named)))
     return rows, {name: detail for name, (_, detail) in ordered.items()}
 
 
@@ -58,8 +59,7 @@ def _of_task(name: str, marks: Mapping[str, Any]) -> tuple[list[dict[str, Any]],
     passages = _passages(items)
     if len(set(passages)) == 1:
         raise ValueError(f"task {name}: a standard error needs two passages or more, and all {len(items)} items share one; raise limit")
-    choices = sum(item["choices"] for item in items)
-    chance = len(items) / choices if choices else 0.0
+    chance = sum(1 / item["choices"] for item in items if item["choices"]) / len(items)
     labels = {"accuracy": metrics[0]} | ({"accuracy_norm": "acc_norm"} if "acc_norm" in metrics else {})
     rows = []
     for label, metric in labels.items():

@@ -8,6 +8,7 @@ import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from drank.models.description import quantised_by
 from drank.models.families import FAMILIES
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ COMPILED = ("compiled", "prepacked")
 
 MIXTURE = "which experts run hangs on the token"
 SLIDING = "transformers counts the tokens of a sliding window in Python, so that every token would be another graph"
+PACKED = "what packed its weights unpacks them in Python"
 """Why the decoding of some models cannot be one graph."""
 
 SHAPES = 64
@@ -27,6 +29,8 @@ SHAPES = 64
 def said_not_compiled(config: Mapping[str, Any]) -> str | None:
     """What of `not_compiled` a configuration says by itself, as it lies in a directory; None where it says nothing."""
     family = FAMILIES.get(config["model_type"])
+    if quantised_by(config):
+        return PACKED
     if family and family.mixture:
         return MIXTURE
     if kinds := config.get("layer_types"):
@@ -44,6 +48,8 @@ def not_compiled(model: PreTrainedModel) -> str | None:
     if "isolate_recompiles" not in inspect.signature(torch.compile).parameters:
         return f"torch {torch.__version__} counts the graphs of all models together, up to eight; 2.13 counts those of each"
     family = FAMILIES.get(model.config.model_type)
+    if quantised_by(model.config.to_dict()):
+        return PACKED
     if family and family.mixture:
         return MIXTURE
     if any(getattr(layer, "is_sliding", False) for layer in StaticCache(model.config, max_cache_len=2).layers):
@@ -70,7 +76,8 @@ def compile_decoding(model: PreTrainedModel, *, prepack: bool = False) -> None:
     def forward(self: PreTrainedModel, *args: Any, **inputs: Any) -> Any:
         ids = inputs.get("input_ids")
         cache = inputs.get("past_key_values")
-        whole = not args and ids is not None and ids.shape[1] == 1 and getattr(cache, "is_compileable", False)
+        fixed = getattr(cache, "is_compileable", False) and cache.is_initialized  # by a prompt, which one token can be
+        whole = not args and ids is not None and ids.shape[1] == 1 and fixed
         watched = torch.is_grad_enabled() or torch._C._len_torch_dispatch_stack()  # by what a graph hides its operations from
         return step(self, **inputs) if whole and not watched else own(self, *args, **inputs)
 

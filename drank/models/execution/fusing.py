@@ -15,7 +15,7 @@ from drank.models.execution.product import Product, laid_out
 from drank.models.execution.projections import BASES, Bases, PivotedBases, Projection
 from drank.models.families import Projection as Place
 from drank.models.families import module_path, projections_of
-from drank.models.lowrank import LowRankLinear, matrix_of
+from drank.models.lowrank import LowRankLinear, PivotedLinear, matrix_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,17 +116,20 @@ def _together(block: Iterable[Member], readers: Mapping[str, tuple[int, ...]]) -
 
 
 def _costs_more(module: LowRankLinear) -> bool:
-    """Whether two factors have at least as many numbers to multiply and to read, for each token, as the matrix that they make."""
-    rows, columns = module.in_features, module.out_features
-    return type(module) is LowRankLinear and module.rank * (rows + columns) >= rows * columns
+    """Whether what is stored has at least as many numbers to multiply and to read, for each token, as the matrix that it makes."""
+    rows, columns, rank = module.in_features, module.out_features, module.rank
+    saved = rank if isinstance(module, PivotedLinear) else 0
+    return rank * (rows + columns - saved) >= rows * columns
 
 
 def _matrix(module: LowRankLinear) -> Product:
-    """The product of two factors, rounded once, as a matrix that is run."""
+    """The product of what is stored, rounded once, as a matrix that is run."""
     dtype = module.coefficients.weight.dtype
     wide = torch.promote_types(dtype, torch.float32)
-    weight = module.coefficients.weight.to(wide) @ module.basis.weight.to(wide)
-    return Product.of(weight.to(dtype), module.bias)
+    weight = (module.coefficients.weight.to(wide) @ module.basis.weight.to(wide)).to(dtype)
+    if isinstance(module, PivotedLinear):
+        weight = torch.cat([module.coefficients.weight, weight], dim=1)[:, module.order.argsort()]
+    return Product.of(weight, module.bias)
 
 
 def _reorder(maker: nn.Module, order: Tensor) -> None:

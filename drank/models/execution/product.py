@@ -61,10 +61,13 @@ class Product(nn.Linear):
 
 
 def quicken(model: nn.Module) -> None:
-    """Let the ordinary linear maps of a model on a CPU be such products; one that is tied to an embedding keeps that one's memory."""
+    """Let the ordinary linear maps of a model on a CPU be such products; one that is tied to an embedding keeps that one's memory.
+
+    Those that another tool packed stay its own: it unpacks, rounds and multiplies in ways that a weight does not say.
+    """
     tied = {module.weight.data_ptr() for module in model.modules() if isinstance(module, nn.Embedding)}
     for name, module in list(model.named_modules()):
-        if type(module) is nn.Linear and module.weight.device.type == "cpu":
+        if type(module) is nn.Linear and not hasattr(module, "quantization_scheme") and module.weight.device.type == "cpu":
             made = Product.of(module.weight, module.bias)
             if module.weight.data_ptr() in tied:
                 made.weight = module.weight

@@ -81,3 +81,12 @@ def test_forms_that_a_family_cannot_run_are_refused(family: str, reason: str, ti
         (problem,) = problems(shapes)
         assert problem.startswith("models.some: throughput.variants has prepacked, which a ") and reason in problem
     passes({**shapes, "throughput": {**asked, "variants": ["plain", *(["fused"] if reason else ["compiled"])]}})
+
+
+def test_rounded_weights_are_not_compiled(timed: dict[str, Any]) -> None:
+    timed["throughput"] = {"prompt": 8, "generate": 8, "variants": ["plain", "fused", "compiled"]}
+    passes(timed)
+    timed["methods"]["rounded-4"] = {}
+    (problem,) = problems(timed)
+    assert problem.startswith("models.tiny: throughput.variants has compiled, which rounded-4 cannot run")
+    passes({**timed, "throughput": {**timed["throughput"], "variants": ["plain", "fused"]}})

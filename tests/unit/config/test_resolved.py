@@ -72,6 +72,14 @@ def test_searches_and_fine_tuning_read_the_calibration_text_unless_told_otherwis
     assert finetune_options(config) == calibration | paper | valid["finetune"]
 
 
+def test_a_search_never_reads_the_windows_of_the_calibration(valid):
+    config = with_defaults(valid, SCHEMA)
+    seeds = {seed: search_options(config, {"seed": seed})["seed"] for seed in (13, 14, 15)}
+    assert seeds == {13: 14, 14: 15, 15: 14}
+    config["search"] |= {"length": 32}
+    assert search_options(config, {"seed": 14})["seed"] == 14, "windows of another length are others"
+
+
 @pytest.mark.parametrize(("windows", "given", "read"), [(8, None, 4), (7, None, 4), (1, None, 1), (8, 8, 8), (8, 3, 3)])
 def test_curvatures_are_taken_on_some_of_the_calibration_windows_and_labels_of_the_text_on_all(windows, given, read, valid):
     valid["calibration"] |= {"windows": windows, "curvature_windows": given}

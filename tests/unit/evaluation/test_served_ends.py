@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -45,6 +50,20 @@ def test_an_engine_at_work_is_waited_for_and_says_so(
     with caplog.at_level("INFO"):
         assert busy.round()[0] >= 2
     assert "some model: vLLM at work for 1 s" in caplog.text
+
+
+def test_what_compilers_do_is_work_of_the_engine() -> None:
+    busy = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
+    with subprocess.Popen([sys.executable, "-c", busy], start_new_session=True) as engine:
+        try:
+            for _ in range(600):
+                if sum(map(runner._ticks, runner._with_children(engine.pid))) > 100 + runner._ticks(engine.pid):
+                    break
+                time.sleep(0.1)
+            else:
+                pytest.fail("a second of work of its child is not seen within a minute")
+        finally:
+            os.killpg(engine.pid, signal.SIGKILL)
 
 
 def test_its_process_ends_with_it(serve: Callable[..., Served]) -> None:

@@ -1,14 +1,18 @@
-"""What is asked of a model that vLLM runs, counted without it: where layers look back no further than a window, and where it is packed."""
+"""What is asked of a model that vLLM runs, counted without it: where layers look back no further than a window, where it is
+packed, and where values decide what runs."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from drank.evaluation.loaded import Loaded
 from drank.evaluation.served.workload import Workload
+from drank.evaluation.timing import Machine
 from drank.models.checkpoint import load_model, save
 from drank.models.rounding import round_projections
 from tests.contract.conftest import CONFIGS
@@ -34,3 +38,18 @@ def test_what_others_packed_is_counted_as_it_is_packed(tmp_path: Path) -> None:
     dense, rounded = (Workload(tmp_path / name, {"batch": 2, "prompt": 6, "generate": 4}, None, "float32") for name in ("dense", "rounded"))
     assert (rounded.read, rounded.written, rounded.cache) == (dense.read, dense.written, dense.cache)
     assert rounded.weights < dense.weights / 2
+
+
+@pytest.mark.parametrize(
+    ("family", "told"),
+    [("mixtral", {"num_local_experts": 4}), ("llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}})],
+)
+def test_what_hangs_on_values_is_counted_with_them(family: str, told: dict[str, Any], tmp_path: Path) -> None:
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2, "num_key_value_heads": 2, "num_hidden_layers": 2}
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **shape, **told, vocab_size=50)).save_pretrained(tmp_path)
+    work = Workload(tmp_path, {"batch": 2, "prompt": 6, "generate": 4}, None, "float32")
+    loaded = Loaded(load_model(tmp_path, "float32").eval(), work.ids, 4)
+    with torch.inference_mode():
+        here = loaded.counted(Machine())
+    assert {"prefill": work.read, "decode": 4 * work.written} == {phase: asked.operations for phase, asked in here.work.items()}

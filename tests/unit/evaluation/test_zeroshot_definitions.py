@@ -143,6 +143,11 @@ def test_a_definition_that_includes_itself_is_refused(tmp_path):
     assert problem.startswith(f"task mine: cannot read {tmp_path / 'own.yaml'}: ")
 
 
+def test_a_task_is_not_called_as_the_mean_of_all():
+    (problem,) = check_tasks({"average": {"embedded": "docs-summary"}, "own": {"embedded": "docs-summary"}})
+    assert problem.startswith("task average: ") and "another name" in problem
+
+
 def test_checking_imports_no_heavy_library():
     code = """
 import sys

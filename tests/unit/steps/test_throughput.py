@@ -63,13 +63,14 @@ def seconds(monkeypatch):
 def run(folder, place, names, beside=True, ratio="0.2", threads=1, sizes=SIZES, **options):
     """The records of models by name; `dense` is the source file."""
     source = str(folder / "source.json")
+    sources = {"dense": source, "other": str(folder / "other.json")}
     throughput.run(
         place,
         names={"model": "tiny", "ratio": ratio},
-        models={name: source if name == "dense" else str(folder / name) for name in names},
+        models={name: sources.get(name, str(folder / name)) for name in names},
         throughput=sizes,
         dense=METHODS["dense"].settings(),
-        places={"source": {"path": str(folder / "model")}},
+        places={"source": {"path": str(folder / "model")}, "other": {"path": str(folder / "one")}},
         beside=source if beside else None,
         compute={"device": "cpu", "dtype": "float32"},
         threads=threads,
@@ -169,3 +170,15 @@ def test_every_variant_is_timed_in_turn_with_the_dense_model_in_the_same(folder,
     }
     assert set(records["one"].detail) == {"prefill", "decode", "prefill-fused", "decode-fused", "execution", "execution-fused", "job"}
     assert [records["one"].detail[key]["variant"] for key in ("execution", "execution-fused")] == ["plain", "fused"]
+
+
+def test_what_somebody_else_made_is_told_apart(folder, tmp_path):
+    record = run_beside_dense(folder, tmp_path / "out", SIZES)
+    assert record.provenance["checkpoint"]["source"] == {"path": "one"}
+    assert record.size.ratio_model > 0 and record.size.ratio_stored is None
+
+
+def run_beside_dense(folder, place, sizes):
+    """The record of somebody else's checkpoint that is timed with the dense model."""
+    described(folder, "other", "one")
+    return run(folder, place, ["dense", "other"], ratio="0", sizes=sizes, theirs={"other": METHODS["dense"].settings()})["other"]

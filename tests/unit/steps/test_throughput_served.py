@@ -10,7 +10,7 @@ from drank.evaluation.served import workload
 from drank.evaluation.served.interpreter import VARIABLE
 from drank.steps import throughput
 from tests.unit.evaluation.engines import python_with_engine
-from tests.unit.steps.test_throughput import SIZES, TWINS, folder, little, numbers, run
+from tests.unit.steps.test_throughput import SIZES, TWINS, folder, little, numbers, run, run_beside_dense
 
 __all__ = ["folder", "little"]
 
@@ -62,3 +62,8 @@ def test_ceilings_are_measured_with_the_threads_that_time(folder, tmp_path, monk
     monkeypatch.setattr(ceilings.Ceilings, "round", lambda self: (threads.append(torch.get_num_threads()), round_of(self))[1])
     run(folder, tmp_path / "out", ["one"], sizes=SERVED, threads=2)
     assert threads == [1] * 3, "one, where others would have held up two"
+
+
+def test_what_somebody_else_made_is_told_apart(folder, tmp_path):
+    record = run_beside_dense(folder, tmp_path / "out", SERVED)
+    assert record.provenance["checkpoint"]["source"] == {"path": "one"} and record.size.ratio_model > 0
