@@ -12,6 +12,7 @@ from drank.calls.texts import Text, corpus_of, label_of, listed
 from drank.config import ConfigError, read_schema, with_beginnings, with_defaults
 from drank.config.beginnings import beginning_problems
 from drank.config.checks import problems_in
+from drank.config.engines import faults_of_timing
 from drank.evaluation.execution import VLLM
 from drank.evaluation.served.interpreter import interpreter
 from drank.models.sources import problems_of
@@ -103,7 +104,8 @@ def _checked(config: dict[str, Any], model: str, splits: Mapping[str, str]) -> d
     problems += [
         f"{what} is {count}, past the model's context of {known} tokens" for what, count in lengths.items() if known and count > known
     ]
-    if not splits and not config["tasks"] and "throughput" not in config:
+    problems += faults_of_timing(config, model) if timed else []
+    if not splits and not config["tasks"] and not timed:
         problems.append("nothing is to be measured: give text, tasks or throughput")
     if problems:
         raise refused(list(dict.fromkeys(problems)))

@@ -10,6 +10,7 @@ from drank.config.method_entries import method_of
 from drank.config.resolved import entries_for
 from drank.evaluation.execution import PLAIN, VLLM
 from drank.methods import Method
+from drank.models.description import is_compressed
 from drank.models.execution.compiled import COMPILED, PACKED, said_not_compiled
 from drank.models.families import FAMILIES, context_of
 from drank.models.sources import SourceError, directory_of
@@ -24,15 +25,18 @@ def engine_problems(config: Mapping[str, Any]) -> Iterator[str]:
     if "throughput" not in config:
         return
     timed = config["throughput"]
-    served = timed["engine"] == VLLM
-    if served and timed["variants"] != [PLAIN]:
+    if timed["engine"] == VLLM and timed["variants"] != [PLAIN]:
         yield f"{ENGINE}, which joins, compiles and packs products by itself; leave variants out, which are forms of transformers' models"
         return
-    for model, source in config["models"].items():
-        with suppress(SourceError, OSError, KeyError, ValueError, TypeError):  # which other checks tell
-            checkpoint = Checkpoint(directory_of(source))
-            faults = _unserved(config, model, checkpoint) if served else _uncompiled(config, model, checkpoint)
-            yield from (f"models.{model}: {fault}" for fault in faults)
+    for model in config["models"]:
+        yield from (f"models.{model}: {fault}" for fault in faults_of_timing(config, model))
+
+
+def faults_of_timing(config: Mapping[str, Any], model: str) -> Iterator[str]:
+    """The same of one model alone."""
+    with suppress(SourceError, OSError, KeyError, ValueError, TypeError):  # which other checks tell
+        checkpoint = Checkpoint(directory_of(config["models"][model]))
+        yield from (_unserved if config["throughput"]["engine"] == VLLM else _uncompiled)(config, model, checkpoint)
 
 
 def _uncompiled(config: Mapping[str, Any], model: str, checkpoint: Checkpoint) -> Iterator[str]:
@@ -57,6 +61,7 @@ def _unserved(config: Mapping[str, Any], model: str, checkpoint: Checkpoint) -> 
         yield f"{ENGINE}, which counts the token that comes last: prompt + generate + 1 is past the context of {context} tokens; lower one"
     methods = dict(_methods(config, model))
     compressing = [label for label, method in methods.items() if method.compresses]
+    compressing += ["drank"] if is_compressed(checkpoint.config.get("quantization_config")) else []
     if family and family.mixture and compressing:
         yield (
             f"{ENGINE}, which holds the experts of a mixture as one tensor and cannot run what {', '.join(compressing)} makes of them; "

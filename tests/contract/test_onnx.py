@@ -23,7 +23,7 @@ from drank.models.families import FAMILIES
 from drank.models.storage import STORAGES
 
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"the ONNX export needs {', '.join(MISSING)}: pip install 'drank[onnx]'")
+needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"the ONNX export needs {', '.join(MISSING)}; make test-onnx runs this with them")
 
 TOKENS = 32
 

@@ -54,7 +54,7 @@ def test_what_cannot_be_exported_is_refused_before_the_work(half_written, tmp_pa
 
 def test_without_its_packages_the_export_says_what_to_install(half_written, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx, "NEEDED", ("onnxruntime_that_nobody_has",))
-    with pytest.raises(ImportError, match=r"pip install 'drank\[onnx\]'"):
+    with pytest.raises(ImportError, match=r"pip install .+\[onnx\]"):
         drank.export(half_written, tmp_path / "out", to="onnx")
 
 

@@ -68,7 +68,7 @@ def test_missing_packages_are_named_before_the_work(monkeypatch):
         "methods": {"lora": {"base": "svd", "finetune_from": 0.2}},
     }
     with pytest.raises(
-        ImportError, match=r"wiki needs datasets; task arc needs lm_eval, datasets; .*lora needs peft: pip install 'drank\[pipeline\]'"
+        ImportError, match=r"wiki needs datasets; task arc needs lm_eval, datasets; .*lora needs peft: pip install .+\[pipeline\]"
     ):
         require(config)
 
@@ -87,6 +87,15 @@ def test_missing_packages_are_named_before_the_work(monkeypatch):
 def test_what_cannot_be_measured_is_told_first(arguments, words):
     with pytest.raises((ValueError, OSError), match=words):
         drank.evaluate("docs-mha", **arguments)
+
+
+def test_what_vllm_cannot_time_is_told_before_anything_is_measured():
+    """The context of the model is 512, and vLLM counts the token that comes last."""
+    timed = {"engine": "vllm", "prompt": 480, "generate": 32}
+    with pytest.raises(ValueError, match=r"counts the token that comes last: prompt \+ generate \+ 1 is past the context of 512 tokens"):
+        drank.evaluate("docs-mha", throughput=timed)
+    with pytest.raises(ValueError, match="leave variants out"):
+        drank.evaluate("docs-mha", throughput={"engine": "vllm", "variants": ["plain", "fused"]})
 
 
 def test_a_folder_without_a_model_is_told(tmp_path):

@@ -43,7 +43,7 @@ def test_a_mixture_is_refused_with_what_to_do(family):
 
 def test_without_vllm_it_is_said_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(server.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"pip install \S+\[vllm\]'"):
+    with pytest.raises(ImportError, match=r"pip install .+\[vllm\]'"):
         server.server_command(str(tmp_path), [])
 
 
@@ -54,7 +54,7 @@ def test_the_server_gets_all_that_follows_the_model(monkeypatch, tmp_path):
     command = server.server_command("someone/smaller", ["--port", "9"])
     assert command[1:] == ["-m", "vllm.entrypoints.openai.api_server", "--model", "someone/smaller", "--port", "9"]
     monkeypatch.setattr(server.importlib.metadata, "entry_points", lambda group: [])
-    with pytest.raises(ImportError, match=r"so install drank: pip install \S+"):
+    with pytest.raises(ImportError, match=r"so install drank: pip install ."):
         server.server_command("someone/smaller", [])
 
 
