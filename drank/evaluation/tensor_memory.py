@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from drank.models.execution.projections import Bases, Projection
+from drank.models.lowrank import LowRankLinear, PivotedLinear
+
 
 def model_bytes(model: nn.Module) -> int:
     """Bytes of the weights and buffers of a model as they are held in memory, those that several modules share once."""
@@ -20,9 +23,23 @@ def model_bytes(model: nn.Module) -> int:
 def weight_bytes(model: nn.Module) -> int:
     """Bytes of what is read of a model for a token: its weights and buffers without embeddings, of which a token reads one row.
 
-    An embedding that is the output layer too is read whole. Of a mixture all experts count, though one token asks a few.
+    An embedding that is the output layer too is read whole, a basis that several layers share by each of them: between two of its readers
+    stand more weights than any cache holds. Of a mixture all experts count, though one token asks a few.
     """
-    return held(tensor for module in model.modules() if not isinstance(module, nn.Embedding) for tensor in _own(module))
+    once = held(tensor for module in model.modules() if not isinstance(module, nn.Embedding) for tensor in _own(module))
+    return once + sum(held(tensors) for tensors in _read_again(model))
+
+
+def _read_again(model: nn.Module) -> Iterator[list[Tensor]]:
+    """What each layer reads of a basis that another one owns, as it is stored or as it is run."""
+    bases: set[Bases] = set()
+    for module in model.modules():
+        if isinstance(module, LowRankLinear) and not module.owns_basis:
+            yield [module.basis.weight, *([module.order] if isinstance(module, PivotedLinear) else [])]
+        elif isinstance(module, Projection) and module.place == 0:
+            if module.bases in bases:
+                yield [*module.bases.parameters(), *module.bases.buffers()]
+            bases.add(module.bases)
 
 
 def _own(module: nn.Module) -> Iterator[Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -136,3 +136,14 @@ def _bad_factors(groups: Sequence[Group], factors: Mapping[str, tuple[Tensor, Te
                 yield f"{name}: {kind} of shape {tuple(tensor.shape)}, its group needs {shape}"
             elif not torch.isfinite(tensor).all():
                 yield f"{name}: {kind} with values that are not finite"
+
+
+def whole(model: PreTrainedModel) -> Any:
+    """The model itself, or something that holds a base model (`AutoModel`) where a model with a head has it: paths start there."""
+    base = family_of(model.config).blocks.partition(".")[0]
+    if hasattr(model, base):
+        return model
+    holder: Any = nn.Module()
+    holder.config = model.config
+    holder.add_module(base, model)
+    return holder

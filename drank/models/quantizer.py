@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.quantizers.auto import (
     AUTO_QUANTIZATION_CONFIG_MAPPING,
@@ -21,10 +20,9 @@ from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 from transformers.utils.versions import require_version
 
-from drank.models.conversion import skeleton
+from drank.models.conversion import skeleton, whole
 from drank.models.description import QUANT_METHODS, described
 from drank.models.experts import renamings, unfuse
-from drank.models.families import family_of
 from drank.models.guard import MESSAGE, put_notice, sealed, unseal
 from drank.models.lowrank import PivotedLinear
 
@@ -77,7 +75,7 @@ class DrankQuantizer(HfQuantizer):
 
     def _process_model_before_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
         self._model_type = model.config.model_type
-        skeleton(unfuse(_whole(model)), described(self.quantization_config.description()))
+        skeleton(unfuse(whole(model)), described(self.quantization_config.description()))
         put_notice(model)  # where it is a base model, `skeleton` gave the notice to what holds it
         return model
 
@@ -105,17 +103,6 @@ class DrankQuantizer(HfQuantizer):
     def is_trainable(self) -> bool:
         """True: basis and coefficients are ordinary parameters."""
         return True
-
-
-def _whole(model: PreTrainedModel) -> Any:
-    """The model itself, or something that holds a base model (`AutoModel`) where a model with a head has it: paths start there."""
-    base = family_of(model.config).blocks.partition(".")[0]
-    if hasattr(model, base):
-        return model
-    holder: Any = nn.Module()
-    holder.config = model.config
-    holder.add_module(base, model)
-    return holder
 
 
 def register() -> None:

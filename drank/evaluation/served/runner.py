@@ -37,8 +37,9 @@ runpy.run_module({MODULE!r}, run_name="__main__")
 """
 """Runs it as a part of this very drank, from its own place, of which compiled code is remembered by; no other package comes from there."""
 
-WITHOUT = ("VLLM_CPU_KVCACHE_SPACE",)
-"""What a server is told by the environment and an engine is told otherwise: vLLM would take this for the room of each."""
+WITHOUT = ("VLLM_CPU_KVCACHE_SPACE", "OMP_WAIT_POLICY")
+"""What an engine does not get of the environment: what vLLM would take for the room of each, and how the command `drank` lets threads wait,
+which a server does not."""
 
 LAST = 30
 """Lines of what an engine wrote, in the error where it ended."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
+from drank.models.conversion import whole
 from drank.models.execution.product import Product, laid_out
 from drank.models.execution.projections import BASES, Bases, PivotedBases, Projection
 from drank.models.families import Projection as Place
@@ -45,6 +46,7 @@ class Fusing:
         done = cls()
         if not any(isinstance(module, LowRankLinear) for module in model.modules()):
             return done
+        model = whole(model)
         blocks, readers = _members(model)
         known: dict[tuple[str, ...], Bases] = {}
         while blocks:

@@ -1,9 +1,9 @@
 """Make a loaded model quick to run: the same function to the rounding of its precision, in fewer and larger products.
 
 A low-rank projection multiplies as many numbers for a token as it reads, in prefill and in decoding alike: with two factors of rank k these
-are k (d1 + d2), in pivoted form k (d1 + d2 − k), against d1 d2 of the matrix. So one count decides for both phases which form runs. A
-pivoted form never has more than the matrix; two factors have as many from k = d1 d2 / (d1 + d2) on, which a basis that several layers share
-reaches before it has more to store.
+are k (d1 + d2), in pivoted form k (d1 + d2 − k), against d1 d2 of the matrix. So one count decides for both phases which form runs. Two
+factors have as many as the matrix from k = d1 d2 / (d1 + d2) on, which a basis that several layers share reaches before it has more to
+store; a pivoted form has from k = min(d1, d2) on, past which the rank goes where several narrow projections share a basis.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from types import SimpleNamespace as Names
 __version__ = "0.0.1"
 
 FAULT = os.environ.get("FAULT", "")
-SEEN = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_CPU_KVCACHE_SPACE", "PYTHONSAFEPATH")
+SEEN = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "CUDA_VISIBLE_DEVICES", "VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_CPU_KVCACHE_SPACE")
+SEEN += ("PYTHONSAFEPATH",)
 
 def SamplingParams(**given):
     assert given["temperature"] == 0 and given["ignore_eos"] and not given["detokenize"]

@@ -38,6 +38,7 @@ def serve(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setenv(VARIABLE, str(python_with_engine(tmp_path)))
     monkeypatch.setenv("ASKED", str(tmp_path / "asked.json"))
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "40")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
     started: list[Served] = []
 
     def start(fault: str = "", directory: Path = model, compute: dict[str, Any] = COMPUTE, **sizes: int) -> Served:
@@ -87,7 +88,8 @@ def test_the_engine_is_told_the_model_its_threads_and_its_room(serve: Callable[.
     assert options["max_num_batched_tokens"] >= 2 * 6, "one step reads all prompts"
     assert not options["enable_prefix_caching"], "or from the second round on nothing would be read"
     told = {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "PYTHONSAFEPATH": "1"}
-    assert asked["environment"] == told | {"VLLM_CPU_KVCACHE_SPACE": None}, "the room of a server is not that of each engine"
+    apart = {"VLLM_CPU_KVCACHE_SPACE": None, "OMP_WAIT_POLICY": None}
+    assert asked["environment"] == told | apart, "the room of a server is not that of each engine, nor the command's way to wait"
 
 
 def test_what_it_ran_by_is_told(serve: Callable[..., Served]) -> None:
