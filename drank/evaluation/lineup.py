@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drank.evaluation.twins import shapes_hash, twins_of
+from drank.models.description import quantised_by
 from drank.models.sources import Places, model_directory
 from drank.models.tensors import size_of
+from drank.runtime.files import read_json
 
 REFERENCE = "dense (reference)"
 """What the dense model is called that is timed beside models of a ratio, of which it is none."""
@@ -42,6 +44,11 @@ class Lineup:
         return cls(paths, directories, reference, twins_of(hashes))
 
     def weights(self, itemsize: int) -> int:
-        """About how many bytes all of them take at once, in a precision of so many bytes."""
-        sizes = map(size_of, self.directories.values())
-        return sum(max(size.bytes, size.parameters * itemsize) for size in sizes)
+        """About how many bytes all of them take at once, in a precision of so many bytes; packed ones are unpacked when they run."""
+        sizes = {directory: size_of(directory) for directory in self.directories.values()}
+        most = max(size.parameters for size in sizes.values())
+        packed = {directory: bool(quantised_by(read_json(directory / "config.json"))) for directory in sizes}
+        return sum(
+            max(sizes[directory].bytes, (most if packed[directory] else sizes[directory].parameters) * itemsize)
+            for directory in self.directories.values()
+        )

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from drank.evaluation.lineup import Lineup
 from drank.evaluation.loaded import Loaded
 from drank.evaluation.served.workload import Workload
 from drank.evaluation.timing import Machine
@@ -38,6 +39,9 @@ def test_what_others_packed_is_counted_as_it_is_packed(tmp_path: Path) -> None:
     dense, rounded = (Workload(tmp_path / name, {"batch": 2, "prompt": 6, "generate": 4}, None, "float32") for name in ("dense", "rounded"))
     assert (rounded.read, rounded.written, rounded.cache) == (dense.read, dense.written, dense.cache)
     assert rounded.weights < dense.weights / 2
+    two = Lineup.of({name: str(tmp_path / name) for name in ("dense", "rounded")}, None, {})
+    alone = Lineup.of({"dense": str(tmp_path / "dense")}, None, {})
+    assert two.weights(4) == len(two.paths) * alone.weights(4), "it is unpacked when it runs in transformers"
 
 
 @pytest.mark.parametrize(
