@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from drank.corpora.beginnings import TEXT, WINDOW, convention_in
+from drank.corpora.beginnings import TEXT, WINDOW
 from drank.models.card.markdown import table
+from drank.models.card.places import AVERAGE, TRANSFORMERS, Record, Row, alike, bos_of, by_place, tasks_of
 from drank.runtime.grouping import in_group
 
-Record = Mapping[str, Any]
-"""A measurement, as `Record.to_dict` of `drank.reporting.records` gives it."""
-
-Row = Mapping[str, Any]
-"""A number of it."""
-
 UNMEASURED = "Not measured yet: `drank evaluate` does so and writes the numbers here."
-
-TRANSFORMERS = "transformers"
-"""What runs models where nothing else is said."""
 
 _SHOWN = ("perplexity", "kl_to_dense", "top1_agreement", "accuracy", "accuracy_norm", "tokens_per_second")
 _INTERVALS = (
@@ -48,48 +40,39 @@ def split(records: Iterable[Record], making: Mapping[str, Any] | None) -> tuple[
 
 
 def joined(before: Sequence[Record], now: Sequence[Record]) -> list[Record]:
-    """Records with what was measured before and not again now, without the losses of single windows and items."""
-    again = set(_by_place(now))
-    kept = []
-    for record in before:
-        rows = [row for place, row in _by_place([record]).items() if place not in again]
-        kept += [{**record, "results": rows}] if rows else []
-    return [*kept, *({key: value for key, value in record.items() if key != "detail"} for record in now)]
+    """Records with what was measured before and not again now, without the losses of single windows and items.
+
+    An average is of the tasks that were measured together: where others stand beside it now, it is left out.
+    """
+    again = by_place(now)
+    kept = [{**record, "results": [one.row for place, one in by_place([record]).items() if place not in again]} for record in before]
+    found = [*kept, *({key: value for key, value in record.items() if key != "detail"} for record in now)]
+    listed: dict[str, set[str]] = {}
+    for record in found:
+        listed.setdefault(bos_of(record), set()).update(tasks_of(record))
+    for number, record in enumerate(found):
+        if record["kind"] == "zeroshot" and tasks_of(record) != listed[bos_of(record)]:
+            found[number] = {**record, "results": [row for row in record["results"] if row["dataset"] != AVERAGE]}
+    return [record for record in found if record["results"]]
 
 
 def numbers(own: Sequence[Record], dense: Sequence[Record]) -> str:
-    """The table of what was measured, the dense model's numbers beside it where there are any, and under it on what and how."""
-    found, beside = _by_place(own), _by_place(dense)
-    shown = [(key, row) for key, row in found.items() if key[2] in _SHOWN and not in_group(key[1])]
+    """The table of what was measured, under it on what and how.
+
+    The dense model's numbers stand beside it where there are any of the same sample, taken alike.
+    """
+    found, theirs = by_place(own), by_place(dense)
+    shown = {place: one for place, one in found.items() if place.metric in _SHOWN and not in_group(place.dataset)}
     if not shown:
         return UNMEASURED
-    compared = any(key in beside for key, _ in shown)
-    head = ["measured on", "metric", "this model:", *(["dense:"] if compared else []), "sample:"]
+    beside = {place: theirs[place].row for place, one in shown.items() if place in theirs and alike(one, theirs[place])}
+    head = ["measured on", "metric", "this model:", *(["dense:"] if beside else []), "sample:"]
     rows = []
-    for key, row in shown:
-        values = [_value(row), *([_value(beside[key]) if key in beside else "–"] if compared else [])]
-        begun = ("" if key[3] == TEXT else f" (bos: {key[3]})") + ("" if key[4] == TRANSFORMERS else f" (by {key[4]})")
-        rows.append([key[1], _metric(row) + begun, *values, _sample(row)])
+    for place, (row, _) in shown.items():
+        values = [_value(row), *([_value(beside[place]) if place in beside else "–"] if beside else [])]
+        begun = ("" if place.bos == TEXT else f" (bos: {place.bos})") + ("" if place.engine == TRANSFORMERS else f" (by {place.engine})")
+        rows.append([place.dataset, _metric(row) + begun, *values, _sample(row)])
     return f"{table(head, rows)}\n\n{_conditions(own)}"
-
-
-def _by_place(records: Sequence[Record]) -> dict[tuple[str, str, str, str, str], Any]:
-    """Rows by kind, data set and metric, and by what numbers of another stand beside none: how windows began, and what ran the model."""
-    return {
-        (record["kind"], row["dataset"], row["metric"], _bos(record), _engine(record)): row
-        for record in records
-        for row in record["results"]
-    }
-
-
-def _bos(record: Record) -> str:
-    """How windows and prompts began: numbers of another convention stand beside none."""
-    return convention_in(record["provenance"].get("settings", {}))
-
-
-def _engine(record: Record) -> str:
-    """What ran the model where it was timed: a speed in one engine stands beside none in another."""
-    return str(record["provenance"].get("settings", {}).get("engine", TRANSFORMERS))
 
 
 def model_index(name: str, own: Sequence[Record]) -> list[dict[str, Any]] | None:
@@ -101,7 +84,7 @@ def model_index(name: str, own: Sequence[Record]) -> list[dict[str, Any]] | None
             "metrics": [{"type": row["metric"], "name": _metric(row), "value": row["value"]}],
         }
         for record in own
-        if _bos(record) == WINDOW or not record["provenance"].get("needs_bos")
+        if bos_of(record) == WINDOW or not record["provenance"].get("needs_bos")
         for row in record["results"]
         if row["metric"] in _INDEXED and not in_group(row["dataset"])
     ]
