@@ -21,8 +21,11 @@ from drank.reporting.tables.numbers import Numbers
 NO_OPTIONS = ("title", "paper", "control", "compresses", "budgeted", "checkpoint", "calibration")
 """The fields of a method that are no options of the command."""
 
-FLAGS = {"windows": "windows", "length": "length", "batch": "batch", "seed": "text-seed", "curvature_windows": "curvature-windows"}
+FLAGS = {"windows": "windows", "length": "length", "batch": "batch", "seed": "text-seed"}
 """What tells how much of a text is read, and which, and the option of the command for it."""
+
+PRECISION = "float32"
+"""In which the command runs and stores a model unless it is told otherwise."""
 
 NOTHING_SAID: dict[str, Any] = {}
 
@@ -88,13 +91,20 @@ def making(record: Record, settings: Mapping[str, Any]) -> tuple[str, str]:
         kept = f"results/models/{record.model}/{record.method}/{record.ratio:g}"
         return f"snakemake --configfile CONFIG.yaml --cores all --notemp {shlex.quote(kept)}", kept
     words, made = ["drank", "compress", *place, "--ratio", f"{record.ratio:g}"], f"{record.model}-{record.method}-{record.ratio:g}"
-    return shlex.join([*words, *_method(record, settings), *text, "--out", made]), made
+    return shlex.join([*words, *_method(record, settings), *text, *_precision(settings), "--out", made]), made
 
 
 def of_your_own(record: Record, settings: Mapping[str, Any]) -> str:
     """The command that does to MODEL, on TEXT where the method reads any, what was done to the model of a record."""
     text = ["--text", "TEXT"] if "corpus" in (record.provenance["calibration"] or NOTHING_SAID) else []
-    return shlex.join(["drank", "compress", "MODEL", "--ratio", f"{record.ratio:g}", *_method(record, settings), *text, "--out", "smaller"])
+    words = ["drank", "compress", "MODEL", "--ratio", f"{record.ratio:g}", *_method(record, settings), *text, *_precision(settings)]
+    return shlex.join([*words, "--out", "smaller"])
+
+
+def _precision(settings: Mapping[str, Any]) -> list[str]:
+    """In which precision the run makes models, where the command must be told."""
+    precision = str(settings.get("compute", NOTHING_SAID).get("dtype", PRECISION))
+    return ["--dtype", precision] if precision != PRECISION else []
 
 
 def _model(settings: Mapping[str, Any], model: str) -> list[str] | None:
@@ -139,4 +149,8 @@ def _text(record: Record, settings: Mapping[str, Any]) -> list[str] | None:
         return None
     words = [word for text in texts for word in ("--text", text)] + ["--split", split]
     words += [word for name, flag in FLAGS.items() if facts.get(name) is not None for word in (f"--{flag}", f"{facts[name]}")]
-    return words + (["--bos", convention_in(facts)] if convention_in(facts) != TEXT else [])
+    windows = facts.get("windows")
+    if (first := facts.get("gradient_windows", windows)) != windows:
+        words += ["--curvature-windows", f"{first}"]  # of which the facts of a backward pass tell under this name alone
+    begun = convention_in(facts)
+    return words + (["--bos", begun] if begun != TEXT or record.provenance.get("needs_bos") else [])

@@ -108,6 +108,30 @@ def test_what_differs_from_the_table_is_said():
     assert options["text"] == ("python-docs",) and (options["windows"], options["length"], options["text_seed"]) == (128, 256, 13)
 
 
+def calibrated(record, **facts):
+    return replace(record, provenance=record.provenance | {"calibration": record.provenance["calibration"] | facts})
+
+
+def test_how_much_of_the_text_gradients_were_taken_on_is_said_where_it_is_not_all():
+    """As records tell it of `curvature_windows` of a configuration, whose own name stands in none."""
+    record = perplexity_record("m", "l-rank", 0.2)
+    told = [given(making(calibrated(record, gradient_windows=count), SETTINGS)[0]) for count in (60, 128)]
+    assert [(one["windows"], one.get("curvature_windows")) for one in told] == [(128, 60), (128, None)]
+
+
+def test_the_precision_of_the_run_is_that_of_its_models():
+    record, run = perplexity_record("m", "d-rank", 0.2), SETTINGS | {"compute": {"dtype": "bfloat16"}}
+    assert [given(command)["dtype"] for command in (making(record, run)[0], of_your_own(record, run))] == ["bfloat16"] * 2
+    run = SETTINGS | {"compute": {"dtype": "float32"}}
+    assert "--dtype" not in making(record, run)[0] + of_your_own(record, run) + making(record, SETTINGS)[0]
+
+
+def test_where_the_family_needs_another_beginning_than_the_text_had_this_is_said():
+    record = perplexity_record("m", "d-rank", 0.2)
+    needy = replace(record, provenance=record.provenance | {"needs_bos": True})
+    assert "--bos" not in making(record, SETTINGS)[0] and given(making(needy, SETTINGS)[0])["bos"] == "text"
+
+
 @pytest.mark.parametrize(
     "settings",
     [
