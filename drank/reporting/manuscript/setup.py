@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from drank.reporting.comparisons import AVERAGE
 from drank.reporting.manuscript.references import cite
@@ -14,6 +14,9 @@ from drank.reporting.report.conditions import facts
 from drank.reporting.report.method_table import methods
 from drank.runtime.grouping import in_group
 from drank.variants import base_of, is_variant
+
+Told = dict[str, dict[str, list[str]]]
+"""By data set what is told of it, each with the models of which it was measured so."""
 
 
 def setup(records: Sequence[Record]) -> list[str]:
@@ -39,14 +42,14 @@ def _models(records: Sequence[Record]) -> Iterator[str]:
 
 def _texts(records: Sequence[Record]) -> Iterator[str]:
     """The corpora of perplexity, and the calibration texts."""
-    told = {}
+    told: Told = {}
     for record in records:
         for row in record.results if record.kind == "perplexity" else ():
             if row.metric == "perplexity":
                 settings, windows = record.provenance["settings"], len(record.detail[row.dataset]["window_loss"])
                 length = f" of {settings['length']}" if "length" in settings else ""
                 split = f", {settings['split']} text" if "split" in settings else ""
-                told[row.dataset] = f"{_thousands(row.count or 0)} tokens in {windows} windows{length}{split}"
+                _add(told, row.dataset, f"{_thousands(row.count or 0)} tokens in {windows} windows{length}{split}", record.model)
     if told:
         yield (
             f"\\paragraph{{Perplexity}} is measured on {_alike(told)}, in windows without overlap, with the loss in float32 "
@@ -66,18 +69,32 @@ def _beginnings(records: Sequence[Record]) -> Iterator[str]:
 
 def _tasks(records: Sequence[Record]) -> Iterator[str]:
     """The tasks, with their items."""
-    rows = {row.dataset: row for record in records for row in record.results if record.kind == "zeroshot" and row.metric == "accuracy"}
-    told = {name: f"{_thousands(row.count or 0)} items" for name, row in rows.items() if name != AVERAGE and not in_group(name)}
+    told: Told = {}
+    for record in records:
+        for row in record.results if record.kind == "zeroshot" else ():
+            if row.metric == "accuracy" and row.dataset != AVERAGE and not in_group(row.dataset):
+                _add(told, row.dataset, f"{_thousands(row.count or 0)} items", record.model)
     if told:
         yield f"\\paragraph{{Zero-shot accuracy}} is measured on {_alike(told)}."
 
 
-def _alike(told: Mapping[str, str]) -> str:
-    """Names with what is told of them, once for those of which it is the same."""
-    groups: dict[str, list[str]] = {}
-    for name, text in told.items():
-        groups.setdefault(text, []).append(name)
-    return escape("; ".join(f"{listed(names)} ({text}{' each' if len(names) > 1 else ''})" for text, names in groups.items()))
+def _add(told: Told, name: str, text: str, model: str) -> None:
+    """Note what is told of a data set as it was measured of a model: a text has other tokens by another tokenizer."""
+    models = told.setdefault(name, {}).setdefault(text, [])
+    models += [] if model in models else [model]
+
+
+def _alike(told: Told) -> str:
+    """Names with what is told of them, once for those of which it is the same; with the models where it is not the same for all."""
+    groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for name, by_text in told.items():
+        of = tuple((text, f" for {listed(models)}" if len(by_text) > 1 else "") for text, models in by_text.items())
+        groups.setdefault(of, []).append(name)
+    parts = []
+    for of, names in groups.items():
+        each = " each" if len(names) > 1 else ""
+        parts.append(f"{listed(names)} ({'; '.join(f'{text}{each}{whose}' for text, whose in of)})")
+    return escape("; ".join(parts))
 
 
 def _speed(records: Sequence[Record]) -> Iterator[str]:
