@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from drank.methods import METHODS
 from drank.variants import CALIBRATION_AXES, base_of, said, values_in, variant
@@ -77,6 +77,11 @@ def method_name(label: str) -> str:
 def baseline_of(label: str) -> str:
     """The label of SVD-LLM calibrated as the method of this label is: one that has seen other text is no baseline for what text gives."""
     return variant(BASELINE, {axis: value for axis, value in values_in(label).items() if axis in CALIBRATION_AXES})
+
+
+def corpus_of(text: str, corpora: Collection[str]) -> str | None:
+    """Which of these corpora a text is of by its name, `corpus` or `corpus.split`, first the longer; None where it is of none of them."""
+    return next((name for name in (text, text.rpartition(".")[0]) if name in corpora), None)
 
 
 def is_control(label: str) -> bool:

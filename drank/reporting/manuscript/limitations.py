@@ -8,7 +8,7 @@ from itertools import combinations
 
 from drank.reporting.comparisons import AVERAGE
 from drank.reporting.manuscript.exhibits import Exhibit
-from drank.reporting.names import listed, method_name, number, percent, refusals, unique
+from drank.reporting.names import corpus_of, listed, method_name, number, percent, refusals, unique
 from drank.reporting.recipes import checkpoint, method_in
 from drank.reporting.records import Record
 from drank.reporting.report.beginnings import unseen
@@ -95,8 +95,8 @@ def _draw(evidence: Evidence) -> Iterator[str]:
 
 def _own_text(evidence: Evidence) -> Iterator[str]:
     read = {text["corpus"] for record in evidence.records if "corpus" in (text := record.provenance["calibration"] or {})}
-    measured = unique(row.dataset for record in evidence.records if record.kind == "perplexity" for row in record.results)
-    if own := [corpus for corpus in measured if corpus in read]:
+    measured = unique(row.dataset for record in evidence.records for row in record.results if row.metric == "perplexity")
+    if own := [text for text in measured if corpus_of(text, read)]:
         yield f"Perplexity on {listed(own)} is on the corpus of calibration, which flatters methods that read it."
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from drank.reporting.comparisons import AVERAGE
-from drank.reporting.names import competes, listed, method_name, percent, unique
+from drank.reporting.names import competes, corpus_of, listed, method_name, percent, unique
 from drank.reporting.records import Record
 from drank.reporting.report.beginnings import unseen
 from drank.reporting.report.floor import floors
@@ -147,17 +147,20 @@ def fitted_to_text(known: Known) -> Iterator[Doubt]:
 
 def own_text(known: Known) -> Iterator[Doubt]:
     """Texts whose corpus methods were calibrated on too: another split of it, but no other kind of text."""
+    calibrated = known.calibrated()
+    corpora = {record.provenance["calibration"]["corpus"] for record in calibrated}
     read: dict[tuple[str, str], list[str]] = {}
-    for record in known.calibrated():
-        facts = record.provenance["calibration"]
-        if record.kind == "perplexity" and facts["corpus"] in record.detail:
-            read.setdefault((record.model, facts["corpus"]), []).append(method_name(record.method))
-    for (model, corpus), methods in read.items():
-        count = len(unique(methods))
+    for record in calibrated:
+        own = record.provenance["calibration"]["corpus"]
+        for text in record.detail if record.kind == "perplexity" else ():
+            if corpus_of(text, corpora) == own:
+                read.setdefault((record.model, text), []).append(method_name(record.method))
+    for (model, text), methods in read.items():
+        count, of = len(unique(methods)), "" if text in corpora else "of "
         yield Doubt(
             model,
-            f"{corpus} is the corpus that {count} method{'s' if count > 1 else ''} calibrated on as well; what is gained there is "
-            "gained on text of one kind, and may be less on another.",
+            f"{text} is {of}the corpus that {count} method{'s' if count > 1 else ''} calibrated on as well; what is "
+            "gained there is gained on text of one kind, and may be less on another.",
         )
 
 

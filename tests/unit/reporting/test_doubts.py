@@ -97,6 +97,21 @@ def test_a_text_that_methods_calibrated_on_is_told(records):
     assert about("calibrated on as well", other) == []
 
 
+def renamed(record, old, new):
+    """A record of a text under another name, as an artefact calls another split."""
+    rows = tuple(replace(row, dataset=new) if row.dataset == old else row for row in record.results)
+    return replace(record, results=rows, detail={new if name == old else name: told for name, told in record.detail.items()})
+
+
+def test_another_split_of_a_text_that_methods_calibrated_on_is_told_too(records):
+    measured = [renamed(record, "python-docs", "python-docs.validation") for record in records]
+    (sentence,) = about("calibrated on as well", measured)
+    assert "python-docs.validation is of the corpus that 4 methods" in sentence
+    other = [renamed(calibrated(record, corpus="docs"), "python-docs", "docs.v1") for record in records]
+    other[-1] = calibrated(other[-1], corpus="docs.v1")
+    assert not any("docs.v1 is of" in sentence for sentence in about("calibrated on as well", other)), "that is a corpus of its own"
+
+
 def test_texts_that_began_otherwise_than_the_family_needs():
     record = changed(perplexity_record("m", "dense", 0.0), needs_bos=True)
     assert about("need a BOS", [record]) and not about("need a BOS", [perplexity_record("m", "dense", 0.0)])

@@ -8,6 +8,7 @@ import pytest
 from drank.reporting.manuscript import Exhibit
 from drank.reporting.manuscript.limitations import FEW_ITEMS, FEW_WINDOWS, SMALL, Evidence, limitations
 from drank.reporting.material import Material
+from drank.reporting.records import Result
 from drank.reporting.report.checks import Check, checks
 from drank.reporting.summary import summarise
 from drank.reporting.tables.numbers import per_model
@@ -65,6 +66,15 @@ def test_text_that_no_method_was_calibrated_on_flatters_nobody():
         for one in all_records(kinds=("perplexity",))
     ]
     assert "flatters" not in told(records)
+
+
+def test_another_split_of_the_corpus_of_calibration_flatters_too():
+    one = perplexity_record("m", "svd-llm", 0.2)
+    rows = tuple(replace(row, dataset=f"{row.dataset}.validation") for row in one.results)
+    split = replace(one, results=rows, detail={f"{name}.validation": found for name, found in one.detail.items()})
+    assert "Perplexity on python-docs.validation is on the corpus of calibration" in told([split])
+    fitted = replace(one, results=(*one.results, Result("python-docs.train", "overfitting", 0.1)))
+    assert "Perplexity on python-docs is on" in told([fitted]), "overfitting is measured on the very text, and no perplexity"
 
 
 def test_timings_of_identical_ranks_tell_their_noise():
