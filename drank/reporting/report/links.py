@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import quote
 
+from drank.reporting.layouts import METRICS
 from drank.reporting.names import method_name, percent
 from drank.reporting.records import Record
 from drank.reporting.tables.build import BESIDE
@@ -100,7 +101,8 @@ class Links:
 
         Nowhere in a table whose `frame` has no row for each of its own, with `method` and `ratio`, and a column for each of its numbers.
         """
-        kinds = {result.dataset: record.kind for record in records if record.model == table.model for result in record.results}
+        own = [record for record in records if record.model == table.model]
+        kinds = {(result.dataset, result.metric): record.kind for record in own for result in record.results}
         frame = table.frame
         heads = [place for place, column in enumerate(table.columns) if column.align != "r"]
         shown = [name for name in frame.columns if not name.endswith(tuple(BESIDE))][2:]
@@ -113,9 +115,11 @@ class Links:
                 return ""
             if column in heads:
                 return self.anchor(table.model, *rows[row]) if column == heads[-1] else ""
-            dataset = shown[column - len(heads)].partition(" ")[2]
+            metric, _, dataset = shown[column - len(heads)].partition(" ")
+            metric = metric.partition("_minus_")[0]  # a difference is of two such numbers, and in no record
             left = self.left(table.model, *rows[row])
-            kind = next((kind for kind in RECORDS if kind in left), "") if dataset == SIZE else kinds.get(dataset, "")
+            kind = kinds.get((dataset, metric), METRICS.get(metric, ""))
+            kind = next((kind for kind in RECORDS if kind in left), "") if dataset == SIZE else kind
             return self.record(kind, table.model, *rows[row])
 
         return address

@@ -10,7 +10,7 @@ from drank.reporting.report.links import Links, here
 from drank.reporting.summary import summarise
 from tests.unit.records_fixture import METHODS, all_records, make_plan
 from tests.unit.report_page import Page, page_of
-from tests.unit.reporting.tables_of import TABLES, main_table, throughput_table
+from tests.unit.reporting.tables_of import TABLES, answers_table, main_table, paired_table, throughput_table
 
 
 def path_of(record):
@@ -87,6 +87,27 @@ def test_a_number_leads_to_the_record_of_its_kind(records):
     assert address(len(table.frame), 2) == "", "what guessing scores is in no record"
     speeds = throughput_table(summary, "docs-mha")
     assert links.cells(speeds, records)(1, 2).startswith("throughput/docs-mha/")
+
+
+def test_a_task_and_a_text_of_one_name_lead_to_a_record_each(records):
+    """And their differences and flips with them, which are in no record."""
+    task, text = "continuation", "python-docs"
+
+    def renamed(record):
+        rows = tuple(replace(row, dataset=text) if row.dataset == task else row for row in record.results)
+        return replace(record, results=rows, detail={text if name == task else name: told for name, told in record.detail.items()})
+
+    own = [renamed(one) for one in records if one.model == "docs-mha"]
+    links, summary = links_of(own), summarise(own, METHODS)
+
+    def led(make, metric):
+        table = make(summary, "docs-mha")
+        shown = [column for column in table.frame.columns if not column.endswith((" ci_low", " ci_high", " stderr"))]
+        return links.cells(table, own)(list(table.frame["method"]).index("d-rank"), shown.index(f"{metric} {text}"))
+
+    found = [led(main_table, "perplexity"), led(main_table, "accuracy"), led(paired_table, "perplexity_minus_dense")]
+    found.append(led(answers_table, "flips"))
+    assert [address.partition("/")[0] for address in found] == ["perplexity", "zeroshot", "perplexity", "zeroshot"]
 
 
 def test_who_won_leads_to_the_records_and_to_both_methods_files(records):
