@@ -1,8 +1,9 @@
-"""Comparisons of a record with those that every record is compared with: dense, and SVD-LLM at its ratio."""
+"""Comparisons of a record with those that every record is compared with: dense, and SVD-LLM on its text at its ratio."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from drank.evaluation.zeroshot.definitions import AVERAGE
 from drank.reporting.differences import (
@@ -21,7 +22,13 @@ from drank.reporting.flips import flips
 from drank.reporting.names import BASELINE, DENSE, baseline_of
 from drank.reporting.records import Record, Result
 
-__all__ = ["AVERAGE", "PAIRED", "Comparison", "comparisons", "mismatches"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["AVERAGE", "PAIRED", "Comparison", "baselines", "comparisons", "mismatches"]
+
+DRAWN = ("corpus", "split", "windows", "length", "seed")
+"""What says which draw of a text a method was calibrated on; that gradients read fewer of its windows is the method's own affair."""
 
 
 def comparisons(record: Record, records: Sequence[Record]) -> Iterator[Comparison]:
@@ -30,8 +37,21 @@ def comparisons(record: Record, records: Sequence[Record]) -> Iterator[Compariso
         same = other.kind == record.kind and other.model == record.model and record.method not in (other.method, DENSE)
         if same and other.method == DENSE:
             yield Comparison(record, other, DENSE)
-        elif same and other.method == baseline_of(record.method) and other.ratio == record.ratio:
+        elif same and other.method == baseline_of(record.method) and other.ratio == record.ratio and _calibrated_alike(record, other):
             yield Comparison(record, other, BASELINE)
+
+
+def _calibrated_alike(one: Record, two: Record) -> bool:
+    """Whether two methods read the same draw of one text, or either of them none: of a `calibration` of its own a label tells nothing."""
+    read = [facts for side in (one, two) if "corpus" in (facts := side.provenance["calibration"] or {})]
+    return len(read) < 2 or all(read[0].get(key) == read[1].get(key) for key in DRAWN)
+
+
+def baselines(rows: pd.DataFrame) -> dict[tuple[str, str, float, str], str]:
+    """The label of the SVD-LLM that a perplexity is compared with in these rows, by model, label, ratio and data set."""
+    told = rows[rows["metric"] == f"perplexity_minus_{BASELINE}"]
+    places = (told[name] for name in ("model", "label", "ratio", "dataset"))
+    return dict(zip(zip(*places, strict=True), told["rival"], strict=True))
 
 
 def _paired_perplexity(pair: Comparison) -> Iterator[Difference]:

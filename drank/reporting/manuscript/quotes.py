@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from drank.reporting.comparisons import baselines
 from drank.reporting.material import Material
 from drank.reporting.names import BASELINE, DENSE, escape, number
 from drank.reporting.tables.numbers import SIZE
@@ -100,14 +101,16 @@ def _place(row: Mapping[Any, Any]) -> tuple[Run, tuple[str, ...]]:
 
 
 def _compared(material: Material) -> Iterator[tuple[Run, tuple[str, ...], float]]:
-    """By what share each perplexity lies over that of the dense model, and over that of the baseline at its ratio."""
+    """By what share each perplexity lies over that of the dense model, and over that of the baseline that it is compared with."""
     rows = material.numbers[material.numbers["metric"] == "perplexity"] if len(material.numbers) else pd.DataFrame()
     values = {(*_place(row)[:1], row["dataset"]): row["value"] for row in rows.to_dict("records")}
+    rivals = baselines(material.numbers) if len(material.numbers) else {}
     for (run, dataset), value in values.items():
-        for rival, ratio in ((DENSE, 0.0), (BASELINE, run.ratio)):
+        baseline = rivals.get((run.model, run.label, run.ratio, dataset), "")
+        for name, rival, ratio in ((DENSE, DENSE, 0.0), (BASELINE, baseline, run.ratio)):
             base = values.get((Run(run.model, rival, ratio), dataset))
             if base is not None and run.label != rival:
-                yield run, (dataset, f"over-{rival}"), value / base - 1
+                yield run, (dataset, f"over-{name}"), value / base - 1
 
 
 def _ranks(material: Material) -> Iterator[tuple[Run, tuple[str, ...], float]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from drank.reporting.comparisons import baselines
 from drank.reporting.material import Material
 from drank.reporting.names import BASELINE, baseline_of, competes, method_name, number, percent, unique
 from drank.reporting.tables.artefact import table_of, wanted
@@ -68,8 +69,10 @@ def _costs(material: Material, run: Run, datasets: list[str]) -> dict[str, Any]:
         "seconds": _stated(material, "seconds", run, mine["compress_seconds"].iloc[0]),
         "memory_bytes": _stated(material, "memory", run, making.get("peak_memory_bytes", math.nan)),
     }
+    itself, rivals = run.label if run.label == baseline_of(run.label) else "", baselines(mine)
     for name in datasets:
-        own, other = (_number(rows, name, "perplexity") for rows in (mine, at[at["label"] == baseline_of(run.label)]))
+        rival = rivals.get((*run, name), itself)
+        own, other = (_number(rows, name, "perplexity") for rows in (mine, at[at["label"] == rival]))
         told |= {f"nats over dense {name}": _number(mine, name, GAP), f"nats gained {name}": math.log(other / own)}
     return run._asdict() | told
 

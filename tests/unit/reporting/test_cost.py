@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from drank.reporting.manuscript.quotes import printed, quotes
 from drank.reporting.tables.cost import cost
 from tests.unit.artefacts_fixture import DENSE, grid, material_of, texts
 
@@ -79,3 +80,23 @@ def test_what_no_row_has_is_no_column():
     alone = cost(material_of(grid("d-rank", (0.2,)), DOCS))
     assert texts(alone) == [["20\u202f%", "D-Rank", "7.5", "–"]]
     assert alone.caption == "Time and peak memory of the last step, which makes a model."
+
+
+def test_what_is_gained_is_over_the_svd_llm_that_read_the_same_text():
+    """Of a further draw over SVD-LLM on that draw, of a method that has a calibration of its own over none."""
+    runs = [
+        *DENSE,
+        *grid("svd-llm", (0.2,)),
+        *grid("mine", (0.2,)),
+        *grid("svd-llm", (0.2,), draw=[42]),
+        *grid("d-rank", (0.2,), draw=[42]),
+    ]
+    alike, apart = material_of(runs, DOCS), material_of(runs, DOCS, calibrated={"mine": {"corpus": "c4"}})
+    own, base = (perplexity(alike, f"{label}+draw=42", 0.2) for label in ("d-rank", "svd-llm"))
+    for material in (alike, apart):
+        gained = cost(material).frame.set_index("label")["nats gained python-docs"]
+        assert gained["d-rank+draw=42"] == pytest.approx(math.log(base / own)) and not gained[["svd-llm", "svd-llm+draw=42"]].any()
+        assert math.isnan(gained["mine"]) == (material is apart)
+        known = {key.split("/")[2]: value for key, value in quotes({"t": material}).items() if key.endswith("python-docs/over-svd-llm")}
+        assert known["d-rank+draw=42"] == printed("over", own / base - 1)
+        assert known.keys() == {"d-rank+draw=42", *(["mine"] if material is alike else [])}

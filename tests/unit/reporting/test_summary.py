@@ -172,3 +172,28 @@ def test_a_variant_is_compared_with_the_baseline_of_its_own_calibration():
     assert compared("d-rank+beta=0.4", found) and not compared("d-rank+draw=42", found)
     assert compared("d-rank+draw=42", [*found, *records("svd-llm+draw=42")])
     assert not compared("svd-llm+draw=42", [*found, *records("svd-llm+draw=42")])
+
+
+def calibrated(record, **facts):
+    """A record of a method that has a calibration of its own, of which its label says nothing; without facts of one that reads no text."""
+    text = {**record.provenance["calibration"], **facts} if facts else None
+    return replace(record, method="mine", provenance={**record.provenance, "calibration": text})
+
+
+@pytest.mark.parametrize(
+    ("facts", "compared"),
+    [
+        ({"corpus": "c4"}, False),
+        ({"split": "other"}, False),
+        ({"seed": 42}, False),
+        ({"windows": 64}, False),
+        ({"length": 2048}, False),
+        ({"gradient_windows": 64, "batch": 1}, True),
+        ({}, True),
+    ],
+)
+def test_a_method_is_compared_with_the_baseline_that_read_its_text(facts, compared):
+    mine, baseline = calibrated(perplexity_record("m", "d-rank", 0.2), **facts), perplexity_record("m", "svd-llm", 0.2)
+    rows = summarise([baseline, mine, perplexity_record("m", "dense", 0.0)])
+    found = set(rows.loc[rows["method"] == "mine", "metric"])
+    assert "perplexity_minus_dense" in found and ("perplexity_minus_svd-llm" in found) == compared
