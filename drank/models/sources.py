@@ -119,6 +119,14 @@ def describe_source(source: Mapping[str, Any], name: str) -> dict[str, Any]:
     return told | {"family": family_hash(directory)}
 
 
+def base_of(source: str | Path, directory: Path) -> dict[str, Any]:
+    """What a source file says of the model in a directory, for what is made of it: with the licence that the directory states now.
+
+    That decides no number, so that another licence has nothing read or made again, and what is made after it states it all the same.
+    """
+    return {**read_json(source), "licence": licence_of(directory)}
+
+
 def without_place(source: Mapping[str, Any]) -> dict[str, Any]:
     """A source fit to be published, and equal where the same model lies elsewhere: of a path on this machine only the last name is left."""
     return {key: Path(value).resolve().name if key in PLACED else value for key, value in source.items()}

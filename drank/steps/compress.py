@@ -18,10 +18,10 @@ from drank.corpora.windows import read_tokens
 from drank.models.checkpoint import load_model, load_tokenizer, save
 from drank.models.conversion import convert, store
 from drank.models.residency import open_skeleton
-from drank.models.sources import Places, model_directory
+from drank.models.sources import Places, base_of, model_directory
 from drank.models.weights import Checkpoint
 from drank.runtime.device import prepare
-from drank.runtime.files import file_hash, read_json
+from drank.runtime.files import file_hash
 from drank.runtime.heap import keep_freed
 from drank.runtime.working import working
 from drank.spectra.spectrum import read_scales, version_of
@@ -56,7 +56,7 @@ def run(
     device = prepare(compute, threads)
     keep_freed()
     directory, ranks = model_directory(source, places), Plan.read(plan)
-    making, tokenizer = Making(ranks, device, threads, read_json(source)), load_tokenizer(directory)
+    making, tokenizer = Making(ranks, device, threads, base_of(source, directory)), load_tokenizer(directory)
     texts = {"tokens": tokens, "calibration": calibration, "finetune_tokens": finetune_tokens, "training": training}
 
     def make(place: Path, work: Path) -> PreTrainedModel:

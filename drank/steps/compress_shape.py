@@ -11,8 +11,8 @@ from drank.compression.making import Making
 from drank.models.conversion import skeleton
 from drank.models.description import describe
 from drank.models.random_weights import empty_model, write_random
-from drank.models.sources import Places, model_directory
-from drank.runtime.files import read_json, replacing
+from drank.models.sources import Places, base_of, model_directory
+from drank.runtime.files import replacing
 
 
 def run(output: str | Path, *, source: str, places: Places, plan: str, compute: Mapping[str, Any], threads: int) -> None:
@@ -24,8 +24,9 @@ def run(output: str | Path, *, source: str, places: Places, plan: str, compute: 
     from transformers import AutoConfig
 
     ranks = Plan.read(plan)
-    making = Making(ranks, "cpu", threads, read_json(source))
-    model = empty_model(AutoConfig.from_pretrained(model_directory(source, places)), getattr(torch, compute["dtype"]))
+    directory = model_directory(source, places)
+    making = Making(ranks, "cpu", threads, base_of(source, directory))
+    model = empty_model(AutoConfig.from_pretrained(directory), getattr(torch, compute["dtype"]))
     skeleton(model, ranks.groups)
     model.config.quantization_config = describe(ranks.groups)
     with replacing(output) as folder:

@@ -1,6 +1,7 @@
 """What each step reads and hands on, against the same computed by hand: a window too few or a basis in another order is another number."""
 
 import math
+import shutil
 
 import pytest
 import torch
@@ -12,7 +13,9 @@ from drank.config.chain import Chain
 from drank.corpora.windows import read_tokens
 from drank.methods import METHODS
 from drank.models.checkpoint import load_model, load_tokenizer
+from drank.models.licence import licence_of
 from drank.reporting.records import Record
+from drank.runtime.files import read_json
 from drank.steps import calibrate, compress, evaluate, gradients
 from tests.workflow.runs import WORDS, write_model
 
@@ -159,3 +162,16 @@ def test_perplexity_is_that_of_the_first_windows_by_hand(made, tmp_path):
     assert math.isclose(row.value, math.exp(loss), rel_tol=1e-5)
     assert row.count == 3 * 19
     assert load_tokenizer(folder / "tiny").name_or_path
+
+
+def test_a_model_made_of_what_was_read_before_states_the_licence_of_now(made, tmp_path):
+    """It is in no key, since it decides no number: neither is the model read again for it, nor calibrated."""
+    folder, _, plan = made
+    shutil.copytree(folder / "tiny", tmp_path / "tiny")
+    (tmp_path / "tiny/README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n")
+    results = folder / "work/results"
+    (spectra,) = (path.parent for path in (results / "spectra").rglob("summary.json"))
+    read = {"source": str(results / "sources/tiny.json"), "places": places(tmp_path), "plan": str(plan), "spectra": str(spectra)}
+    compress.run(tmp_path / "out", **read, **COMPUTE, code="x")
+    assert read_json(read["source"])["licence"] == "unknown" and licence_of(tmp_path / "out") == "cc-by-nc-4.0"
+    assert read_json(tmp_path / "out/making.json")["base"]["licence"] == "cc-by-nc-4.0"
