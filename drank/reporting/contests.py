@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from drank.reporting.differences import AVERAGE, Comparison, Difference, count_of, mismatches, of_accuracy, of_perplexity, row_of
+from drank.evaluation.zeroshot.definitions import AVERAGE
+from drank.reporting.differences import Comparison, Difference, count_of, mismatches, of_accuracy, of_perplexity, row_of
 from drank.reporting.kinds import kind_of
 from drank.reporting.names import competes, is_control, unique
 from drank.reporting.recipes import checkpoint

@@ -75,7 +75,7 @@ def compile_decoding(model: PreTrainedModel, *, prepack: bool = False) -> None:
     @functools.wraps(own)
     def forward(self: PreTrainedModel, *args: Any, **inputs: Any) -> Any:
         ids = inputs.get("input_ids")
-        cache = inputs.get("past_key_values")
+        cache: Any = inputs.get("past_key_values")
         fixed = getattr(cache, "is_compileable", False) and cache.is_initialized  # by a prompt, which one token can be
         whole = not args and ids is not None and ids.shape[1] == 1 and fixed
         watched = torch.is_grad_enabled() or torch._C._len_torch_dispatch_stack()  # by what a graph hides its operations from
