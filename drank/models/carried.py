@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
+from drank.models.tokenizer_files import BELOW, TEMPLATES
 from drank.runtime.files import read_json
 
 if TYPE_CHECKING:
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TOKENIZER_FILES = (
-    *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model", "*.tiktoken"),
-    *("chat_template*", "LICENSE*", "LICENCE*"),
+    *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model", "*.tiktoken", "tekken.json"),
+    *("chat_template*", TEMPLATES, "LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*"),
 )
 """What else of the folder it came from belongs to a model; what the new folder has already stays."""
 
@@ -28,10 +30,10 @@ _KEPT = "_drank_kept"
 
 @dataclass(frozen=True)
 class Carried:
-    """What goes along with the weights: the texts of the folder that the model came from, and its other files by path."""
+    """What goes along with the weights: the texts of the folder that the model came from, and its other files by name."""
 
     texts: dict[str, str] = field(default_factory=dict)
-    files: tuple[Path, ...] = ()
+    files: dict[str, Path] = field(default_factory=dict)
     kept: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -52,7 +54,7 @@ def written_by_drank(path: Path) -> bool:
 def keep(model: PreTrainedModel, directory: Path) -> None:
     """Let a model carry what lies beside its weights in a folder that is about to go, for whoever saves it later."""
     carried = _found(model, directory)
-    setattr(model, _KEPT, Carried(carried.texts, kept={path.name: path.read_bytes() for path in carried.files}))
+    setattr(model, _KEPT, Carried(carried.texts, kept={name: path.read_bytes() for name, path in carried.files.items()}))
 
 
 def carried_by(model: PreTrainedModel) -> Carried:
@@ -66,11 +68,16 @@ def carried_by(model: PreTrainedModel) -> Carried:
 
 def _found(model: PreTrainedModel, directory: Path) -> Carried:
     described = read_json(directory / "config.json").get("quantization_config") or {}
-    files = [path for pattern in TOKENIZER_FILES for path in sorted(directory.glob(pattern)) if path.is_file()]
     same = described.get("groups") == _description(model).get("groups")
     told = [name for name in (CARD, PLAN, MAKING, NUMBERS) if same and (directory / name).is_file()]
     texts = {name: (directory / name).read_text("utf-8") for name in told}
-    return Carried(texts, tuple(files))
+    return Carried(texts, beside(directory, TOKENIZER_FILES))
+
+
+def beside(directory: Path, patterns: Iterable[str]) -> dict[str, Path]:
+    """The files of a folder that patterns name, by their names from there, those of templates with their folder's."""
+    found = (path for pattern in patterns for path in sorted(directory.glob(pattern)) if path.is_file())
+    return {path.relative_to(directory).as_posix(): path for path in found}
 
 
 def _description(model: PreTrainedModel) -> dict[str, Any]:
@@ -94,7 +101,7 @@ def _origin(model: PreTrainedModel) -> Path | None:
         return None
     snapshot, wanted = Path(cached).parent, [CARD, PLAN, MAKING, NUMBERS, *TOKENIZER_FILES]
     try:
-        return Path(snapshot_download(name, revision=snapshot.name, allow_patterns=wanted, ignore_patterns=["*/*"]))
+        return Path(snapshot_download(name, revision=snapshot.name, allow_patterns=wanted, ignore_patterns=[BELOW]))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         log.warning("the hub does not give card, plan and tokenizer of %s (%s); only what is in the cache goes along", name, error)
         return snapshot

@@ -20,7 +20,7 @@ from drank.models.licence import LICENCE_FILES
 from drank.models.loaded import refuse_bad, unloadable
 from drank.models.quantizer import DrankConfig, DrankQuantizer, register
 from drank.models.tensors import stored_tensors
-from drank.models.tokenizer_files import REMEDY, other_ids, tokenizer_problems
+from drank.models.tokenizer_files import BELOW, REMEDY, other_ids, tokenizer_problems
 from drank.runtime.files import read_json, replacing, share_mode
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def locate(source: str | Path, revision: str | None = None, *, trust_remote_code
         return directory
     patterns = [*MODEL_FILES, "*.py"] if trust_remote_code else list(MODEL_FILES)
     try:
-        return Path(snapshot_download(str(source), revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]))
+        return Path(snapshot_download(str(source), revision=revision, allow_patterns=patterns, ignore_patterns=[BELOW]))
     except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError) as error:
         raise CheckpointError(
             f"{source} is neither a model directory nor, at revision {revision or 'main'}, a model that the hub or its local cache has "

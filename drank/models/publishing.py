@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from drank.models.card.markdown import changed_front_matter
 from drank.models.card.rendering import PLACE
 from drank.models.card.writing import card_of, renewed
-from drank.models.carried import Carried, carried_by, written_by_drank
+from drank.models.carried import Carried, beside, carried_by, written_by_drank
 from drank.models.description import CheckpointError, is_compressed
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN, are_left_out
 from drank.models.hashes import weight_hashes
 from drank.models.licence import split_front_matter
 from drank.models.tensors import weight_files
+from drank.models.tokenizer_files import TEMPLATES
 from drank.runtime.files import read_json, write_text
 
 if TYPE_CHECKING:
@@ -97,12 +98,12 @@ def _compressed(model: PreTrainedModel) -> bool:
 
 def _document(directory: Path, carried: Carried) -> None:
     """Write what goes along with the weights of a compressed model into the folder that has them."""
-    for path in carried.files:
-        if not (directory / path.name).exists():
-            shutil.copy(path, directory / path.name)
-    for name, data in carried.kept.items():
-        if not (directory / name).exists():
-            (directory / name).write_bytes(data)
+    for name in (name for name in (*carried.files, *carried.kept) if not (directory / name).exists()):
+        (directory / name).parent.mkdir(exist_ok=True)
+        if name in carried.files:
+            shutil.copy(carried.files[name], directory / name)
+        else:
+            (directory / name).write_bytes(carried.kept[name])
     if foreign := [name for name in (CARD, PLAN, MAKING, NUMBERS) if not written_by_drank(directory / name)]:
         log.warning("%s stays as it is: %s there is not drank's, so the model has no card of its own", directory, ", ".join(foreign))
         return
@@ -141,7 +142,8 @@ def _upload(
     if tags:
         known = split_front_matter(card)[0].get("tags") or []
         card = changed_front_matter(card, tags=list(dict.fromkeys([*known, *([tags] if isinstance(tags, str) else tags)])))
-    sources: dict[str, Any] = {path.name: path for path in sorted(directory.iterdir()) if path.is_file() and not path.name.startswith(".")}
+    found = beside(directory, ("*", TEMPLATES))
+    sources: dict[str, Any] = {name: path for name, path in found.items() if not name.startswith(".")}
     sources[CARD] = card.encode()  # the name on the hub stands in the card of the hub only
     return api.create_commit(
         repo_id,

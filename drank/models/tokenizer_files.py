@@ -17,6 +17,12 @@ WHOLE, PIECES, SETTINGS = "tokenizer.json", "tokenizer.model", "tokenizer_config
 OTHERS = (("vocab.json", "merges.txt"), ("tekken.json",), ("vocab.txt",), ("spiece.model",), ("sentencepiece.bpe.model",))
 """What else is a tokenizer, all files of a line together."""
 
+TEMPLATES = "additional_chat_templates/*.jinja"
+"""The chat templates of a tokenizer that has several, all but the one that is taken unless another is named."""
+
+BELOW = "*/*[!a]"
+"""What is not fetched of a model on the hub: files in folders, but templates, which alone of what is asked for end in an a."""
+
 BESIDE = (SETTINGS, "special_tokens_map.json", "added_tokens.json")
 NEEDED = ("sentencepiece", "google.protobuf")
 

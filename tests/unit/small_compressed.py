@@ -36,10 +36,11 @@ def dense() -> LlamaForCausalLM:
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """A tokenizer of as many words as the model knows."""
+    """A tokenizer of as many words as the model knows, with two chat templates."""
     core = Tokenizer(WordLevel({f"w{number}": number for number in range(10)} | {"<unk>": 10}, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>")
+    templates = {"default": "{{ messages }}", "tool_use": "{{ tools }}"}
+    return PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>", chat_template=templates)
 
 
 def compressed(directory: Path, base: dict[str, Any] | None = HUB, method: str = "d-rank", **options: Any) -> LlamaForCausalLM:

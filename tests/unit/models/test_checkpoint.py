@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils import filter_repo_objects
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING, AUTO_QUANTIZER_MAPPING
 
@@ -160,3 +161,17 @@ def test_pickled_weights_are_refused(tmp_path):
     (tmp_path / "model" / "model.safetensors").rename(tmp_path / "model" / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match="drank reads safetensors only"):
         load_model(tmp_path / "model")
+
+
+def test_of_the_folders_of_a_hub_model_only_templates_are_fetched(monkeypatch):
+    wanted = ["config.json", "model.safetensors", "chat_template.jinja", "additional_chat_templates/tool_use.jinja"]
+    there = [*wanted, "original/model.safetensors", "original/params.json", "onnx/model.onnx", "pytorch_model.bin"]
+    fetched = []
+
+    def fetch(name, revision, **patterns):
+        fetched.extend(filter_repo_objects(there, **patterns))
+        return name
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    locate("someone/smaller")
+    assert fetched == wanted
