@@ -110,9 +110,14 @@ def _read(directory: Path, dtype: Any, device: Any, trusted: bool, *, everywhere
     return model, info, quantiser
 
 
-def refuse_incomplete(directory: Path) -> None:
-    """Raise CheckpointError with every tensor of a model's files that is missing, unexpected or misshapen; no weight is kept in memory."""
+def refuse_incomplete(directory: Path, headless: bool = False) -> None:
+    """Raise CheckpointError with every tensor of a model's files that is missing, unexpected or misshapen; no weight is kept in memory.
+
+    `headless` files, those of a base model, may lack what stands beside that.
+    """
     model, info, quantiser = _read(directory, "auto", "meta", False, everywhere=True)
+    if headless:
+        info["missing_keys"] = [name for name in info["missing_keys"] if name.startswith(f"{model.base_model_prefix}.")]
     refuse_bad(directory, model, info, quantiser)
 
 

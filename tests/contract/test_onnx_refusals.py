@@ -61,3 +61,11 @@ def test_without_its_packages_the_export_says_what_to_install(half_written, tmp_
 def test_gguf_is_refused_with_what_to_do_instead(half_written, tmp_path):
     with pytest.raises(ValueError, match=r"knows no low-rank layers.*Export to dense"):
         drank.export(half_written, tmp_path / "out", to="gguf")
+
+
+def test_a_place_that_cannot_be_written_to_is_found_before_the_work(half_written, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx, "NEEDED", ())
+    monkeypatch.setattr("drank.models.checkpoint.load_model", lambda *given: pytest.fail("work began"))
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        to_onnx(half_written, tmp_path / "file" / "out")

@@ -1,6 +1,6 @@
 """A compressed model as a plain checkpoint: the factors multiplied out, for programs that know no low-rank layers.
 
-Tensors are read from the files and written to new ones, a shard at a time; no model is built.
+Tensors are read from the files and written to new ones, a shard at a time; of the model only the skeleton is built, to see what it lacks.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drank.models.card.exported import merged_card
-from drank.models.card.writing import groups_in
 from drank.models.documents import CARD, MAKING
-from drank.models.exports.writing import Output, others, read_one, write_shards
+from drank.models.exports.checked import description_of, whole_groups
+from drank.models.exports.writing import Output, read_one, take_along, write_shards
 from drank.models.families import FAMILIES, kind_of
 from drank.models.groups import Group
 from drank.models.hashes import weight_hashes
@@ -34,19 +34,20 @@ def merge(directory: str | Path, out: str | Path, max_shard_size: int | str = "5
 
     Each matrix is the product of what is stored of it in float64, rounded to the dtype of the factors, so the function is that of the
     low-rank model up to rounding; it takes as much room as the dense model. Biases, tokenizer and generation configuration are kept. Raises
-    CheckpointError where the directory holds no whole compressed model, ValueError where `out` is that directory.
+    CheckpointError where the directory holds no whole compressed model, or other weights than its card states, ValueError where `out` is
+    that directory.
     """
     directory, out = Path(directory), Path(out)
-    groups, config = groups_in(directory), read_json(directory / "config.json")
+    config = description_of(directory)
     if out.resolve() == directory.resolve():
         raise ValueError(f"{out} is the model that is to be exported; name another folder for the plain one")
+    groups = whole_groups(directory, config["model_type"])
     making = read_json(directory / MAKING) if (directory / MAKING).is_file() else None
     with replacing(out) as temporary:
         temporary.mkdir()
         write_json(temporary / "config.json", {key: value for key, value in config.items() if key not in OURS})
         write_shards(temporary, _outputs(directory, config["model_type"], groups), max_shard_size)
-        for path in others(directory):
-            (temporary / path.name).write_bytes(path.read_bytes())
+        take_along(directory, temporary)
         share_mode(temporary.glob("*.safetensors"), temporary / "config.json")
         (temporary / CARD).write_text(merged_card(directory.resolve().name, weight_hashes(temporary), making), "utf-8")
     return out

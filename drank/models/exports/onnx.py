@@ -14,12 +14,12 @@ from drank.models.card.onnx import onnx_card
 from drank.models.description import CheckpointError, is_compressed, quantised_by
 from drank.models.documents import CARD, DATA, GRAPH, MAKING
 from drank.models.exports.answers import ExportError, answers_of, farthest, questions_for
+from drank.models.exports.checked import description_of
 from drank.models.exports.dense import OURS
-from drank.models.exports.writing import others
-from drank.models.families import family_of
+from drank.models.exports.writing import take_along
 from drank.models.hashes import StoredFile, WeightHashes
 from drank.models.licence import licence_of
-from drank.models.tensors import stored_tensors
+from drank.models.verification import verify
 from drank.runtime.files import file_hash, read_json, replacing, share_mode, write_json
 from drank.runtime.installing import install
 
@@ -33,8 +33,8 @@ def to_onnx(directory: str | Path, out: str | Path, max_shard_size: int | str | 
     Weights and computation are in float32, whatever the precision of the checkpoint, since ONNX Runtime has no products in bfloat16 on a
     CPU; they are in one file (`max_shard_size` is for other forms). What ONNX Runtime makes of it is held against the model before it is
     put in place. Raises ImportError where a package that this needs is missing, UnknownFamilyError for a family without an entry,
-    CheckpointError for a directory without a whole model or one that another tool packed, ExportError where torch's exporter cannot follow
-    the model, or the result is not the model, ValueError where `out` is the directory.
+    CheckpointError for a directory without a whole model, with other weights than its card states, or that another tool packed, ExportError
+    where torch's exporter cannot follow the model, or the result is not the model, ValueError where `out` is the directory.
     """
     directory, out = Path(directory), Path(out)
     if missing := [name for name in NEEDED if find_spec(name) is None]:
@@ -44,19 +44,18 @@ def to_onnx(directory: str | Path, out: str | Path, max_shard_size: int | str | 
     config = _config_of(directory)
     from drank.models.checkpoint import load_model
 
-    model = load_model(directory, "float32")
-    ids, mask = questions_for(model)
-    expected = answers_of(model, ids, mask)
-    program = _program(model)
-    del model
     with replacing(out) as temporary:
-        temporary.mkdir()
+        temporary.mkdir()  # before the work, which is in vain where nothing can be written
+        model = load_model(directory, "float32")
+        ids, mask = questions_for(model)
+        expected = answers_of(model, ids, mask)
+        program = _program(model)
+        del model
         program.save(temporary / GRAPH, external_data=True)
         del program  # the check reads the weights again, and they need not be in memory twice
         off = farthest(temporary / GRAPH, ids, mask, expected)
         write_json(temporary / "config.json", {key: value for key, value in config.items() if key not in OURS} | {"dtype": "float32"})
-        for path in others(directory):
-            (temporary / path.name).write_bytes(path.read_bytes())
+        take_along(directory, temporary)
         share_mode(temporary.glob("*.onnx*"), temporary / "config.json")
         low_rank = is_compressed(config.get("quantization_config") or {})
         making = (read_json(directory / MAKING) if (directory / MAKING).is_file() else None) if low_rank else _dense(directory)
@@ -73,17 +72,14 @@ def onnx_hashes(directory: Path) -> WeightHashes:
 
 def _config_of(directory: Path) -> dict[str, Any]:
     """config.json of a model that can be exported, before anything is built of it."""
-    if not (directory / "config.json").is_file():
-        raise CheckpointError(f"{directory} is no model directory: it has no config.json; name another")
-    config = read_json(directory / "config.json")
+    config = description_of(directory)
     if packed := quantised_by(config):
         raise CheckpointError(
             f"{directory} is packed by {packed}, whose products ONNX does not know; export the model that it was made of, and quantise the "
             "ONNX file"
         )
-    family_of(config)
-    stored_tensors(directory)
-    return dict(config)
+    verify(directory)
+    return config
 
 
 def _program(model: Any) -> Any:

@@ -1,27 +1,28 @@
 """A compressed model with code of its own: what is stored stays low-rank, and a file beside it tells programs without drank how to run it.
 
-That file is `modeling_drank.py`, which stands beside this one. Tensors are read and written one at a time; no model is built.
+That file is `modeling_drank.py`, which stands beside this one. Tensors are read and written one at a time; of the model only the skeleton
+is built, to see what it lacks.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.models.card.exported import remote_code_card
-from drank.models.card.writing import groups_in
 from drank.models.documents import CARD, MAKING
+from drank.models.exports.checked import description_of, whole_groups
 from drank.models.exports.dense import OURS
-from drank.models.exports.writing import Output, others, read_one, write_shards
+from drank.models.exports.writing import Output, read_one, take_along, write_shards
 from drank.models.families import FAMILIES, layers_of, module_path
 from drank.models.groups import Group
 from drank.models.hashes import weight_hashes
 from drank.models.headers import StoredTensor
 from drank.models.tensors import by_stored_name, module_name, stored_tensors
-from drank.models.verification import verify
 from drank.runtime.files import read_json, replacing, share_mode, write_json
 
 if TYPE_CHECKING:
@@ -42,21 +43,22 @@ def add_code(directory: str | Path, out: str | Path, max_shard_size: int | str =
     """Write the model of a compressed directory with code of its own into `out`, whole or not at all; returns `out`.
 
     It has the tensors of the compressed model, so that it computes the same and is as large, and the names of transformers' modules.
-    Raises CheckpointError where the directory holds no whole compressed model, ValueError where `out` is that directory.
+    Raises CheckpointError where the directory holds no whole compressed model, or other weights than its card states, ValueError where
+    `out` is that directory.
     """
     directory, out = Path(directory), Path(out)
-    groups, config = groups_in(directory), read_json(directory / "config.json")
+    config = description_of(directory)
     if out.resolve() == directory.resolve():
         raise ValueError(f"{out} is the model that is to be exported; name another folder for the one with code")
-    verify(directory)
+    groups = whole_groups(directory, config["model_type"])
     making = read_json(directory / MAKING) if (directory / MAKING).is_file() else None
     served = not FAMILIES[config["model_type"]].mixture and config["model_type"] not in _NOT_SERVED
     with replacing(out) as temporary:
         temporary.mkdir()
         write_json(temporary / "config.json", {key: value for key, value in config.items() if key not in OURS} | _entries(config, groups))
         write_shards(temporary, _outputs(directory, config["model_type"], groups), max_shard_size)
-        for path in (*others(directory), Path(__file__).with_name(CODE)):
-            (temporary / path.name).write_bytes(path.read_bytes())
+        shutil.copyfile(Path(__file__).with_name(CODE), temporary / CODE)
+        take_along(directory, temporary)
         share_mode(temporary.glob("*.safetensors"), temporary / "config.json")
         card = remote_code_card(directory.resolve().name, CODE, served, weight_hashes(temporary), making)
         (temporary / CARD).write_text(card, "utf-8")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
+from drank.models.carried import TOKENIZER_FILES, beside
 from drank.models.headers import StoredTensor
-from drank.models.tensors import INDEX, WEIGHTS, weight_files
+from drank.models.tensors import INDEX, WEIGHTS
 from drank.models.weights import read_tensors
 from drank.runtime.files import write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+BESIDE = (*TOKENIZER_FILES, "generation_config.json", "*.jinja", "*.txt")
+"""What of the folder of a model is its exported form's too: no weights in another form, and nothing that was noted of those there."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,9 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]
 
 
-def others(directory: Path) -> Iterator[Path]:
-    """The files beside weights and configuration that are the exported model's too: tokenizer, generation configuration, licence."""
-    ours = {CARD, PLAN, MAKING, NUMBERS, "config.json", INDEX, WEIGHTS, *(path.name for path in weight_files(directory))}
-    for path in sorted(directory.iterdir()):
-        if path.is_file() and path.name not in ours and not path.name.startswith(".") and path.suffix != ".safetensors":
-            yield path
+def take_along(directory: Path, out: Path) -> None:
+    """Copy what lies beside weights and configuration and is the exported model's too; what `out` has already stays."""
+    for name, path in beside(directory, BESIDE).items():
+        if not (out / name).exists():
+            (out / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, out / name)
