@@ -6,12 +6,15 @@ import ast
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 import transformers
+from huggingface_hub import HfApi
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, modeling_utils
+from transformers.utils import PushToHubMixin
 
 from drank.models.checkpoint import save
 from drank.models.exports import remote_code
@@ -125,6 +128,17 @@ NAMES = {
 
 def cut(tensors, name):
     tensors[name] = tensors[name][:-1].contiguous()
+
+
+def test_what_is_uploaded_while_it_is_saved_is_sealed(exported, tmp_path, monkeypatch):
+    _, directory = exported("llama")
+    sent = []
+    upload = "_upload_modified_files"
+    monkeypatch.setattr(PushToHubMixin, upload, lambda model, place, *given, **options: sent.append((place / "config.json").read_text()))
+    monkeypatch.setattr(HfApi, "create_repo", lambda api, name, **options: SimpleNamespace(repo_id=name))
+    monkeypatch.setattr(modeling_utils, "create_and_tag_model_card", lambda *given, **options: SimpleNamespace(save=Path))
+    load(directory).save_pretrained(tmp_path / "saved", push_to_hub=True, repo_id="me/coded")
+    assert [json.loads(config)["transformers_weights"] for config in sent] == [SEAL]
 
 
 @pytest.mark.parametrize("lenient", [False, True])

@@ -50,8 +50,7 @@ class LowRankLinear(nn.Module):
         if x.shape[-1] != self.in_features:
             raise ValueError(f"given {x.shape[-1]} of {self.in_features} inputs: pivoted layers do not run tensor parallel, factors do")
         x = x.to(owner.order.device)  # the owner's, perhaps not the one of this layer, to which accelerate brings inputs
-        parts = owner.order.expand(*x.shape).split((self.rank, self.in_features - self.rank), dim=-1)
-        pivots, others = (x.gather(-1, part) for part in parts)
+        pivots, others = (x.gather(-1, part) for part in owner.order.expand(*x.shape).split((self.rank, x.shape[-1] - self.rank), dim=-1))
         return self.coefficients(pivots + owner.basis(others))
 
 
@@ -80,8 +79,6 @@ class Experts(nn.Module):
 class _WithLowRank:
     """What makes a class of transformers one of models with low-rank layers: it stands before that class among the bases."""
 
-    _stock: Any
-
     def post_init(self: Any) -> None:
         """Put the layers in place once the stock modules are there, and before transformers gives these their first weights."""
         if (described := getattr(self.config, "drank", None)) is None:
@@ -94,8 +91,7 @@ class _WithLowRank:
         for group in described["groups"]:
             pivoted, owner = {"factors": False, "pivoted": True}[group["storage"]], None
             for path in (path.removeprefix(root) for path in group["modules"]):
-                module = LowRankLinear(self.get_submodule(path), group["rank"], pivoted, owner)
-                self.set_submodule(path, module)
+                self.set_submodule(path, module := LowRankLinear(self.get_submodule(path), group["rank"], pivoted, owner))
                 owner = owner or module
         self.register_buffer(SEAL, torch.empty(0))
         for ignored in ("_keys_to_ignore_on_load_missing", "_keys_to_ignore_on_load_unexpected"):
@@ -108,31 +104,32 @@ class _WithLowRank:
                 parent.__class__ = _told_apart(cast("Any", type(parent)), layers)
 
     @classmethod
-    def from_pretrained(cls, name: Any, *args: Any, config: Any = None, **options: Any) -> Any:
+    def from_pretrained(cls: Any, name: Any, *args: Any, config: Any = None, **options: Any) -> Any:
         """As for every model of transformers; raises ValueError that names each tensor of the layers that is not what it must be."""
         if not isinstance(config, transformers.PreTrainedConfig):
             where = {key: options[key] for key in ("revision", "token", "cache_dir", "subfolder", "local_files_only") if key in options}
             config = cls._stock.config_class.from_pretrained(name if config is None else config, **where)
         if getattr(config := copy.deepcopy(config), "transformers_weights", None) == SEAL:
             del config.transformers_weights
-        lenient, told = (options.pop(key, False) for key in ("ignore_mismatched_sizes", "output_loading_info"))
-        asked = {"ignore_mismatched_sizes": True, "output_loading_info": True}  # they are reported below, with the rest
         if isinstance(places := options.get("device_map"), dict) and "" not in places:
             options["device_map"] = {SEAL: "cpu", **places}  # it is in no module, and accelerate wants a place for every tensor
         heads = ("embed_out", "lm_head") if "embed_out" in str(getattr(cls._stock, "_tied_weights_keys", "")) else ("lm_head", "embed_out")
         options.setdefault("key_mapping", {rf"^{heads[1]}\.": f"{heads[0]}."})  # GPT-NeoX's has either name, by the version of transformers
-        model, info = super().from_pretrained(name, *args, config=config, **asked, **options)  # type: ignore[misc]
-        if wrong := sorted(set(_wrong(model, info, lenient))):
+        forced = {"ignore_mismatched_sizes": True, "output_loading_info": True, "offload_buffers": False}  # other layers read orders
+        model, info = super().from_pretrained(name, *args, config=config, **options | forced)  # type: ignore[misc]
+        if wrong := sorted(set(_wrong(model, info, options.get("ignore_mismatched_sizes", False)))):
             raise ValueError(f"{name} holds no whole model of this kind; fetch it again, or export it again:\n  " + "\n  ".join(wrong))
         model._weight_conversions = []  # what is saved has the names of the modules, which every version of transformers reads
-        return (model, info) if told else model
+        return (model, info) if options.get("output_loading_info") else model
 
     def save_pretrained(self: Any, save_directory: Any, *args: Any, **options: Any) -> None:
         """As for every model of transformers, with the code beside the weights and config.json sealed again."""
         self.config.auto_map = {auto: name.rpartition("--")[2] for auto, name in (getattr(self.config, "auto_map", None) or {}).items()}
         super().save_pretrained(save_directory, *args, **options)  # type: ignore[misc]
-        if (file := Path(save_directory, "config.json")).is_file() and "drank" in (config := json.loads(file.read_text("utf-8"))):
-            file.write_text(json.dumps(config | {"transformers_weights": SEAL}, indent=2, sort_keys=True) + "\n", "utf-8")
+        _sealed(save_directory)
+
+    def _upload_modified_files(self: Any, working_dir: Any, *args: Any, **options: Any) -> Any:
+        return super()._upload_modified_files(_sealed(working_dir), *args, **options)  # type: ignore[misc]
 
     def load_weights(self: Any, weights: Any) -> Any:
         """What vLLM loads by: as it does by itself, but for a ValueError with each tensor of the layers that lacks or has no place."""
@@ -147,8 +144,15 @@ class _WithLowRank:
         return loaded
 
     @classmethod
-    def _can_set_attn_implementation(cls) -> bool:
+    def _can_set_attn_implementation(cls: Any) -> bool:
         return bool(cls._stock._can_set_attn_implementation())  # which reads the source of the class's own file
+
+
+def _sealed(directory: Any) -> Any:
+    """The directory, with the seal in its config.json: transformers takes it out to save, and uploads before `save_pretrained` is done."""
+    if (file := Path(directory, "config.json")).is_file() and "drank" in (config := json.loads(file.read_text("utf-8"))):
+        file.write_text(json.dumps(config | {"transformers_weights": SEAL}, indent=2, sort_keys=True) + "\n", "utf-8")
+    return directory
 
 
 def _wrong(model: Any, info: Mapping[str, Any], lenient: bool) -> Iterator[str]:
@@ -165,17 +169,13 @@ def _wrong(model: Any, info: Mapping[str, Any], lenient: bool) -> Iterator[str]:
 
 def _orders(layers: Mapping[str, LowRankLinear]) -> Iterator[str]:
     """The orders that are none of the inputs, a line each."""
-    for path, module in layers.items():
-        order = getattr(module, "order", None)
-        if order is not None and not order.is_meta and order.sort().values.tolist() != list(range(module.in_features)):
-            yield f"{path}.order: does not have each of the {module.in_features} inputs once"
+    for path, order in ((path, cast("Tensor", module.order)) for path, module in layers.items() if hasattr(module, "order")):
+        if not order.is_meta and sorted(order.tolist()) != list(range(len(order))):
+            yield f"{path}.order: does not have each of the {len(order)} inputs once"
 
 
 def _plan(model: Any, plan: Mapping[str, str]) -> dict[str, str]:
-    """vLLM's plan for tensor parallelism with the layers in it, first, for it takes the first entry that a name begins with.
-
-    Outputs are split by the coefficients, inputs by the basis; what has no split is whole everywhere.
-    """
+    """vLLM's plan for tensor parallelism behind that of the layers, as the first entry that fits counts; what has no split is whole."""
     ours: dict[str, str] = {}
     for path, module in model.named_modules():
         key = re.sub(r"\.\d+(?=\.)", ".*", path)
