@@ -23,7 +23,7 @@ NOT_FORMS = {
 
 
 def export(
-    directory: str | Path, out: str | Path, to: str = "dense", *, max_shard_size: int | str = "5GB", overwrite: bool = False
+    directory: str | Path, out: str | Path, to: str = "dense", *, max_shard_size: float | str = "5GB", overwrite: bool = False
 ) -> Path:
     """Write a compressed model in another form into the directory `out`, and return that.
 
@@ -40,10 +40,17 @@ def export(
         raise ValueError(f"there is no export to {to}: {NOT_FORMS[to]}")
     if to not in FORMS:
         raise ValueError(f"there is no form {to!r}; known: {', '.join(FORMS)}")
-    if not re.fullmatch(r"\d+(\.\d+)?([KMG]i?B)?", str(max_shard_size)):
-        raise ValueError(f"max_shard_size {max_shard_size!r} is no size; write it as 5GB or 500MB")
+    limit = _size_of(max_shard_size)
     refuse_place(out, directory, overwrite)
-    return FORMS[to](directory, place_of(out), max_shard_size)
+    return FORMS[to](directory, place_of(out), limit)
+
+
+def _size_of(given: float | str) -> int | str:
+    """The largest size of a shard as transformers reads it, for which a number must be whole; raises ValueError for what is none."""
+    text = str(int(given)) if isinstance(given, float) and given.is_integer() else str(given)
+    if not re.fullmatch(r"\d+([KMG]i?B)?", text):
+        raise ValueError(f"max_shard_size {given!r} is no size; write whole numbers, as 5GB or 500MB, or bytes")
+    return int(text) if text.isdigit() else text
 
 
 def show(directory: str | Path, verify: bool = True) -> Inspection:

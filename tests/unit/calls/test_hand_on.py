@@ -54,6 +54,16 @@ def test_an_export_is_the_same_function_without_drank(smaller, tmp_path):
         drank.export(smaller, tmp_path / "x", to="tar")
 
 
+def test_the_size_of_shards_is_read_before_the_work(smaller, tmp_path):
+    for number, size in enumerate(("500000", 500000, 5e5, "500KB")):
+        out = drank.export(smaller, tmp_path / f"plain-{number}", max_shard_size=size)
+        assert (out / "model.safetensors.index.json").is_file(), size
+    for size in ("1.5GB", 0.5, "5gb", "five", -1, float("inf"), True):
+        with pytest.raises(ValueError, match="is no size; write whole numbers, as 5GB"):
+            drank.export(smaller, tmp_path / "none", max_shard_size=size)
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_changed_file_is_found(smaller, tmp_path):
     import shutil
 
