@@ -29,7 +29,8 @@ def server_command(model: str, arguments: Sequence[str]) -> list[str]:
     A directory is looked at first: raises CheckpointError with every tensor that is missing or misshapen, UnservableError for a model that
     vLLM cannot run.
     """
-    if importlib.util.find_spec("vllm") is None:
+    found = importlib.util.find_spec("vllm")
+    if found is None or found.origin is None:  # a folder of that name is a package to Python, though there is nothing in it
         raise ImportError(f"drank serve needs vLLM, which is not installed here: {how_to_install()}")
     if not any(point.name == NAME for point in importlib.metadata.entry_points(group="vllm.general_plugins")):
         raise ImportError(f"vLLM does not find drank: it looks for plug-ins in what is installed, so install drank: {install()}")
@@ -37,14 +38,17 @@ def server_command(model: str, arguments: Sequence[str]) -> list[str]:
     if Path(model).is_dir():
         if not config.is_file():
             raise CheckpointError(f"{model} is no model directory: it has no config.json; name the folder that `drank compress` wrote")
-        found = read_json(config)
-        if is_compressed(found.get("quantization_config")):
-            places_of(found["model_type"], described(found["quantization_config"]))
+        read = read_json(config)
+        if is_compressed(read.get("quantization_config")):
+            places_of(read["model_type"], described(read["quantization_config"]))
             refuse_damaged(model)
     return [sys.executable, "-m", MODULE, "--model", model, *arguments]
 
 
 def serve(model: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Become vLLM's server for a model, in this environment; returns only by an error of `server_command`."""
+    """Become vLLM's server for a model, in this environment; returns only by an error of `server_command`.
+
+    Python looks for no modules in the current directory, or a file there would be taken for the installed module of its name.
+    """
     command = server_command(model, arguments)
-    os.execve(command[0], command, dict(environment))
+    os.execve(command[0], command, {**environment, "PYTHONSAFEPATH": "1"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.machinery import ModuleSpec
+
 import pytest
 
 from drank.models.families import FAMILIES
@@ -42,17 +44,23 @@ def test_a_mixture_is_refused_with_what_to_do(family):
 
 
 def test_without_vllm_it_is_said_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr(server.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"pip install .+\[vllm\]'"):
-        server.server_command(str(tmp_path), [])
+    """Nor is a folder of its name that lies there vLLM."""
+    for found in (None, ModuleSpec("vllm", None, is_package=True)):
+        monkeypatch.setattr(server.importlib.util, "find_spec", lambda name, found=found: found)
+        with pytest.raises(ImportError, match=r"pip install .+\[vllm\]'"):
+            server.server_command(str(tmp_path), [])
 
 
 def test_the_server_gets_all_that_follows_the_model(monkeypatch, tmp_path):
     """A name of the hub is vLLM's to find."""
-    monkeypatch.setattr(server.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(server.importlib.util, "find_spec", lambda name: ModuleSpec(name, None, origin="vllm/__init__.py"))
     monkeypatch.setattr(server.importlib.metadata, "entry_points", lambda group: [type("Point", (), {"name": "drank"})])
     command = server.server_command("someone/smaller", ["--port", "9"])
     assert command[1:] == ["-m", "vllm.entrypoints.openai.api_server", "--model", "someone/smaller", "--port", "9"]
+    became = []
+    monkeypatch.setattr(server.os, "execve", lambda *given: became.append(given))
+    server.serve("someone/smaller", ["--port", "9"], {"HOME": "/home"})
+    assert became == [(command[0], command, {"HOME": "/home", "PYTHONSAFEPATH": "1"})], "no file here stands in for a module"
     monkeypatch.setattr(server.importlib.metadata, "entry_points", lambda group: [])
     with pytest.raises(ImportError, match=r"so install drank: pip install ."):
         server.server_command("someone/smaller", [])
