@@ -102,6 +102,12 @@ def test_a_model_that_is_not_whole_is_refused(models: Models, damage: str, tmp_p
         served(folder)
 
 
+def test_a_directory_is_looked_at_by_whatever_way_it_is_loaded(models: Models, tmp_path: Path) -> None:
+    folder = changed(models["llama", "factors", "shared"], tmp_path / "damaged", drop("q_proj.basis.weight"))
+    with pytest.raises(ValueError, match=r"q_proj\.basis\.weight"):
+        served(folder, load_format="pt")
+
+
 def test_a_description_of_another_rank_is_refused(models: Models, tmp_path: Path) -> None:
     folder = changed(models["llama", "factors", "shared"], tmp_path / "other", lambda tensors: None)
     config = json.loads((folder / "config.json").read_text())

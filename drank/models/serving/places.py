@@ -16,6 +16,10 @@ NAME = "drank"
 REMEDY = "export it by `drank export DIR OUT --to dense`, which vLLM reads as any model"
 
 
+READ = ("auto", "hf", "safetensors")
+"""vLLM's ways of loading that fetch a model of the hub as drank does; a directory is there by whatever way it is loaded."""
+
+
 class UnservableError(ValueError):
     """A compressed model that vLLM cannot run, or not as it was asked to."""
 
@@ -69,6 +73,11 @@ def torn_apart(names: Sequence[str]) -> UnservableError:
         f"in a pipeline of several stages the layers of {', '.join(names)} would not be together, which share a basis; serve the model "
         "without pipeline parallelism, or compress it without sharing"
     )
+
+
+def looked_at(model: str, load_format: str) -> bool:
+    """Whether the files of a model, a directory or a name of the hub, are looked at before vLLM loads it in a way."""
+    return load_format in READ or Path(model).is_dir()
 
 
 def refuse_damaged(model: str, revision: str | None = None, cache: str | None = None, token: str | bool | None = None) -> None:

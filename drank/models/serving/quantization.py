@@ -18,10 +18,7 @@ from drank.models.groups import Group
 from drank.models.guard import MESSAGE
 from drank.models.serving.built import Built
 from drank.models.serving.linear import LowRankMethod
-from drank.models.serving.places import NAME, Place, UnservableError, moved, parts_of, places_of, refuse_damaged, torn_apart
-
-READ = ("auto", "hf", "safetensors")
-"""vLLM's ways of loading that read the files of a directory or of the hub, which are looked at first."""
+from drank.models.serving.places import NAME, Place, UnservableError, looked_at, moved, parts_of, places_of, refuse_damaged, torn_apart
 
 
 class Compressed(QuantizationConfig):
@@ -97,7 +94,7 @@ class Compressed(QuantizationConfig):
         ends = [get_pp_indices(depth, stage, stages)[1] for stage in range(stages)]
         if torn := [group.shape.name for group in self.groups if not group.dense and _stages(group, ends) > 1]:
             raise torn_apart(torn)
-        if load.load_format in READ:
+        if looked_at(model.model, load.load_format):
             refuse_damaged(model.model, model.revision, load.download_dir, model.hf_token)
 
 

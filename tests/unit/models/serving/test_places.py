@@ -10,7 +10,7 @@ from drank.models.families import FAMILIES
 from drank.models.groups import Group, Shape
 from drank.models.serving import server
 from drank.models.serving.built import Built
-from drank.models.serving.places import UnservableError, moved, parts_of, places_of, torn_apart
+from drank.models.serving.places import UnservableError, looked_at, moved, parts_of, places_of, torn_apart
 
 
 def groups(*roles: str) -> tuple[Group, ...]:
@@ -41,6 +41,12 @@ def test_places_move_with_the_modules():
 def test_a_mixture_is_refused_with_what_to_do(family):
     with pytest.raises(UnservableError, match=f"{family}.*drank export DIR OUT --to dense"):
         places_of(family, groups("q"))
+
+
+def test_a_directory_is_looked_at_by_whatever_way_it_is_loaded(tmp_path):
+    for load_format in ("auto", "pt", "fastsafetensors", "runai_streamer"):
+        assert looked_at(str(tmp_path), load_format)
+    assert [looked_at("someone/smaller", load_format) for load_format in ("auto", "pt")] == [True, False]
 
 
 def test_without_vllm_it_is_said_what_to_install(monkeypatch, tmp_path):
