@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from drank.allocation.plan import Plan
-from drank.reporting.comparisons import AVERAGE
 from drank.reporting.layouts import LAYOUTS
 from drank.reporting.manuscript.exhibits import Exhibit
 from drank.reporting.material import Material, numbers_of
@@ -22,7 +21,7 @@ from drank.reporting.summary import summarise
 from drank.reporting.tables import write as write_tables
 from drank.reporting.tables.layout import Table
 from drank.reporting.tables.steps import words
-from drank.runtime.grouping import in_group
+from drank.runtime.grouping import AVERAGE, in_group
 
 if TYPE_CHECKING:
     from drank.reporting.figures.sheet import Drawn

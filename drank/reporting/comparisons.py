@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from drank.evaluation.zeroshot.definitions import AVERAGE
 from drank.reporting.differences import (
     Comparison,
     Difference,
@@ -21,11 +20,12 @@ from drank.reporting.differences import (
 from drank.reporting.flips import flips
 from drank.reporting.names import BASELINE, DENSE, baseline_of
 from drank.reporting.records import Record, Result
+from drank.runtime.grouping import AVERAGE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["AVERAGE", "PAIRED", "Comparison", "baselines", "comparisons", "mismatches"]
+__all__ = ["PAIRED", "Comparison", "baselines", "comparisons", "mismatches"]
 
 DRAWN = ("corpus", "split", "windows", "length", "seed")
 """What says which draw of a text a method was calibrated on; that gradients read fewer of its windows is the method's own affair."""

@@ -6,13 +6,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from drank.evaluation.zeroshot.definitions import AVERAGE
 from drank.reporting.differences import Comparison, Difference, count_of, mismatches, of_accuracy, of_perplexity, row_of
 from drank.reporting.kinds import kind_of
 from drank.reporting.names import competes, is_control, unique
 from drank.reporting.recipes import checkpoint
 from drank.reporting.records import Record
-from drank.runtime.grouping import in_group
+from drank.runtime.grouping import AVERAGE, in_group
 from drank.statistics.holm import adjusted
 from drank.statistics.intervals import Estimate
 from drank.variants import is_variant

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from drank.evaluation.zeroshot.definitions import AVERAGE
 from drank.reporting.names import unique
 from drank.reporting.records import Record, Result
-from drank.runtime.grouping import in_group
+from drank.runtime.grouping import AVERAGE, in_group
 from drank.statistics.intervals import Estimate, average, weighted
 from drank.statistics.paired import PairedDifference, paired_difference, paired_items
 

@@ -1,6 +1,9 @@
-"""The names of tasks inside a group of tasks: GROUP/TASK."""
+"""Names of data sets that are of tasks: GROUP/TASK of one inside a group, and the mean over all."""
 
 from __future__ import annotations
+
+AVERAGE = "average"
+"""What the mean over all tasks is called, which no task is."""
 
 ROOT = "/"
 """Between the name of a group in a configuration and that of one of its tasks: no name in a configuration has it."""

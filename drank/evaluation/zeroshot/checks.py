@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 
 from drank.evaluation.zeroshot.definitions import (
-    AVERAGE,
     FORMATS,
     METRICS,
     SPLITS,
@@ -25,6 +24,7 @@ from drank.evaluation.zeroshot.definitions import (
 from drank.evaluation.zeroshot.groups import Expansion, expanded
 from drank.evaluation.zeroshot.names import harness_tasks
 from drank.evaluation.zeroshot.packages import packages_in
+from drank.runtime.grouping import AVERAGE
 from drank.runtime.mappings import given_twice
 from drank.runtime.stand_ins import unreachable
 from drank.runtime.suggestions import near

@@ -22,9 +22,6 @@ One that is not embedded may say by which `filter` of its answers it is scored; 
 group may also have `changes`, what the group lays over its definition, and the `metric` that the group adds up.
 """
 
-AVERAGE = "average"
-"""What the mean over all tasks is called, as a task by itself."""
-
 METRICS = ("acc", "acc_norm", "exact_match", "prompt_level_strict_acc", "prompt_level_loose_acc")
 """The harness's metrics that are 0 or 1 for each item; a task's headline accuracy is the first of them that its YAML lists."""
 

@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from drank.evaluation.zeroshot.definitions import AVERAGE
 from drank.evaluation.zeroshot.groups import Group
-from drank.runtime.grouping import in_group
+from drank.runtime.grouping import AVERAGE, in_group
 from drank.statistics.intervals import clustered_mean
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from drank.corpora.beginnings import TEXT, WINDOW
 from drank.models.card.markdown import table
-from drank.models.card.places import AVERAGE, TRANSFORMERS, Record, Row, alike, bos_of, by_place, tasks_of
-from drank.runtime.grouping import in_group
+from drank.models.card.places import TRANSFORMERS, Record, Row, alike, bos_of, by_place, tasks_of
+from drank.runtime.grouping import AVERAGE, in_group
 
 UNMEASURED = "Not measured yet: `drank evaluate` does so and writes the numbers here."
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from drank.corpora.beginnings import convention_in
-from drank.runtime.grouping import in_group
+from drank.runtime.grouping import AVERAGE, in_group
 
 Record = Mapping[str, Any]
 """A measurement, as `Record.to_dict` of `drank.reporting.records` gives it."""
@@ -16,9 +16,6 @@ Row = Mapping[str, Any]
 
 TRANSFORMERS = "transformers"
 """What runs models where nothing else is said."""
-
-AVERAGE = "average"
-"""The data set under which the mean over all tasks of a measurement stands."""
 
 _OF_A_SPEED = ("batch", "prompt", "generate", "repeats")
 """The settings that decide how fast a model is; its accuracy and its perplexity hang on no batch."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from drank.reporting.comparisons import AVERAGE
 from drank.reporting.material import Material
+from drank.runtime.grouping import AVERAGE
 
 COLUMNS = ["value", "ci_low", "ci_high"]
 """A number and the ends of its interval."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from drank.reporting.comparisons import AVERAGE
 from drank.reporting.manuscript.exhibits import Exhibit
 from drank.reporting.names import corpus_of, listed, method_name, number, percent, refusals, unique
 from drank.reporting.recipes import checkpoint, method_in
@@ -16,7 +15,7 @@ from drank.reporting.report.checks import Check
 from drank.reporting.report.conditions import facts
 from drank.reporting.report.random_draw import against_random_ranks
 from drank.reporting.tables.numbers import Numbers
-from drank.runtime.grouping import in_group
+from drank.runtime.grouping import AVERAGE, in_group
 
 FEW_WINDOWS = 128
 """Windows below which an interval of perplexity is wide against what methods differ by."""

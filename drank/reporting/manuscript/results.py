@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from drank.reporting.comparisons import AVERAGE
 from drank.reporting.contests import OF_ALL, OF_KIND
 from drank.reporting.manuscript.exhibits import Exhibit
 from drank.reporting.manuscript.quotes import Run, key
@@ -17,6 +16,7 @@ from drank.reporting.names import BASELINE, DENSE, competes, escape, listed, met
 from drank.reporting.neighbours import where
 from drank.reporting.report.verdict import FOCUS
 from drank.reporting.tables.marks import DIFFERENCES
+from drank.runtime.grouping import AVERAGE
 from drank.statistics.holm import LEVEL
 from drank.variants import SYMBOLS, is_variant, written
 

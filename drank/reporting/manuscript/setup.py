@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from drank.reporting.comparisons import AVERAGE
 from drank.reporting.manuscript.references import cite
 from drank.reporting.names import escape, is_dense, listed, method_name, number, percent, unique
 from drank.reporting.recipes import texts
@@ -12,7 +11,7 @@ from drank.reporting.records import Record
 from drank.reporting.report.beginnings import beginnings
 from drank.reporting.report.conditions import facts
 from drank.reporting.report.method_table import methods
-from drank.runtime.grouping import in_group
+from drank.runtime.grouping import AVERAGE, in_group
 from drank.variants import base_of, is_variant
 
 Told = dict[str, dict[str, list[str]]]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drank.reporting.comparisons import AVERAGE
 from drank.reporting.contests import OF_KIND
 from drank.reporting.names import BASELINE, method_name, percent
 from drank.reporting.report.winners import EVERY, in_short, said_of, winners
 from drank.reporting.tables.numbers import Entry, Numbers, Value
 from drank.reporting.tables.quantities import interval, signed
+from drank.runtime.grouping import AVERAGE
 
 
 def best_accuracy(models: Sequence[Numbers]) -> list[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from drank.reporting.comparisons import AVERAGE
 from drank.reporting.names import competes, corpus_of, listed, method_name, percent, unique
 from drank.reporting.records import Record
 from drank.reporting.report.beginnings import unseen
 from drank.reporting.report.floor import floors
 from drank.reporting.report.seen import fitted, seen
 from drank.reporting.tables.numbers import Numbers
+from drank.runtime.grouping import AVERAGE
 from drank.variants import is_variant, without
 
 WINDOWS = 30

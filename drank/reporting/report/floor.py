@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from drank.reporting.comparisons import AVERAGE
 from drank.reporting.names import is_control, listed, method_name, percent
 from drank.reporting.tables.numbers import Entry, Numbers
+from drank.runtime.grouping import AVERAGE
 
 
 def floors(models: Sequence[Numbers]) -> list[str]:

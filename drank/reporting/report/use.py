@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from drank.corpora.beginnings import TEXT, convention_in
 from drank.methods import METHODS, Method
-from drank.reporting.comparisons import AVERAGE
 from drank.reporting.names import method_name, percent
 from drank.reporting.recipes import method_in
 from drank.reporting.records import Record
 from drank.reporting.report.links import MODEL, Links
 from drank.reporting.tables.numbers import Numbers
+from drank.runtime.grouping import AVERAGE
 
 NO_OPTIONS = ("title", "paper", "control", "compresses", "budgeted", "checkpoint", "calibration")
 """The fields of a method that are no options of the command."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from drank.reporting.comparisons import AVERAGE
 from drank.reporting.material import Material
 from drank.reporting.names import BASELINE, DENSE, method_name, number
 from drank.reporting.tables.build import Quantity, build
 from drank.reporting.tables.layout import Cell, Column, Table
 from drank.reporting.tables.marks import explained
 from drank.reporting.tables.numbers import Numbers, Value
+from drank.runtime.grouping import AVERAGE
 
 RATIO_NOTE = "The ratio is the share of parameters removed from the compressed projections."
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drank.reporting.comparisons import AVERAGE
 from drank.reporting.flips import flips
 from drank.reporting.manuscript.setup import setup
 from drank.reporting.records import Result
 from drank.reporting.summary import summarise
 from drank.reporting.tables.numbers import Numbers
+from drank.runtime.grouping import AVERAGE
 from tests.unit.records_fixture import zeroshot_record
 
 SHARES = {"g/one": 0.25, "g/two": 0.75}

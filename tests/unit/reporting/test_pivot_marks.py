@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from drank.reporting.comparisons import AVERAGE
 from drank.reporting.material import numbers_of
 from drank.reporting.names import method_name
 from drank.reporting.summary import summarise
 from drank.reporting.tables.pivot import pivot
 from drank.reporting.tables.quantities import quality
+from drank.runtime.grouping import AVERAGE
 from tests.unit.artefacts_fixture import DENSE, grid, material_of
 from tests.unit.records_fixture import CORPORA, TASKS
 
