@@ -39,7 +39,7 @@ def python_reference() -> list[Document]:
 
 
 def _without_docstrings(source: str, tree: ast.Module) -> str:
-    lines = source.splitlines()
+    lines = source.split("\n")  # as the tree counts them: a form feed ends none
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, *DEFINITIONS)) and ast.get_docstring(node, clean=False):
             expression = node.body[0]

@@ -14,7 +14,7 @@ from drank.corpora.installed import package_versions
 LONG = "Say something long enough to be prose and not a mere label"
 
 SOURCES = {
-    "alpha": f'"""{LONG}, alpha."""\n\ndef first(self, a, /, b, *rest, c=1, **more):\n    """{LONG}, first."""\n    return 1\n',
+    "alpha": f'"""{LONG}, alpha."""\n\f\ndef first(self, a, /, b, *rest, c=1, **more):\n    """{LONG}, first."""\n    return 1\n',
     "beta": (
         f'class Box:\n    """{LONG}, Box.\n\n    Back.\n        Indented more.\n    """\n\n'
         f'    def open(self, key):\n        """{LONG}, open."""\n\n'
