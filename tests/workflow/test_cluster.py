@@ -104,6 +104,13 @@ def test_a_plan_for_a_cluster_shows_memory_gpus_and_minutes(fresh: Run) -> None:
     assert re.search(r"^tokenize +2 +1 +8 GB +10$", said, re.MULTILINE) and re.search(r"^report +1$", said, re.MULTILINE), said
 
 
+def test_a_gpu_that_no_job_asks_the_cluster_for_is_refused_before_any_waits_for_one(fresh: Run) -> None:
+    fresh.change(compute={"device": "cuda"})
+    refused = fresh.snakemake("-n", "--executor", "slurm", "--jobs", "3")
+    assert refused.returncode != 0 and "compute.gpus asks the cluster for none; set gpus: 1" in refused.stdout
+    assert fresh.snakemake("-n").returncode == 0
+
+
 def test_jobs_that_ask_for_a_gpu_take_turns_whatever_else_a_run_limits(fresh: Run) -> None:
     """A limit in the default profile was lost with the first `--resources`, and held on a cluster too."""
     fresh.change(compute={"gpus": 1})

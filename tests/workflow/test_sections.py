@@ -78,8 +78,11 @@ def test_the_dense_model_alone_needs_neither_ratios_nor_calibration(inputs: Path
     assert any(re.fullmatch(r"\d+ steps, 2 at once: about 1 min", line) for line in said)
     assert any(re.fullmatch(r"evaluate tiny dense 0: done in .* s; \d+ of \d+ steps, about .* to go", line) for line in said)
     assert not re.search(r"^(Job \d+:|Finished jobid|Select jobs|Execute|\d+ of \d+ steps \()", done.stdout, re.M)
-    again = run.snakemake("results/corpora/words.parquet", "--force")
+    two = ("results/corpora/words.parquet", "results/sources/tiny.json", "--force")
+    again = run.snakemake(*two)
     assert again.returncode == 0 and "report:" not in again.stdout, "the verdict is that of an older run"
+    assert "2 steps, 2 at once" in again.stdout
+    assert "2 steps, 1 at once" in run.snakemake(*two, "--resources", "mem_mb=9000").stdout, "each job that runs a model may take 8000"
 
 
 def test_what_is_left_out_and_read_is_named_with_who_reads_it(inputs: Path, tmp_path: Path) -> None:

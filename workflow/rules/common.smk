@@ -11,13 +11,15 @@ from snakemake.utils import update_config
 from drank.runtime.belonging import belong
 from drank.runtime.codehash import code_of
 from drank.runtime.content import KEPT
+from drank.runtime.gpus import gpus_for, take
 from drank.runtime.metadata import keep_notes
+from drank.runtime.provenance import memory
 from drank.runtime.orphans import spare_results
 from drank.runtime.rescheduling import look_again_once
 from drank.runtime.unchanged import leave_out_unchanged
 from drank.corpora import identity_of as identity_of_corpus, listed
 from drank.corpora.installed import package_versions
-from drank.config import calibration_options, check, gradient_options, read_config, read_schema, refusals_for, shards_of, with_beginnings, with_defaults
+from drank.config import ConfigError, calibration_options, check, gradient_options, read_config, read_schema, refusals_for, shards_of, with_beginnings, with_defaults
 from drank.config.amounts import little_text
 from drank.config.artefacts import Runs
 from drank.config.chain import Chain, texts_of, tokens_at
@@ -77,6 +79,12 @@ DENSE = method_of("dense", {}).settings()
 DOCS = next((n for n, source in config["corpora"].items() if source.get("embedded") == "python-docs"), "embedded-python-docs")
 SUBMITTED = workflow.resource_settings.nodes is not None  # to a cluster's scheduler, job by job
 ALL_CORES = workflow.resource_settings.cores or config["compute"]["threads"]
+if SUBMITTED and config["compute"]["device"].startswith("cuda") and not config["compute"]["gpus"]:
+    raise ConfigError(["compute.device is a GPU, and compute.gpus asks the cluster for none; set gpus: 1"])
+HERE_ALONE = not (SUBMITTED or workflow.remote_exec)
+GPUS = gpus_for(config["compute"]["device"]) if HERE_ALONE else []
+if GPUS:  # jobs that would all take the first one of them take turns instead, each with one of its own
+    config["compute"]["gpus"] = max(1, config["compute"]["gpus"])
 COMPUTE = {key: config["compute"][key] for key in ("device", "dtype")}  # what can change a result; the rest is for the scheduler
 SHOWN = without_paths({**config, "compute": COMPUTE})  # what of the configuration a report hangs on
 KINDS_OF = {cell: tuple(kind for kind in ("perplexity", "zeroshot") if mine[kind]) for cell, mine in RUNS.wanted.items()}
@@ -107,8 +115,11 @@ resource_scopes:
 
 if SUBMITTED or not workflow.is_main_process:
     workflow.global_resources["preparing"] = 1
-elif "gpu" not in workflow.global_resources:
-    workflow.global_resources["gpu"] = 1  # here, jobs that ask for a GPU take turns; on a machine with more: --resources gpu=4
+else:
+    if "gpu" not in workflow.global_resources:
+        workflow.global_resources["gpu"] = max(1, len(GPUS))
+    if "mem_mb" not in workflow.global_resources:  # or as many jobs as cores would start, whatever they take
+        workflow.global_resources["mem_mb"] = memory() // 10**6
 
 
 def passing(output):

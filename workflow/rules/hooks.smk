@@ -48,8 +48,10 @@ def slots():
     """How many jobs that run a model the run does at once."""
     settings, compute = workflow.resource_settings, config["compute"]
     at_once = settings.nodes or max(1, ALL_CORES // compute["threads"])
-    gpus = getattr(workflow.global_resources.get("gpu"), "value", None)
-    return min(at_once, max(1, gpus // compute["gpus"])) if compute["gpus"] and isinstance(gpus, int) else at_once
+    for resource, each in {"gpu": compute["gpus"], "mem_mb": compute["memory_mb"]}.items():
+        there = getattr(workflow.global_resources.get(resource), "value", None)
+        at_once = min(at_once, max(1, there // each)) if each and isinstance(there, int) else at_once
+    return at_once
 
 
 def asked():
@@ -81,3 +83,9 @@ onstart:
 
 onsuccess:
     conclude()
+
+
+# A job that wants one of several GPUs here: rules are known by now, and nothing has looked for a GPU yet.
+if workflow.subprocess_exec and HERE_ALONE and config["compute"]["gpus"] == 1:
+    if any(getattr(workflow.get_rule(name).resources.get("gpu"), "value", 0) for name in workflow.dag_settings.allowed_rules):
+        take(".snakemake", config["compute"]["device"])
