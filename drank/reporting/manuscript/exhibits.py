@@ -22,7 +22,7 @@ class Exhibit:
 
     Its name is that under which `macros` has the numbers of its material, and may be that of others too. A figure has a caption of its
     own and is as wide as a column or as the page. `quantities` are what is shown of the material, metrics or `effective_rank` or `rank`;
-    where none are given, those that its tables have in their numbers, or else all.
+    where none are given, those that its tables have in their numbers, or, of a figure, all.
     """
 
     name: str
@@ -39,8 +39,10 @@ class Exhibit:
         numbers = self.material.numbers
         known = {*(numbers["metric"] if len(numbers) else ()), *["effective_rank"] * bool(self.material.spectra)}
         known |= {*["rank"] * bool(self.material.plans)}
-        printed = {str(column).partition(" ")[0] for table in self.tables for column in table.frame.columns}
-        return set(self.quantities) or (known & printed) or known
+        frames = [table.frame for table in self.tables]
+        printed = {str(column).partition(" ")[0] for frame in frames for column in frame.columns}
+        printed |= {metric for frame in frames if "metric" in frame for metric in frame["metric"]}  # of a pivot
+        return set(self.quantities) or (known & printed if self.tables else known)
 
     @property
     def labels(self) -> list[str]:
