@@ -10,25 +10,31 @@ from typing import Any
 
 import pandas as pd
 
+from drank.models.families import kind_of
 from drank.reporting.comparisons import baselines
+from drank.reporting.layouts import METRICS as ASKED
 from drank.reporting.material import Material
 from drank.reporting.names import BASELINE, DENSE, escape, number
+from drank.reporting.tables.effective_ranks import published_ranks
+from drank.reporting.tables.metrics import METRICS
 from drank.reporting.tables.numbers import SIZE
 
 PRINTED = {
     "accuracy": (100, 1),
     "chance": (100, 1),
     "log_perplexity": (1, 3),
-    "tokens_per_second": (1, 0),
-    "peak_memory_bytes": (2**-20, 0),
+    **dict.fromkeys(("model_bytes", "weight_bytes", "cache_bytes", "peak_tensor_bytes"), (2**-20, 1)),
     "parameters": (1e-6, 2),
     "bytes": (1e-6, 2),
     "ratio": (100, 2),
-    "over": (100, 1),
+    "over-": (100, 1),
     "effective_rank": (1, 1),
     "rank": (1, 0),
 }
-"""By the beginning of its name the unit of a quantity in print, as a factor, and its digits: percent, MiB, millions, megabytes."""
+"""By the beginning of its name how what no table calls a metric is printed: its unit as a factor, percent, MiB, millions, and digits."""
+
+PARTS = ("low", "high", "spread", "published")
+"""What is told of a number beside it."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +47,27 @@ class Run:
 
 
 def key(artefact: str, run: Run, *place: str) -> str:
-    """The key of a number of an artefact: run, data set and quantity, then `low`, `high` or `published`."""
+    """The key of a number of an artefact: run, data set and quantity, then one of `PARTS`."""
     parts = (artefact, run.model, run.label, f"{run.ratio:g}", *place)
     return "/".join(re.sub(r"[^A-Za-z0-9_.+=:@-]+", "-", part) for part in parts)
 
 
 def printed(quantity: str, value: float) -> str:
     """A number as tables print it, in the unit of its quantity."""
+    if quantity in METRICS:
+        return METRICS[quantity].text(value)
     scale, digits = next((found for start, found in PRINTED.items() if quantity.startswith(start)), (1, 2))
     return number(scale * value, digits)
+
+
+def drawn(row: Mapping[Any, Any]) -> bool:
+    """Whether tables print the number of a row as a mean over draws: differences are of the first, and an axis tells draws apart."""
+    return row["metric"] in ASKED and "draw" not in row and not math.isnan(row.get("draw_mean", math.nan))
+
+
+def shown(row: Mapping[Any, Any]) -> float:
+    """The number of a row as tables print it."""
+    return float(row["draw_mean"] if drawn(row) else row["value"])
 
 
 def quotes(materials: Mapping[str, Material]) -> dict[str, str]:
@@ -58,7 +76,7 @@ def quotes(materials: Mapping[str, Material]) -> dict[str, str]:
     for name, material in materials.items():
         for run, place, value in (*_measured(material), *_compared(material), *_ranks(material)):
             if not math.isnan(value):
-                quantity = next(part for part in reversed(place) if part not in ("low", "high", "published"))
+                quantity = next(part for part in reversed(place) if part not in PARTS)
                 found[key(name, run, *place)] = printed(quantity, value)
     return found
 
@@ -83,15 +101,17 @@ def _measured(material: Material) -> Iterator[tuple[Run, tuple[str, ...], float]
     """What the rows of an artefact say, and what has been published of the same runs."""
     for row in material.numbers.to_dict("records"):
         run, place = _place(row)
-        yield run, place, row["value"]
-        for part, column in (("low", "ci_low"), ("high", "ci_high")):
+        yield run, place, shown(row)
+        # An interval is of one draw, and says nothing of the mean of several.
+        for part, column in [("spread", "spread")] if drawn(row) else [("low", "ci_low"), ("high", "ci_high")]:
             yield run, (*place, part), row[column]
         yield run, (row["dataset"], "chance"), row["chance"] if "accuracy" in row["metric"] else math.nan
         for column in ("parameters", "bytes", "ratio_stored", "ratio_model"):
             yield run, (SIZE, column), float(row[column])
     for row in () if material.published is None else material.published.to_dict("records"):
-        run, place = _place(row)
-        yield run, (*place, "published"), row["value"]
+        if row["metric"] != "effective_rank":  # it is of a spectrum and no run
+            run, place = _place(row)
+            yield run, (*place, "published"), row["value"]
 
 
 def _place(row: Mapping[Any, Any]) -> tuple[Run, tuple[str, ...]]:
@@ -103,7 +123,7 @@ def _place(row: Mapping[Any, Any]) -> tuple[Run, tuple[str, ...]]:
 def _compared(material: Material) -> Iterator[tuple[Run, tuple[str, ...], float]]:
     """By what share each perplexity lies over that of the dense model, and over that of the baseline that it is compared with."""
     rows = material.numbers[material.numbers["metric"] == "perplexity"] if len(material.numbers) else pd.DataFrame()
-    values = {(*_place(row)[:1], row["dataset"]): row["value"] for row in rows.to_dict("records")}
+    values = {(*_place(row)[:1], row["dataset"]): shown(row) for row in rows.to_dict("records")}
     rivals = baselines(material.numbers) if len(material.numbers) else {}
     for (run, dataset), value in values.items():
         baseline = rivals.get((run.model, run.label, run.ratio, dataset), "")
@@ -114,10 +134,13 @@ def _compared(material: Material) -> Iterator[tuple[Run, tuple[str, ...], float]
 
 
 def _ranks(material: Material) -> Iterator[tuple[Run, tuple[str, ...], float]]:
-    """The effective ranks of spectra, which are of no ratio, and the ranks of plans, by group."""
+    """The effective ranks of spectra, which are of no ratio, with what is published of them, and the ranks of plans, by group."""
     for spectrum in material.spectra:
+        run, stated = Run(spectrum["model"], spectrum["spectrum"], 0.0), published_ranks(material, spectrum)
         for row in spectrum["groups"]:
-            yield Run(spectrum["model"], spectrum["spectrum"], 0.0), (row["group"], "effective_rank"), row["effective_rank"]
+            place = row["group"], "effective_rank"
+            yield run, place, row["effective_rank"]
+            yield run, (*place, "published"), stated.get((kind_of(row["role"]), tuple(row["layers"])), math.nan)
     for plan in material.plans:
         for group in plan.groups:
             yield Run(plan.model, plan.method, plan.ratio), (group.shape.name, "rank"), float(group.rank)

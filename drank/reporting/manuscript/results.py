@@ -10,7 +10,7 @@ import pandas as pd
 
 from drank.reporting.contests import OF_ALL, OF_KIND
 from drank.reporting.manuscript.exhibits import Exhibit
-from drank.reporting.manuscript.quotes import Run, key
+from drank.reporting.manuscript.quotes import Run, key, shown
 from drank.reporting.material import Material
 from drank.reporting.names import BASELINE, DENSE, competes, escape, listed, method_name, percent
 from drank.reporting.neighbours import where
@@ -103,7 +103,7 @@ def _rankings(material: Material, metric: str, *, low: bool) -> dict[Place, list
     found: dict[Place, dict[str, float]] = {}
     for row in rows.to_dict("records"):
         if competes(row["label"]) and not row["checkpoint"] and (metric != "accuracy" or row["dataset"] == AVERAGE):
-            found.setdefault(Place(row["model"], float(row["ratio"]), row["dataset"]), {})[row["label"]] = row["value"]
+            found.setdefault(Place(row["model"], float(row["ratio"]), row["dataset"]), {})[row["label"]] = shown(row)
     ranked = {place: sorted(values, key=lambda label: values[label] if low else -values[label]) for place, values in found.items()}
     return {place: labels for place, labels in ranked.items() if len(labels) > 1}
 
@@ -143,7 +143,8 @@ def _rows(exhibit: Exhibit, metric: str) -> pd.DataFrame:
 
 def _ends(found: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """The rows of the lowest and of the highest value."""
-    return found.loc[found["value"].idxmin()], found.loc[found["value"].idxmax()]
+    values = [shown(row) for row in found.to_dict("records")]
+    return found.iloc[values.index(min(values))], found.iloc[values.index(max(values))]
 
 
 def _speeds(exhibit: Exhibit, quote: Teller) -> Iterator[str]:

@@ -44,10 +44,10 @@ def effective_rank(material: Material) -> Table:
     heads = [tuple(name[axis] for axis in told) for name in names]
     if len(set(heads)) < len(heads):
         raise ValueError(f"{material.name}: two of the {len(heads)} spectra are of one model, weighting and calibration; leave one out")
-    blocks = [_block(spectrum, kinds, told, _published(material, spectrum)) for spectrum in material.spectra]
+    blocks = [_block(spectrum, kinds, told, published_ranks(material, spectrum)) for spectrum in material.spectra]
     columns = [Column(HEADS.get(axis, ""), align="l") for axis in told]
     columns += [Column("Layers", align="l"), *(Column(role_name(kind), "Effective rank") for kind in kinds)]
-    rows = [row for spectrum in material.spectra for row in _numbers(spectrum, kinds, _published(material, spectrum))]
+    rows = [row for spectrum in material.spectra for row in _numbers(spectrum, kinds, published_ranks(material, spectrum))]
     frame = pd.DataFrame(rows).dropna(axis="columns", how="all")
     return table_of(material, _caption(material, frame), columns, blocks, frame)
 
@@ -89,7 +89,7 @@ def _ranks(spectrum: Mapping[str, Any]) -> Ranks:
     return {place: fmean(ranks) for place, ranks in found.items()}
 
 
-def _published(material: Material, spectrum: Mapping[str, Any]) -> Ranks:
+def published_ranks(material: Material, spectrum: Mapping[str, Any]) -> Ranks:
     """The paper's effective ranks where this is the spectrum of its method; it counts the groups of a kind from 1 on."""
     published = material.published
     if published is None or "layer" not in published:
