@@ -28,30 +28,27 @@ def marked(numbers: Numbers, entries: Sequence[Entry], dataset: str, metric: str
     Bold is the best of its kind where it is told apart from the second; underlined is who is not told apart from the best of its kind,
     the best itself among them where nothing tells it from the second. Tests are of the first draw of the calibration text: where another
     has the better mean over several, nothing is bold. Who has no rival of its kind has neither. A dagger stands at the
-    best of all where several kinds compete.
+    best of all where several kinds compete, if what is printed has it so too.
     """
     gaps = {entry: numbers.get(entry, dataset, f"{DIFFERENCES[metric]}_{OF_KIND}") for entry in entries}
     clear = {numbers.kind(entry) for entry, gap in gaps.items() if gap is not None and gap.told_apart}
-    best = _best_shown(numbers, entries, dataset, metric)
+    shown = _shown(numbers, entries, dataset, metric)
+    best = {min((value, entry) for entry, value in shown.items() if numbers.kind(entry) == kind)[1] for kind in map(numbers.kind, shown)}
     found = []
     for entry, cell in zip(entries, cells, strict=True):
         gap, whole = gaps[entry], numbers.get(entry, dataset, f"{DIFFERENCES[metric]}_{OF_ALL}")
         bold = gap is not None and gap.told_apart and entry in best
         near = gap is not None and gap.place > 0 and not bold and _near(gap, told=numbers.kind(entry) in clear)
-        dagger = BEST_OF_ALL if whole is not None and whole.place == 1 else ""
+        dagger = BEST_OF_ALL if whole is not None and whole.place == 1 and shown[entry] == min(shown.values()) else ""
         found.append(replace(cell, text=cell.text + dagger, bold=bold, underlined=near))
     return found
 
 
-def _best_shown(numbers: Numbers, entries: Sequence[Entry], dataset: str, metric: str) -> set[Entry]:
-    """Of each kind the entry whose printed number is best: of several draws the first is tested, and another may have the best mean."""
-    found: dict[str, tuple[float, Entry]] = {}
+def _shown(numbers: Numbers, entries: Sequence[Entry], dataset: str, metric: str) -> dict[Entry, float]:
+    """By entry the number as printed, the least best: of several draws the first is tested, and another entry may have the best mean."""
     sign = -1 if METRICS[metric].better == "high" else 1
-    for entry in entries:
-        if value := numbers.get(entry, dataset, metric):
-            mine = (sign * value.shown, entry)
-            found[numbers.kind(entry)] = min(found.get(numbers.kind(entry), mine), mine)
-    return {entry for _, entry in found.values()}
+    found = {entry: numbers.get(entry, dataset, metric) for entry in entries}
+    return {entry: sign * value.shown for entry, value in found.items() if value is not None}
 
 
 def _near(gap: Value, *, told: bool) -> bool:
