@@ -15,6 +15,7 @@ from drank.reporting.material import IDENTITY, Material
 from drank.reporting.names import is_control, is_dense
 from drank.reporting.tables.artefact import wanted
 from drank.reporting.tables.axes import Key, plain
+from drank.reporting.tables.marks import DIFFERENCES
 
 
 class Form(NamedTuple):
@@ -24,6 +25,11 @@ class Form(NamedTuple):
     columns: tuple[str, ...]
     metric: str
     over: str | None
+
+    @property
+    def tested(self) -> bool:
+        """Whether differences in the metric are tested; those of means over an axis are not."""
+        return self.metric in DIFFERENCES and self.over is None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +57,16 @@ class Claim:
     def spread(self) -> float | None:
         """The standard deviation of a sample of several numbers, of those of one run over draws of the calibration text; None of one."""
         return stdev(run["value"] for run in self.runs) if len(self.runs) > 1 else self._spread
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the number is the mean over draws of the calibration text of one run."""
+        return len(self.runs) == 1 and self._spread is not None
+
+    @property
+    def count(self) -> int:
+        """Of how many numbers it is the mean."""
+        return int(self.first["draws"]) if self.drawn else len(self.runs)
 
     @property
     def _spread(self) -> float | None:

@@ -12,7 +12,7 @@ from drank.reporting.tables.artefact import table_of
 from drank.reporting.tables.axes import HEADS, Key, known, printed
 from drank.reporting.tables.claims import Claim, Form, claims
 from drank.reporting.tables.layout import MISSING, Cell, Column, Table
-from drank.reporting.tables.marks import DIFFERENCES, explained, marked
+from drank.reporting.tables.marks import explained, marked
 from drank.reporting.tables.metrics import Metric, metric_of
 from drank.reporting.tables.numbers import Entry, Numbers, per_model
 from drank.reporting.tables.pivot_caption import caption
@@ -53,7 +53,7 @@ def _marked(found: Sequence[Claim], form: Form, models: Sequence[Numbers]) -> di
     """The cell of each claim; what competes is marked among all of its model, ratio and data set, as in every table (`tables.marks`)."""
     metric = metric_of(form.metric)
     cells = {claim: Cell(metric.text(claim.value), _small(claim, metric)) for claim in found}
-    if not _tested(form):
+    if not form.tested:
         return cells
     known, contests = {numbers.model: numbers for numbers in models}, dict[tuple[str, float, str], list[Claim]]()
     for claim in found:
@@ -66,14 +66,9 @@ def _marked(found: Sequence[Claim], form: Form, models: Sequence[Numbers]) -> di
     return cells
 
 
-def _tested(form: Form) -> bool:
-    """Whether differences in the metric are tested; those of means over an axis are not."""
-    return form.metric in DIFFERENCES and form.over is None
-
-
 def _marks(form: Form, models: Sequence[Numbers]) -> str:
     """What the caption says of marks."""
-    if _tested(form):
+    if form.tested:
         return explained(models, [form.metric])
     return "Nothing is bold, for these numbers are not tested." if metric_of(form.metric).better else ""
 
@@ -112,9 +107,9 @@ def _frame(found: Sequence[Claim], form: Form) -> pd.DataFrame:
     named = unique([*form.rows, *form.columns, "model", "ratio", "dataset"])
     rows = []
     for claim in found:
-        alone = len(claim.runs) == 1
-        ends = {name: claim.first[name] if alone else None for name in ("ci_low", "ci_high")}
-        numbers = {"value": claim.value, "sd": claim.spread, "count": len(claim.runs), **ends, "published": claim.published}
+        # An interval is of one number, and says nothing of the mean of several.
+        ends = {name: claim.first[name] if claim.count == 1 else None for name in ("ci_low", "ci_high")}
+        numbers = {"value": claim.value, "sd": claim.spread, "count": claim.count, **ends, "published": claim.published}
         rows.append({axis: claim.first[axis] for axis in named} | {"metric": form.metric} | numbers)
     frame = pd.DataFrame(rows, columns=[*named, "metric", "value", "sd", "count", "ci_low", "ci_high", "published"])
     return frame.dropna(axis="columns", how="all")

@@ -22,6 +22,8 @@ def caption(material: Material, form: Form, shown: Sequence[Claim], marks: str, 
     if counts:
         many = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
         sentences.append(f"Mean ± standard deviation over {many} values of {form.over}.")
+    if any(claim.drawn for claim in shown):
+        sentences.append(f"Over draws of the calibration text the mean ± standard deviation{', tested on the first' * form.tested}.")
     if marks:
         sentences.append(marks)
     if spans:

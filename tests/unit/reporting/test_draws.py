@@ -61,6 +61,14 @@ def test_bold_is_the_best_of_what_is_printed_or_nothing(damage, told) -> None:
     assert rival.results[0].value > drawn()[0].results[0].value and bold == told
 
 
+@pytest.mark.parametrize(("damage", "told"), [(0.95, []), (2.0, ["SVD-LLM"])])
+def test_a_dagger_stands_at_the_best_of_what_is_printed_or_nowhere(damage, told) -> None:
+    """At .4 the rival is refitted, so that kinds differ."""
+    summary = summarise([*drawn(0.4), perplexity_record("docs-mha", "d-rank", 0.4, damage=damage)])
+    table = main_table(summary[~summary["method"].str.contains("+", regex=False)], "docs-mha")
+    assert [row[1].text for block in table.blocks for row in block if "†" in row[2].text] == told
+
+
 def test_draws_of_an_artefacts_runs_count_for_its_spread_and_do_not_compete() -> None:
     rows = [{"model": "docs-mha", "method": method, "label": method, "ratio": 0.2} for method in ("svd-llm", "d-rank")]
     draws = [("docs-mha", f"svd-llm+draw={seed}", 0.2) for seed in (14, 15)]
@@ -77,10 +85,12 @@ def test_draws_of_an_artefacts_runs_count_for_its_spread_and_do_not_compete() ->
     assert apart.loc[apart["metric"] == "log_perplexity_minus_best", "method"].nunique() == 3
 
 
-@pytest.mark.parametrize("axes", [(), ("draw",)])
-def test_a_pivot_prints_them_unless_it_tells_draws_apart(axes) -> None:
+@pytest.mark.parametrize(("axes", "metric"), [((), "perplexity"), ((), "perplexity_window_mean"), (("draw",), "perplexity")])
+def test_a_pivot_prints_them_unless_it_tells_draws_apart_and_says_so(axes, metric) -> None:
     points = [("svd-llm", dict.fromkeys(axes, 13), 0.2)]
-    material = material_of(points, {"rows": ["method", *axes], "columns": ["ratio"], "on": ["python-docs"]})
-    numbers = material.numbers.assign(draw_mean=12.345, spread=0.678, draws=3)
-    (row,) = texts(pivot(replace(material, numbers=numbers)))
-    assert (row[-1] == "12.35 ±0.678") == (not axes)
+    material = material_of(points, {"rows": ["method", *axes], "columns": ["ratio"], "metric": metric, "on": ["python-docs"]})
+    table = pivot(replace(material, numbers=material.numbers.assign(draw_mean=12.345, spread=0.678, draws=3)))
+    assert (texts(table)[0][-1] == "12.35 ±0.678") == (not axes)
+    assert ("Over draws of the calibration text the mean ± standard deviation" in table.caption) == (not axes)
+    assert (", tested on the first." in table.caption) == (not axes and metric == "perplexity")
+    assert table.frame["count"].tolist() == [1 if axes else 3] and ("ci_low" in table.frame) == bool(axes)
