@@ -114,10 +114,14 @@ def answers(material: Material) -> Table:
         for task in tasks
         for metric, (label, better, bold) in columns.items()
     ]
-    caption = (
-        f"Answers of {numbers.model} in percent of the items: right ones; flips, of which either this model or the dense one is right "
-    )
-    caption += f"and not both; and those other than the dense model's. {RATIO_NOTE}"
+    told = {
+        "accuracy": "right ones",
+        "flips": "flips, of which either this model or the dense one is right and not both",
+        "answers_changed": "those other than the dense model's",
+    }
+    # Without the dense model there are no flips, and of tasks that have the model write there are no answers to choose from.
+    *most, last = [words for metric, words in told.items() if numbers.datasets(metric)] or ["none"]
+    caption = f"Answers of {numbers.model} in percent of the items: {'; '.join([*most, 'and ' * bool(most) + last])}. {RATIO_NOTE}"
     caption += f" {marks}" if (marks := explained([numbers], ["accuracy"] * bool(tasks))) else ""
     return build(material.name, caption, numbers, quantities)
 

@@ -96,6 +96,9 @@ def test_answers_that_changed_stand_beside_those_that_are_right():
         ["0\u202f%", "Dense", "50.0", "–", "–"],
         ["20\u202f%", "D-Rank", "50.0", "50.0", "62.5"],
     ]
+    assert "right ones; flips, of which either this model or the dense one is right and not both; and those other than" in table.caption
+    alone = answers_table(summarise(records[1:]), "m")
+    assert alone.labels[2:] == ["right"] and alone.caption.startswith("Answers of m in percent of the items: right ones. The ratio")
 
 
 @pytest.mark.parametrize("name", TABLES)
