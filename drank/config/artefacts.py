@@ -6,18 +6,18 @@ something for, on all models, methods and ratios.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from drank.config.artefact import Artefact
 from drank.config.draws import Cell, drawn
+from drank.config.emptiness import emptiness
 from drank.config.grids import Grids, Point, listed
 from drank.config.measurable import kinds_of, measurable, split_of
 from drank.config.resolved import calibration_options
 from drank.methods import Method
-from drank.models.shapes import is_shape
-from drank.reporting.layouts import KINDS, LAYOUTS, METRICS, Layout
-from drank.reporting.names import BASELINE, DENSE, baseline_of
+from drank.reporting.layouts import KINDS, LAYOUTS
 from drank.variants import CALIBRATION_AXES
 
 USUAL: dict[str, dict[str, Any]] = {
@@ -35,61 +35,6 @@ USUAL: dict[str, dict[str, Any]] = {
 RUNS = ("runs", "layout")
 
 
-@dataclass(frozen=True)
-class Artefact:
-    """A table or figure of a run: its layout, its runs, the axes that they stand on, and its other options."""
-
-    name: str
-    layout_name: str
-    points: tuple[Point, ...]
-    axes: tuple[str, ...]
-    options: Mapping[str, Any]
-    shown: Sequence[str] = ()
-
-    @property
-    def layout(self) -> Layout:
-        """How it is laid out."""
-        return LAYOUTS[self.layout_name]
-
-    @property
-    def files(self) -> list[str]:
-        """The files that it consists of, of a run's folder."""
-        return self.layout.files(self.name, self.models)
-
-    @property
-    def picture(self) -> str | None:
-        """The picture that shows all of it, of a figure."""
-        return next((file for file in self.files if file.endswith(".png")), None)
-
-    @property
-    def models(self) -> list[str]:
-        """The models of its runs."""
-        return list(dict.fromkeys(point.model for point in self.points))
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """What has to be measured for it."""
-        return (METRICS[self.options["metric"]],) if "metric" in self.layout.options else self.layout.measures
-
-    @property
-    def compressed(self) -> list[Point]:
-        """Its runs that have ranks."""
-        return [point for point in self.points if point.ratio > 0]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Its runs as a material has them: the places, the label, and a value or None for each axis."""
-        return [
-            {"model": point.model, "method": point.method, "label": point.label, "ratio": point.ratio}
-            | {axis: point.axes.get(axis) for axis in self.axes}
-            for point in self.points
-        ]
-
-    def told(self) -> dict[str, Any]:
-        """What the script that prints it is told of it, but for notes on its models and the times of steps."""
-        told = {"name": self.name, "layout": self.layout_name, "rows": self.rows(), "axes": list(self.axes)}
-        return told | {"options": dict(self.options), "shown": list(self.shown)}
-
-
 class Runs:
     """What a configuration comes to: its `artefacts` by name, their `methods` by model and label, what is `wanted` of each, its `draws`.
 
@@ -105,7 +50,7 @@ class Runs:
         for name, entry in (given or usual).items():
             try:
                 artefact = self._artefact(config, name, entry)
-                faults = list(_emptiness(config, artefact))
+                faults = list(emptiness(config, artefact, self.methods))
             except ValueError as error:
                 faults = [str(error)]
             if not faults:
@@ -176,23 +121,3 @@ class Runs:
         for mine in self.wanted.values():  # in the order of the configuration, texts of other splits last
             for kind, names in mine.items():
                 mine[kind] = [*(name for name in known[kind] if name in names), *sorted(set(names) - set(known[kind]))]
-
-
-def _emptiness(config: Mapping[str, Any], artefact: Artefact) -> Iterator[str]:
-    """Why there would be nothing in an artefact."""
-    known = measurable(config)
-    if not artefact.points:
-        yield "no run is left of it: none of its methods applies to its models"
-    if artefact.kinds and not any(known[kind] for kind in artefact.kinds):
-        sections = {"perplexity": "perplexity.corpora", "zeroshot": "zeroshot.tasks", "throughput": "throughput"}
-        missing = " or ".join(sections[kind] for kind in artefact.kinds)
-        yield f"it shows {' or '.join(artefact.kinds)}, and the configuration measures none; set {missing}"
-    if (artefact.layout.reads or artefact.layout.compressed) and not artefact.compressed:
-        yield "it shows what compressing leaves, and no run of it compresses"
-    if "spectra" in artefact.layout.reads and all(is_shape(config["models"][model]) for model in artefact.models):
-        yield "it shows effective ranks, and its models are shapes, of whose random weights there are none to tell"
-    if artefact.layout_name == "paired":
-        for model in artefact.models:
-            at = {(point.label, point.ratio) for point in artefact.points if point.model == model}
-            if not any((baseline_of(label), ratio) in at - {(label, ratio)} or (DENSE, 0) in at - {(label, ratio)} for label, ratio in at):
-                yield f"it compares with {DENSE} and {BASELINE}, and of {model} no run has either beside it, calibrated as it is"

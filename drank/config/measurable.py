@@ -79,6 +79,8 @@ def faults_of(config: Mapping[str, Any], name: str, entry: Mapping[str, Any]) ->
     yield from _unmeasured(config, entry)
     if entry.get("metric") in TO_DENSE and not config["perplexity"]["to_dense"]:
         yield f"metric: {entry['metric']} is measured beside the dense model, and perplexity.to_dense is false; set it to true"
+    if entry.get("metric") == "repeated_4grams" and not config["perplexity"]["continuations"]["prompts"]:
+        yield "metric: repeated_4grams is of continuations, and perplexity.continuations.prompts is 0; set it to 1 or more, such as 8"
     stands = dict.fromkeys(("model", "method", "label", "ratio", "dataset", *(axis for grid in grids for axis in grid)))
     for key in ("rows", "columns", "over", "axis"):
         yield from _unknown(key, entry.get(key, []), stands, "nothing that its runs stand on")

@@ -16,10 +16,13 @@ KINDS = ("perplexity", "zeroshot", "throughput")
 TO_DENSE = ("kl_to_dense", "top1_agreement")
 """Metrics that compare what a model predicts with what the dense one does (`perplexity: to_dense`)."""
 
+BESIDE_DENSE = ("flips", "answers_changed")
+"""Metrics of a run beside the run of the dense model, which an artefact of them has to have."""
+
 METRICS = {
     "perplexity": "perplexity",
     **dict.fromkeys((*TO_DENSE, "calibration_error", "repeated_4grams"), "perplexity"),
-    **dict.fromkeys(("accuracy", "flips", "answers_changed"), "zeroshot"),
+    **dict.fromkeys(("accuracy", *BESIDE_DENSE), "zeroshot"),
     **dict.fromkeys(("tokens_per_second", "speedup_over_dense", "time_to_first_token", "time_per_token", "roofline_share"), "throughput"),
 }
 """Numbers that a table can be asked for, each with what has to be measured for it."""

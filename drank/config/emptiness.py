@@ -1,0 +1,52 @@
+"""What keeps an artefact from having anything in it, told before the hours that its runs would take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from drank.config.artefact import Artefact
+from drank.config.measurable import measurable
+from drank.config.resolved import calibration_options
+from drank.methods import Method
+from drank.models.shapes import is_shape
+from drank.reporting.layouts import BESIDE_DENSE
+from drank.reporting.names import BASELINE, DENSE, baseline_of
+
+Methods = Mapping[str, Method]
+"""The methods of a model by label."""
+
+
+def emptiness(config: Mapping[str, Any], artefact: Artefact, methods: Mapping[str, Methods]) -> Iterator[str]:
+    """Why there would be nothing in an artefact; `methods` are those of each model by label."""
+    known = measurable(config)
+    if not artefact.points:
+        yield "no run is left of it: none of its methods applies to its models"
+    if artefact.kinds and not any(known[kind] for kind in artefact.kinds):
+        sections = {"perplexity": "perplexity.corpora", "zeroshot": "zeroshot.tasks", "throughput": "throughput"}
+        missing = " or ".join(sections[kind] for kind in artefact.kinds)
+        yield f"it shows {' or '.join(artefact.kinds)}, and the configuration measures none; set {missing}"
+    if (artefact.layout.reads or artefact.layout.compressed) and not artefact.compressed:
+        yield "it shows what compressing leaves, and no run of it compresses"
+    if "spectra" in artefact.layout.reads and all(is_shape(config["models"][model]) for model in artefact.models):
+        yield "it shows effective ranks, and its models are shapes, of whose random weights there are none to tell"
+    for model in artefact.models:
+        yield from _unpaired(config, artefact, model, methods[model])
+
+
+def _unpaired(config: Mapping[str, Any], artefact: Artefact, model: str, methods: Methods) -> Iterator[str]:
+    """What the runs of a model lack beside them where an artefact is of nothing but comparisons."""
+    at = {(point.label, point.ratio) for point in artefact.points if point.model == model}
+    compared = {label for label, _ in at} - {DENSE} if (DENSE, 0) in at else set()
+    if (metric := artefact.options.get("metric")) in BESIDE_DENSE and not compared:
+        yield f"metric: {metric} compares with {DENSE}, and of {model} it has not both {DENSE} and another method; add them to its `runs`"
+    if artefact.layout_name == "paired" and not compared:
+        rivals = [(label, baseline_of(label), ratio) for label, ratio in at if (baseline_of(label), ratio) in at - {(label, ratio)}]
+        if not any(_alike(config, methods[label].at(ratio), methods[rival].at(ratio)) for label, rival, ratio in rivals):
+            yield f"it compares with {DENSE} and {BASELINE}, and of {model} no run has either beside it, calibrated as it is"
+
+
+def _alike(config: Mapping[str, Any], one: Method, two: Method) -> bool:
+    """Whether two methods read one text, or either of them none: what a label says of it is not all (`reporting.comparisons`)."""
+    texts = [calibration_options(config, method.calibration) for method in (one, two) if method.reads_calibration]
+    return len(texts) < 2 or texts[0] == texts[1]
