@@ -57,7 +57,7 @@ ACCURACY = Quantity(
     "average accuracy (%) ↑",
     "Average zero-shot accuracy",
     "95\u202f% intervals",
-    "No accuracy was measured.",
+    "No average over all tasks is shown of these.",
     logarithmic=False,
     percent=True,
     dataset=AVERAGE,

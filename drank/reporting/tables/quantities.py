@@ -70,7 +70,8 @@ def quality(material: Material) -> Table:
     quantities += [Quantity(AVERAGE, "accuracy", Column(AVERAGE, "Accuracy (%)", "high"), _accuracy_with_error, "best")]
     measured = " and ".join(["perplexity"] * bool(corpora) + ["zero-shot accuracy"] * bool(tasks)).capitalize()
     beside = material.published is not None and len(material.published) > 0
-    notes = ["in parentheses the published numbers"] * beside + ["± one standard error of the average"] * bool(tasks)
+    averaged = AVERAGE in numbers.datasets("accuracy")
+    notes = ["in parentheses the published numbers"] * beside + ["± one standard error of the average"] * averaged
     notes += ["over draws of the calibration text their mean ± standard deviation, tested on the first"] * bool(
         material.numbers["spread"].notna().any()
     )

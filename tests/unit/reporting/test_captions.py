@@ -5,8 +5,10 @@ import re
 
 import pytest
 
+from drank.runtime.grouping import AVERAGE
 from tests.unit.records_fixture import make_spectrum
 from tests.unit.reporting.materials import caption_of, data_of
+from tests.unit.reporting.tables_of import main_table
 from tests.unit.reporting.test_figures import PLAIN
 
 
@@ -19,6 +21,15 @@ def data():
 def test_captions_are_sentences(data, name):
     caption = caption_of(name, **data)
     assert re.fullmatch(r"[A-Z].*\.", caption) and "  " not in caption and "docs-mha and docs-gqa" in caption
+
+
+def test_an_average_that_is_not_shown_is_not_spoken_of(data):
+    """An artefact of some of the tasks has no average over all of them, though accuracy was measured."""
+    summary = data["summary"]
+    some = summary[summary["dataset"] != AVERAGE]
+    assert caption_of("accuracy", some) == "No average over all tasks is shown of these."
+    assert "standard error of the average" in main_table(summary, "docs-mha").caption
+    assert "average" not in main_table(some, "docs-mha").caption
 
 
 def test_captions_say_what_is_drawn_and_not_what_could_be(data):
