@@ -76,7 +76,10 @@ def numbers(own: Sequence[Record], dense: Sequence[Record]) -> str:
 
 
 def model_index(name: str, own: Sequence[Record]) -> list[dict[str, Any]] | None:
-    """The numbers as the hub reads them from the front matter, those read as the model's family needs; None where there are none."""
+    """The numbers as the hub reads them from the front matter; None where there are none.
+
+    They are those read as the model's family needs, or else as published: nothing there says how windows began.
+    """
     results = [
         {
             "task": {"type": "text-generation"},
@@ -84,7 +87,7 @@ def model_index(name: str, own: Sequence[Record]) -> list[dict[str, Any]] | None
             "metrics": [{"type": row["metric"], "name": _metric(row), "value": row["value"]}],
         }
         for record in own
-        if bos_of(record) == WINDOW or not record["provenance"].get("needs_bos")
+        if bos_of(record) == (WINDOW if record["provenance"].get("needs_bos") else TEXT)
         for row in record["results"]
         if row["metric"] in _INDEXED and not in_group(row["dataset"])
     ]

@@ -88,4 +88,7 @@ def test_a_card_shows_no_dense_number_of_another_convention():
     assert "| perplexity (bos: window)" in both and "| perplexity (bos: none)" in both, "neither is in the place of the other"
     (index,) = model_index("g", kept) or []
     assert len(index["results"]) == len([row for row in own.results if row.metric == "perplexity"]), "the hub gets those read as it needs"
+    again = begun(replace(own, results=tuple(replace(row, value=1.5) for row in own.results)), "window", needs=False)
+    (index,) = model_index("g", joined([begun(own, "text", needs=False).to_dict()], [again.to_dict()])) or []
+    assert [found["metrics"][0]["value"] for found in index["results"]] == [row.value for row in own.results if row.metric == "perplexity"]
     assert "dense" in alike and "dense" not in apart and "bos none" in apart
