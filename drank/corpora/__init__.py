@@ -79,6 +79,8 @@ def _local(split: str, paths: str | list[str], source: Mapping[str, Any]) -> Ite
 
 def _texts(rows: Iterable[tuple[str, Any]], field: str) -> Iterator[str]:
     for where, row in rows:
+        if row is None:
+            raise ValueError(f"{where}: field {field!r} is empty (null), and every row is a text; remove the row")
         if not isinstance(row, str):
             raise ValueError(f"{where}: field {field!r} is {row!r:.60}, which is no text; set `field` of the corpus")
         try:

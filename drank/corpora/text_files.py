@@ -133,14 +133,19 @@ def _json(path: Path, field: str) -> Rows:
         return
     for number, line in enumerate(io.StringIO(text, newline=None), 1):
         if line.strip():
-            yield f"{path}, line {number}", _field(line, f"{path}, line {number}", field)
+            where = f"{path}, line {number}"
+            yield where, _field(_parsed(line, where), where, field)
 
 
-def _field(entry: Any, where: str, field: str) -> Any:
+def _parsed(line: str, where: str) -> Any:
     try:
-        row = json.loads(entry) if isinstance(entry, str) else entry
+        return json.loads(line)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: no valid JSON ({error}); write one object a line, or all of them as one array") from error
+
+
+def _field(row: Any, where: str, field: str) -> Any:
+    """The text of a row as JSON gives it: a string in an array is no object, also where it would read as one."""
     if not isinstance(row, dict) or field not in row:
         there = f"only {', '.join(row) or 'an empty object'}" if isinstance(row, dict) else f"but {row!r:.60}"
         raise ValueError(f"{where}: no JSON object with a field {field!r}, {there}; set `field` of the corpus")

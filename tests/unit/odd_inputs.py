@@ -96,7 +96,7 @@ TEXTS: dict[str, tuple[Odd, str]] = {
         text(json.dumps({"text": TEXT}, indent=1).encode(), "x.json"),
         r"x\.json, line 1: no valid JSON .* one array",
     ),
-    "a null row": (text(lines([{"text": "a"}, {"text": None}]), "x.jsonl"), r"line 2: field 'text' is None, which is no text"),
+    "a null row": (text(lines([{"text": "a"}, {"text": None}]), "x.jsonl"), r"line 2: field 'text' is empty \(null\)"),
     "Parquet that is no UTF-8": (text(parquet([b"a\xff"] * 9, pyarrow.string()), "x.parquet"), r"x\.parquet holds a text that is no UTF-8"),
     "an empty table": (text(parquet([], pyarrow.utf8()), "x.parquet"), r"no text in split train"),
     "semicolons": (text(b"text;n\na;b\n", "x.csv"), r"x\.csv: no column 'text', only text;n"),
