@@ -30,7 +30,7 @@ def draw(material: Material, width: Width) -> Drawn:
     """Three panels a model over the calibrations: how far effective ranks change, what share of the parameters moves, and perplexity.
 
     All are compared with the calibration on the most windows, of several the one that comes first. Ranks and perplexities are those at the
-    highest ratio; perplexity is that on the first corpus, or on the option `dataset`.
+    highest ratio; perplexity is that on the first corpus.
     """
     texts = texts_of(material)
     if len(texts) < 2:
