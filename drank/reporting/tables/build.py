@@ -110,7 +110,7 @@ def _chance(numbers: Numbers, quantities: Sequence[Quantity]) -> tuple[tuple[Cel
         found = (numbers.get(entry, quantity.dataset, quantity.metric) for entry in numbers.entries)
         levels = [value.chance for value in found if value is not None and value.chance == value.chance]
         cells.append(quantity.cell(Value(levels[0])) if levels else MISSING)
-    return () if all(cell == MISSING for cell in cells) else ((Cell(""), Cell("Chance"), *cells),)
+    return () if all(cell == MISSING for cell in cells) else ((Cell("", level=True), Cell("Chance"), *cells),)
 
 
 def _frame(numbers: Numbers, entries: Sequence[Entry], quantities: Sequence[Quantity]) -> pd.DataFrame:

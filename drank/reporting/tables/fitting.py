@@ -65,7 +65,7 @@ def _stacked(table: Table) -> Table:
 
 def _beside(table: Table) -> Iterator[Table]:
     """The table in parts of neighbouring columns, cut between groups where these fit; what heads the rows is in every part."""
-    heads = next((place for place, column in enumerate(table.columns) if column.align == "r"), len(table.columns))
+    heads = _heads(table)
     groups = [list(places) for _, places in groupby(range(heads, len(table.columns)), key=lambda place: table.columns[place].group)]
 
     def part(places: Sequence[int]) -> Table:
@@ -88,15 +88,34 @@ def _columns(table: Table, places: Sequence[int], heads: int) -> Table:
     """The table with these columns alone, without the rows that have nothing in them."""
     blocks = []
     for block in table.blocks:
-        named = [(_head(block, at), *(row[place] for place in places[1:])) for at, row in enumerate(block)]
+        named = [tuple(row[place] for place in places) for row in _headed(block, heads)]
         kept = [row for row in named if any(cell != MISSING for cell in row[heads:])]
-        blocks.append(tuple((Cell("") if at and row[0] == kept[at - 1][0] else row[0], *row[1:]) for at, row in enumerate(kept)))
+        blocks.append(tuple(_blanked(row, kept[at - 1] if at else (), heads) for at, row in enumerate(kept)))
     return replace(table, columns=tuple(table.columns[place] for place in places), blocks=tuple(block for block in blocks if block))
 
 
-def _head(block: Block, at: int) -> Cell:
-    """What heads a row of a block: its first cell, or where that is empty the one that stands above."""
-    return next((row[0] for row in reversed(block[: at + 1]) if row[0].text), Cell(""))
+def _heads(table: Table) -> int:
+    """How many columns head the rows."""
+    return next((place for place, column in enumerate(table.columns) if column.align == "r"), len(table.columns))
+
+
+def _headed(block: Block, heads: int) -> Block:
+    """The rows of a block with all that heads them: what is blank as it stands above, in the first columns and never in the last of them.
+
+    A blank behind what stands there is a value that the run does not have, and a row of no run has none.
+    """
+    rows: list[tuple[Cell, ...]] = []
+    for row in block:
+        told = next((place for place in range(heads) if row[place].text), heads)
+        repeated = 0 if not rows or row[0].level else min(told, heads - 1)
+        rows.append((*(rows[-1][:repeated] if rows else ()), *row[repeated:]))
+    return tuple(rows)
+
+
+def _blanked(row: tuple[Cell, ...], above: tuple[Cell, ...], heads: int) -> tuple[Cell, ...]:
+    """The row as it stands under another: what heads both is blank."""
+    same = next((place for place in range(heads - 1) if row[: place + 1] != above[: place + 1]), max(heads - 1, 0))
+    return (*([Cell("")] * same), *row[same:])
 
 
 def _floats(parts: Sequence[Table] | Iterator[Table]) -> Iterator[tuple[Table, ...]]:
@@ -123,10 +142,10 @@ def _below(table: Table) -> Iterator[Table]:
 
 def _pieces(table: Table, block: Block) -> Iterator[Block]:
     """A block in pieces that fit a page, each with what heads its rows in the first of them."""
-    start = 0
+    headed, start = _headed(block, _heads(table)), 0
     for end in range(1, len(block) + 1):
         if end == len(block) or _rise(table, block[start : end + 1]) > HEIGHT:
-            yield ((_head(block, start), *block[start][1:]), *block[start + 1 : end])
+            yield (headed[start], *block[start + 1 : end])
             start = end
 
 

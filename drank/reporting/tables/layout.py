@@ -24,13 +24,17 @@ Span = tuple[str, int]
 
 @dataclass(frozen=True)
 class Cell:
-    """A text, bold where it is best, underlined where nothing tells it from the best; small type after it, or (`stacked`) below it."""
+    """A text, bold where it is best, underlined where nothing tells it from the best; small type after it, or (`stacked`) below it.
+
+    A `level` begins a row of no run, such as what guessing scores.
+    """
 
     text: str
     small: str = ""
     bold: bool = False
     stacked: bool = False
     underlined: bool = False
+    level: bool = False
 
 
 MISSING = Cell("–")
@@ -127,11 +131,8 @@ class Table:
         )
         head = f"<tr>{groups}</tr>" if any(text for text, _ in self.groups) else ""
         body, row = "", 0
-        # Of a table of runs, last rows that are of none, such as what guessing scores.
-        levels = sum(map(len, self.blocks)) - len(self.frame) if {"ratio", "method"} <= set(self.frame.columns) else 0
         for block in self.blocks:
-            last = len(block) - max(levels, 0) if block is self.blocks[-1] else len(block)
-            rows = [self._html_row(cells, partial(address, row + at), level=at >= last) for at, cells in enumerate(block)]
+            rows = [self._html_row(cells, partial(address, row + at)) for at, cells in enumerate(block)]
             body, row = f"{body}<tbody>{''.join(rows)}</tbody>", row + len(block)
         table = wide(f"<table><thead>{head}<tr>{labels}</tr></thead>{body}</table>", self.caption.partition(".")[0], len(self.columns))
         named = f' id="table-{number}"' if number else ""
@@ -139,7 +140,7 @@ class Table:
         file = f' <a href="{html_escape(csv)}">CSV</a>' if csv else ""
         return f'<figure class="tabular"{named}><figcaption>{told}{html_escape(self.caption)}{file}</figcaption>{table}</figure>'
 
-    def _html_row(self, row: Sequence[Cell], address: Callable[[int], str], *, level: bool) -> str:
+    def _html_row(self, row: Sequence[Cell], address: Callable[[int], str]) -> str:
         """One row; the columns that are not numbers head it."""
         cells = []
         for place, (column, cell) in enumerate(zip(self.columns, row, strict=True)):
@@ -150,7 +151,7 @@ class Table:
                 text = f'<a href="{html_escape(to)}">{text}</a>'
             small = f"<small>{html_escape(cell.small)}</small>" if cell.small else ""
             cells.append(f'<{tag} class="{column.align}">{text}{"<br>" if small and cell.stacked else " "}{small}</{tag}>')
-        kind = ' class="level"' if level else ""
+        kind = ' class="level"' if row[0].level else ""
         return f"<tr{kind}>{''.join(cells)}</tr>"
 
 

@@ -10,7 +10,7 @@ from drank.reporting.summary import summarise
 from drank.reporting.tables import write
 from drank.reporting.tables.fitting import COLUMN, HEIGHT, TEXT, fit
 from drank.reporting.tables.floats import bare, label, wrapper
-from drank.reporting.tables.layout import Cell, Column, Table
+from drank.reporting.tables.layout import MISSING, Cell, Column, Table
 from drank.reporting.tables.measure import SIZES, height, width
 from tests.unit.latex import ARTICLES, needs_latex, typeset
 from tests.unit.records_fixture import METHODS, all_records
@@ -70,6 +70,50 @@ def test_a_part_leaves_out_the_rows_that_it_has_nothing_in():
     kept = {row[1].text for row in first.blocks[0]}
     assert ("Method 0" in kept) == (len(first.columns) > 6)
     assert all("Method 0" in {row[1].text for row in part.blocks[0]} for part in others)
+
+
+def of_three_heads(columns, rows=60):
+    """A table of runs by model, method and group, some of which have no group, with what guessing scores at its end."""
+
+    def heads(row):
+        first, of_method = row % 30 == 0, row % 10 == 0
+        return Cell(f"m{row // 30}" * first), Cell(f"Method {row // 10}" * of_method), Cell(f"n = {row % 10}" * (row % 10 > 1))
+
+    block = [(*heads(row), *(Cell(f"{row}.5") for _ in columns)) for row in range(rows)]
+    block.append((Cell("", level=True), Cell("Chance"), Cell(""), *(Cell("0.1") for _ in columns)))
+    names = tuple(Column(name, align="l") for name in ("Model", "Method", ""))
+    return Table("made", "m", "Numbers.", (*names, *columns), (tuple(block),), pd.DataFrame())
+
+
+@pytest.mark.parametrize("columns", [3, 30])
+def test_what_heads_a_row_is_told_where_a_table_is_cut(columns):
+    parts = [part for parts in fit(of_three_heads([Column(f"corpus-{at}") for at in range(columns)])).floats for part in parts]
+    assert len(parts) > 1 and (columns == 3 or len({part.columns for part in parts}) > 1)
+    for part in parts:
+        for index, row in enumerate(part.blocks[0]):
+            told, number = [cell.text for cell in row[:3]], float(row[3].text) - 0.5
+            if row[0].level:
+                assert told == ["", "Chance", ""]
+            elif index == 0:
+                assert told[:2] == [f"m{number // 30:.0f}", f"Method {number // 10:.0f}"]
+            if not row[0].level:
+                assert told[2] == (f"n = {number % 10:.0f}" if number % 10 > 1 else ""), "no group is none, not that of the row above"
+
+
+def test_rows_below_one_that_is_left_out_are_headed():
+    table = of_three_heads([Column(f"corpus-{at}") for at in range(30)])
+    gone = tuple(row if at % 30 else (*row[:3], *[MISSING] * 30) for at, row in enumerate(table.blocks[0]))
+    first = fit(replace(table, blocks=(gone,))).floats[0][0].blocks[0]
+    assert [cell.text for cell in first[0][:3]] == ["m0", "Method 0", ""] and first[0][3].text == "1.5"
+    assert [cell.text for cell in first[1][:3]] == ["", "", "n = 2"]
+
+
+def test_what_guessing_scores_is_of_no_ratio_where_it_begins_a_part():
+    table = many()["long"]
+    rows = (*table.blocks[0], (Cell("", level=True), Cell("Chance"), Cell("1"), Cell("1")))
+    for length in range(30, 60):
+        *_, last = [part for parts in fit(replace(table, blocks=((*rows[:length], rows[-1]),))).floats for part in parts]
+        assert last.blocks[-1][-1][0].text == "", "also as the first row of a part"
 
 
 def test_the_wrapper_has_floats_of_one_number_and_no_box_is_resized():
