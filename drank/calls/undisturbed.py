@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from drank.runtime.device import OFFLINE, offline_switches
 from drank.runtime.log import QUIET
 
 _ALONE = threading.RLock()
 """Held by the one thread of this process that carries out steps."""
-
-_HUB = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
 @contextmanager
@@ -34,7 +33,8 @@ def _state_kept() -> Iterator[None]:
     import torch
     from transformers.utils import logging as bars
 
-    variables = {name: os.environ.get(name) for name in (*_HUB, *QUIET)}
+    variables = {name: os.environ.get(name) for name in (*OFFLINE, *QUIET)}
+    switches = {switch: getattr(sys.modules[switch[0]], switch[1]) for switch in offline_switches()}
     for name, quiet in QUIET.items():
         os.environ.setdefault(name, quiet)
     threads, dtype, known = torch.get_num_threads(), torch.get_default_dtype(), "datasets" in sys.modules
@@ -57,6 +57,8 @@ def _state_kept() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+        for (name, switch), value in switches.items():
+            setattr(sys.modules[name], switch, value)
         if not known and "datasets" in sys.modules:
             _reread(variables)
 

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+"""The environment variables by which the hub clients keep from the network."""
+
 
 def go_offline() -> None:
     """Keep the hub clients from the network for the rest of this process; only `prefetch` goes there."""
-    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    os.environ |= dict.fromkeys(OFFLINE, "1")
+    for name, switch in offline_switches():
+        setattr(sys.modules[name], switch, True)
+
+
+def offline_switches() -> list[tuple[str, str]]:
+    """Where the hub clients that are imported have kept what the variables said then, by module and attribute."""
+    known = {"huggingface_hub.constants": OFFLINE[:1], "datasets.config": OFFLINE[:2]}
+    return [(name, switch) for name, switches in known.items() if name in sys.modules for switch in switches]
 
 
 def prepare(compute: Mapping[str, Any], threads: int) -> str:

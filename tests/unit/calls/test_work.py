@@ -134,6 +134,7 @@ def test_two_calls_do_not_share_a_folder(tmp_path):
 
 STATE = """
 import os, torch
+from huggingface_hub import constants
 from drank.calls import work
 from drank.runtime.device import go_offline
 torch.set_default_dtype(torch.float64)
@@ -142,8 +143,9 @@ with torch.inference_mode(), work.Work(work.Path("w")).held():
     assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     go_offline()
     import datasets
+    assert constants.HF_HUB_OFFLINE and datasets.config.HF_HUB_OFFLINE
 assert torch.get_default_dtype() == torch.float64
-assert not datasets.config.HF_HUB_OFFLINE and not datasets.are_progress_bars_disabled()
+assert not constants.HF_HUB_OFFLINE and not datasets.config.HF_HUB_OFFLINE and not datasets.are_progress_bars_disabled()
 assert "HF_HUB_OFFLINE" not in os.environ
 """
 
