@@ -27,7 +27,7 @@ def run(arguments: tuple[str, ...]) -> None:
     """Run the workflow: `drank run [CONFIG] [OPTIONS OF SNAKEMAKE]`.
 
     CONFIG is a YAML file of yours, or the name of one that drank ships (methods, l-rank, smollm2, text-amounts, throughput, paper); without
-    one the default runs.
+    one the default runs. It comes first; files behind --configfile are laid over it, in their order.
     Results appear in the folder of `--directory`, or in the current one. All cores are used unless --cores or --jobs says otherwise.
     """
     if "--help" in arguments or "-h" in arguments:
@@ -55,18 +55,55 @@ def _folder(arguments: Sequence[str]) -> str:
 def snakemake_arguments(arguments: Sequence[str]) -> list[str]:
     """The arguments for Snakemake out of those of `drank run`.
 
-    Raises FileNotFoundError for a configuration that is not there, ConfigError for one that cannot be read.
+    Raises FileNotFoundError for a configuration that is not there, ConfigError for one that cannot be read, UsageError for one that comes
+    where Snakemake looks for targets.
     """
     config: list[str] = []
     given = list(arguments)
     shipped = (WORKFLOW / "config" / f"{given[0]}.yaml").is_file() if given else False
     if given and not given[0].startswith("-") and (shipped or given[0].endswith((".yaml", ".yml"))):
-        config, given = ["--configfile", str(_config(given[0]))], given[1:]
-        read_config(config[1])  # Snakemake names neither the file nor the line of what it cannot read
+        named = str(_config(given[0]))
+        read_config(named)  # Snakemake names neither the file nor the line of what it cannot read
+        given, over = _apart(given[1:])
+        config = ["--configfile", named, *over]
+    if misplaced := _misplaced(given):
+        raise click.UsageError(
+            f"{misplaced} is a configuration and stands where Snakemake looks for targets; the configuration comes first, and files that "
+            f"change it behind --configfile: drank run {misplaced} [--configfile FILE ...] [OPTIONS OF SNAKEMAKE]"
+        )
     chosen = {argument.partition("=")[0] for argument in given if argument.startswith("-")}
     spread = {"--cores", "-c", "--jobs", "-j", "--executor", "-e", "--workflow-profile", "--profile", "--unlock", "--version"}
     cores = [] if any(argument in spread or argument[:2] in ("-c", "-j") for argument in chosen) else ["--cores", "all"]
     return ["--snakefile", str(WORKFLOW / "Snakefile"), *cores, *given, *config]
+
+
+def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments without `--configfile`, and the files behind it, in order: where it is given twice Snakemake takes the last alone."""
+    rest: list[str] = []
+    files: list[str] = []
+    taking = False
+    for argument in arguments:
+        option, given, value = argument.partition("=")
+        if option.startswith("--configf"):  # Snakemake takes options by their beginnings, and this one in the plural too
+            taking = not given
+            files += [value] if given else []
+        elif taking and not argument.startswith("-"):
+            files.append(argument)
+        else:
+            taking = False
+            rest.append(argument)
+    return rest, files
+
+
+def _misplaced(arguments: Sequence[str]) -> str | None:
+    """A YAML file among what Snakemake would take for targets."""
+    files = [word for word in arguments if word.endswith((".yaml", ".yml")) and not word.startswith("-") and Path(word).is_file()]
+    if not files or importlib.util.find_spec("snakemake") is None:
+        return None
+    from snakemake.cli import get_argument_parser
+
+    targets = get_argument_parser().parse_known_args(list(arguments))[0].targets
+    return next((file for file in files if file in targets), None)
 
 
 def _config(name: str) -> Path:

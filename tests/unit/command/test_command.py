@@ -10,7 +10,6 @@ from drank.calls.request import OPTIONS
 from drank.command import COMMANDS, drank
 from drank.command.options import HELP, options_of
 from drank.command.others import snakemake_arguments
-from drank.config import ConfigError
 from drank.runtime.shipped import WORKFLOW
 from tests.workflow.runs import WORDS, write_model
 
@@ -141,20 +140,3 @@ def test_what_is_given_for_a_text_is_read_by_the_schema():
     """By YAML 1.1 a split called 2 were a number, and 1e-4 none."""
     given = {"search": ("split=2", "windows=8"), "finetune": ("learning_rate=1e-4",)}
     assert options_of(given) == {"search": {"split": "2", "windows": "8"}, "finetune": {"learning_rate": "1e-4"}}
-
-
-def test_run_takes_a_configuration_by_its_path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.yaml").write_text("models: {}")
-    assert snakemake_arguments(["mine.yaml", "-n"])[-2:] == ["--configfile", str(tmp_path / "mine.yaml")]
-    with pytest.raises(FileNotFoundError, match=r"no file mien\.yaml"):
-        snakemake_arguments(["mien.yaml"])
-    (tmp_path / "mine.yaml").write_text("models: {}\nmethods: [")
-    with pytest.raises(ConfigError, match=r"mine\.yaml, line 2: no valid YAML"):
-        snakemake_arguments(["mine.yaml"])
-
-
-def test_records_of_models_of_one_name_do_not_replace_each_other(tmp_path):
-    told = CliRunner().invoke(drank, ["evaluate", "a/same", "b/same", "--out", str(tmp_path)])
-    assert told.exit_code == 2
-    assert f"the records of several models would lie in {tmp_path / 'same'}" in told.output

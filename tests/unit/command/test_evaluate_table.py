@@ -1,5 +1,8 @@
 """What `drank evaluate` prints of several models."""
 
+from click.testing import CliRunner
+
+from drank.command import drank
 from drank.command.evaluate import table_of
 from tests.unit.records_fixture import perplexity_record
 from tests.unit.reporting.test_beginnings import begun
@@ -17,3 +20,9 @@ def test_numbers_of_two_conventions_stand_in_rows_of_their_own():
 def test_as_published_nothing_is_added():
     record = perplexity_record("m", "dense", 0.0)
     assert not [line for line in table_of({"m": {"perplexity": record}}) if "bos" in line]
+
+
+def test_records_of_models_of_one_name_do_not_replace_each_other(tmp_path):
+    told = CliRunner().invoke(drank, ["evaluate", "a/same", "b/same", "--out", str(tmp_path)])
+    assert told.exit_code == 2
+    assert f"the records of several models would lie in {tmp_path / 'same'}" in told.output
