@@ -57,6 +57,11 @@ def measuring(
     return _checked(config, name, splits), splits
 
 
+def faults_of(source: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a model that is to be measured: of any family, so long as transformers loads it."""
+    return [problem for problem in problems_of(source) if "model_type" not in problem]
+
+
 def corpora_of(texts: Sequence[Text], split: str | None, folder: Path) -> Iterator[tuple[str, tuple[dict[str, Any], str]]]:
     """Each text as a corpus of its own, by a name of its own, with the split to read."""
     names: set[str] = set()
@@ -91,7 +96,7 @@ def _checked(config: dict[str, Any], model: str, splits: Mapping[str, str]) -> d
         raise refused(error.problems) from None
     require(config)
     source, known = config["models"][model], context(config["models"][model])
-    problems = [problem for problem in problems_of(source) if "model_type" not in problem]  # whatever transformers loads
+    problems = faults_of(source)
     for corpus, split in splits.items():
         one = {**config, "models": {}, "tasks": {}, "zeroshot": {"tasks": []}, "methods": {}}
         one |= {"corpora": {corpus: config["corpora"][corpus]}, "perplexity": {**config["perplexity"], "corpora": [corpus], "split": split}}

@@ -36,6 +36,8 @@ def evaluate(
     from pathlib import Path
 
     from drank.calls.evaluate import evaluate as call
+    from drank.calls.measuring import faults_of
+    from drank.calls.request import refused, source_of
     from drank.calls.texts import label
 
     names = [label(Path(model).name) or "model" for model in models]
@@ -46,11 +48,16 @@ def evaluate(
     if engine != TRANSFORMERS and not throughput:
         raise click.UsageError(f"--engine {engine} says what runs the models that are timed; ask for that too: --throughput")
     options["throughput"] = {"engine": engine} if throughput else False
+    if wrong := [f"model {model}: {fault}" for model in models for fault in faults_of(source_of(model)[1])]:
+        raise refused(wrong)  # before the models that stand in front of it are measured
     found = {}
-    for model, name in zip(models, names, strict=True):
-        place = out if out is None or len(models) == 1 else Path(out) / name
-        found[model] = call(model, list(text) or None, tasks.split(",") if tasks else (), out=place, **options)
-    click.echo("\n".join(table_of(found)))
+    try:
+        for model, name in zip(models, names, strict=True):
+            place = out if out is None or len(models) == 1 else Path(out) / name
+            found[model] = call(model, list(text) or None, tasks.split(",") if tasks else (), out=place, **options)
+    finally:
+        if found:  # also where a later model fails or somebody interrupts
+            click.echo("\n".join(table_of(found)))
 
 
 def table_of(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
