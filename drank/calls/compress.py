@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.allocation.plan import Plan
 from drank.calls.given import given
-from drank.calls.places import place_of, refuse_place
+from drank.calls.places import place_of, refuse_place, told
 from drank.calls.request import compression, compute_of, refused
 from drank.calls.tasks import chain_of, compress_task, tasks_to_plan
 from drank.calls.texts import Text
@@ -77,6 +77,7 @@ def compress(
     Raises ValueError with everything that is wrong, FileExistsError, FileNotFoundError, TypeError for unknown options and ImportError for
     packages that are missing, all before the work starts; then what the steps raise.
     """
+    out, work = told(out, work)
     refuse_place(out, model, overwrite, work)
     asked = (model, method, ratio, text, split, tokenizer, revision, compute_of(device, dtype, threads), options)
     with _workplace(out, work) as folder, _asked(folder, *asked) as (place, config, chain):
@@ -107,8 +108,9 @@ def plan(
 
     Arguments and errors are those of `compress`. With `work` the compression that follows goes on from here.
     """
-    if out is not None and Path(out).is_dir():
-        raise FileExistsError(f"{out} is a folder, and a plan is a file; name another place, such as {Path(out) / 'plan.json'}")
+    out, work = told(out, work)
+    if out is not None and out.is_dir():
+        raise FileExistsError(f"{out} is a folder, and a plan is a file; name another place, such as {out / 'plan.json'}")
     asked = (model, method, ratio, text, split, tokenizer, revision, compute_of(device, dtype, threads), options)
     with _workplace(None, work) as folder, _asked(folder, *asked) as (place, config, chain):
         place.carry_out(config, list(tasks_to_plan(config, chain)))
@@ -143,10 +145,10 @@ def _asked(
 
 
 @contextmanager
-def _workplace(out: str | Path | None, work: str | Path | None) -> Iterator[Path]:
+def _workplace(out: Path | None, work: Path | None) -> Iterator[Path]:
     """The folder to work in: the one that was named, or one that goes when all is well."""
     if work is not None:
-        yield Path(work)
+        yield work
         return
     if out is None:
         with tempfile.TemporaryDirectory(prefix="drank-") as temporary:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.calls.given import given
 from drank.calls.measuring import measuring
+from drank.calls.places import told
 from drank.calls.request import compute_of
 from drank.calls.tasks import Task, tasks_to_measure
 from drank.calls.texts import Text
@@ -77,7 +78,8 @@ def evaluate(
 
     Raises ValueError with everything that is wrong, or where nothing is asked for, before the work starts; then what the steps raise.
     """
-    if out is not None and Path(out).is_file():
+    (out,) = told(out)
+    if out is not None and out.is_file():
         raise FileExistsError(f"{out} is a file, and records are written to a folder; name another")
     how = {"windows": windows, "length": length, "batch": batch, "limit": limit, "continuations": continuations, "bos": bos, "seen": seen}
     with tempfile.TemporaryDirectory(prefix="drank-") as temporary:
@@ -87,7 +89,7 @@ def evaluate(
             name, source = given(model, tokenizer, revision, folder)
             config, splits = measuring(name, source, text, split, tasks, throughput, compute_of(device, dtype, threads), folder, how)
             steps = list(tasks_to_measure(config, name, directory_of(source), splits))
-            found = _measured(place, config, steps, Path(out) if out is not None else folder / "records")
+            found = _measured(place, config, steps, out if out is not None else folder / "records")
             if card and isinstance(model, (str, Path)) and "path" in source and (Path(source["path"]) / MAKING).is_file():
                 _note(source["path"], found)
             return found

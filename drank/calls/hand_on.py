@@ -11,6 +11,7 @@ from drank.models.exports.onnx import to_onnx
 from drank.models.exports.remote_code import add_code
 from drank.models.inspected import Inspection
 from drank.models.inspection import inspect
+from drank.runtime.home import expanded
 
 FORMS = {"dense": merge, "remote-code": add_code, "onnx": to_onnx}
 """What a compressed model can be exported to, and what does it."""
@@ -42,7 +43,7 @@ def export(
         raise ValueError(f"there is no form {to!r}; known: {', '.join(FORMS)}")
     limit = _size_of(max_shard_size)
     refuse_place(out, directory, overwrite)
-    return FORMS[to](directory, place_of(out), limit)
+    return FORMS[to](expanded(directory), place_of(out), limit)
 
 
 def _size_of(given: float | str) -> int | str:
@@ -61,4 +62,4 @@ def show(directory: str | Path, verify: bool = True) -> Inspection:
     The files of a model that drank made are held against the hashes that its card states, unless `verify` is off. Raises CheckpointError,
     naming file and hashes, where they differ, and where tensors are missing or damaged.
     """
-    return inspect(directory, verify)
+    return inspect(expanded(directory), verify)

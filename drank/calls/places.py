@@ -10,6 +10,11 @@ from drank.models.documents import CARD
 from drank.runtime.home import expanded
 
 
+def told(*paths: str | Path | None) -> list[Path | None]:
+    """Paths that a call was given, with the home in place of `~`, which no shell expands in Python or behind `--out=`; None stays None."""
+    return [None if path is None else expanded(path) for path in paths]
+
+
 def place_of(out: str | Path) -> Path:
     """Where a call writes to: what a link points to, for the folder itself is replaced by the new one."""
     return expanded(out).resolve()

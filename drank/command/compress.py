@@ -25,10 +25,11 @@ def compress(model: str, text: tuple[str, ...], out: str, **options: Any) -> Non
     Every option of a method can be set; what is not set is as the method's paper has it.
     """
     from drank.calls.compress import compress as call
+    from drank.calls.places import place_of
     from drank.models.tensors import size_of
 
     call(model, text=list(text) or None, out=out, **options_of(options))
-    size = size_of(out)
+    size = size_of(place_of(out))
     removed = f"{size.ratio_stored:.1%} of the projections' and {size.ratio_model:.1%} of the model's removed"
     click.echo(f"{out}: {size.parameters:,} parameters, {removed}")
     click.echo(f"what it is: drank show {out}; what is left of it: drank evaluate {out} --text FILE")

@@ -3,8 +3,10 @@
 import shutil
 
 import pytest
+from click.testing import CliRunner
 
 import drank
+from drank.command import drank as command
 from drank.compression.making import making_of
 from drank.models.checkpoint import load_tokenizer
 from tests.workflow.runs import SENTENCE, write_model
@@ -40,6 +42,23 @@ def test_a_place_is_where_the_call_was_made(model, tmp_path, monkeypatch):
     made = drank.compress(model, "svd", 0.4, out=".")
     assert made.name_or_path == str(tmp_path / "here")
     assert (tmp_path / "here" / "config.json").is_file()
+
+
+def test_the_home_is_meant_in_every_path(model, tmp_path, monkeypatch):
+    """In Python, and behind `--out=`, no shell stands in for `~`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(model, tmp_path / "tiny")
+    assert CliRunner().invoke(command, ["compress", "~/tiny", "--method=svd", "--out=~/small", "--work=~/kept"]).exit_code == 0
+    drank.plan("~/tiny", "svd", 0.4, out="~/plan.json", work="~/kept")
+    with pytest.raises(FileExistsError, match="a plan is a file"):
+        drank.plan("~/tiny", "svd", 0.4, out="~/small")
+    with pytest.raises(FileExistsError, match="is a file"):
+        drank.evaluate("~/small", SENTENCE * 20, out="~/plan.json")
+    drank.evaluate("~/small", f"{SENTENCE}\n" * 20, out="~/records", length=32, windows=2, continuations=0, threads=1)
+    assert str(drank.show("~/small")) == str(drank.show(tmp_path / "small"))
+    drank.export("~/small", "~/dense")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dense", "kept", "plan.json", "records", "small", "tiny"]
 
 
 def test_a_folder_that_somebody_else_made_is_not_taken_for_the_work(model, tmp_path):
