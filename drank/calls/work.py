@@ -91,9 +91,11 @@ class Work:
         stamp = self._stamp(task.output)
         stamp.unlink(missing_ok=True)  # an output that this step leaves half replaced must not pass for the one that was there
         code = {"code": code_of(f"drank.steps.{task.rule}")} if task.rule in RESUMED else {}
+        stamped = output is None and task.rule not in ALWAYS
+        key = self._key(task) if stamped else ""  # of what the step finds: a text that is edited meanwhile, or a newer drank, made nothing
         result = step_of(task.rule)(output or self.at(task.output), **self.at(task.files), **task.params, **code)
-        if output is None and task.rule not in ALWAYS:
-            write_text(stamp, self._key(task))
+        if stamped:
+            write_text(stamp, key)
         return result
 
     def _is_done(self, task: Task) -> bool:

@@ -86,6 +86,26 @@ def test_a_file_from_outside_counts_by_its_content(steps, tmp_path):
     assert steps.ran == ["corpus", "corpus"]
 
 
+@pytest.mark.parametrize("edited", ["text", "code"])
+def test_what_is_edited_while_a_step_runs_is_read_by_the_next_call(steps, tmp_path, monkeypatch, edited):
+    text = tmp_path / "mine.txt"
+    text.write_text("one")
+    (tmp_path / "work").mkdir()
+    run = steps.step_of("corpus")
+
+    def edit(output, **given):
+        run(output, **given)
+        if edited == "text":
+            text.write_text("two")
+        else:
+            monkeypatch.setattr(work, "code_of", lambda *names: "newer code")
+
+    monkeypatch.setattr(work, "step_of", lambda rule: edit)
+    for _ in range(3):
+        Work(tmp_path / "work").carry_out({}, [Task("corpus", "text", outside=[str(text)])])
+    assert steps.ran == ["corpus", "corpus"]
+
+
 def test_a_step_that_broke_off_is_done_again_also_for_what_was_there_before(steps, tmp_path):
     place = Work(tmp_path)
     place.carry_out({}, tasks(3))
