@@ -11,7 +11,7 @@ import gc
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Definition(NamedTuple):
@@ -84,6 +84,8 @@ def _strip(tree: ast.AST) -> None:
             node.returns = None
         elif isinstance(node, ast.arg):
             node.annotation = None
+        elif isinstance(node, ast.JoinedStr):  # to whose parts Python 3.12 adds empty ones
+            node.values = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]
 
 
 def _without_effect(node: ast.AST) -> bool:
@@ -142,8 +144,18 @@ def _definition(pieces: list[ast.stmt], parent: str) -> Definition:
                 uses |= _enter(imports, node, parent)
             else:
                 uses.add(ast.unparse(node))
-    text = "".join(ast.dump(piece) for piece in pieces)
+    text = "".join(_told(piece) for piece in pieces)
     return Definition(hashlib.sha256(text.encode()).hexdigest() if pieces else "", frozenset(uses), imports)
+
+
+def _told(value: Any) -> str:
+    """A syntax tree as text that is the same for every Python: `ast.dump` tells fields that hold nothing or not, by its version."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_told, value))}]"
+    if not isinstance(value, ast.AST):
+        return ascii(value)
+    fields = ((name, getattr(value, name, None)) for name in value._fields)
+    return f"{type(value).__name__}({', '.join(f'{name}={_told(field)}' for name, field in fields if field is not None and field != [])})"
 
 
 def _outermost(node: ast.AST) -> Iterator[ast.AST]:
