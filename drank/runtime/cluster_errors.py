@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from drank.runtime.job_states import fail_preempted
 from drank.runtime.log import step_name
 
 REMEDIES = {
@@ -21,6 +22,7 @@ REMEDIES = {
     "OUT_OF_MEMORY": "it was given {mem_mb} MB; raise compute.memory_mb where it runs a model, or --set-resources {rule}:mem_mb=MEGABYTES",
     "CANCELLED": "somebody or the scheduler cancelled it",
     "NODE_FAIL": "its node failed",
+    "PREEMPTED": "another job took its place and the cluster does not bring it back; --slurm-requeue asks for that",
 }
 """What there is to say of a job that ended in a state of SLURM's in which its steps could not say a word."""
 
@@ -66,7 +68,7 @@ def explain(job: Any, number: str | None, said: str, scheduler_log: str | None, 
 def tell_errors(executor: Any, say: Callable[[str], object]) -> None:
     """Have one of Snakemake's executors of remote jobs say this, in the place of what Snakemake says, when a job of its fails.
 
-    An exception with which it cannot submit a job counts as the job's failure.
+    An exception with which it cannot submit a job counts as the job's failure, and so does that the cluster pushed it aside for good.
     """
     since, submit = time.time(), executor.run_job
 
@@ -80,3 +82,4 @@ def tell_errors(executor: Any, say: Callable[[str], object]) -> None:
             executor.report_job_error(SimpleNamespace(job=job, external_jobid=None), msg=str(error.__context__ or error))
 
     executor.print_job_error, executor.run_job = tell, run
+    fail_preempted(executor)
