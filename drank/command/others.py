@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from drank.config import read_config
+from drank.runtime.device import cores
 from drank.runtime.home import writable_caches
 from drank.runtime.installing import install
 from drank.runtime.log import QUIET
@@ -28,7 +29,8 @@ def run(arguments: tuple[str, ...]) -> None:
 
     CONFIG is a YAML file of yours, or the name of one that drank ships (methods, l-rank, smollm2, text-amounts, throughput, paper); without
     one the default runs. It comes first; files behind --configfile are laid over it, in their order.
-    Results appear in the folder of `--directory`, or in the current one. All cores are used unless --cores or --jobs says otherwise.
+    Results appear in the folder of `--directory`, or in the current one. All cores are used that it may keep busy, as a container limits
+    them too, unless --cores or --jobs says otherwise.
     """
     if "--help" in arguments or "-h" in arguments:
         click.echo(f"{click.get_current_context().command.help}\n\nOptions of Snakemake: snakemake --help")
@@ -73,8 +75,8 @@ def snakemake_arguments(arguments: Sequence[str]) -> list[str]:
         )
     chosen = {argument.partition("=")[0] for argument in given if argument.startswith("-")}
     spread = {"--cores", "-c", "--jobs", "-j", "--executor", "-e", "--workflow-profile", "--profile", "--unlock", "--version"}
-    cores = [] if any(argument in spread or argument[:2] in ("-c", "-j") for argument in chosen) else ["--cores", "all"]
-    return ["--snakefile", str(WORKFLOW / "Snakefile"), *cores, *given, *config]
+    alone = [] if any(argument in spread or argument[:2] in ("-c", "-j") for argument in chosen) else ["--cores", str(cores())]
+    return ["--snakefile", str(WORKFLOW / "Snakefile"), *alone, *given, *config]
 
 
 def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from drank.runtime.device import cores
+from drank.runtime.device import processors
 
 log = logging.getLogger(__name__)
 
@@ -70,13 +70,13 @@ def settled(threads: int, device: str) -> tuple[int, float | None]:
     before = Usage.now()
     time.sleep(LOOK)
     other = before.other(Usage.now())
-    if not crowded(other, threads, cores()):
+    if not crowded(other, threads, processors()):
         return threads, other
     log.warning(
         "throughput: other work keeps %.1f of %d cores busy, and %d threads would wait on it: all models are timed with one thread, and "
         "the table says so; run it again when the machine is idle for timings with %d",
         other,
-        cores(),
+        processors(),
         threads,
         threads,
     )

@@ -9,7 +9,7 @@ from typing import Any
 from drank.evaluation.execution import labelled
 from drank.evaluation.other_load import crowded
 from drank.evaluation.timing import Machine, Timing
-from drank.runtime.device import cores
+from drank.runtime.device import processors
 from drank.statistics.intervals import Interval
 from drank.statistics.medians import median_interval
 
@@ -87,7 +87,7 @@ def rows_of_threads(machine: Machine, threads: int, asked: int, *, in_turn: bool
     rows: list[dict[str, Any]] = [{"dataset": "machine", "metric": name, "value": count} for name, count in told.items()]
     known = [other for other in machine.other if other is not None]
     if known:
-        share = sum(crowded(other, threads, cores()) for other in known) / len(known)
+        share = sum(crowded(other, threads, processors()) for other in known) / len(known)
         rows.append(_row("machine", "other_load", known))
         rows.append({"dataset": "machine", "metric": "crowded_rounds", "value": share, "count": len(known)})
     return rows

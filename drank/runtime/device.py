@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,31 @@ def prepare(compute: Mapping[str, Any], threads: int) -> str:
 
 
 def cores() -> int:
-    """The processor cores that this process may use, which on a cluster are fewer than the machine has."""
+    """As many processor cores as this process may keep busy: on a cluster and in a container fewer than the machine has."""
+    return max(1, int(min([processors(), *_quotas(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))])))
+
+
+def processors() -> int:
+    """The processor cores that this process may run on, whatever share of their time it gets; what else runs on them disturbs it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _quotas(groups: Path, mounted: Path) -> Iterator[float]:
+    """The limits of processor time, in cores, of the control groups that this process is in, by either version of them.
+
+    In a container `groups` may tell where a group lies outside of it: here it is at the root of what is `mounted` then.
+    """
+    for line in groups.read_text("utf-8").splitlines() if groups.is_file() else ():
+        _, kinds, place = line.split(":", 2)
+        if kinds and "cpu" not in kinds.split(","):
+            continue
+        root = mounted / "cpu" if kinds else mounted
+        own = root / place.lstrip("/")
+        for folder in [own, *own.parents][: len(own.parts) - len(root.parts) + 1]:
+            files = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if kinds else ("cpu.max",)
+            told = " ".join((folder / file).read_text("utf-8") for file in files if (folder / file).is_file()).split()
+            if len(told) == 2 and told[0].isdigit():  # neither `max` nor -1, which are no limit
+                yield int(told[0]) / int(told[1])
 
 
 def gpu_name(device: str) -> str | None:

@@ -10,6 +10,7 @@ from drank.calls.request import OPTIONS
 from drank.command import COMMANDS, drank
 from drank.command.options import HELP, options_of
 from drank.command.others import snakemake_arguments
+from drank.runtime.device import cores
 from drank.runtime.shipped import WORKFLOW
 from tests.workflow.runs import WORDS, write_model
 
@@ -100,17 +101,20 @@ def test_what_is_near_is_told():
     assert "--method" in CliRunner().invoke(drank, ["compress", "x", "--methd", "y"]).output
 
 
+ALL = ["--cores", str(cores())]
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], ["--cores", "all"]),
-        (["-n"], ["--cores", "all", "-n"]),
+        ([], [*ALL]),
+        (["-n"], [*ALL, "-n"]),
         (["--cores", "4"], ["--cores", "4"]),
         (["-c4", "pdf"], ["-c4", "pdf"]),
         (["--workflow-profile", "slurm", "--jobs=20"], ["--workflow-profile", "slurm", "--jobs=20"]),
-        (["methods", "-n"], ["--cores", "all", "-n", "--configfile", str(WORKFLOW / "config/methods.yaml")]),
-        (["--configfile", "a.yaml"], ["--cores", "all", "--configfile", "a.yaml"]),
-        (["summary"], ["--cores", "all", "summary"]),
+        (["methods", "-n"], [*ALL, "-n", "--configfile", str(WORKFLOW / "config/methods.yaml")]),
+        (["--configfile", "a.yaml"], [*ALL, "--configfile", "a.yaml"]),
+        (["summary"], [*ALL, "summary"]),
     ],
 )
 def test_run_hands_on_to_snakemake(given, expected):

@@ -29,7 +29,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(other_load, "STAT", file)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     monkeypatch.setattr(os, "sysconf", lambda _: 100)
-    monkeypatch.setattr(other_load, "cores", lambda: 2)
+    monkeypatch.setattr(other_load, "processors", lambda: 2)
     return file
 
 

@@ -78,7 +78,7 @@ def test_the_share_of_the_roofline_is_of_the_best_that_the_machine_did_in_these_
 
 
 def test_what_else_the_machine_did_is_told_where_the_system_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "cores", lambda: 2)
+    monkeypatch.setattr(rates, "processors", lambda: 2)
     found = {row["metric"]: row for row in rows_of_threads(Machine(other=[0.0, 0.5, 0.9, 0.05]), 2, 2)}
     assert {name: row["value"] for name, row in found.items()} == {
         "threads": 2,
