@@ -40,7 +40,10 @@ def prepare(compute: Mapping[str, Any], threads: int) -> str:
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"compute.device is {wanted}, and torch sees no GPU here; use `auto` or `cpu`, or run where there is one")
+        raise ValueError(
+            f"compute.device is {wanted}, and torch sees no GPU here; use `auto` or `cpu`, or run where there is one: on a cluster a job "
+            "has the GPUs that compute.gpus asks for, which is 0 unless it is set"
+        )
     return wanted
 
 
