@@ -77,5 +77,7 @@ def _started(process: int) -> str | None:
             os.kill(process, 0)
         except ProcessLookupError:
             return None
+        except PermissionError:  # it is somebody else's, and there
+            pass
         return ""
     return None if fields[0] == "Z" else fields[19]
