@@ -34,26 +34,14 @@ def keep_notes(results: str | Path = "results", aside: Collection[str] = (), par
     """
     from snakemake.io import _IOFile
     from snakemake.jobs import Job
-    from snakemake.persistence.db import DbPersistence
     from snakemake.persistence.file import FilePersistence
 
     if not hasattr(FilePersistence, "drank_notes"):
         FilePersistence.drank_notes = _Notes(FilePersistence)
-        DbPersistence.__init__ = _refuse_database
         compare_by_content(_IOFile, Job, aside)
         atexit.register(CONTENTS.write)
     notes = FilePersistence.drank_notes
     notes.place, notes.aside, notes.parts = Path(results), frozenset(aside), parts
-
-
-def _refuse_database(*_: Any, **__: Any) -> None:
-    """Stands in for the making of a persistence that keeps notes in a database."""
-    from snakemake_interface_common.exceptions import WorkflowError
-
-    raise WorkflowError(
-        "persistence-backend is db, which keeps Snakemake's notes in a database, and drank tells by notes beside the results what is "
-        "current; say --persistence-backend file, or take that line out of the profile"
-    )
 
 
 class _Notes:

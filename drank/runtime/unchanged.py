@@ -10,11 +10,17 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from drank.runtime.databases import refuse_database
+
 
 def leave_out_unchanged(kind: Any) -> None:
-    """From now on let Snakemake's class of schedulers, `kind`, leave out such jobs; `metadata.keep_notes` comes first."""
+    """From now on let Snakemake's class of schedulers, `kind`, leave out such jobs; `metadata.keep_notes` comes first.
+
+    A run that keeps no such notes, but its own in a database, is refused.
+    """
     if hasattr(kind, "drank_run"):
         return
+    refuse_database()
     run = kind.drank_run = kind.run
 
     @functools.wraps(run)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -68,14 +65,3 @@ def test_a_damaged_note_tells_nothing(text: str, tmp_path: Path) -> None:
     assert notes.known(str(tmp_path / "plan.json")) is None
     place.write_text('{"output": "x", "record": {}, "inputs": {}}')
     assert notes.known(str(tmp_path / "plan.json")) == {"output": "x", "record": {}, "inputs": {}}
-
-
-def test_notes_in_a_database_are_refused_by_name(tmp_path: Path) -> None:
-    """In a process of its own, for keeping notes changes Snakemake's classes."""
-    (tmp_path / "Snakefile").write_text("from drank.runtime.metadata import keep_notes\nkeep_notes()\nrule a:\n    output: 'results/a'\n")
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--persistence-backend", "db", "-n"]
-    path = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "XDG_CACHE_HOME": str(tmp_path)}
-    done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=path)
-    assert done.returncode == 1
-    assert "persistence-backend is db" in done.stdout and "say --persistence-backend file" in done.stdout
-    assert "Traceback" not in done.stdout and not (tmp_path / ".snakemake/metadata.db").exists()
