@@ -102,7 +102,7 @@ class Served:
 
     def processor_seconds(self) -> float:
         """Seconds that processors have worked for the engine so far, and for what it started; 0 where the system does not say."""
-        return sum(map(_ticks, _with_children(self._process.pid))) / os.sysconf("SC_CLK_TCK")
+        return _seconds(self._process.pid)
 
     def execution(self) -> dict[str, Any]:
         """How the model was run, as a record tells it."""
@@ -123,11 +123,11 @@ class Served:
         """What the engine says to a request, however long it works on it."""
         try:
             self._pipe.send(request)
-            worked, still = self.processor_seconds(), 0
+            worked, still = _seconds(self._process.pid), 0
             for looks in itertools.count(1):
                 if self._pipe.poll(LOOK):
                     return self._pipe.recv()
-                before, worked = worked, self.processor_seconds()
+                before, worked = worked, _seconds(self._process.pid)
                 still = still + 1 if worked and worked - before < LOOK / 60 else 0  # not every system says
                 if still == STILL:
                     raise RuntimeError(f"{self._name}: the process of vLLM has done nothing for {STILL * LOOK:.0f} s; {self._last_words()}")
@@ -149,6 +149,11 @@ def _visible(compute: Mapping[str, Any]) -> dict[str, str]:
         return told
     seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     return told | {"CUDA_VISIBLE_DEVICES": seen[int(number)] if number and seen != [""] else number}
+
+
+def _seconds(process: int) -> float:
+    """How long processors have worked for a process and all that it started."""
+    return sum(map(_ticks, _with_children(process))) / os.sysconf("SC_CLK_TCK")
 
 
 def _with_children(process: int) -> Iterator[int]:

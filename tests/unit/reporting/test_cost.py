@@ -98,5 +98,5 @@ def test_what_is_gained_is_over_the_svd_llm_that_read_the_same_text():
         assert gained["d-rank+draw=42"] == pytest.approx(math.log(base / own)) and not gained[["svd-llm", "svd-llm+draw=42"]].any()
         assert math.isnan(gained["mine"]) == (material is apart)
         known = {key.split("/")[2]: value for key, value in quotes({"t": material}).items() if key.endswith("python-docs/over-svd-llm")}
-        assert known["d-rank+draw=42"] == printed("over", own / base - 1)
+        assert known["d-rank+draw=42"] == printed("over-svd-llm", own / base - 1)
         assert known.keys() == {"d-rank+draw=42", *(["mine"] if material is alike else [])}
