@@ -36,9 +36,8 @@ class TaskSize(NamedTuple):
 
 def _of_task(spec: Spec, limit: int | None, batch: int) -> TaskSize:
     beneath = _definitions(json.dumps(spec))
-    whole = (
-        EMBEDDED_ITEMS if "embedded" in spec else LARGE.get(spec.get("harness", ""), ITEMS if len(beneath) == 1 else MEMBER * len(beneath))
-    )
+    several = MEMBER * len(beneath) if len(beneath) > 1 else ITEMS
+    whole = EMBEDDED_ITEMS if "embedded" in spec else LARGE.get(spec.get("harness", ""), several)
     items = math.ceil(whole / len(beneath))
     items = min(limit or items, items)
     sizes = [_of_definition(definition, spec.get("fewshot"), items, batch) for definition in beneath]

@@ -45,10 +45,8 @@ class Lineup:
 
     def weights(self, itemsize: int) -> int:
         """About how many bytes all of them take at once, in a precision of so many bytes; packed ones are unpacked when they run."""
-        sizes = {directory: size_of(directory) for directory in self.directories.values()}
-        most = max(size.parameters for size in sizes.values())
-        packed = {directory: bool(quantised_by(read_json(directory / "config.json"))) for directory in sizes}
-        return sum(
-            max(sizes[directory].bytes, (most if packed[directory] else sizes[directory].parameters) * itemsize)
-            for directory in self.directories.values()
-        )
+        directories = self.directories.values()
+        most = max(size_of(directory).parameters for directory in directories)
+        packed = {directory for directory in directories if quantised_by(read_json(directory / "config.json"))}
+        sizes = ((size_of(directory), directory in packed) for directory in directories)
+        return sum(max(size.bytes, (most if unpacked else size.parameters) * itemsize) for size, unpacked in sizes)

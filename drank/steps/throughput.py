@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from drank.corpora.beginnings import WINDOW, convention_in
 from drank.corpora.encoding import prompt_opening
 from drank.evaluation.ceilings import Ceilings
-from drank.evaluation.execution import PLAIN, TRANSFORMERS, VLLM, labelled, prepared
+from drank.evaluation.execution import PLAIN, VLLM, labelled, prepared
 from drank.evaluation.lineup import Lineup
 from drank.evaluation.measured_model import MeasuredModel, Taken
 from drank.evaluation.measurement import Measurement
@@ -76,25 +76,10 @@ def run(
     Raises ValueError where there are fewer cores than threads, and where vLLM is to run the models and no Python has it.
     """
     check_cores(threads)
-    lineup, variants = Lineup.of(models, beside, places), throughput.get("variants", [PLAIN])
-    engine = throughput.get("engine", TRANSFORMERS)
-    device = prepare(compute, threads)
+    lineup, device = Lineup.of(models, beside, places), prepare(compute, threads)
     used, before = settled(threads, device)  # before any round: with as many for all, or their ratios would say nothing
     prepare(compute, used)  # the ceilings too
-    sizes, first = (
-        {key: value for key, value in throughput.items() if key not in ("bos", "variants", "engine")},
-        _beginning(lineup, throughput),
-    )
-    served = lineup.directories if engine == VLLM else {}
-    works = {name: Workload(directory, sizes, first, compute["dtype"]) for name, directory in served.items()}
-    engines = sum(PROCESS + work.room for work in works.values())
-    together = _fits(lineup, compute["dtype"], device, variants, engines, memory_mb)
-    sizes |= {"first": first, "ceilings": Ceilings.of(device, compute["dtype"])}
-    timed = dict[str, Timed]()
-    entries = {labelled(name, variant): (lineup.directories[name], variant) for name in lineup.paths for variant in variants}
-    how = {**compute, "device": device, "threads": used}
-    for batch in [entries] if together else [{label: entry} for label, entry in entries.items()]:
-        timed |= _served({name: works[name] for name in batch}, sizes, how) if works else _loaded(batch, sizes, how)
+    timed, together = _timed(lineup, throughput, {**compute, "device": device, "threads": used}, memory_mb)
     job: dict[str, Any] = {"order": IN_TURN if together else "one after the other", "timed": [*timed], "reference": lineup.reference}
     job |= {"twins": lineup.twins, "threads_asked": threads, "other_load_before": before, "load_average": load_average()}
     foreign = theirs or {}
@@ -105,6 +90,23 @@ def run(
             other = Theirs.of(path, beside, places) if beside and method in foreign else None
             subject = Subject(lineup.directories[method], {**names, "method": method}, foreign.get(method, dense), other)
             subject.record(found).write(folder / f"{method}.json")
+
+
+def _timed(
+    lineup: Lineup, throughput: Mapping[str, Any], compute: Mapping[str, Any], memory_mb: int | None
+) -> tuple[dict[str, Timed], bool]:
+    """What timing found of all models and variants, by label, and whether memory held them together, so that they took turns."""
+    variants, first = throughput.get("variants", [PLAIN]), _beginning(lineup, throughput)
+    sizes = {key: value for key, value in throughput.items() if key not in ("bos", "variants", "engine")}
+    served = lineup.directories if throughput.get("engine") == VLLM else {}
+    works = {name: Workload(directory, sizes, first, compute["dtype"]) for name, directory in served.items()}
+    together = _fits(lineup, compute, variants, sum(PROCESS + work.room for work in works.values()), memory_mb)
+    sizes |= {"first": first, "ceilings": Ceilings.of(compute["device"], compute["dtype"])}
+    entries = {labelled(name, variant): (lineup.directories[name], variant) for name in lineup.paths for variant in variants}
+    found = dict[str, Timed]()
+    for batch in [entries] if together else [{label: entry} for label, entry in entries.items()]:
+        found |= _served({name: works[name] for name in batch}, sizes, compute) if works else _loaded(batch, sizes, compute)
+    return found, together
 
 
 def _measurement(
@@ -148,18 +150,18 @@ def _beginning(lineup: Lineup, throughput: Mapping[str, Any]) -> int | None:
     return prompt_opening(load_tokenizer(directory), WINDOW)[0]
 
 
-def _fits(lineup: Lineup, dtype: str, device: str, variants: Sequence[str], engines: int, memory_mb: int | None) -> bool:
+def _fits(lineup: Lineup, compute: Mapping[str, Any], variants: Sequence[str], engines: int, memory_mb: int | None) -> bool:
     """Whether the weights of all, once for each variant and for one that packs them twice, leave room enough where they would lie.
 
     `engines` are bytes that processes of engines take beside.
     """
     import torch
 
-    room = free_memory(device)
-    if memory_mb is not None and not device.startswith("cuda"):
+    room = free_memory(compute["device"])
+    if memory_mb is not None and not compute["device"].startswith("cuda"):
         room = min(room, memory_mb * 10**6)
     copies = len(variants) + variants.count("prepacked")
-    needed = copies * lineup.weights(getattr(torch, dtype).itemsize) / SHARE + engines
+    needed = copies * lineup.weights(getattr(torch, compute["dtype"]).itemsize) / SHARE + engines
     if needed > room:
         log.warning(
             "throughput: all models at once would take %.1f GB, and there are %.1f: they are timed one after the other, and compared "
