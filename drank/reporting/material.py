@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,6 +11,7 @@ import pandas as pd
 
 from drank.allocation.plan import Plan
 from drank.reporting.names import unique
+from drank.reporting.over_draws import means
 from drank.reporting.records import Record
 
 IDENTITY = ("model", "method", "label", "ratio")
@@ -45,6 +47,10 @@ class Material:
         """The numbers as a summary has them: a method goes by its label."""
         return self.numbers.drop(columns=["method", *self.axes]).rename(columns={"label": "method"})
 
+    def over_draws(self) -> Material:
+        """The same with means where there are several draws of a calibration text, as `over_draws.means` has them."""
+        return replace(self, numbers=means(self.numbers))
+
     def of(self, model: str) -> Material:
         """The part of it that is about one model."""
         return replace(
@@ -61,6 +67,9 @@ def numbers_of(summary: pd.DataFrame, points: Sequence[Mapping[str, Any]]) -> pd
     """The rows of a summary for these runs, each with the values of its axes.
 
     A point has `model`, `method`, `label`, `ratio` and the values of all axes; where several are one run, its numbers stand at each.
+    Where an axis tells draws of the calibration text apart, each number is of its own draw, and none a mean over them.
     """
     frame = pd.DataFrame(points, dtype=object).astype({"model": "str", "method": "str", "label": "str", "ratio": "float64"})
+    if "draw" in frame:
+        summary = summary.assign(draws=pd.NA, draw_mean=math.nan, spread=math.nan).astype({"draws": "Int64"})
     return frame.merge(summary.rename(columns={"method": "label"}), on=["model", "label", "ratio"], how="inner", validate="many_to_many")

@@ -14,7 +14,7 @@ from drank.reporting.figures.method_order import compressed
 from drank.reporting.figures.quantity import PERPLEXITY
 from drank.reporting.figures.sheet import Drawn, Width, legend_above, note, panels, styled
 from drank.reporting.figures.style import looks
-from drank.reporting.figures.words import axis_words, left_out, listed, of_models, sentences
+from drank.reporting.figures.words import axis_words, left_out, listed, of_models, over_draws, sentences
 from drank.reporting.material import Material
 from drank.reporting.names import method_name, number, percent, unique
 from drank.variants import without
@@ -101,5 +101,6 @@ def _caption(rows: pd.DataFrame) -> str:
     return sentences(
         f"Perplexity{of_models(unique(rows['model']))} against the share of parameters removed: full lines after fine-tuning the factors "
         f"by LoRA ({listed(map(method_name, trained))}), broken lines without.",
+        over_draws(rows, bars=False),
         most,
     )

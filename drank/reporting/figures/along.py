@@ -17,7 +17,7 @@ from drank.reporting.figures.quantity import PERPLEXITY
 from drank.reporting.figures.series import blocks_of, series, title
 from drank.reporting.figures.sheet import Drawn, Width, legend_above, note, panels, styled
 from drank.reporting.figures.style import emphasis, looks
-from drank.reporting.figures.words import axis_words, left_out, listed, of_models, sentences
+from drank.reporting.figures.words import axis_words, left_out, listed, of_models, over_draws, sentences
 from drank.reporting.material import Material
 from drank.reporting.names import is_control, method_name, percent, unique
 
@@ -103,5 +103,6 @@ def _caption(rows: pd.DataFrame, axis: str, places: Sequence[float]) -> str:
     return sentences(
         f"Perplexity{of_models(unique(rows['model']))} along {_label(axis)} ({listed(map(scales.plain, places))}), "
         f"{removed} of the parameters removed. Bars span {PERPLEXITY.bars} of the measured text.",
+        over_draws(rows),
         f"A line across is {listed(map(method_name, across))} without a value there." if across else "",
     )

@@ -15,7 +15,7 @@ from drank.reporting.figures.method_order import compressed, crowded, standing, 
 from drank.reporting.figures.quantity import THROUGHPUT
 from drank.reporting.figures.sheet import Drawn, Width, legend_above, note, panels, styled
 from drank.reporting.figures.style import MANY, Look, looks
-from drank.reporting.figures.words import left_out, of_models, sentences
+from drank.reporting.figures.words import left_out, of_models, over_draws, sentences
 from drank.reporting.material import Material
 from drank.reporting.names import method_name, unique
 from drank.reporting.neighbours import where
@@ -60,7 +60,7 @@ def points_of(material: Material) -> pd.DataFrame:
     That is how many times the bytes of weights that it reads for a token the dense model reads, as both were loaded. Models without a
     dense row, and somebody else's checkpoints, which meet no ratio, are left out.
     """
-    summary = material.summary.drop_duplicates()
+    summary = material.over_draws().summary.drop_duplicates()
     summary = summary[summary["checkpoint"] == ""]
     speed = compressed(summary[(summary["metric"] == "speedup_over_dense") & summary["dataset"].str.startswith("decode")])
     read = summary[summary["metric"] == "weight_bytes"]
@@ -95,6 +95,7 @@ def _caption(points: pd.DataFrame, place: str) -> str:
         "of weights a token reads. On the line a model is as much faster as it has fewer bytes, the limit where reading them is all that "
         "takes time; the dashed line is the uncompressed model.",
         bars,
+        over_draws(points, bool(bars)),
         f"Nearest to the limit, or furthest beyond it, is {method_name(best['method'])} with {best['value']:.2f}\u202f× the speed at "
         f"{best['fewer']:.2f}\u202f× fewer bytes.",
     )

@@ -16,7 +16,7 @@ from drank.reporting.figures.method_order import compressed, uncompressed
 from drank.reporting.figures.quantity import COLUMNS, Quantity
 from drank.reporting.figures.sheet import Drawn, Width, legend_above, panels
 from drank.reporting.figures.style import GREY, Look, emphasis, looks
-from drank.reporting.figures.words import axis_words, of_models, sentences
+from drank.reporting.figures.words import axis_words, of_models, over_draws, sentences
 from drank.reporting.names import is_control, method_name, unique
 
 HEIGHT = 1.4
@@ -148,6 +148,7 @@ def _caption(rows: pd.DataFrame, quantity: Quantity, methods: Sequence[str], use
         if methods
         else f"{quantity.noun}{of_models(unique(rows['model']))}; no compressed model was measured.",
         f"Bars span {quantity.bars}.{aside}" if bars else "",
+        over_draws(compressed(rows), bars),
         level_words(rows, quantity),
         axis_words(used, "axis"),
     )

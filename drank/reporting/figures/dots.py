@@ -21,7 +21,7 @@ from drank.reporting.figures.quantity import Quantity
 from drank.reporting.figures.scales import Scale
 from drank.reporting.figures.sheet import INCHES, TALLEST, Drawn, Width, legend_above
 from drank.reporting.figures.style import GREY
-from drank.reporting.figures.words import axis_words, of_models, sentences
+from drank.reporting.figures.words import axis_words, of_models, over_draws, sentences
 from drank.reporting.names import is_control, method_name, percent, unique
 
 ROW, BLOCK = 0.125, 0.35
@@ -158,10 +158,12 @@ def _caption(rows: pd.DataFrame, quantity: Quantity, used: Sequence[Scale]) -> s
     shown = compressed(rows)
     scored = " by the mean over the panels" if rows["dataset"].nunique() > 1 or rows["model"].nunique() > 1 else ""
     controls = " Controls stand below the line." if shown["method"].map(is_control).any() else ""
+    bars = not shown["ci_low"].dropna().empty
     return sentences(
         f"{quantity.noun}{of_models(unique(rows['model']))}: a line for each method, a mark for each share of parameters removed from the "
         f"compressed projections. The best is on top,{scored} at the highest ratio that all methods have.{controls}",
-        f"Bars span {quantity.bars}." if not shown["ci_low"].dropna().empty else "",
+        f"Bars span {quantity.bars}." if bars else "",
+        over_draws(shown, bars),
         level_words(rows, quantity),
         axis_words(used, "axis"),
     )

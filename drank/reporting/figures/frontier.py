@@ -14,7 +14,7 @@ from drank.reporting.figures import scales
 from drank.reporting.figures.method_order import compressed, crowded, uncompressed
 from drank.reporting.figures.sheet import Drawn, Width, legend_above, note, panels, styled
 from drank.reporting.figures.style import Look, looks
-from drank.reporting.figures.words import axis_words, listed, of_models, sentences
+from drank.reporting.figures.words import axis_words, listed, of_models, over_draws, sentences
 from drank.reporting.material import Material
 from drank.reporting.names import is_dense, method_name, percent, unique
 from drank.reporting.neighbours import where
@@ -73,7 +73,7 @@ def points_of(material: Material) -> pd.DataFrame:
     A comparator is what a user would pick instead: every checkpoint that no method of ours made. Controls that remove nothing are left
     out, and so are models without a dense row.
     """
-    summary = material.summary.drop_duplicates()
+    summary = material.over_draws().summary.drop_duplicates()
     rows = summary[summary["metric"] == "perplexity"]
     rows = rows[rows["dataset"] == next(iter(rows["dataset"]), None)]
     rows = rows.assign(comparator=rows["checkpoint"] != "")
@@ -135,6 +135,7 @@ def _caption(points: pd.DataFrame, across: Sequence[str], material: Material, ot
     return sentences(
         f"Perplexity{of_models(models)} on {points['dataset'].iloc[0]} against the bytes stored (scales, shared bases included){seconds}; "
         "a thin line joins the ratios of one method, the dashed line is the perplexity of the uncompressed model.",
+        over_draws(points, bars=False),
         "Comparators, which a user could pick instead, are black." if points["comparator"].any() else "",
         "Of the methods, only those on a front have a colour." if others else "",
         *_told(points),

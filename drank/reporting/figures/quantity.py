@@ -34,8 +34,8 @@ class Quantity:
     dense: float | None = None
 
     def rows(self, material: Material) -> pd.DataFrame:
-        """The rows of a summary that are drawn, once each; somebody else's checkpoints are not among them, for they meet no ratio."""
-        summary = material.summary
+        """The rows of a summary that are drawn, once each, means over draws; no checkpoint of somebody else, which meets no ratio."""
+        summary = material.over_draws().summary
         rows = summary[(summary["metric"] == self.metric) & (summary["checkpoint"] == "")].drop_duplicates()
         rows = rows if self.dataset is None else rows[rows["dataset"] == self.dataset]
         factors = dict.fromkeys([*COLUMNS, "chance"], 100.0 if self.percent else 1.0)

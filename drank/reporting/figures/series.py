@@ -27,7 +27,8 @@ def series(material: Material, axis: str) -> pd.DataFrame:
     A run goes by the label of the first that is the same, so that a point of one method may have the name of another: a series is all of a
     method that differs on this axis alone, by the label of one of its own. A run with and without a value there is shown with it.
     """
-    rows = material.numbers[(material.numbers["metric"] == PERPLEXITY.metric) & (material.numbers["checkpoint"] == "")]
+    numbers = material.over_draws().numbers
+    rows = numbers[(numbers["metric"] == PERPLEXITY.metric) & (numbers["checkpoint"] == "")]
     rows = rows.rename(columns={"method": "asked", "label": "method"})
     rows = compressed(rows).assign(**{axis: rows.get(axis)})
     others = ["asked", *(other for other in material.axes if other != axis)]

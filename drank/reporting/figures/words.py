@@ -40,6 +40,14 @@ def axis_words(scales: Iterable[Scale], axis: str) -> str:
     return ""
 
 
+def over_draws(rows: pd.DataFrame, bars: bool = True) -> str:
+    """What stands for runs with several draws of the calibration text, where there are any; with the `bars` of a figure that has some."""
+    if not rows["draws"].notna().any():
+        return ""
+    spans = ", their bars span one standard deviation either way" if bars else ""
+    return f"Runs with several draws of the calibration text stand at the mean over them{spans}."
+
+
 def left_out(material: Material, drawn: pd.DataFrame) -> str:
     """Which methods of the material are not among the compressed ones drawn, and why; then what its notes say of the models drawn."""
     summary = material.summary

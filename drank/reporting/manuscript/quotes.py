@@ -12,9 +12,9 @@ import pandas as pd
 
 from drank.models.families import kind_of
 from drank.reporting.comparisons import baselines
-from drank.reporting.layouts import METRICS as ASKED
 from drank.reporting.material import Material
 from drank.reporting.names import BASELINE, DENSE, escape, number
+from drank.reporting.over_draws import drawn, shown
 from drank.reporting.tables.effective_ranks import published_ranks
 from drank.reporting.tables.metrics import METRICS
 from drank.reporting.tables.numbers import SIZE
@@ -58,16 +58,6 @@ def printed(quantity: str, value: float) -> str:
         return METRICS[quantity].text(value)
     scale, digits = next((found for start, found in PRINTED.items() if quantity.startswith(start)), (1, 2))
     return number(scale * value, digits)
-
-
-def drawn(row: Mapping[Any, Any]) -> bool:
-    """Whether tables print the number of a row as a mean over draws: differences are of the first, and an axis tells draws apart."""
-    return row["metric"] in ASKED and "draw" not in row and not math.isnan(row.get("draw_mean", math.nan))
-
-
-def shown(row: Mapping[Any, Any]) -> float:
-    """The number of a row as tables print it."""
-    return float(row["draw_mean"] if drawn(row) else row["value"])
 
 
 def quotes(materials: Mapping[str, Material]) -> dict[str, str]:

@@ -10,10 +10,11 @@ import pandas as pd
 
 from drank.reporting.contests import OF_ALL, OF_KIND
 from drank.reporting.manuscript.exhibits import Exhibit
-from drank.reporting.manuscript.quotes import Run, key, shown
+from drank.reporting.manuscript.quotes import Run, key
 from drank.reporting.material import Material
 from drank.reporting.names import BASELINE, DENSE, competes, escape, listed, method_name, percent
 from drank.reporting.neighbours import where
+from drank.reporting.over_draws import shown
 from drank.reporting.report.verdict import FOCUS
 from drank.reporting.tables.marks import DIFFERENCES
 from drank.runtime.grouping import AVERAGE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import pandas as pd
 
 from drank.reporting.material import IDENTITY, Material
 from drank.reporting.names import is_control, is_dense
+from drank.reporting.over_draws import drawn
 from drank.reporting.tables.artefact import wanted
 from drank.reporting.tables.axes import Key, plain
 from drank.reporting.tables.marks import DIFFERENCES
@@ -70,9 +70,7 @@ class Claim:
 
     @property
     def _spread(self) -> float | None:
-        """That over draws, unless the table tells draws apart."""
-        found = None if "draw" in self.first else self.first.get("spread")
-        return None if found is None or math.isnan(found) else found
+        return self.first["spread"] if drawn(self.first) else None
 
     @property
     def role(self) -> int:

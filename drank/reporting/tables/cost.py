@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from drank.reporting.comparisons import baselines
 from drank.reporting.material import Material
 from drank.reporting.names import BASELINE, baseline_of, competes, method_name, number, percent, unique
+from drank.reporting.over_draws import shown
 from drank.reporting.tables.artefact import table_of, wanted
 from drank.reporting.tables.layout import MISSING, Cell, Column, Table
 from drank.reporting.tables.quantities import signed
@@ -72,8 +74,10 @@ def _costs(material: Material, run: Run, datasets: list[str]) -> dict[str, Any]:
     itself, rivals = run.label if run.label == baseline_of(run.label) else "", baselines(mine)
     for name in datasets:
         rival = rivals.get((*run, name), itself)
-        own, other = (_number(rows, name, "perplexity") for rows in (mine, at[at["label"] == rival]))
-        told |= {f"nats over dense {name}": _number(mine, name, GAP), f"nats gained {name}": math.log(other / own)}
+        own, other = (_number(rows, name, "perplexity", shown) for rows in (mine, at[at["label"] == rival]))
+        # the gap is that of the first draw, and the dense model's perplexity is not in every artefact
+        told[f"nats over dense {name}"] = _number(mine, name, GAP) + math.log(own / _number(mine, name, "perplexity"))
+        told[f"nats gained {name}"] = math.log(other / own)
     return run._asdict() | told
 
 
@@ -88,10 +92,10 @@ def _stated(material: Material, option: str, run: Run, measured: float) -> float
     return float(stated[key])
 
 
-def _number(rows: pd.DataFrame, dataset: str, metric: str) -> float:
-    """One number of a run, NaN where it was not measured."""
-    found = rows.loc[(rows["dataset"] == dataset) & (rows["metric"] == metric), "value"]
-    return float(found.iloc[0]) if len(found) else math.nan
+def _number(rows: pd.DataFrame, dataset: str, metric: str, told: Callable[[Mapping[Any, Any]], float] = itemgetter("value")) -> float:
+    """One number of a run as its row tells it, NaN where it was not measured."""
+    found = rows[(rows["dataset"] == dataset) & (rows["metric"] == metric)].to_dict("records")
+    return told(found[0]) if found else math.nan
 
 
 def _cells(row: Mapping[str, Any], kinds: list[str], datasets: list[str]) -> list[Cell]:

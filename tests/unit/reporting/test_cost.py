@@ -100,3 +100,16 @@ def test_what_is_gained_is_over_the_svd_llm_that_read_the_same_text():
         known = {key.split("/")[2]: value for key, value in quotes({"t": material}).items() if key.endswith("python-docs/over-svd-llm")}
         assert known["d-rank+draw=42"] == printed("over-svd-llm", own / base - 1)
         assert known.keys() == {"d-rank+draw=42", *(["mine"] if material is alike else [])}
+
+
+def test_of_several_draws_the_mean_is_told_on_both_sides():
+    material = material_of(RUNS, DOCS)
+    drawn = (material.numbers["label"] == "svd-llm") & (material.numbers["metric"] == "perplexity")
+    more = {"draws": 3.0, "draw_mean": 1.1 * material.numbers["value"], "spread": 0.1}
+    numbers = material.numbers.assign(**{name: material.numbers[name].astype("float64").mask(drawn, to) for name, to in more.items()})
+    one, several = (cost(made).frame.set_index(["label", "ratio"]) for made in (material, replace(material, numbers=numbers)))
+    over, gained = (several[name] - one[name] for name in ("nats over dense python-docs", "nats gained python-docs"))
+    for label, ratio in over.index:
+        is_base = label == "svd-llm"
+        assert over[label, ratio] == pytest.approx(math.log(1.1) if is_base else 0, abs=1e-12)
+        assert gained[label, ratio] == pytest.approx(0 if is_base else math.log(1.1), abs=1e-12)

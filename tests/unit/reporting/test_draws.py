@@ -8,6 +8,9 @@ from statistics import fmean, stdev
 import pytest
 
 from drank.reporting.artefact import summary_of
+from drank.reporting.layouts import LAYOUTS
+from drank.reporting.manuscript.quotes import quotes
+from drank.reporting.material import Material, numbers_of
 from drank.reporting.records import Record
 from drank.reporting.summary import read_csv, summarise, write_csv
 from drank.reporting.tables.pivot import pivot
@@ -85,12 +88,28 @@ def test_draws_of_an_artefacts_runs_count_for_its_spread_and_do_not_compete() ->
     assert apart.loc[apart["metric"] == "log_perplexity_minus_best", "method"].nunique() == 3
 
 
-@pytest.mark.parametrize(("axes", "metric"), [((), "perplexity"), ((), "perplexity_window_mean"), (("draw",), "perplexity")])
-def test_a_pivot_prints_them_unless_it_tells_draws_apart_and_says_so(axes, metric) -> None:
-    points = [("svd-llm", dict.fromkeys(axes, 13), 0.2)]
-    material = material_of(points, {"rows": ["method", *axes], "columns": ["ratio"], "metric": metric, "on": ["python-docs"]})
+@pytest.mark.parametrize("metric", ["perplexity", "perplexity_window_mean"])
+def test_a_pivot_prints_them_and_says_so(metric) -> None:
+    material = material_of([("svd-llm", {}, 0.2)], {"rows": ["method"], "columns": ["ratio"], "metric": metric, "on": ["python-docs"]})
     table = pivot(replace(material, numbers=material.numbers.assign(draw_mean=12.345, spread=0.678, draws=3)))
-    assert (texts(table)[0][-1] == "12.35 ±0.678") == (not axes)
-    assert ("Over draws of the calibration text the mean ± standard deviation" in table.caption) == (not axes)
-    assert (", tested on the first." in table.caption) == (not axes and metric == "perplexity")
-    assert table.frame["count"].tolist() == [1 if axes else 3] and ("ci_low" in table.frame) == bool(axes)
+    assert texts(table)[0][-1] == "12.35 ±0.678"
+    assert "Over draws of the calibration text the mean ± standard deviation" in table.caption
+    assert (", tested on the first." in table.caption) == (metric == "perplexity")
+    assert table.frame["count"].tolist() == [3] and "ci_low" not in table.frame
+
+
+def test_what_tells_draws_apart_shows_each_draw_and_no_mean_over_them() -> None:
+    """In a table of one's own form, in one of all, in macros and in figures."""
+    summary = summarise([*drawn(), perplexity_record("docs-mha", "dense", 0.0)])
+    runs = [("svd-llm", label, float(label.partition("=")[2] or 13)) for label in SEEDS]
+    points = [{"model": "docs-mha", "method": method, "label": label, "ratio": 0.2, "draw": seed} for method, label, seed in runs]
+    numbers = numbers_of(summary, points)
+    material = Material(
+        "t", numbers, ("draw",), options={"rows": ["draw"], "columns": ["ratio"], "metric": "perplexity", "on": ["python-docs"]}
+    )
+    own = [f"{one.results[0].value:.2f}" for one in drawn()]
+    assert [row[-1] for row in texts(pivot(material))] == own
+    known = quotes({"t": material})
+    assert [known[f"t/docs-mha/{label}/0.2/python-docs/perplexity"] for label in SEEDS] == own
+    assert [row[2].text for block in main_table(material.summary, "docs-mha").blocks for row in block] == own
+    assert "several draws" not in LAYOUTS["perplexity_by_ratio"].load()(material, "page").caption

@@ -7,7 +7,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import drank
 from drank.allocation.plan import Plan
 from drank.config.chain import Chain
 from drank.corpora.windows import read_tokens
@@ -17,36 +16,7 @@ from drank.models.licence import licence_of
 from drank.reporting.records import Record
 from drank.runtime.files import read_json
 from drank.steps import calibrate, compress, evaluate, gradients
-from tests.workflow.runs import WORDS, write_model
-
-COMPUTE = {"compute": {"device": "cpu", "dtype": "float32"}, "threads": 1}
-TEXT = {"corpus": "text", "split": "train", "windows": 6, "length": 16, "seed": 13, "batch": 4}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A folder in which a call has done all steps of a method, and the way to its model."""
-    folder = tmp_path_factory.mktemp("steps")
-    write_model(folder / "tiny")
-    drawn = torch.randint(len(WORDS), (900,), generator=torch.Generator().manual_seed(5))
-    text = " ".join(WORDS[i] for i in drawn) + "\n"
-    few = {"windows": 6, "length": 16, "batch": 4, "threads": 1}
-    drank.compress(folder / "tiny", "svd-llm", 0.4, text, folder / "out", work=folder / "work", group=2, **few)
-    (corpus,) = (folder / "work/results/tokens/tiny").glob("*.safetensors")
-    (plan,) = (folder / "work/results/plans").rglob("*.json")
-    return folder, corpus, plan
-
-
-def places(folder):
-    """Where the model lies."""
-    return {"tiny": {"path": str(folder / "tiny")}}
-
-
-def windows_of(tokens):
-    """The first ids from each place that a generator of this seed draws."""
-    ids = load_file(tokens)["ids"].long()
-    starts = torch.randint(len(ids) - 15, (6,), generator=torch.Generator().manual_seed(13))
-    return torch.stack([ids[start : start + 16] for start in starts])
+from tests.unit.steps.tiny import COMPUTE, TEXT, places, windows_of
 
 
 def entering(model, windows, path):
