@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from drank.reporting.layouts import METRICS
 
 def drawn(row: Mapping[Any, Any]) -> bool:
     """Whether the number of a row is shown as a mean over draws; differences are those of the first."""
-    return row["metric"] in METRICS and not math.isnan(row.get("draw_mean", math.nan))
+    return row["metric"] in METRICS and bool(pd.notna(row.get("draw_mean")))
 
 
 def shown(row: Mapping[Any, Any]) -> float:
