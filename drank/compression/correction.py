@@ -57,17 +57,14 @@ def correct(
         passes.begin()
         found = passes.found
         if not found:
-            found.append(divergence_of(model, measured, wanted, batch))
-        if not math.isfinite(found[0]):
-            leaving_states(model, measured, batch)  # raises, naming the layer, where it is a block that is not finite
-            raise NonFiniteError(
-                f"before the first correction the divergence from the dense model is {found[0]}: what leaves the last block is finite and "
-                f"the logits are not; {REMEDY}, and check the output head for damaged weights"
-            )
+            found.append(_divergence_before(model, measured, wanted, batch))
         if count and not passes.rate:
             passes.choose_rate(model, windows, reference, batch, lambda: divergence_of(model, measured, wanted, batch))
+            if not passes.rate:
+                log.warning("no step of a correction lowers the divergence from the dense model (%.3g), however short: left out", found[0])
+                return [found[0], found[0]]
         while passes.done < count or (count and not found[-1] < found[0]):
-            if passes.done == count:
+            if passes.done == count or not math.isfinite(found[-1]):
                 told = "corrections did not lower the divergence from the dense model (%.3g → %.3g): %s"
                 if passes.retaken == AGAIN:
                     log.warning(told, found[0], found[-1], "left out")
@@ -76,10 +73,28 @@ def correct(
                     break
                 log.warning(told, found[0], found[-1], f"taken again, with steps {SHORTER} times as short")
                 passes.begin_anew()
-            passes.take(model, windows, reference, count, batch)
-            found.append(divergence_of(model, measured, wanted, batch))
+            try:
+                passes.take(model, windows, reference, count, batch)
+                found.append(divergence_of(model, measured, wanted, batch))
+            except NonFiniteError as error:  # steps that are too long lead there too
+                if passes.retaken == AGAIN:
+                    raise
+                log.warning("%s", error)
+                found.append(math.inf)
             log.info("correction %d of %d: KL to the dense model %.4f → %.4f per token", passes.done, count, *found[-2:])
             passes.keep()
+    return found
+
+
+def _divergence_before(model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], batch: int) -> float:
+    """The divergence of a model that no pass has moved; raises NonFiniteError, naming the layer, where it is no number."""
+    found = divergence_of(model, windows, reference, batch)
+    if not math.isfinite(found):
+        leaving_states(model, windows, batch)  # raises where it is a block that is not finite
+        raise NonFiniteError(
+            f"before the first correction the divergence from the dense model is {found}: what leaves the last block is finite and "
+            f"the logits are not; {REMEDY}, and check the output head for damaged weights"
+        )
     return found
 
 

@@ -118,6 +118,7 @@ class Passes:
         """Go back to before the first pass, for passes of shorter steps, and note that."""
         self.restore(self.start)
         self.optimizer.state.clear()
+        self.optimizer.zero_grad()
         del self.found[1:]
         self.rate, self.retaken = self.rate / SHORTER, self.retaken + 1
         self.keep()
@@ -125,19 +126,24 @@ class Passes:
     def choose_rate(
         self, model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], batch: int, measure: Callable[[], float]
     ) -> None:
-        """Set `rate` by what `measure` gives, nats per token, after the first step alone; model and optimiser are as before afterwards."""
+        """Set `rate` by what `measure` gives, nats per token, after the first step alone; model and optimiser are as before afterwards.
+
+        It stays 0 where no step lowers that, however short. Raises NonFiniteError where the shortest leads to what is no number.
+        """
         longest = length = RATE * math.sqrt(max(0.0, self.found[0]))
         self._gather(model, windows, reference, self._order(windows)[:WINDOWS].tolist(), batch)
         for _ in range(HALVINGS):
             self._step(length)
-            lowered = measure() < self.found[0]
+            found = measure()
             self.restore(self.start)
             self.optimizer.state.clear()
-            if lowered:
+            if found < self.found[0]:
                 break
             length /= 2
         self.optimizer.zero_grad()
-        self.rate = min(longest, LONGER * length)
+        if not math.isfinite(found):
+            raise NonFiniteError(f"after the first step of a correction, however short, the divergence is {found}; {REMEDY}")
+        self.rate = min(longest, LONGER * length) if found < self.found[0] else 0.0
         log.info("the longest step is %.2g of the size of each matrix", self.rate)
 
     def take(self, model: PreTrainedModel, windows: Tensor, reference: Sequence[Tensor], count: int, batch: int) -> None:

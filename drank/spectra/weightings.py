@@ -88,7 +88,7 @@ def averaged(statistics: list[Tensor], _options: Options) -> Tensor:
 
 
 def scaled(statistics: list[Tensor], options: Options) -> Tensor:
-    """diag(mean |x|^2α) over the tokens of all layers: ASVD (arXiv:2312.05821) weighs W by diag(mean |x|^α)."""
+    """diag((mean |x|)^2α), the mean over layers of that over tokens: ASVD (arXiv:2312.05821) weighs W by diag((mean |x|)^α)."""
     import torch
 
     return torch.stack(statistics).mean(0) ** (2 * options["alpha"])

@@ -12,7 +12,7 @@ from drank.compression.correction import correct, leaving_states
 from drank.models.families import projections_of
 from drank.models.lowrank import LowRankLinear
 from tests.unit.compressed_llama import measured
-from tests.unit.compression.test_correction import long_steps
+from tests.unit.compression.test_correction_retaken import long_steps
 
 
 def breaking(after):
