@@ -47,6 +47,6 @@ WHOLE = Share()
 
 def check_complete(shares: Sequence[Share], what: Any) -> None:
     """Raise ValueError where these are not all shares of one division, each once and in order; `what` they are parts of is named."""
-    if list(shares) != [Share(number, len(shares)) for number in range(1, len(shares) + 1)]:
+    if not shares or list(shares) != [Share(number, len(shares)) for number in range(1, len(shares) + 1)]:
         found = ", ".join(map(str, shares)) or "none"
         raise ValueError(f"the parts of {what} are shares {found}, and all of one division are needed; delete them and run again")

@@ -1,5 +1,7 @@
 """The documentation names what there is: configurations that it shows are valid, keys, methods and columns are all explained."""
 
+import csv
+import math
 import re
 from pathlib import Path
 
@@ -79,6 +81,19 @@ def test_tables_of_the_pages_repeat_the_numbers_that_were_measured():
         for name, numbers in re.findall(r"^\| ([^|]+?) (?:\([^|]*\) )?\| (\S+ / \S+ / \S+ \| .*)$", page.read_text("utf-8"), re.M):
             if name in measured and numbers.count("|") == measured[name].count("|"):
                 assert numbers == measured[name], f"{page.name}: {name}"
+
+
+def test_numbers_of_the_readme_stand_in_what_was_measured():
+    """Those of the pivoted row follow from the dense model's and a gap of the tables of storages."""
+    rows = [line for line in PAGES[0].read_text("utf-8").splitlines() if line.startswith("|")]
+    shown = {number for line in rows for number in re.findall(r"\b\d+\.\d\d\b", line)}
+    (pivoted,) = (re.findall(r"\b\d+\.\d\d\b", line) for line in rows if "as L-Rank is" in line)
+    (dense,) = {line.split("|")[2].strip() for line in rows if line.startswith("| dense (nothing")}
+    with (PROJECT / "docs/l-rank/storage-docs-mha.csv").open() as file:
+        gaps = {(row["row"], row["ratio"]): float(row["gap"]) for row in csv.DictReader(file) if row["corpus"] == "python-docs"}
+    told = [float(dense) * math.exp(gaps["svd-llm-pivoted", ratio]) for ratio in ("0.2", "0.4")]
+    assert [float(number) for number in pivoted] == pytest.approx(told, abs=0.006)
+    assert len(shown) > 40 and shown - set(pivoted) <= set(re.findall(r"\b\d+\.\d\d\b", MEASURED))
 
 
 def test_every_column_of_the_summary_is_explained():

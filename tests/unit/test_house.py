@@ -109,3 +109,11 @@ def test_the_architecture_page_names_every_wing_in_order():
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     rows = re.findall(r"^\| `(\w+)/?` \|", text, re.MULTILINE)
     assert tuple(rows) == ORDER
+
+
+def test_nothing_writes_or_reads_a_pickle():
+    for name, tree in modules():
+        used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        taken = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
+        assert not used & {"torch.save", "torch.load"}, name
+        assert not taken & {"pickle", "joblib", "dill", "shelve", "marshal"}, name

@@ -53,14 +53,14 @@ def test_a_shared_input_is_counted_once_and_batches_add_up(block):
 
 
 def test_sums_are_float64_where_float32_would_lose_them(block):
-    """A million small rows on top of a large one: float32 would stop counting."""
-    large, small = torch.full((1, 6), 4096.0), torch.full((1000, 6), 1.0)
+    """Many small rows after a large one, at whose square float32 counts in steps of 128; the first tokens are float64 anyway."""
+    small, large = torch.full((256, 6), 0.5), torch.zeros(256, 6)
+    large[0] = 2.0**15
     with collecting(block, TOY) as grams, torch.no_grad():
-        block(large)
-        for _ in range(100):
-            block(small)
+        block(small[:12])
+        block(torch.cat([large, *[small] * 391]))
     assert grams["x"].dtype == torch.float64
-    assert torch.equal(grams["x"], torch.full((6, 6), 4096.0**2 + 100_000, dtype=torch.float64))
+    assert torch.equal(grams["x"], torch.full((6, 6), 2.0**30 + (12 + 391 * 256) / 4, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

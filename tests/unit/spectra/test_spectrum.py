@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from drank.calibration.layer_files import read_layer, write_layer
 from drank.calibration.moments import NonFiniteError
 from drank.spectra import spectrum as spectra
-from drank.spectra.spectrum import decompose_model, effective_rank, read_bases, read_energies, read_summary
+from drank.spectra.spectrum import decompose_model, effective_rank, read_bases, read_energies, read_scales, read_summary
 from drank.spectra.weightings import WEIGHTINGS
 from tests.unit.toy_calibration import LAYERS, READS, calibrated, write_checkpoint
 
@@ -50,6 +50,17 @@ def test_spectra_of_a_model_average_the_moments_of_a_group_and_read_the_right_in
         assert duals is coefficients and coefficients.dtype == torch.float32
         rest = matrix - matrix @ duals.double().numpy().T @ coefficients.double().numpy()
         np.testing.assert_allclose(np.linalg.norm(stacked @ rest) ** 2, (sigma[2:] ** 2).sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_scales_are_the_root_mean_squares_of_what_is_read(group, toy, tmp_path):
+    """They decide which rows are pivots where weights are stored in half precision."""
+    directory = decomposed(toy, tmp_path / "s", group=group)
+    scales = read_scales(directory)
+    for shape in read_summary(directory)[0]:
+        x = np.vstack([toy.inputs[READS[shape.role], layer] for layer in shape.layers])
+        np.testing.assert_allclose(scales[shape.name], np.sqrt((x**2).mean(0)), rtol=1e-6)
+    assert read_scales(decomposed(toy, tmp_path / "i", weighting="identity")) == {}
 
 
 def test_files_hold_the_groups_that_start_at_their_layer(toy, tmp_path):
