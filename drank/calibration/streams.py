@@ -156,6 +156,13 @@ def step(block: nn.Module, layer: int, stream: Stream) -> Iterator[tuple[Tensor,
         yield entering, leaving
 
 
+def advance(block: nn.Module, layer: int, stream: Stream) -> None:
+    """Let the stream go on through a block, in memory: batch by batch, so that no two layers' states are held; raises as `run_block`."""
+    stream.states = states = list(stream.states)
+    for index, (_, leaving) in enumerate(step(block, layer, stream)):
+        states[index] = leaving
+
+
 def run_block(block: nn.Module, layer: int, stream: Stream) -> list[Tensor]:
     """The hidden states that leave a block, in memory; raises NonFiniteError naming the layer."""
     return [leaving for _, leaving in step(block, layer, stream)]

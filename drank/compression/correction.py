@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.calibration.losses import divergence
 from drank.calibration.moments import open_stream
-from drank.calibration.streams import run_block
+from drank.calibration.streams import advance
 from drank.compression.gradient import at_once
 from drank.compression.passes import AGAIN, REMEDY, SHORTER, START, Passes
 from drank.models.families import blocks_of, projections_of
@@ -126,7 +126,7 @@ def leaving_states(model: PreTrainedModel, windows: Tensor, batch: int = 8) -> l
     stream = open_stream(model, windows, batch)
     for layer in progress(range(len(blocks_of(model))), "dense model, block"):
         with resident(model, layer) as block:
-            stream.states = run_block(block, layer, stream)
+            advance(block, layer, stream)
     return [states.cpu() for chunk in stream.states for states in chunk]
 
 

@@ -128,8 +128,18 @@ def paired_blocks(model: PreTrainedModel, dense: PreTrainedModel, windows: Tenso
         with resident(dense, layer) as original:
             pair = PairedBlock(layer, block, original, family, found, wanted)
             yield pair
-            wanted.states = pair.leaving or [apply_quietly(original, states, wanted.arguments[layer]) for states in wanted.states]
-        found.states = [apply_quietly(block, states, found.arguments[layer]) for states in found.states]
+            if pair.leaving:
+                wanted.states = pair.leaving
+            else:
+                _step_on(original, layer, wanted)
+        _step_on(block, layer, found)
+
+
+def _step_on(block: nn.Module, layer: int, stream: Stream) -> None:
+    """Let a stream go on through a block, batch by batch, so that no two layers' states are held."""
+    stream.states = states = list(stream.states)
+    for index, entering in enumerate(states):
+        states[index] = apply_quietly(block, entering, stream.arguments[layer])
 
 
 def read(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
-from drank.calibration.moments import check_finite, collecting, open_stream, run_block
+from drank.calibration.moments import check_finite, collecting, open_stream
+from drank.calibration.streams import advance, step
 from drank.models.families import blocks_of, family_of
 from drank.models.lowrank import LowRankLinear
 from drank.models.weights import Checkpoint
@@ -58,10 +60,14 @@ def refit(model: PreTrainedModel, checkpoint: Checkpoint, windows: Tensor, batch
     stream = open_stream(model, windows, batch)
     for layer, block in enumerate(progress(blocks_of(model), "refit, block")):
         with collecting(block, family) as statistics:
-            leaving = run_block(block, layer, stream)
+            if order == "at-once":
+                advance(block, layer, stream)
+            else:
+                deque(step(block, layer, stream), maxlen=0)
         check_finite(statistics, layer)
         _refit_block(block, layer, checkpoint, statistics)
-        stream.states = run_block(block, layer, stream) if order == "in-order" else leaving
+        if order == "in-order":
+            advance(block, layer, stream)
 
 
 def _refit_block(block: nn.Module, layer: int, checkpoint: Checkpoint, statistics: dict[str, Tensor]) -> None:

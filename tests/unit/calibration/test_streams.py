@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from drank.calibration.streams import (
     IncompleteStatesError,
     StoredStates,
     Stream,
+    advance,
     apply,
     arguments_of,
     embedded,
@@ -89,6 +91,24 @@ def test_a_block_gets_its_arguments_by_position_and_by_name_and_may_give_a_tuple
     assert torch.equal(run_block(Block(), 0, Stream([torch.ones(2)], [arguments]))[0], torch.full((2,), 4.0))
     with pytest.raises(NonFiniteError, match=r"layer 0: .* are not finite in torch\.float32; run in float32"):
         run_block(Block(), 0, Stream([torch.ones(2), torch.tensor([math.inf, 1])], [arguments]))
+
+
+def test_states_go_on_in_place_batch_by_batch():
+    """What has left a batch is there instead of what entered it, so that a device holds one layer's states."""
+    before, alive = [], []
+
+    class Block(nn.Module):
+        def forward(self, states):
+            before.append(weakref.ref(states))
+            alive.append(sum(one() is not None for one in before))
+            return states + 1
+
+    stream = Stream([torch.full((2, 3), float(place)) for place in range(6)], [Arguments((), {})])
+    advance(Block(), 0, stream)
+    assert [batch[0, 0].item() for batch in stream.states] == [1, 2, 3, 4, 5, 6]
+    assert max(alive) <= 2 and not any(one() is not None for one in before)
+    with pytest.raises(NonFiniteError, match="layer 0"):
+        advance(Block(), 0, Stream([torch.full((1,), math.inf)], [Arguments((), {})]))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
