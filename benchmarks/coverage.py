@@ -1,11 +1,11 @@
 """Are the intervals right: `python -m benchmarks.coverage [--repeats 4000] [--seed 0]`, in a minute or two.
 
 Draws windows and items with a difference that is known, and prints how often the 95 % interval of `drank.statistics` holds it: paired
-differences in nats per token and in perplexity over 16, 32 and 64 windows, beside them what a percentile bootstrap would cover; accuracy
+differences in nats per token and in perplexity over 2 to 64 windows, beside them what a percentile bootstrap would cover; accuracy
 over items that share passages, and shares of flips, with and without the passages; and how often, among methods that are all equally
 good, a best is called better than its runner-up in any of many comparisons, with and without Holm's correction.
 
-Windows are hard alike for both models, the last one is short, and what compression adds has heavy tails (Student, 3 degrees of freedom),
+Windows are hard alike for both models, the last one is short, of one token or more, and what compression adds has heavy tails (Student, 3 degrees of freedom),
 is skewed (log-normal), or grows with how hard a window is.
 """
 
@@ -25,7 +25,7 @@ from drank.statistics.intervals import Interval, clustered_mean
 from drank.statistics.paired import paired_difference, paired_items
 from drank.statistics.proportions import proportion_of
 
-WINDOWS = (16, 32, 64)
+FEW, WINDOWS = (2, 4), (16, 32, 64)
 TOKENS = 511
 NATS, SPREAD = 2.8, 0.4
 """The mean loss of the uncompressed model and how windows differ in it, in nats per token."""
@@ -63,7 +63,7 @@ HARMS = {
 def windows(random: np.random.Generator, count: int, harm: Harm, harmed: tuple[float, float] = (0.15, 0.12)) -> Drawn:
     """Windows of two compressed models: what harms one harms the other alike in half, and each in half by itself."""
     tokens = np.full(count, float(TOKENS))
-    tokens[-1] = random.integers(TOKENS // 8, TOKENS)
+    tokens[-1] = random.integers(1, TOKENS)
     hard = random.normal(NATS, SPREAD, count)
     shared = harm.drawn(random, hard)
     losses = [tokens * (hard + size * (shared + harm.drawn(random, hard)) / 2) for size in harmed]
@@ -159,7 +159,7 @@ def _holds(interval: Interval, truth: float) -> bool:
 def lines(repeats: int, random: np.random.Generator) -> Sequence[str]:
     """The table, a line for each setting."""
     found = ["windows  harm            " + "".join(f"{name:>12}" for name in ("nats", "perplexity", "bootstrap"))]
-    for count in WINDOWS:
+    for count in (*FEW, *WINDOWS):
         for name, harm in HARMS.items():
             shares = coverage_of_windows(count, harm, repeats, random)
             found.append(f"{count:7}  {name:16}" + "".join(f"{100 * share:11.1f}%" for share in shares.values()))

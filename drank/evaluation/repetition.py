@@ -5,10 +5,11 @@ A model of good perplexity may still go round in circles once it reads its own w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from drank.statistics.intervals import mean_interval
+from drank.statistics.proportions import proportion_of
 
 if TYPE_CHECKING:
     from drank.evaluation.continuations import Continuations
@@ -33,8 +34,9 @@ def told_of(found: Continuations, decode: Callable[[list[int]], str]) -> tuple[l
         {"prompt": decode(prompt), "text": decode(ids), "tokens": len(ids), "repeated": count}
         for prompt, ids, (count, _) in zip(found.prompts, found.written, counts, strict=True)
     ]
-    again, grams = [count for count, all_ in counts if all_], [all_ for _, all_ in counts if all_]
-    if not grams:
+    hits = [place < count for count, grams in counts for place in range(grams)]
+    if not hits:
         return [], texts
-    share = mean_interval(again, grams, (0.0, 1.0))
-    return [{"metric": "repeated_4grams", "value": share.value, **share.ends, "count": sum(grams)}], texts
+    share = proportion_of(hits, [prompt for prompt, (_, grams) in enumerate(counts) for _ in range(grams)])
+    ends = {} if math.isnan(share.low) else {"ci_low": share.low, "ci_high": share.high}
+    return [{"metric": "repeated_4grams", "value": share.value, **ends, "count": share.items}], texts

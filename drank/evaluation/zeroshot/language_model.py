@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lm_eval.models.huggingface import HFLM
@@ -104,6 +104,7 @@ class LanguageModel(HFLM):
             raise ValueError("\n".join(wrong))
         if twice := equal_choices(requests):
             log.warning("%s: %d items have two equal answers, of which the first counts", requests[0].task_name, twice)
+        self.cut = len({request.doc_id for request, pair in zip(requests, pairs, strict=True) if self.too_long(*pair)})
         return self._loglikelihood_tokens([(key, *pair) for key, pair in zip(texts, pairs, strict=True)], disable_tqdm=disable_tqdm)
 
     def _bare(self, text: str) -> list[int]:
@@ -113,7 +114,6 @@ class LanguageModel(HFLM):
         return past_embedding(self.tokenizer, ids, self.rows)
 
     def _loglikelihood_tokens(self, requests: Any, disable_tqdm: bool = True, override_bs: int | None = None) -> Any:
-        self.cut = sum(len(context) + len(answer) > self.max_length + 1 for _, context, answer in requests)
         split = [
             [(tuple(self._fitting(context + head, tail)), tuple(tail)) for head, tail in pieces(answer, self.max_length)]
             for _, context, answer in requests
@@ -121,6 +121,10 @@ class LanguageModel(HFLM):
         found = iter(log_likelihoods(self.model, [pair for parts in split for pair in parts], self.batch_size, self._read))
         scored = ([next(found) for _ in parts] for parts in split)
         return [(sum(score for score, _ in parts), all(greedy for _, greedy in parts)) for parts in scored]
+
+    def too_long(self, prompt: Sequence[int], answer: Sequence[int]) -> bool:
+        """Whether a prompt loses its beginning for the context to hold it and its answer; the last token is not read."""
+        return len(prompt) + len(answer) > self.max_length + 1
 
     def _fitting(self, before: list[int], after: list[int]) -> list[int]:
         """What stands before a piece of an answer, as much as the context has room for, with its BOS where that is kept."""

@@ -10,6 +10,7 @@ from typing import Any
 from drank.evaluation.zeroshot.groups import Group
 from drank.runtime.grouping import AVERAGE, in_group
 from drank.statistics.intervals import clustered_mean
+from drank.statistics.proportions import Proportion, mean_proportion, proportion_of
 
 
 def scored(
@@ -21,8 +22,9 @@ def scored(
     counts as one task. Of tasks where one answer is chosen also the row `majority`, what always giving the most frequent right answer
     scores, and the answers.
 
-    Standard errors are those of a mean over passages, where items share any (`passages` of the detail), else over items; that of the
-    average takes the tasks as independent. Raises ValueError where a task has fewer than two of them (no standard error).
+    Standard errors are those of a mean over passages, where items share any (`passages` of the detail), else over items; intervals are
+    those of a proportion; in the average tasks are taken as independent. Raises ValueError where a task has fewer than two of them (no
+    standard error).
     """
     found = {name: _of_task(name, told) for name, told in marks.items()}
     grouped = {name: _of_group(name, group, found) for name, group in (groups or {}).items()}
@@ -58,12 +60,11 @@ def _of_task(name: str, marks: Mapping[str, Any]) -> tuple[list[dict[str, Any]],
     passages = _passages(items)
     if len(set(passages)) == 1:
         raise ValueError(f"task {name}: a standard error needs two passages or more, and all {len(items)} items share one; raise limit")
-    chance = sum(1 / item["choices"] for item in items if item["choices"]) / len(items)
+    chance = sum(len(set(item.get("right", [0]))) / item["choices"] for item in items if item["choices"]) / len(items)
     labels = {"accuracy": metrics[0]} | ({"accuracy_norm": "acc_norm"} if "acc_norm" in metrics else {})
     rows = []
     for label, metric in labels.items():
-        mean = clustered_mean([item[metric] for item in items], passages or None)
-        rows.append(_row(name, label, mean.value, mean.stderr, len(items), chance))
+        rows.append(_row(name, label, accuracy_of([item[metric] for item in items], passages or None), chance))
     # a few tasks (truthfulqa_mc2) give credit in part
     correct = [int(score) if score in (0, 1) else score for score in (item[metrics[0]] for item in items)]
     shared = {"passages": passages} if passages else {}
@@ -73,6 +74,16 @@ def _of_task(name: str, marks: Mapping[str, Any]) -> tuple[list[dict[str, Any]],
         rows.append({"dataset": name, "metric": "majority", "value": majority([item["right"] for item in items]), "count": len(items)})
         detail["chosen"] = [item["chosen"] for item in items]
     return rows, detail
+
+
+def accuracy_of(scores: Sequence[float], passages: Sequence[int] | None) -> Proportion:
+    """The mean score of items with its 95 % interval: a proportion's, or Student's inside 0 and 1 where credit is given in part."""
+    if set(scores) <= {0, 1}:
+        return proportion_of(scores, passages)
+    mean = clustered_mean(scores, passages)
+    _, low, high = mean.interval
+    ends = (low, high) if math.isnan(low) else (max(0.0, low), min(1.0, high))
+    return Proportion(mean.value, *ends, len(scores), mean.stderr)
 
 
 def _passages(items: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -90,13 +101,15 @@ def majority(right: Sequence[Sequence[int]]) -> float:
 def _mean(name: str, metric: str, rows: Sequence[Mapping[str, Any]], shares: Sequence[float]) -> dict[str, Any]:
     """The row of a mean of independent tasks by their shares, which sum to 1; without an error where they have none."""
     value, chance = (sum(share * row.get(key, 0.0) for share, row in zip(shares, rows, strict=True)) for key in ("value", "chance"))
-    count = sum(row["count"] for row in rows)
     if any("stderr" not in row for row in rows):
-        return {"dataset": name, "metric": metric, "value": value, "count": count}
-    return _row(name, metric, value, math.hypot(*(share * row["stderr"] for share, row in zip(shares, rows, strict=True))), count, chance)
+        return {"dataset": name, "metric": metric, "value": value, "count": sum(row["count"] for row in rows)}
+    ends = ("value", "ci_low", "ci_high", "count", "stderr")
+    parts = [Proportion(*(row.get(key, math.nan) for key in ends)) for row in rows]
+    return _row(name, metric, mean_proportion(parts, shares), chance)
 
 
-def _row(name: str, metric: str, value: float, stderr: float, count: int, chance: float) -> dict[str, Any]:
-    low, high = value - 1.96 * stderr, value + 1.96 * stderr
-    row = {"dataset": name, "metric": metric, "value": value, "ci_low": low, "ci_high": high, "count": count}
-    return row | {"stderr": stderr, "chance": chance}
+def _row(name: str, metric: str, found: Proportion, chance: float) -> dict[str, Any]:
+    """The row of an accuracy; without the ends of an interval where too few items all agree."""
+    ends = {} if math.isnan(found.low) else {"ci_low": found.low, "ci_high": found.high}
+    row = {"dataset": name, "metric": metric, "value": found.value, **ends, "count": found.items}
+    return row | {"stderr": found.stderr, "chance": chance}

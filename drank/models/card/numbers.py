@@ -14,8 +14,8 @@ UNMEASURED = "Not measured yet: `drank evaluate` does so and writes the numbers 
 
 _SHOWN = ("perplexity", "kl_to_dense", "top1_agreement", "accuracy", "accuracy_norm", "tokens_per_second")
 _INTERVALS = (
-    "In brackets the 95 % interval, over windows for perplexity, KL and agreement, ± 1.96 standard errors for accuracy; for "
-    "tokens per second of the median over rounds."
+    "In brackets the 95 % interval, over windows for perplexity, KL and agreement, over items for accuracy; for tokens per second of the "
+    "median over rounds."
 )
 
 _INDEXED = ("perplexity", "accuracy", "accuracy_norm")

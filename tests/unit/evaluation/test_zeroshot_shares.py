@@ -40,7 +40,7 @@ def test_shares_answer_what_one_job_answers(model, tokenizer, tasks, count):
     assert [len(part["long"]["items"]) for part in parts] == [len(range(number, 7, count)) for number in range(count)]
     together = {name: joined([json.loads(json.dumps(part[name])) for part in parts]) for name in specs}
     assert scored(together) == scored(whole)
-    assert together["long"]["cut"] == whole["long"]["cut"] == 12, "the prompts of four items are cut, three times each"
+    assert together["long"]["cut"] == whole["long"]["cut"] == 4, "the prompts of four items are cut, each with three answers"
 
 
 def test_a_share_reads_its_own_items_alone(model, tokenizer, tasks, prompts):

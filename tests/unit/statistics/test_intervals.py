@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from drank.statistics.intervals import Estimate, average, mean_interval, mean_of, perplexity_interval
+from drank.statistics.intervals import Estimate, average, freedom_of, mean_interval, mean_of, perplexity_interval
 from tests.unit.statistics.windows import windows
 
 
@@ -57,11 +57,46 @@ def test_one_window_has_no_interval_and_says_nothing():
     assert not found.interval.excludes_zero
 
 
-def test_units_that_agree_leave_no_doubt():
-    assert mean_of([1.0, 2.0, 4.0], [2, 4, 8]).interval == (0.5, 0.5, 0.5)
-    assert mean_of([1.0, 2.0, 4.0], [2, 4, 8]).p == 0
+def test_units_that_agree_are_a_sign_test():
+    """Two that agree say little, and six something; of what is zero in all of them nothing is to be told."""
+    for count in (2, 5, 6, 20):
+        found = mean_of(np.arange(1.0, count + 1), 2 * np.arange(1, count + 1))
+        even = mean_of(np.ones(count), np.ones(count))
+        assert even.p == pytest.approx(stats.binomtest(count, count).pvalue) and found.value == 0.5
+        assert even.interval.excludes_zero == (even.p < 0.05) == (count >= 6)
+        assert even.interval.low == even.interval.high == 1 if count >= 6 else math.isnan(even.interval.low)
     assert mean_of([0.0, 0.0], [1, 1]).p == 1
     assert math.isnan(mean_of([0.0, 0.0], [1, 1]).detectable)
+
+
+def explicit(tokens):
+    """E of the squared error over its true value, and 2 E²/Var, with the matrix of the form and the variance of every unit one."""
+    share = tokens / tokens.sum()
+    map_ = np.diag(share) @ (np.eye(len(share)) - np.outer(np.ones(len(share)), share))
+    form = map_.T @ np.diag(1 / (1 - 2 * share + share @ share)) @ map_
+    return np.trace(form) / (share @ share), np.trace(form) ** 2 / np.trace(form @ form)
+
+
+@pytest.mark.parametrize("tokens", [[7, 7, 7], [511, 4], [511, 511, 4], [5, 3, 2, 9, 1], [2047] * 20 + [5], [100_000, 1]])
+def test_the_error_is_right_on_average_whatever_the_sizes_of_units(tokens):
+    tokens = np.array(tokens, float)
+    mean, freedom = explicit(tokens)
+    assert mean == pytest.approx(1) and freedom_of(tokens / tokens.sum()) == pytest.approx(freedom, rel=1e-5)
+    loss = tokens * np.random.default_rng(len(tokens)).normal(2, 0.4, len(tokens))
+    found, share = mean_of(loss, tokens), tokens / tokens.sum()
+    residuals = share * (loss / tokens - loss.sum() / tokens.sum())
+    assert found.stderr**2 == pytest.approx((residuals**2 / (1 - 2 * share + share @ share)).sum(), rel=1e-6)
+    assert found.freedom == freedom_of(share)
+
+
+@pytest.mark.parametrize("tokens", [[511, 4], [511, 511, 4], [511] * 3 + [30], [400, 300, 511, 200, 100]])
+def test_few_windows_and_a_stub_are_not_surer_than_they_say(tokens):
+    generator, tokens = np.random.default_rng(7), np.array(tokens, float)
+    held = [
+        (interval := mean_of(tokens * generator.normal(2, 0.4, len(tokens)), tokens).interval).low <= 2 <= interval.high
+        for _ in range(3000)
+    ]
+    assert np.mean(held) > 0.94
 
 
 @given(windows(smallest=2))
