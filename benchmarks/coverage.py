@@ -5,8 +5,8 @@ differences in nats per token and in perplexity over 2 to 64 windows, beside the
 over items that share passages, and shares of flips, with and without the passages; and how often, among methods that are all equally
 good, a best is called better than its runner-up in any of many comparisons, with and without Holm's correction.
 
-Windows are hard alike for both models, the last one is short, of one token or more, and what compression adds has heavy tails (Student, 3 degrees of freedom),
-is skewed (log-normal), or grows with how hard a window is.
+Windows are hard alike for both models, the last one is short, of one token or more, and what compression adds has heavy tails (Student, 3
+degrees of freedom), is skewed (log-normal), or grows with how hard a window is.
 """
 
 from __future__ import annotations

@@ -104,9 +104,8 @@ def check_sizes(context: int | None, *, prompt: int, generate: int, **sizes: int
 
 
 def _from(names: list[str], turn: int) -> list[str]:
-    """All names in their order, every turn from another on: none always follows the same or comes last."""
-    start = turn % len(names)
-    return names[start:] + names[:start]
+    """All names round in their order, every turn from another on and every other turn backwards: none always follows the same one."""
+    return [names[(turn + (-step if turn % 2 else step)) % len(names)] for step in range(len(names))]
 
 
 @contextmanager
