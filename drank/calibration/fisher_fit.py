@@ -11,7 +11,7 @@ of xxᵀ and of ggᵀ (K-FAC) is another product: it does not see what the token
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 AT_ONCE = 16
-"""Windows whose gradients are multiplied at once: all else that is in memory is the gradients of one projection."""
+"""Windows whose gradients are multiplied, and are on a GPU, at once: those of all windows by one projection are in the host's memory."""
 
 STEPS = 100
 """Steps of the iteration at most; some ten are what it takes."""
@@ -57,7 +57,7 @@ class WindowGradients:
         """
         found = {}
         for role, one in like.items():
-            for side, factor in zip((INPUT_SIDE, OUTPUT_SIDE), kronecker_factors(self._read(role, one), windows), strict=True):
+            for side, factor in zip((INPUT_SIDE, OUTPUT_SIDE), kronecker_factors(self._read(role, one), windows, one.device), strict=True):
                 found[f"{role}.{side}"] = scale * factor
         return found
 
@@ -66,14 +66,16 @@ class WindowGradients:
         import torch
 
         file = self._folder / role
-        kept = torch.from_numpy(np.fromfile(file, dtype=str(like.dtype).removeprefix("torch."))) if file.exists() else like.new_zeros(0)
-        return kept.reshape(-1, *like.shape).to(like.device)
+        none = torch.zeros(0, dtype=like.dtype)
+        kept = torch.from_numpy(np.fromfile(file, dtype=str(like.dtype).removeprefix("torch."))) if file.exists() else none
+        return kept.reshape(-1, *like.shape)
 
 
-def kronecker_factors(gradients: Tensor, windows: int | None = None) -> tuple[Tensor, Tensor]:
+def kronecker_factors(gradients: Tensor, windows: int | None = None, device: Any = None) -> tuple[Tensor, Tensor]:
     """X (d1, d1) and Y (d2, d2), float64, from gradients (K, d1, d2); zeros where all of these are, or where there is none.
 
-    With `windows` these are so many, those that are not given being zero.
+    With `windows` these are so many, those that are not given being zero. The products are taken on `device`, where the factors are then;
+    the gradients stay where they are, for those of all windows may be more than a GPU holds.
 
     The steps begin at the identity. All iterates are symmetric, and the leading ones of a map between positive semidefinite matrices are
     positive semidefinite themselves. Raises ValueError where the steps do not end (`_leading`).
@@ -81,30 +83,36 @@ def kronecker_factors(gradients: Tensor, windows: int | None = None) -> tuple[Te
     import torch
 
     given, rows, columns = gradients.shape
-    count = windows or given
+    count, device = windows or given, device or gradients.device
     if not given or not gradients.any():
-        empty = [torch.zeros(side, side, dtype=torch.float64, device=gradients.device) for side in (rows, columns)]
+        empty = [torch.zeros(side, side, dtype=torch.float64, device=device) for side in (rows, columns)]
         return empty[0], empty[1]
     # Gradients have no unit of their own: with their mean square as 1, what is compared and summed below has sizes near 1.
     size = float(torch.linalg.vector_norm(gradients, dtype=torch.float64)) ** 2 / count
 
     def towards_outputs(matrix: Tensor) -> Tensor:
-        found = _Symmetric(columns, gradients.device)
-        for chunk in gradients.split(AT_ONCE):
+        found = _Symmetric(columns, device)
+        for chunk in _moved(gradients, device):
             found.add(chunk.flatten(0, 1), (matrix.to(chunk.dtype) @ chunk).flatten(0, 1))
         return found.whole() / (count * size)
 
     def towards_inputs(matrix: Tensor) -> Tensor:
-        found = _Symmetric(rows, gradients.device)
-        for chunk in gradients.split(AT_ONCE):
+        found = _Symmetric(rows, device)
+        for chunk in _moved(gradients, device):
             found.add(chunk.mT.flatten(0, 1), (chunk @ matrix.to(chunk.dtype)).mT.flatten(0, 1))
         return found.whole() / (count * size)
 
-    start = torch.eye(rows, dtype=torch.float64, device=gradients.device)
+    start = torch.eye(rows, dtype=torch.float64, device=device)
     tolerance = TOLERANCE if gradients.dtype == torch.float32 else TOLERANCE * 1e-4
     value, inputs, outputs = _leading(towards_outputs, towards_inputs, start, tolerance)
     root = (size * value) ** 0.5 * (1.0 if inputs.trace() >= 0 else -1.0)
     return inputs * root, outputs * root
+
+
+def _moved(gradients: Tensor, device: Any) -> Iterator[Tensor]:
+    """The gradients on a device, a few windows at a time."""
+    for chunk in gradients.split(AT_ONCE):
+        yield chunk.to(device)
 
 
 class _Symmetric:
