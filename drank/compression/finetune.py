@@ -101,14 +101,20 @@ def _train(model: nn.Module, windows: Tensor, settings: Mapping[str, Any]) -> No
 
 
 def _backward(model: nn.Module, windows: Tensor) -> float:
-    """The mean loss per token of windows, in nats and float32, after its gradients were added to those of the parameters."""
+    """The mean loss per token of windows, in nats and float32, after its gradients were left with the parameters, which have none before.
+
+    What is differentiated is the sum: of the mean over thousands of tokens the gradient by a single one is a zero in float16.
+    """
     import torch
 
     predicted, total = windows[:, 1:].numel(), 0.0
     for chunk in windows.split(max(1, TOKENS_AT_ONCE // windows.shape[1])):
         ids = chunk.to(next(model.parameters()).device)
         logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="sum") / predicted
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="sum")
         loss.backward()
-        total += loss.item()
+        total += loss.item() / predicted
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad /= predicted  # in float32, as adapters are
     return total
