@@ -20,16 +20,24 @@ def prompts(model: PreTrainedModel, batch: int, prompt: int, seed: int, first: i
     return ids
 
 
-def prefill(model: PreTrainedModel, ids: Tensor, generate: int) -> Any:
-    """What the model says after reading the prompts: logits of the last position and the cache, which `generate` tokens more will fill.
+def fixed_cache(model: PreTrainedModel, tokens: int) -> Any:
+    """An empty cache for so many tokens where the model's generation asks for one of fixed size, as one whose decoding is compiled does.
 
-    It is of fixed size where the model's generation asks for that, as one whose decoding is compiled does.
+    None where it does not. Its `reset` empties it again in the memory that it has, where a CUDA graph finds it.
     """
     from transformers import StaticCache
 
     fixed = getattr(model.generation_config, "cache_implementation", None) == "static"
-    cache = {"past_key_values": StaticCache(model.config, max_cache_len=ids.shape[1] + generate)} if fixed else {}
-    return model(input_ids=ids, use_cache=True, logits_to_keep=1, **cache)
+    return StaticCache(model.config, max_cache_len=tokens) if fixed else None
+
+
+def prefill(model: PreTrainedModel, ids: Tensor, generate: int, cache: Any = None) -> Any:
+    """What the model says after reading the prompts: logits of the last position and the cache, which `generate` tokens more will fill.
+
+    It is an empty `cache` that is given, else a new one, of fixed size where the model asks for that (`fixed_cache`).
+    """
+    cache = fixed_cache(model, ids.shape[1] + generate) if cache is None else cache
+    return model(input_ids=ids, use_cache=True, logits_to_keep=1, **({} if cache is None else {"past_key_values": cache}))
 
 
 def decode(model: PreTrainedModel, state: Any, generate: int, done: Callable[[], None] = lambda: None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from drank.evaluation.twins import shapes_hash, twins_of
 from drank.models.description import quantised_by
@@ -50,3 +51,19 @@ class Lineup:
         packed = {directory for directory in directories if quantised_by(read_json(directory / "config.json"))}
         sizes = ((size_of(directory), directory in packed) for directory in directories)
         return sum(max(size.bytes, (most if unpacked else size.parameters) * itemsize) for size, unpacked in sizes)
+
+    def caches(self, sizes: Mapping[str, int], dtype: str) -> int:
+        """How many bytes all of them take for keys and values, where every layer holds all tokens; `sizes` as `measure` takes them."""
+        import torch
+        from transformers import AutoConfig
+
+        tokens = sizes["batch"] * (sizes["prompt"] + sizes["generate"])
+        configs = [AutoConfig.from_pretrained(directory).get_text_config() for directory in self.directories.values()]
+        numbers = sum(2 * config.num_hidden_layers * _key_width(config) * tokens for config in configs)
+        return numbers * int(getattr(torch, dtype).itemsize)
+
+
+def _key_width(config: Any) -> int:
+    """The numbers that a layer keeps of a token as keys, and again as values."""
+    heads = config.num_attention_heads
+    return (getattr(config, "num_key_value_heads", None) or heads) * (getattr(config, "head_dim", None) or config.hidden_size // heads)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drank.evaluation.clock import Clock
-from drank.evaluation.generation import decode, prefill
+from drank.evaluation.generation import decode, fixed_cache, prefill
 from drank.evaluation.timing import PHASES, Machine, Timing, work_of
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ class Loaded:
     def __init__(self, model: PreTrainedModel, ids: Tensor, generate: int) -> None:
         """Take all three as they are."""
         self._model, self._ids, self._generate = model, ids, generate
+        self._cache: Any = None  # of all rounds
 
     def counted(self, machine: Machine) -> Timing:
         """A timing without rounds: the bytes of the tensors over one prefill and decoding, and what both ask of a machine."""
@@ -36,9 +37,16 @@ class Loaded:
         return Timing({phase: [] for phase in PHASES}, memory, [], work, written // batch, machine)
 
     def round(self) -> tuple[float, list[float]]:
-        """Seconds of one prefill and of each step of the decoding that follows it."""
+        """Seconds of one prefill and of each step of the decoding that follows it.
+
+        A cache of fixed size is that of the round before, emptied: for one that lies elsewhere a CUDA graph would be recorded anew.
+        """
+        if self._cache is None:
+            self._cache = fixed_cache(self._model, self._ids.shape[1] + self._generate)
+        else:
+            self._cache.reset()
         clock = Clock(self._ids.device)
-        state = prefill(self._model, self._ids, self._generate)
+        state = prefill(self._model, self._ids, self._generate, self._cache)
         clock.mark()
         decode(self._model, state, self._generate, clock.mark)
         first, *steps = clock.spans()

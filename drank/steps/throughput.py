@@ -24,6 +24,7 @@ from drank.evaluation.served.workload import Workload
 from drank.evaluation.throughput import check_cores, measure, take_turns
 from drank.evaluation.timing import PHASES, Machine, Timing
 from drank.evaluation.twins import control
+from drank.models.execution.compiled import COMPILED
 from drank.models.sources import Places
 from drank.models.theirs import Theirs
 from drank.reporting.records.subject import Subject
@@ -100,7 +101,10 @@ def _timed(
     sizes = {key: value for key, value in throughput.items() if key not in ("bos", "variants", "engine")}
     served = lineup.directories if throughput.get("engine") == VLLM else {}
     works = {name: Workload(directory, sizes, first, compute["dtype"]) for name, directory in served.items()}
-    together = _fits(lineup, compute, variants, sum(PROCESS + work.room for work in works.values()), memory_mb)
+    beside = sum(PROCESS + work.room for work in works.values())
+    if compiled := [variant for variant in variants if variant in COMPILED]:  # which keep their caches from round to round
+        beside += len(compiled) * lineup.caches(sizes, compute["dtype"])
+    together = _fits(lineup, compute, variants, beside, memory_mb)
     sizes |= {"first": first, "ceilings": Ceilings.of(compute["device"], compute["dtype"])}
     entries = {labelled(name, variant): (lineup.directories[name], variant) for name in lineup.paths for variant in variants}
     found = dict[str, Timed]()
@@ -150,10 +154,10 @@ def _beginning(lineup: Lineup, throughput: Mapping[str, Any]) -> int | None:
     return prompt_opening(load_tokenizer(directory), WINDOW)[0]
 
 
-def _fits(lineup: Lineup, compute: Mapping[str, Any], variants: Sequence[str], engines: int, memory_mb: int | None) -> bool:
+def _fits(lineup: Lineup, compute: Mapping[str, Any], variants: Sequence[str], beside: int, memory_mb: int | None) -> bool:
     """Whether the weights of all, once for each variant and for one that packs them twice, leave room enough where they would lie.
 
-    `engines` are bytes that processes of engines take beside.
+    `beside` are bytes that processes of engines, and caches that are kept, take beside.
     """
     import torch
 
@@ -161,7 +165,7 @@ def _fits(lineup: Lineup, compute: Mapping[str, Any], variants: Sequence[str], e
     if memory_mb is not None and not compute["device"].startswith("cuda"):
         room = min(room, memory_mb * 10**6)
     copies = len(variants) + variants.count("prepacked")
-    needed = copies * lineup.weights(getattr(torch, compute["dtype"]).itemsize) / SHARE + engines
+    needed = copies * lineup.weights(getattr(torch, compute["dtype"]).itemsize) / SHARE + beside
     if needed > room:
         log.warning(
             "throughput: all models at once would take %.1f GB, and there are %.1f: they are timed one after the other, and compared "

@@ -1,0 +1,26 @@
+"""What models of a job take together is counted with the caches that compiled ones keep from round to round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from drank.evaluation.lineup import Lineup
+from drank.steps import throughput
+from tests.workflow.runs import write_model
+
+
+def test_caches_of_compiled_models_need_room_beside_the_weights(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_model(tmp_path / "model")
+    lineup = Lineup.of({"one": str(tmp_path / "model")}, None, {})
+    timed: dict[str, Any] = {"batch": 2, "prompt": 6, "generate": 4, "repeats": 1, "variants": ["plain", "compiled"]}
+    compute = {"device": "cpu", "dtype": "float32", "threads": 1}
+    weights, caches = 2 * lineup.weights(4) / throughput.SHARE, lineup.caches(timed, "float32")
+    monkeypatch.setattr(throughput, "_loaded", lambda *_: {})
+    monkeypatch.setattr(throughput.Ceilings, "of", lambda *_: None)
+    for room, together in ((weights + caches - 1, False), (weights + caches, True)):
+        monkeypatch.setattr(throughput, "free_memory", lambda _, room=room: room)
+        assert throughput._timed(lineup, timed, compute, None)[1] == together
+    monkeypatch.setattr(throughput, "free_memory", lambda _: weights)
+    assert throughput._timed(lineup, timed | {"variants": ["plain", "fused"]}, compute, None)[1], "what grows is dropped after a round"
