@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 LIKELY = 64
 """How many tokens count as the likeliest of a prediction."""
 
+WHOLE = 2**30
+"""What the shares of a token come to, about, in whole numbers; their sum is one of 32 bits."""
+
 
 class Objective(Protocol):
     """The losses of the tokens that one window predicts, from its number, logits (predicted, vocabulary) and ids (predicted + 1,)."""
@@ -40,12 +43,29 @@ def sampled_loss(seed: int) -> Objective:
         import torch
 
         generator = torch.Generator().manual_seed(seed * 1_000_003 + window)
-        upto = logits.detach().float().softmax(-1).cumsum(-1)
-        level = torch.rand(len(upto), 1, generator=generator).to(upto.device) * upto[:, -1:]
+        shares, levels = logits.detach().float().softmax(-1), torch.rand(len(logits), 1, generator=generator)
+        upto, level = _in_float32(shares, levels) if shares.device.type == "cpu" else in_whole_numbers(shares, levels)
         labels = torch.searchsorted(upto, level, right=True)[:, 0].clamp(max=upto.shape[1] - 1)
         return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
 
     return loss
+
+
+def _in_float32(shares: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+    """The cumulative shares, (tokens, vocabulary), and these parts of the whole, (tokens, 1), each a number between 0 and 1."""
+    upto = shares.cumsum(-1)
+    return upto, levels * upto[:, -1:]
+
+
+def in_whole_numbers(shares: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+    """The same on the device of the shares, in whole numbers up to about `WHOLE`.
+
+    A GPU adds in an order that is another each time. Of these the sum is one and the same; in float32 a draw might be another token.
+    """
+    import torch
+
+    upto = (shares * WHOLE).round_().int().cumsum(-1, dtype=torch.int32)
+    return upto, (levels.to(upto.device).double() * upto[:, -1:]).int()
 
 
 def likeliest_loss(seed: int, count: int = LIKELY, probes: int = 1) -> Objective:

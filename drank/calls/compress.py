@@ -66,7 +66,7 @@ def compress(
         split: of the corpus, where it has several; `train` unless given.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         dtype: in which the model runs and is stored; moments and decompositions are float64.
-        threads: of the processor; all unless given. A run has the same numbers to the last bit with the same `compute: threads`.
+        threads: of the processor; all unless given. On a CPU a run with the same `compute: threads` has the same numbers to the last bit.
         work: a folder that keeps what was calibrated and decomposed, for another ratio or method; without one it lies beside `out`, is
             removed when all is done, and stays where the call was interrupted, so that the same call goes on there.
         overwrite: whether a model that drank made at `out` may be replaced.

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drank.calibration.losses import divergence, sampled_loss, text_loss
+from drank.calibration.losses import WHOLE, divergence, in_whole_numbers, sampled_loss, text_loss
 
 
 def logits_of(tokens: int, vocabulary: int, seed: int = 0, scale: float = 1.0) -> torch.Tensor:
@@ -43,6 +43,27 @@ def test_labels_are_drawn_as_often_as_the_model_predicts_them():
     counts = torch.bincount(drawn(sampled_loss(13)(0, many, ids_of(20_000, 7)), many), minlength=7)
     expected = 20_000 * logits.softmax(-1)[0]
     assert ((counts - expected).square() / expected).sum() < 22.5
+
+
+@pytest.mark.parametrize("scale", [0.0, 4.0])
+def test_sums_of_whole_numbers_are_the_shares_in_whatever_order_they_are_added(scale):
+    logits, levels = logits_of(16, 100_000, scale=scale), torch.rand(16, 1, generator=torch.Generator().manual_seed(5))
+    shares = logits.float().softmax(-1)
+    upto, level = in_whole_numbers(shares, levels)
+    assert upto.dtype == level.dtype == torch.int32
+    assert torch.equal(in_whole_numbers(shares.flip(-1), levels)[0][:, -1], upto[:, -1])
+    torch.testing.assert_close(upto.double() / WHOLE, logits.softmax(-1).cumsum(-1), rtol=0, atol=1e-4)
+    torch.testing.assert_close(level.double() / WHOLE, levels.double(), rtol=0, atol=1e-4)
+    assert (level < upto[:, -1:]).all(), "one of the vocabulary is drawn"
+
+
+def test_a_cpu_draws_by_what_it_always_did_and_other_devices_by_whole_numbers(monkeypatch):
+    asked = []
+    monkeypatch.setattr("drank.calibration.losses.in_whole_numbers", lambda *given: asked.append(given) or in_whole_numbers(*given))
+    sampled_loss(13)(0, logits_of(2, 7), ids_of(2, 7))
+    assert not asked
+    sampled_loss(13)(0, logits_of(2, 7).to("meta"), ids_of(2, 7))
+    assert len(asked) == 1
 
 
 def test_draws_belong_to_a_window_and_a_seed_and_to_nothing_else():
