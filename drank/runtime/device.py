@@ -28,7 +28,7 @@ def offline_switches() -> list[tuple[str, str]]:
 def prepare(compute: Mapping[str, Any], threads: int) -> str:
     """The device to compute on, after setting threads, full float32 products (no TF32) and hub clients offline.
 
-    `auto` is the GPU if there is one. Raises ValueError where a GPU is asked for and none is there.
+    `auto` is the GPU if there is one. Raises ValueError where a GPU is asked for that is not there.
     """
     import torch
 
@@ -43,6 +43,12 @@ def prepare(compute: Mapping[str, Any], threads: int) -> str:
         raise ValueError(
             f"compute.device is {wanted}, and torch sees no GPU here; use `auto` or `cpu`, or run where there is one: on a cluster a job "
             "has the GPUs that compute.gpus asks for, which is 0 unless it is set"
+        )
+    number = wanted.partition(":")[2]
+    if number and int(number) >= (there := torch.cuda.device_count()):
+        raise ValueError(
+            f"compute.device is {wanted}, and torch sees {there} GPU{'s' * (there > 1)} here, the last of them cuda:{there - 1}; name one "
+            "of these, or write `cuda`, or let CUDA_VISIBLE_DEVICES show more of them"
         )
     return wanted
 

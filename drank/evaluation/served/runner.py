@@ -62,13 +62,14 @@ class Served:
         """
         self._compute, self._work = compute, work
         self._name, python = name, interpreter()
+        environment = environment_of(python, WITHOUT) | _visible(compute)
         (self._pipe, theirs), self._log = Pipe(), tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the process
         self._process = subprocess.Popen(
             [python, "-c", START, drank.__file__, str(theirs.fileno())],
             stdin=subprocess.PIPE,  # nothing comes: it ends when this process does, be it killed while a model loads
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            env=environment_of(python, WITHOUT) | _visible(compute),
+            env=environment,
             pass_fds=[theirs.fileno()],
         )
         theirs.close()
@@ -143,12 +144,22 @@ class Served:
 
 
 def _visible(compute: Mapping[str, Any]) -> dict[str, str]:
-    """What of the environment is by its threads and its device: of the GPUs that this process sees the one that it is told, or none."""
+    """What of the environment is by its threads and its device: of the GPUs that this process sees the one that it is told, or none.
+
+    Raises ValueError for one that it does not see.
+    """
     told, (kind, _, number) = {"OMP_NUM_THREADS": str(compute["threads"])}, compute["device"].partition(":")
     if kind == "cuda" and not number:
         return told
     seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    return told | {"CUDA_VISIBLE_DEVICES": seen[int(number)] if number and seen != [""] else number}
+    if not number or seen == [""]:
+        return told | {"CUDA_VISIBLE_DEVICES": number}
+    if int(number) >= len(seen):
+        raise ValueError(
+            f"compute.device is {compute['device']}, and of the GPUs here CUDA_VISIBLE_DEVICES shows {','.join(seen)} alone, counted from "
+            "cuda:0; name one of these, or let it show more of them"
+        )
+    return told | {"CUDA_VISIBLE_DEVICES": seen[int(number)]}
 
 
 def _seconds(process: int) -> float:

@@ -82,3 +82,11 @@ def test_a_gpu_that_is_not_there_is_not_replaced_by_the_cpu(monkeypatch):
         prepare({"device": "cuda", "dtype": "float32"}, 1)
     assert prepare({"device": "auto", "dtype": "float32"}, 1) == "cpu"
     assert gpu_name("cpu") is None
+
+
+def test_a_gpu_past_those_that_are_there_is_told_before_anything_is_put_on_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert prepare({"device": "cuda:1"}, 1) == "cuda:1"
+    with pytest.raises(ValueError, match=r"compute\.device is cuda:2, and torch sees 2 GPUs here, the last of them cuda:1; name one"):
+        prepare({"device": "cuda:2"}, 1)

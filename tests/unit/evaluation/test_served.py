@@ -118,6 +118,12 @@ def test_a_gpu_is_one_of_those_that_this_process_sees(device: str, seen: Any, to
     assert _visible({"device": device, "threads": 1}).get("CUDA_VISIBLE_DEVICES") == told
 
 
+def test_a_gpu_that_this_process_does_not_see_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    with pytest.raises(ValueError, match=r"compute\.device is cuda:2, .* CUDA_VISIBLE_DEVICES shows 2,3 alone, counted from cuda:0"):
+        _visible({"device": "cuda:2", "threads": 1})
+
+
 def test_sizes_past_the_context_are_refused_before_anything_starts(serve: Callable[..., Served], model: Path) -> None:
     context = load_model(model).config.max_position_embeddings
     with pytest.raises(ValueError, match=f"context of {context}"):
