@@ -41,5 +41,5 @@ def run(
     windows = text.drawn(calibration)
     model = open_skeleton(model_directory(source, places), compute["dtype"], device)
     facts = {**text.facts(calibration), "source_sha256": file_hash(source)}
-    key, own = {"code": code, "compute": compute}, Share.named(share) if share else None
+    key, own = {"code": code, "compute": {**compute, "device": device}}, Share.named(share) if share else None
     moments.calibrate(model, windows, output, facts, calibration["batch"], key, own)

@@ -68,7 +68,7 @@ def run(
     if not ranks.settings["corrections"]:
         return make(Path(output), Path(output))
     read = [file_hash(path) for path in (source, plan, tokens) if path]
-    with working(output, [read, version_of(spectra), calibration, compute, code]) as (work, result):
+    with working(output, [read, version_of(spectra), calibration, {**compute, "device": device}, code]) as (work, result):
         model = make(result, work)
     model.name_or_path = str(Path(output).resolve())
     return model

@@ -47,5 +47,5 @@ def run(
     windows = text.drawn(calibration)[: calibration["gradient_windows"]]
     model = open_skeleton(model_directory(source, places), compute["dtype"], device)
     facts = {**text.facts(calibration), "source_sha256": file_hash(source), "labels": labels}
-    key, own = {"code": code, "compute": compute}, Share.named(share) if share else None
+    key, own = {"code": code, "compute": {**compute, "device": device}}, Share.named(share) if share else None
     collect(model, windows, output, facts, calibration["batch"], key, labels=labels, seed=calibration["seed"], share=own, outputs=outputs)

@@ -50,7 +50,7 @@ def run(
         group=group,
         facts={**names, **recipe, "calibration": read},
         device=device,
-        key={"code": code, "compute": compute, "written": written},
+        key={"code": code, "compute": {**compute, "device": device}, "written": written},
     )
     if ranks:
         write_text(ranks, (Path(output) / "summary.json").read_text("utf-8"))
