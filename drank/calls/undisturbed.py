@@ -24,7 +24,7 @@ def undisturbed() -> Iterator[None]:
     Nor does the caller's state reach the steps: neither `no_grad` and `inference_mode` nor another dtype by default. Other threads that
     come here wait: they would set the same, and transformers builds one model at a time.
     """
-    with _ALONE, _state_kept():
+    with _ALONE, _state_kept(), _tf32_kept():
         yield
 
 
@@ -38,7 +38,6 @@ def _state_kept() -> Iterator[None]:
     for name, quiet in QUIET.items():
         os.environ.setdefault(name, quiet)
     threads, dtype, known = torch.get_num_threads(), torch.get_default_dtype(), "datasets" in sys.modules
-    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     drawn = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
     torch.set_default_dtype(torch.float32)
@@ -51,7 +50,6 @@ def _state_kept() -> Iterator[None]:
             bars.enable_progress_bar()
         torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
         for name, value in variables.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -61,6 +59,35 @@ def _state_kept() -> Iterator[None]:
             setattr(sys.modules[name], switch, value)
         if not known and "datasets" in sys.modules:
             _reread(variables)
+
+
+@contextmanager
+def _tf32_kept() -> Iterator[None]:
+    """Where products may be rounded, as it was set by either of torch's interfaces: what the new one set the old one may refuse to read."""
+    import torch
+
+    matmul: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    kinds = (cudnn.conv, cudnn.rnn)
+    products, others = _allowed(matmul), _allowed(cudnn)
+    precision, precisions = matmul.fp32_precision, [kind.fp32_precision for kind in kinds]
+    try:
+        yield
+    finally:
+        matmul.allow_tf32 = precision != "tf32" if products is None else products  # refused: the two differ
+        matmul.fp32_precision = precision
+        cudnn.allow_tf32 = precisions[0] != "tf32" if others is None else others
+        if others is None:
+            for kind, value in zip(kinds, precisions, strict=True):
+                kind.fp32_precision = value
+
+
+def _allowed(backend: Any) -> bool | None:
+    """What the old interface says of a backend; None where it refuses, since the new one has set something else."""
+    try:
+        return bool(backend.allow_tf32)
+    except RuntimeError:
+        return None
 
 
 def _reread(variables: Mapping[str, str | None]) -> None:
