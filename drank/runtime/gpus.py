@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -16,6 +17,9 @@ DRIVER = Path("/proc/driver/nvidia/gpus")
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
+NONE = ("-1", "NoDevFiles")
+"""What ends the list of them: no GPU, as people and as SLURM say it."""
+
 _taken: list[TextIO] = []
 
 
@@ -28,7 +32,7 @@ def gpus_for(device: str) -> list[str]:
         return []
     seen = os.environ.get(VISIBLE)
     found = [str(number) for number in range(_count())] if seen is None else [name.strip() for name in seen.split(",") if name.strip()]
-    found = found[: found.index("-1")] if "-1" in found else found
+    found = list(itertools.takewhile(lambda name: name not in NONE, found))
     return found[:1] if ":" in device else found
 
 
@@ -42,7 +46,7 @@ def take(folder: str | Path, device: str) -> None:
         return
     for name in found:
         try:
-            _taken.append(locked(Path(folder) / f"gpu-{name}.lock", Path(folder)))
+            _taken.append(locked(Path(folder) / f"gpu-{name.replace('/', '_')}.lock", Path(folder)))
         except FolderBusyError:
             continue
         os.environ[VISIBLE] = name

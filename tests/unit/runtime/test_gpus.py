@@ -32,6 +32,7 @@ def machine(tmp_path, monkeypatch):
         ("cuda:1", None, ["0"]),
         ("auto", "", []),
         ("auto", "0,-1,2", ["0"]),
+        ("auto", "NoDevFiles", []),
         ("cpu", None, []),
     ],
 )
@@ -59,18 +60,19 @@ HOLD = "import sys; from drank.runtime.lock import locked; from pathlib import P
 HOLD += "print('held', flush=True); sys.stdin.read()"
 
 
-def test_each_takes_one_that_no_other_process_has(tmp_path, monkeypatch):
-    monkeypatch.setenv(VISIBLE, "5,6")
-    other = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "gpu-5.lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+@pytest.mark.parametrize(("one", "two", "file"), [("5", "6", "gpu-5.lock"), ("MIG-GPU-8/1/0", "MIG-GPU-8/2/0", "gpu-MIG-GPU-8_1_0.lock")])
+def test_each_takes_one_that_no_other_process_has(one, two, file, tmp_path, monkeypatch):
+    monkeypatch.setenv(VISIBLE, f"{one},{two}")
+    other = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / file], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with other:
         assert other.stdout.readline().strip() == b"held"
         take(tmp_path, "auto")
-        assert os.environ[VISIBLE] == "6"
-        monkeypatch.setenv(VISIBLE, "5,6")
+        assert os.environ[VISIBLE] == two
+        monkeypatch.setenv(VISIBLE, f"{one},{two}")
         take(tmp_path, "cuda")
-        assert os.environ[VISIBLE] == "5,6", "both are taken: they are shared"
+        assert os.environ[VISIBLE] == f"{one},{two}", "both are taken: they are shared"
     take(tmp_path, "cuda")
-    assert os.environ[VISIBLE] == "5", "the other has ended"
+    assert os.environ[VISIBLE] == one, "the other has ended"
 
 
 def test_one_gpu_is_for_all(tmp_path, monkeypatch):
