@@ -11,7 +11,7 @@ from drank.config.resolved import entries_for
 from drank.evaluation.execution import PLAIN, VLLM
 from drank.methods import Method
 from drank.models.description import is_compressed
-from drank.models.execution.compiled import COMPILED, PACKED, said_not_compiled
+from drank.models.execution.compiled import COMPILED, PACKED, PREPACKED, not_prepacked, said_not_compiled
 from drank.models.families import FAMILIES, context_of
 from drank.models.sources import SourceError, directory_of
 from drank.models.theirs import rounds
@@ -28,6 +28,9 @@ def engine_problems(config: Mapping[str, Any]) -> Iterator[str]:
     if timed["engine"] == VLLM and timed["variants"] != [PLAIN]:
         yield f"{ENGINE}, which joins, compiles and packs products by itself; leave variants out, which are forms of transformers' models"
         return
+    device = config["compute"]["device"]
+    if PREPACKED in timed["variants"] and (reason := not_prepacked(device)):
+        yield f"throughput.variants has {PREPACKED}, and compute.device is {device}: {reason}; leave it out"
     for model in config["models"]:
         yield from (f"models.{model}: {fault}" for fault in faults_of_timing(config, model))
 

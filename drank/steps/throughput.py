@@ -24,7 +24,7 @@ from drank.evaluation.served.workload import Workload
 from drank.evaluation.throughput import check_cores, measure, take_turns
 from drank.evaluation.timing import PHASES, Machine, Timing
 from drank.evaluation.twins import control
-from drank.models.execution.compiled import COMPILED
+from drank.models.execution.compiled import COMPILED, PREPACKED, not_prepacked
 from drank.models.sources import Places
 from drank.models.theirs import Theirs
 from drank.reporting.records.subject import Subject
@@ -74,10 +74,12 @@ def run(
     order and what gave the noise is `detail.job` of the records, with the ceilings of the machine and the load of others by round. Where
     other work would hold up several threads, all models are timed with one.
 
-    Raises ValueError where there are fewer cores than threads, and where vLLM is to run the models and no Python has it.
+    Raises ValueError for fewer cores than threads, a variant that the device does not have, and where vLLM is to run and no Python has it.
     """
     check_cores(threads)
     lineup, device = Lineup.of(models, beside, places), prepare(compute, threads)
+    if PREPACKED in throughput.get("variants", []) and (reason := not_prepacked(device)):  # of `auto` nobody knows before
+        raise ValueError(f"throughput.variants has {PREPACKED}, and this job computes on {device}: {reason}; leave it out")
     used, before = settled(threads, device)  # before any round: with as many for all, or their ratios would say nothing
     prepare(compute, used)  # the ceilings too
     timed, together = _timed(lineup, throughput, {**compute, "device": device, "threads": used}, memory_mb)
@@ -164,7 +166,7 @@ def _fits(lineup: Lineup, compute: Mapping[str, Any], variants: Sequence[str], b
     room = free_memory(compute["device"])
     if memory_mb is not None and not compute["device"].startswith("cuda"):
         room = min(room, memory_mb * 10**6)
-    copies = len(variants) + variants.count("prepacked")
+    copies = len(variants) + variants.count(PREPACKED)
     needed = copies * lineup.weights(getattr(torch, compute["dtype"]).itemsize) / SHARE + beside
     if needed > room:
         log.warning(

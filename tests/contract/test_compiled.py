@@ -83,6 +83,14 @@ def test_what_cannot_be_one_graph_is_refused_before_anything_is_changed(tiny_mod
     assert not hasattr(model, "execution") and not any(isinstance(module, Product) for module in model.modules())
 
 
+def test_weights_are_not_packed_for_a_gpu(tiny_model, monkeypatch) -> None:
+    model = tiny_model("llama")
+    monkeypatch.setattr(type(model), "device", torch.device("cuda:0"))
+    with pytest.raises(ValueError, match=r"cannot run prepacked on cuda:0: a GPU has no layout .*; run it compiled"):
+        optimize(model, "prepacked")
+    assert not hasattr(model, "execution")
+
+
 def test_a_prompt_of_one_token_is_read_outside_the_graph(tiny_model, tokens) -> None:
     torch._dynamo.reset()
     told: dict[str, Any] = {"max_new_tokens": 4, "min_new_tokens": 4, "do_sample": False}

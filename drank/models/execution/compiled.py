@@ -14,7 +14,10 @@ from drank.models.families import FAMILIES
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-COMPILED = ("compiled", "prepacked")
+PREPACKED = "prepacked"
+"""The variant whose weights are packed for the processor, too."""
+
+COMPILED = ("compiled", PREPACKED)
 """The variants that compile decoding."""
 
 MIXTURE = "which experts run hangs on the token"
@@ -57,12 +60,18 @@ def not_compiled(model: PreTrainedModel) -> str | None:
     return None
 
 
+def not_prepacked(device: str) -> str | None:
+    """Why weights are not packed for a device, as `cuda:1`; None where they are."""
+    gpu = device.startswith("cuda")
+    return "a GPU has no layout of its own to pack weights into, so that it would be compiled by another name" if gpu else None
+
+
 def compile_decoding(model: PreTrainedModel, *, prepack: bool = False) -> None:
     """Let a model run one token for each sequence, on a cache of fixed size, as one compiled graph, and everything else as before.
 
     `generate` takes such a cache from now on. The graph is whole or there is an error, for part of a model that falls back to Python runs
-    slower than one that was never compiled. On CUDA it is captured as a CUDA graph; on a CPU `prepack` has inductor freeze the weights into
-    it, in the layout that its products read best, beside those that prefill reads.
+    slower than one that was never compiled. On CUDA it is captured as a CUDA graph; elsewhere `prepack` has inductor freeze the weights
+    into it, in the layout that its products read best, beside those that prefill reads.
     """
     import torch
 

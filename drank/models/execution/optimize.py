@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from drank.models.execution.compiled import COMPILED, compile_decoding, not_compiled
+from drank.models.execution.compiled import COMPILED, PREPACKED, compile_decoding, not_compiled, not_prepacked
 from drank.models.execution.fusing import Fusing
 from drank.models.execution.product import Product, quicken
 from drank.models.lowrank import LowRankLinear
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-VARIANTS = ("plain", "fused", "compiled", "prepacked")
+VARIANTS = ("plain", "fused", *COMPILED)
 """How a model can be run: as it was loaded; in larger products; these with decoding compiled; and its weights packed for that, too."""
 
 
@@ -55,11 +55,11 @@ def optimize(model: PreTrainedModel, variant: str = "fused") -> PreTrainedModel:
     For inference: what is fused is not saved any more, and not trained. `fused` works with everything that calls the model. `compiled` and
     `prepacked` compile decoding, one token for each sequence on a static cache, which `generate` then takes by itself: the first token
     takes a minute or more, every other batch size or cache length as long again; prefill runs fused. `prepacked` keeps a second copy of
-    the weights, in the layout that the processor reads best. Bring the model to its device and precision before; hooks on its linear maps
-    are lost.
+    the weights, in the layout that the processor reads best, and is for a CPU alone. Bring the model to its device and precision before;
+    hooks on its linear maps are lost.
 
-    Raises ValueError for a variant that is none, and for a model that is run by one already, is in training, has weights that are not in
-    memory, or has adapters in the place of factors.
+    Raises ValueError for a variant that is none, or none for this device, and for a model that is run by one already, is in training, has
+    weights that are not in memory, or has adapters in the place of factors.
     """
     _refuse(model, variant)
     execution = Execution(variant, bytes_before=_bytes(model))
@@ -73,7 +73,7 @@ def optimize(model: PreTrainedModel, variant: str = "fused") -> PreTrainedModel:
     execution.bytes_after = _bytes(model)
     model.execution = execution
     if variant in COMPILED:
-        compile_decoding(model, prepack=variant == "prepacked")
+        compile_decoding(model, prepack=variant == PREPACKED)
     return model
 
 
@@ -83,6 +83,8 @@ def _refuse(model: PreTrainedModel, variant: str) -> None:
         raise ValueError(f"there is no variant {variant!r} of running a model; known: {', '.join(VARIANTS)}")
     if variant in COMPILED and (reason := not_compiled(model)):
         raise ValueError(f"this {model.config.model_type} model cannot run {variant}: {reason}; run it fused")
+    if variant == PREPACKED and (reason := not_prepacked(model.device.type)):
+        raise ValueError(f"this model cannot run {variant} on {model.device}: {reason}; run it compiled")
     if hasattr(model, "execution"):
         raise ValueError(f"this model runs {model.execution.variant} already; load it again to run it {variant}")
     if model.training and variant != "plain":

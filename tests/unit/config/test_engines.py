@@ -90,3 +90,11 @@ def test_rounded_weights_are_not_compiled(timed: dict[str, Any]) -> None:
     (problem,) = problems(timed)
     assert problem.startswith("models.tiny: throughput.variants has compiled, which rounded-4 cannot run")
     passes({**timed, "throughput": {**timed["throughput"], "variants": ["plain", "fused"]}})
+
+
+def test_weights_are_not_packed_for_a_gpu(timed: dict[str, Any]) -> None:
+    timed["throughput"] = {"prompt": 8, "generate": 8, "variants": ["plain", "prepacked"]}
+    passes(timed)
+    (problem,) = problems({**timed, "compute": {"device": "cuda:1"}})
+    assert problem.startswith("throughput.variants has prepacked, and compute.device is cuda:1: a GPU has no layout")
+    passes({**timed, "compute": {"device": "cuda:1"}, "throughput": {**timed["throughput"], "variants": ["plain", "compiled"]}})
