@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import gc
 import itertools
 import statistics
 import sys
@@ -41,6 +42,11 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def head_size(width: int) -> int:
+    """The width of a head of attention: 64, and past a width of 2048 the 128 of LLaMA-7B."""
+    return 128 if width > 2048 else 64
+
+
 def dense_model(width: int, inner: int, gigabytes: float, dtype: torch.dtype) -> PreTrainedModel:
     """A model of so many blocks that these come to so many gigabytes."""
     block = (4 * width * width + 3 * width * inner) * dtype.itemsize
@@ -50,8 +56,8 @@ def dense_model(width: int, inner: int, gigabytes: float, dtype: torch.dtype) ->
         hidden_size=width,
         intermediate_size=inner,
         num_hidden_layers=layers,
-        num_attention_heads=width // 64,
-        num_key_value_heads=width // 64,
+        num_attention_heads=width // head_size(width),
+        num_key_value_heads=width // head_size(width),
         max_position_embeddings=2048,
     )
     made: PreTrainedModel = LlamaForCausalLM._from_config(config, dtype=dtype).eval()
@@ -123,8 +129,11 @@ def main() -> None:
         for storage in MAKERS:
             made = compressed(dense, kept, storage, multiple)
             models |= {(storage, variant): optimize(copy.deepcopy(made).to(asked.device), variant) for variant in variants}
+            del made
         found = measure({"/".join(name): model for name, model in models.items()}, **sizes)
         told(f"kept {kept:.1f} in {multiple:2}s", dict(zip(models, found.values(), strict=True)))
+        del models
+        gc.collect()  # compiled models hold themselves by the forward that was put in, and the next ones need their room
 
 
 if __name__ == "__main__":
