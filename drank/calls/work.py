@@ -16,6 +16,7 @@ from drank.calls.tasks import PLACES, RESUMED, Task
 from drank.calls.undisturbed import undisturbed
 from drank.config.forecast import forecast
 from drank.runtime.codehash import code_of
+from drank.runtime.exhausted import advise
 from drank.runtime.files import file_hash, write_text
 from drank.runtime.lock import hold
 from drank.runtime.log import duration
@@ -93,7 +94,11 @@ class Work:
         code = {"code": code_of(f"drank.steps.{task.rule}")} if task.rule in RESUMED else {}
         stamped = output is None and task.rule not in ALWAYS
         key = self._key(task) if stamped else ""  # of what the step finds: a text that is edited meanwhile, or a newer drank, made nothing
-        result = step_of(task.rule)(output or self.at(task.output), **self.at(task.files), **task.params, **code)
+        try:
+            result = step_of(task.rule)(output or self.at(task.output), **self.at(task.files), **task.params, **code)
+        except RuntimeError as error:
+            advise(error, task.rule)
+            raise
         if stamped:
             write_text(stamp, key)
         return result

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import TextIO, TypeVar
 
 from drank.runtime.belonging import end_with_run
+from drank.runtime.exhausted import advise
 
 T = TypeVar("T")
 
@@ -160,6 +161,7 @@ class _Report:
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Report an uncaught exception; the last line says which step failed and where its log is."""
+        advise(error, self._name.partition(" ")[0])
         if own(kind):
             logging.getLogger("failure").critical("%s failed: %s", self._name, error)
         else:
