@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -36,15 +36,16 @@ def draw(rows: pd.DataFrame, quantity: Quantity, width: Width) -> Drawn:
     """The figure of these rows, of the quantity."""
     figure, found = panels(blocks_of(rows), width, HEIGHT)
     parts = {key: rows[(rows["model"] == key[0]) & (rows["dataset"] == key[1])] for key in found}
+    methods = sorted(unique(compressed(rows)["method"]), key=is_control)
+    style = looks(methods)  # spare looks go by the names given, so that a panel's own would differ from those of the legend
     used = []
     for key, axes in found.items():
         axes.set_title(title(rows, key, quantity))
-        _curves(axes, parts[key], quantity)
+        _curves(axes, parts[key], quantity, style)
         used.append(fit_values(axes, "y", rows if quantity.shared else parts[key], quantity, HEIGHT - 0.4))
     figure.supxlabel("parameters removed (%)")
     figure.supylabel(quantity.label)
-    methods = sorted(unique(compressed(rows)["method"]), key=is_control)
-    _legend(figure, methods, [name for name, _ in levels(rows, quantity)])
+    _legend(figure, style, [name for name, _ in levels(rows, quantity)])
     return Drawn(figure, _caption(rows, quantity, methods, used))
 
 
@@ -88,12 +89,11 @@ def errors(rows: pd.DataFrame) -> list[Any]:
     return [rows["value"] - rows["ci_low"].fillna(rows["value"]), rows["ci_high"].fillna(rows["value"]) - rows["value"]]
 
 
-def _curves(axes: Axes, rows: pd.DataFrame, quantity: Quantity) -> None:
+def _curves(axes: Axes, rows: pd.DataFrame, quantity: Quantity, style: Mapping[str, Look]) -> None:
     """One line with error bars for each method, set apart sideways; dense and chance as lines across."""
     for name, value in levels(rows, quantity):
         axes.axhline(value, **LEVELS[name], zorder=1)
     shown = _placed(rows)
-    style = looks(unique(rows["method"]))
     for method in unique(shown["method"]):
         line = shown[shown["method"] == method]
         axes.errorbar(line["x"], line["value"], yerr=errors(line), **options_of(style[method]), **emphasis(method))
@@ -123,15 +123,14 @@ def _placed(rows: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(x=100 * shown["ratio"] + shown["method"].map(places).astype("float64"))
 
 
-def _legend(figure: Figure, methods: Sequence[str], levels: Sequence[str]) -> None:
+def _legend(figure: Figure, style: Mapping[str, Look], levels: Sequence[str]) -> None:
     """A legend of all levels and methods above the panels."""
-    style = looks(methods)
     blank = figure.add_axes((0, 0, 0, 0), visible=False)
     handles: list[Any] = [blank.axhline(1, **LEVELS[name]) for name in unique(levels)]
     handles += [
-        blank.errorbar([1], [1], **options_of(style[method]), linewidth=emphasis(method).get("linewidth", 1.2)) for method in methods
+        blank.errorbar([1], [1], **options_of(look), linewidth=emphasis(method).get("linewidth", 1.2)) for method, look in style.items()
     ]
-    legend_above(figure, handles, [*unique(levels), *map(method_name, methods)])
+    legend_above(figure, handles, [*unique(levels), *map(method_name, style)])
 
 
 def level_words(rows: pd.DataFrame, quantity: Quantity) -> str:

@@ -35,12 +35,24 @@ def edges(steps: Sequence[Step]) -> list[float]:
     return [step.shape.layers[0] - 0.5 for step in steps] + [steps[-1].shape.layers[-1] + 0.5]
 
 
-def factored(plans: Sequence[Plan], kind: str) -> list[Step]:
-    """The steps on which break-even says something, those of the first plan in two factors, which may hold more than the matrices.
+def alike(plans: Sequence[Plan], kind: str) -> list[list[Plan]]:
+    """The plans that have the kind, by how they group its layers and store it: those of one list share break-even and uniform ranks."""
+    found: dict[tuple[tuple[tuple[int, ...], str], ...], list[Plan]] = {}
+    for plan in plans:
+        if steps := by_layers(plan, kind):
+            found.setdefault(tuple((step.shape.layers, step.shape.storage) for step in steps), []).append(plan)
+    return list(found.values())
 
-    `dense` is 1 where no plan has factors there. Empty where none has them anywhere.
+
+def factored(plans: Sequence[Plan], kind: str) -> list[list[Step]]:
+    """The steps on which break-even says something, those of plans in two factors, which may hold more than the matrices.
+
+    A list for each way to group the layers; `dense` is 1 where no plan that does so has factors. Empty where none has them anywhere.
     """
-    steps = [by_layers(plan, kind) for plan in plans]
-    steps = [found for found in steps if any(step.shape.form.past_break_even for step in found)]
-    layers = {layer for found in steps for step in found if step.dense < 1 for layer in step.shape.layers}
-    return [step._replace(dense=float(layers.isdisjoint(step.shape.layers))) for step in steps[0]] if layers else []
+    found = []
+    for plans_alike in alike(plans, kind):
+        steps = [by_layers(plan, kind) for plan in plans_alike]
+        layers = {layer for of_plan in steps for step in of_plan if step.dense < 1 for layer in step.shape.layers}
+        if layers and any(step.shape.form.past_break_even for step in steps[0]):
+            found.append([step._replace(dense=float(layers.isdisjoint(step.shape.layers))) for step in steps[0]])
+    return found

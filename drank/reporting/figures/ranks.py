@@ -7,17 +7,16 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from drank.allocation.plan import Plan
 from drank.reporting.figures import budget
+from drank.reporting.figures.rank_lines import Shades, apart, reference_lines, shades_of
 from drank.reporting.figures.rank_steps import by_layers, edges, factored
 from drank.reporting.figures.sheet import INCHES, Drawn, Width, legend_above, note, styled, tall
-from drank.reporting.figures.style import GREY, MANY, looks
+from drank.reporting.figures.style import GREY, MANY
 from drank.reporting.figures.words import listed, of_models, sentences
 from drank.reporting.material import Material
 from drank.reporting.names import competes, method_name, percent, role_name, unique
@@ -27,8 +26,6 @@ COLUMNS: dict[Width, int] = {"column": 2, "page": 4}
 
 HEIGHT = 1.1
 """Inches of a panel."""
-
-Color = tuple[float, float, float]
 
 DENSE: dict[str, Any] = {"marker": "s", "linestyle": "none", "markersize": 4, "markeredgewidth": 1, "zorder": 4, "clip_on": False}
 """How a group is marked that is stored dense, filled; hollow where only some of the experts taken together are."""
@@ -69,12 +66,13 @@ def _steps(plans: Sequence[Plan], width: Width) -> Drawn:
     heights = [math.ceil(len(kinds[model]) / COLUMNS[width]) for model in models]
     height = tall(0.1 + HEIGHT * sum(heights) + 0.25 * len(models))
     figure = Figure(figsize=(INCHES[width], height), layout="constrained")
+    shades = shades_of(plans)
     parts = figure.subfigures(len(models), 1, squeeze=False, height_ratios=heights)[:, 0]
     for model, part in zip(models, parts, strict=True):
-        _panels(part, kinds[model], [plan for plan in plans if plan.model == model], COLUMNS[width])
+        _panels(part, kinds[model], [plan for plan in plans if plan.model == model], COLUMNS[width], shades)
         if len(models) > 1:
             part.suptitle(model, fontweight="bold")
-    _legend(figure, plans, kinds)
+    _legend(figure, plans, kinds, shades)
     return Drawn(figure, _caption(plans, models, kinds))
 
 
@@ -88,11 +86,10 @@ def _shares_dense(plans: Sequence[Plan], kinds: Mapping[str, Sequence[str]]) -> 
     return {step.dense for plan in plans for kind in kinds[plan.model] for step in by_layers(plan, kind) if step.dense}
 
 
-def _legend(figure: Figure, plans: Sequence[Plan], kinds: Mapping[str, Sequence[str]]) -> None:
+def _legend(figure: Figure, plans: Sequence[Plan], kinds: Mapping[str, Sequence[str]], shades: Shades) -> None:
     """What lines and marks are."""
-    lines = {(plan.method, plan.ratio): None for plan in plans}
-    handles = [Line2D([], [], color=_shade(plans, *line), linewidth=1.6) for line in lines]
-    labels = [f"{method_name(method)}, {percent(ratio)} removed" for method, ratio in lines]
+    handles = [Line2D([], [], color=color, linewidth=1.6) for color in shades.values()]
+    labels = [f"{method_name(method)}, {percent(ratio)} removed" for method, ratio in shades]
     handles.append(Line2D([], [], color=GREY, linestyle=":", linewidth=1))
     labels.append("uniform at the same ratio")
     if _has_break_even(plans, kinds):
@@ -107,15 +104,16 @@ def _legend(figure: Figure, plans: Sequence[Plan], kinds: Mapping[str, Sequence[
 
 def _caption(plans: Sequence[Plan], models: Sequence[str], kinds: Mapping[str, Sequence[str]]) -> str:
     alone = len({plan.method for plan in plans}) == 1
-    several = len({group.shape.storage for plan in plans for group in plan.groups}) > 1
     named = listed(unique(method_name(plan.method) for plan in plans))
     removed = listed(map(percent, sorted({plan.ratio for plan in plans})))
-    dotted = ", in its colour" * alone + ", of each storage" * several
     even, dense = _has_break_even(plans, kinds), _shares_dense(plans, kinds)
     return sentences(
         f"Ranks given to each projection by layer{of_models(models)} by {named}, {removed} of the parameters removed; a step spans the "
-        f"layers of one group. Dotted: the uniform rank of the same ratio{dotted}.",
-        "Dash-dotted: break-even, above which factors hold more parameters than the matrices they replace." if even else "",
+        f"layers of one group. Dotted: the uniform rank of the same ratio{', in its colour' * alone}{apart(plans, kinds)}.",
+        f"Dash-dotted: break-even{apart(plans, kinds, storages=False)}, above which factors hold more parameters than the matrices they "
+        "replace."
+        if even
+        else "",
         "Squares: stored dense, at full rank in as many parameters as the matrices have, whatever the lines say." if dense else "",
         _of_pivoted(plans),
     )
@@ -129,25 +127,14 @@ def _uneven(plan: Plan) -> bool:
     return any(max(found) - min(found) > 1 for found in ranks.values())
 
 
-def _shade(plans: Sequence[Plan], method: str, ratio: float) -> Color:
-    """The method's colour, lighter for smaller ratios."""
-    color = to_rgb(looks(unique(plan.method for plan in plans))[method].color)
-    ratios = sorted({plan.ratio for plan in plans if plan.method == method})
-    light = 0.62 * (1 - (ratios.index(ratio) + 1) / len(ratios))
-    red, green, blue = (channel + (1 - channel) * light for channel in color)
-    return red, green, blue
-
-
-def _panels(part: SubFigure, kinds: Sequence[str], plans: Sequence[Plan], columns: int) -> None:
+def _panels(part: SubFigure, kinds: Sequence[str], plans: Sequence[Plan], columns: int, shades: Shades) -> None:
     """The panels of one model."""
     flat = list(part.subplots(math.ceil(len(kinds) / columns), columns, squeeze=False, sharex=True).flat)
-    alone = len({plan.method for plan in plans}) == 1
-    uniform = {plan.ratio: _shade(plans, plan.method, plan.ratio) if alone else to_rgb(GREY) for plan in plans}
     for kind, axes in zip(kinds, flat, strict=False):
-        _reference_lines(axes, plans, kind, uniform)
+        reference_lines(axes, plans, kind, shades)
         for plan in plans:
             steps = by_layers(plan, kind)
-            color = _shade(plans, plan.method, plan.ratio)
+            color = shades[plan.method, plan.ratio]
             axes.stairs([step.rank for step in steps], edges(steps), baseline=None, color=color, linewidth=1.6, zorder=3)
             for step in steps:
                 if step.dense:
@@ -170,14 +157,3 @@ def _of_pivoted(plans: Sequence[Plan]) -> str:
     if not pivoted:
         return ""
     return f"Pivoted factors ({listed(pivoted)}) hold no more than the matrices up to full rank, so that they have no such line."
-
-
-def _reference_lines(axes: Axes, plans: Sequence[Plan], kind: str, uniform: Mapping[float, Color]) -> None:
-    """Break-even of factors, and the rank that every group has when all get the same share: of each storage, in each ratio's colour."""
-    if steps := factored(plans, kind):
-        even = [step.shape.break_even if step.dense < 1 else math.nan for step in steps]
-        axes.stairs(even, edges(steps), baseline=None, color="black", linestyle="-.", linewidth=0.9, zorder=1)
-    for plan in {(plan.groups[0].shape.storage, plan.ratio): plan for plan in reversed(plans)}.values():
-        steps = by_layers(plan, kind)
-        share = [step.shape.rank_of((1 - plan.ratio) * step.shape.dense_parameters) for step in steps]
-        axes.stairs(share, edges(steps), baseline=None, color=uniform[plan.ratio], linestyle=":", linewidth=1.2, zorder=2)

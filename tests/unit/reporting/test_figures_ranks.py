@@ -86,3 +86,16 @@ def test_experts_of_which_some_are_dense_have_a_hollow_mark():
     assert squares(panel([plan(True, False)], "gate")) == [(0.0, 5.0, (1.0, 1.0, 1.0))]
     assert factored([plan(True, True)], "gate") == []
     assert legend(figure_of("ranks", plans=[plan(True, True)]))[-1] == "stored dense"
+
+
+def test_groups_of_one_layer_and_of_two_have_break_even_and_uniform_ranks_of_their_own():
+    plans = [make_plan("m", "d-rank", 0.4), replace(make_plan("m", "d-rank", 0.4, group=1), method="io-svd")]
+    pair, single = 192 * 384 / (192 + 384), 96
+    assert [sorted(set(line.round(6))) for line in break_even(panel(plans, "Q"))] == [[pair], [single]]
+    dotted = [patch.get_data().values for patch in panel(plans, "Q").patches if patch.get_linestyle() == ":"]
+    assert [line.tolist() for line in dotted] == [pytest.approx([0.6 * pair] * 4), pytest.approx([0.6 * single] * 8)]
+    assert len(break_even(panel(plans, "O"))) == 1, "both have single layers there"
+    caption = caption_of("ranks", plans=plans)
+    assert "Dotted: the uniform rank of the same ratio, of each number of layers in a group." in caption
+    assert "Dash-dotted: break-even, of each number of layers in a group, above" in caption
+    assert "number of layers" not in caption_of("ranks", plans=plans[:1])
