@@ -15,6 +15,11 @@ def drawn(row: Mapping[Any, Any]) -> bool:
     return row["metric"] in METRICS and bool(pd.notna(row.get("draw_mean")))
 
 
+def any_drawn(numbers: pd.DataFrame) -> bool:
+    """Whether any of the numbers is of several draws."""
+    return "draw_mean" in numbers and bool(numbers["draw_mean"].notna().any())
+
+
 def shown(row: Mapping[Any, Any]) -> float:
     """The number of a row as tables print it."""
     return float(row["draw_mean"] if drawn(row) else row["value"])

@@ -134,6 +134,7 @@ def _section(numbers: Numbers, decided: Sequence[Contest], tables: Sequence[Tabl
     """What the page shows of one model."""
     return {
         "model": numbers.model,
+        "drawn": numbers.drawn,
         "contests": [contest for contest in decided if contest.model == numbers.model],
         "accuracy": accuracy_lines(numbers),
         "tables": [table for table in tables if table.model == numbers.model],

@@ -33,7 +33,8 @@ def accuracy_lines(numbers: Numbers) -> list[str]:
                 continue
             entry = Entry(best.method, ratio)
             text = f"{percent(ratio)} removed, {best.among}: {best.winner} keeps the highest average accuracy, "
-            text += f"{100 * best.value.value:.1f}\u202f%"
+            text += f"{100 * best.value.shown:.1f}\u202f%"
+            text += " (over draws of the calibration text the mean; differences and tests are of the first)" * numbers.drawn
             text += _against_second(numbers.get(entry, AVERAGE, f"accuracy_{OF_KIND}"))
             text += _points(numbers.get(entry, AVERAGE, "accuracy_minus_dense"), "the uncompressed model")
             text += _points(numbers.get(entry, AVERAGE, f"accuracy_minus_{BASELINE}"), method_name(BASELINE))

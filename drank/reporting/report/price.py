@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from drank.evaluation.rates import BY_VLLM
@@ -119,9 +120,9 @@ def _instead(numbers: Numbers) -> Iterator[str]:
 
 
 def _losses(numbers: Numbers, entry: Entry) -> dict[str, float]:
-    """Nats per token over the dense model by corpus."""
-    gaps = {corpus: numbers.get(entry, corpus, GAP) for corpus in numbers.datasets("perplexity")}
-    return {corpus: gap.value for corpus, gap in gaps.items() if gap is not None}
+    """Nats per token over the dense model by corpus, of the perplexity as it is shown: the difference is that of the first draw."""
+    found = {corpus: [numbers.get(entry, corpus, metric) for metric in (GAP, "perplexity")] for corpus in numbers.datasets("perplexity")}
+    return {corpus: gap.value + math.log(own.shown / own.value) for corpus, (gap, own) in found.items() if gap and own}
 
 
 def _share(numbers: Numbers, entry: Entry) -> str:

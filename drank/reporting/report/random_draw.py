@@ -47,7 +47,7 @@ def _to_the_best(models: Sequence[Numbers], method: str) -> list[str]:
     return [
         f"{method_name(method)}, a control, lie {ends} nats per token from the best method of their kind: above it by more than chance in "
         f"{sum(gap.worse for gap in gaps)} of {len(gaps)} comparisons, below it in {sum(gap.better for gap in gaps)} "
-        "(paired 95\u202f% intervals)."
+        f"(paired 95\u202f% intervals{' of the first draw of the calibration text' * any(numbers.drawn for numbers in models)})."
     ]
 
 
@@ -58,5 +58,5 @@ def _compared(numbers: Numbers, method: str, rival: str) -> list[tuple[bool, str
         for corpus in numbers.datasets("perplexity"):
             drawn, own = (numbers.get(Entry(one, ratio), corpus, "perplexity") for one in (method, rival))
             if drawn is not None and own is not None:
-                outcomes.append((own.value < drawn.value, f"{corpus} at {percent(ratio)} ({numbers.model})"))
+                outcomes.append((own.shown < drawn.shown, f"{corpus} at {percent(ratio)} ({numbers.model})"))
     return outcomes

@@ -20,18 +20,25 @@ FOCUS = "d-rank"
 CHANCE = "Chance is that of the windows or items measured on; draws of the text that methods calibrate on are another."
 """What the tests of a run are about."""
 
+OVER_DRAWS = (
+    "Over several draws of the calibration text perplexities, nats over dense and accuracies are means; paired differences and tests are "
+    "of the first draw."
+)
+"""What stands for runs with several draws."""
+
 
 def headline(models: Sequence[Numbers], decided: Sequence[Contest]) -> list[str]:
     """The answer in a few sentences: in short, where there are several kinds, and then of each kind and of all."""
     contested, accuracy = [contest for contest in decided if contest.gap is not None], best_accuracy(models)
+    drawn = [OVER_DRAWS] * any(numbers.drawn for numbers in models)
     if not contested:
         none = "No two compressing methods were measured on the same corpus at the same ratio, so there is no winner by perplexity."
-        return [none, *_of_chance(accuracy)]
+        return [none, *_of_chance(accuracy), *drawn]
     kinds = by_kind(contested)
     won = [_won(of_kind) for of_kind in kinds]
     short = [f"Lowest perplexity {in_short(contested)}."] if len(kinds) > 1 else []
     first = [*_of_chance([*short, *accuracy]), *won] if short else [*won, *_of_chance(accuracy)]
-    return [*first, *_alone(decided), *_focus(models), *_cost(decided)]
+    return [*first, *drawn, *_alone(decided), *_focus(models), *_cost(decided)]
 
 
 def _of_chance(said: Sequence[str]) -> list[str]:
@@ -121,14 +128,15 @@ def _focus(models: Sequence[Numbers]) -> list[str]:
                 gap = numbers.get(entry, corpus, f"perplexity_minus_{BASELINE}")
                 one, two = numbers.get(entry, corpus, "perplexity"), numbers.get(other, corpus, "perplexity")
                 if gap is not None and one is not None and two is not None:
-                    pairs.append((gap, one.value / two.value - 1))
+                    pairs.append((gap, one.shown / two.shown - 1))
     if not pairs:
         return []
+    which = " of the first draw" * any(numbers.drawn for numbers in models)
     better, worse = sum(gap.better for gap, _ in pairs), sum(gap.worse for gap, _ in pairs)
     return [
         f"Against {method_name(BASELINE)} at the same ratio, whatever their kinds, {method_name(FOCUS)} is significantly better in "
         f"{better} of {len(pairs)} comparisons, significantly worse in {worse}, and not distinguishable in {len(pairs) - better - worse} "
-        f"(paired 95\u202f% intervals): its perplexity is {_spread([change for _, change in pairs])}."
+        f"(paired 95\u202f% intervals{which}): its perplexity is {_spread([change for _, change in pairs])}."
     ]
 
 
@@ -147,7 +155,7 @@ def _cost(decided: Sequence[Contest]) -> list[str]:
     """What even the best method of all loses against dense, by ratio."""
     best, lines = best_of_all(decided), []
     for ratio in sorted({contest.ratio for contest in decided}):
-        rises = [one.value.value / one.dense.value - 1 for one in best if one.ratio == ratio and one.dense is not None]
+        rises = [one.value.shown / one.dense.shown - 1 for one in best if one.ratio == ratio and one.dense is not None]
         if rises:
             lines.append(f"{_spread(rises)} with {percent(ratio)} of the projections' parameters removed")
     return [f"Compared with the uncompressed model, the best method's perplexity is {'; '.join(lines)}."] if lines else []

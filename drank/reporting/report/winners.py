@@ -51,12 +51,12 @@ class Contest:
     @property
     def perplexity(self) -> str:
         """The winner's perplexity as printed."""
-        return number(self.value.value)
+        return number(self.value.shown)
 
     @property
     def over_dense(self) -> str:
         """By how many percent it exceeds dense, empty without dense."""
-        return "" if self.dense is None else f"{signed(100 * (self.value.value / self.dense.value - 1), 1)}\u202f%"
+        return "" if self.dense is None else f"{signed(100 * (self.value.shown / self.dense.shown - 1), 1)}\u202f%"
 
     @property
     def margin(self) -> str:
@@ -70,7 +70,12 @@ class Contest:
 
 
 def said_of(gap: Value, digits: int, scale: float = 1) -> str:
-    """Whether a best is told apart from its runner-up, after Holm's correction, and if not what would have been."""
+    """Whether a best is told apart from its runner-up, after Holm's correction, and if not what would have been.
+
+    Tests are of the first draw of the calibration text: where another is the best there, nothing was tested of the best by the means.
+    """
+    if gap.place > 1:
+        return "not told apart: on the first draw of the calibration text, which is tested, the runner-up is ahead"
     if gap.told_apart:
         return f"told apart, {probability(gap.p_holm)}"
     if not gap.detectable > 0:
@@ -115,7 +120,7 @@ def best_of_all(decided: Iterable[Contest]) -> list[Contest]:
     best: dict[tuple[str, float, str], Contest] = {}
     for one in decided:
         place = one.model, one.ratio, one.corpus
-        best[place] = min(one, best.get(place, one), key=lambda contest: contest.value.value)
+        best[place] = min(one, best.get(place, one), key=lambda contest: contest.value.shown)
     return list(best.values())
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from drank.reporting.material import Material
 from drank.reporting.names import number, unique
+from drank.reporting.over_draws import any_drawn
 from drank.reporting.tables.artefact import table_of, varying
 from drank.reporting.tables.axes import HEADS, plain, printed
 from drank.reporting.tables.layout import Cell, Column, Table
@@ -71,6 +72,7 @@ def choice(material: Material) -> Table:
         f"{symbol} chosen on validation text ({material.options['validation']}) and on the test text itself, and what each choice comes "
     )
     caption += "to on test text. A number that was tuned on the test text is too low by the difference."
+    caption += " Over several draws of the calibration text a perplexity is their mean." if any_drawn(material.numbers) else ""
     if not found:
         caption = f"Nothing to show of {', '.join(material.models)}: no method was measured with two values of {axis} on both texts."
     return table_of(material, caption, columns, [rows], pd.DataFrame([_numbers(one, axis) for one in found]))
@@ -80,7 +82,8 @@ def _choices(material: Material, axis: str, heads: list[str]) -> Iterator[Choice
     """The contests in which there is a choice."""
     validation = material.options["validation"]
     tests = list(material.options.get("on", [validation.removesuffix(SUFFIX)]))
-    rows = material.numbers[material.numbers["metric"] == "perplexity"]
+    numbers = material.over_draws().numbers
+    rows = numbers[numbers["metric"] == "perplexity"]
     missing = [name for name in (validation, *tests) if name not in set(rows["dataset"])]
     if missing or validation in tests or axis not in material.axes:
         there = f"measured are {', '.join(unique(rows['dataset'])) or 'none'}, on the axes {', '.join(material.axes) or 'none'}"

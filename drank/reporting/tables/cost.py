@@ -13,7 +13,7 @@ import pandas as pd
 from drank.reporting.comparisons import baselines
 from drank.reporting.material import Material
 from drank.reporting.names import BASELINE, baseline_of, competes, method_name, number, percent, unique
-from drank.reporting.over_draws import shown
+from drank.reporting.over_draws import any_drawn, shown
 from drank.reporting.tables.artefact import table_of, wanted
 from drank.reporting.tables.layout import MISSING, Cell, Column, Table
 from drank.reporting.tables.quantities import signed
@@ -53,6 +53,9 @@ def cost(material: Material) -> Table:
             [(*(Cell("" if index else head) for head in heads), *_cells(row, kinds, datasets)) for index, row in enumerate(block)]
         )
     caption = f"{_of(material)}{', beside ' * bool(kinds)}{' and '.join(QUALITY[kind][2] for kind in kinds)}."
+    if any_drawn(material.numbers):
+        nats = ", nats of the mean perplexity" * bool(kinds)
+        caption += f" Of several draws of the calibration text time and memory are those of the first{nats}."
     return table_of(material, caption, columns, blocks, pd.DataFrame(rows))
 
 

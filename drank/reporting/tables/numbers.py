@@ -100,6 +100,11 @@ class Numbers:
         """The number at this place, None where it was not measured."""
         return self._values.get((entry, dataset, metric))
 
+    @property
+    def drawn(self) -> bool:
+        """Whether any number is one of several draws of the calibration text: its mean is shown, and the first draw is tested."""
+        return any(not math.isnan(value.draw_mean) for value in self._values.values())
+
     def kind(self, entry: Entry) -> str:
         """What was done after the ranks and what is stored, as `reporting.kinds` says it; empty for what does not compete."""
         return self._kinds[entry]
@@ -130,9 +135,9 @@ class Numbers:
         return [dataset for dataset, count in counts.items() if count > 1] or [dataset for dataset, count in counts.items() if count]
 
     def ranking(self, ratio: float, dataset: str, metric: str, *, low: bool = True) -> list[tuple[Entry, Value]]:
-        """The competing methods at a ratio that have this number, best first (`low`: the smallest is best)."""
+        """The competing methods at a ratio that have this number, best first as it is shown (`low`: the smallest is best)."""
         found = [(entry, value) for entry in self.competing(ratio) if (value := self.get(entry, dataset, metric)) is not None]
-        return sorted(found, key=lambda pair: pair[1].value if low else -pair[1].value)
+        return sorted(found, key=lambda pair: pair[1].shown if low else -pair[1].shown)
 
 
 def _value_of(row: Any) -> Value:

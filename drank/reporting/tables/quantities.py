@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from drank.reporting.material import Material
 from drank.reporting.names import BASELINE, DENSE, method_name, number
+from drank.reporting.over_draws import any_drawn
 from drank.reporting.tables.build import Quantity, build
 from drank.reporting.tables.layout import Cell, Column, Table
 from drank.reporting.tables.marks import explained
@@ -14,6 +15,9 @@ from drank.reporting.tables.numbers import Numbers, Value
 from drank.runtime.grouping import AVERAGE
 
 RATIO_NOTE = "The ratio is the share of parameters removed from the compressed projections."
+
+OVER_DRAWS = "over draws of the calibration text their mean ± standard deviation"
+"""What is printed of runs with several draws."""
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -71,10 +75,10 @@ def quality(material: Material) -> Table:
     measured = " and ".join(["perplexity"] * bool(corpora) + ["zero-shot accuracy"] * bool(tasks)).capitalize()
     beside = material.published is not None and len(material.published) > 0
     averaged = AVERAGE in numbers.datasets("accuracy")
-    notes = ["in parentheses the published numbers"] * beside + ["± one standard error of the average"] * averaged
-    notes += ["over draws of the calibration text their mean ± standard deviation, tested on the first"] * bool(
-        material.numbers["spread"].notna().any()
-    )
+    notes = ["in parentheses the published numbers"] * beside
+    drawn = any_drawn(material.numbers)
+    notes += [f"± one standard error of the average{' of runs with one draw of the calibration text' * drawn}"] * averaged
+    notes += [f"{OVER_DRAWS}, tested on the first"] * drawn
     caption = f"{measured} of {numbers.model}" + (f" by compression ratio. {RATIO_NOTE}" if numbers.ratios else ".")
     marks = explained([numbers], ["perplexity"] * bool(corpora) + ["accuracy"] * bool(tasks))
     caption += f" {marks}" * bool(marks) + (f" {'; '.join(notes).capitalize()}." if notes else "")
@@ -101,6 +105,7 @@ def paired(material: Material) -> Table:
     caption = f"Paired differences of {numbers.model} to {' and to '.join(rivals)} at the same ratio, with 95\u202f% "
     caption += f"intervals: {', '.join(kinds)}. "
     caption += f"Bold: better than {method_name(BASELINE)} by an interval that excludes zero. " * (method_name(BASELINE) in rivals)
+    caption += "Of several draws of the calibration text the first is compared. " * any_drawn(material.numbers)
     caption += RATIO_NOTE
     return build(material.name, caption, numbers, quantities, dense=False)
 
@@ -124,6 +129,7 @@ def answers(material: Material) -> Table:
     *most, last = [words for metric, words in told.items() if numbers.datasets(metric)] or ["none"]
     caption = f"Answers of {numbers.model} in percent of the items: {'; '.join([*most, 'and ' * bool(most) + last])}. {RATIO_NOTE}"
     caption += f" {marks}" if (marks := explained([numbers], ["accuracy"] * bool(tasks))) else ""
+    caption += f" {OVER_DRAWS.capitalize()}{', tested on the first' * bool(marks)}." if any_drawn(material.numbers) else ""
     return build(material.name, caption, numbers, quantities)
 
 

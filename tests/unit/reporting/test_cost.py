@@ -113,3 +113,5 @@ def test_of_several_draws_the_mean_is_told_on_both_sides():
         is_base = label == "svd-llm"
         assert over[label, ratio] == pytest.approx(math.log(1.1) if is_base else 0, abs=1e-12)
         assert gained[label, ratio] == pytest.approx(0 if is_base else math.log(1.1), abs=1e-12)
+    nats = "Of several draws of the calibration text time and memory are those of the first, nats of the mean perplexity."
+    assert cost(replace(material, numbers=numbers)).caption.endswith(nats) and "draws" not in cost(material).caption

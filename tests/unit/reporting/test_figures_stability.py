@@ -50,3 +50,11 @@ def test_spectra_may_be_missing_where_plans_are_compared():
     figure, caption = FIGURES["stability"].draw(replace(material, spectra=()), "column")
     assert [axes.get_title() for axes in panels(figure)] == ["parameters moved (%)", "perplexity ↓"]
     assert "Effective rank" not in caption and math.isclose(figure.get_figwidth(), 3.35)
+
+
+def test_every_text_stands_at_its_own_perplexity_also_where_there_is_a_mean_over_draws():
+    material = stability()
+    several = material.numbers.assign(draw_mean=2 * material.numbers["value"], spread=0.1, draws=3)
+    *_, one = panels(FIGURES["stability"].draw(material, "page").figure)
+    *_, other = panels(FIGURES["stability"].draw(replace(material, numbers=several), "page").figure)
+    assert marks(one) == marks(other)
