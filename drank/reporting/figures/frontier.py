@@ -16,7 +16,7 @@ from drank.reporting.figures.sheet import Drawn, Width, legend_above, note, pane
 from drank.reporting.figures.style import Look, looks
 from drank.reporting.figures.words import axis_words, listed, of_models, over_draws, sentences
 from drank.reporting.material import Material
-from drank.reporting.names import is_dense, method_name, percent, unique
+from drank.reporting.names import competes, is_dense, method_name, percent, unique
 from drank.reporting.neighbours import where
 
 HEIGHT = 2.0
@@ -151,7 +151,7 @@ def _told(points: pd.DataFrame) -> Iterator[str]:
             f"{method_name(row.method)} stores {row.bytes:.0f}\u202f% of the bytes and loses {row.nats:.3f} nats per token"
             for row in here[here["comparator"]].itertuples()
         ]
-        low_rank = compressed(here[~here["comparator"]])
+        low_rank = compressed(here[~here["comparator"] & here["method"].map(competes).astype(bool)])
         if len(low_rank):
             row = low_rank.loc[low_rank["nats"].idxmin()]
             words.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 from drank.reporting.manuscript.exhibits import Exhibit
 from drank.reporting.names import corpus_of, listed, method_name, number, percent, refusals, unique
@@ -80,16 +81,21 @@ def _items(evidence: Evidence) -> Iterator[str]:
     few = [row for row in rows if row.dataset != AVERAGE and not in_group(row.dataset) and row.count is not None and row.count < FEW_ITEMS]
     if few:
         least = min(few, key=lambda row: row.count or 0)
-        error = f", one standard error of which is up to {100 * max(row.stderr or 0 for row in few):.1f} points" if least.stderr else ""
+        errors = [row.stderr or 0 for row in few if row.dataset == least.dataset]
+        error = f", one standard error of which is up to {100 * max(errors):.1f} points" if least.stderr else ""
         yield f"A task has no more than {least.count} items ({least.dataset}){error}."
 
 
 def _draw(evidence: Evidence) -> Iterator[str]:
     texts = [record.provenance["calibration"] or {} for record in evidence.records]
-    draws = {(text["corpus"], text.get("seed")) for text in texts if "corpus" in text}
-    if len(draws) == 1:
-        ((corpus, seed),) = draws
-        yield f"All methods were calibrated on one draw of {corpus} (seed {seed}): how far results hang on it is not measured."
+    draws: dict[str, set[Any]] = {}
+    for text in texts:
+        if "corpus" in text:
+            draws.setdefault(text["corpus"], set()).add(text.get("seed"))
+    for corpus, seeds in draws.items():
+        if len(seeds) == 1:
+            who = "All methods were calibrated" if len(draws) == 1 else f"All methods that read {corpus} were calibrated"
+            yield f"{who} on one draw of {corpus} (seed {seeds.pop()}): how far results hang on it is not measured."
 
 
 def _own_text(evidence: Evidence) -> Iterator[str]:

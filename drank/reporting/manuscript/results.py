@@ -138,7 +138,7 @@ def _differences(exhibit: Exhibit, quote: Teller) -> Iterator[str]:
 
 def _rows(exhibit: Exhibit, metric: str) -> pd.DataFrame:
     """The numbers of one metric, once for each run; none where it is not shown."""
-    numbers, place = exhibit.material.numbers, ["model", "label", "ratio", "dataset"]
+    numbers, place = exhibit.material.numbers, ["model", "label", "ratio", "dataset", "checkpoint"]
     return numbers[numbers["metric"] == metric].drop_duplicates(place) if metric in exhibit.shown else pd.DataFrame(columns=place)
 
 
@@ -149,9 +149,10 @@ def _ends(found: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 
 
 def _speeds(exhibit: Exhibit, quote: Teller) -> Iterator[str]:
-    """Who is fastest in each phase, against the uncompressed model."""
-    metric = "speedup_over_dense"
-    for phase, found in _rows(exhibit, metric).groupby("dataset", sort=False):
+    """Which of those that compete is fastest in each phase, against the uncompressed model."""
+    metric, rows = "speedup_over_dense", _rows(exhibit, "speedup_over_dense")
+    ours = rows[(rows["checkpoint"] == "") & rows["label"].map(competes).astype(bool)]
+    for phase, found in ours.groupby("dataset", sort=False):
         best = found.loc[found["value"].idxmax()]
         who = f"{_method(best['label'])} at {escape(percent(float(best['ratio'])))} ({escape(best['model'])})"
         speed, place = quote(_run(best), str(phase), metric), where(exhibit.material.numbers)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from drank.reporting.manuscript.references import cite
 from drank.reporting.names import escape, is_dense, listed, method_name, number, percent, unique
@@ -16,6 +17,9 @@ from drank.variants import base_of, is_variant
 
 Told = dict[str, dict[str, list[str]]]
 """By data set what is told of it, each with the models of which it was measured so."""
+
+SPLITS = ("train", "validation", "test")
+"""What splits are called, also where no other text of their corpus was read that would tell the corpus."""
 
 
 def setup(records: Sequence[Record]) -> list[str]:
@@ -42,12 +46,14 @@ def _models(records: Sequence[Record]) -> Iterator[str]:
 def _texts(records: Sequence[Record]) -> Iterator[str]:
     """The corpora of perplexity, and the calibration texts."""
     told: Told = {}
+    corpora = {row.dataset for record in records if record.kind == "perplexity" for row in record.results}
+    corpora |= {own["corpus"] for record in records if "corpus" in (own := record.provenance["calibration"] or {})}
     for record in records:
         for row in record.results if record.kind == "perplexity" else ():
             if row.metric == "perplexity":
                 settings, windows = record.provenance["settings"], len(record.detail[row.dataset]["window_loss"])
                 length = f" of {settings['length']}" if "length" in settings else ""
-                split = f", {settings['split']} text" if "split" in settings else ""
+                split = f", {part} text" if (part := _split(row.dataset, corpora, settings)) else ""
                 _add(told, row.dataset, f"{_thousands(row.count or 0)} tokens in {windows} windows{length}{split}", record.model)
     if told:
         yield (
@@ -58,6 +64,12 @@ def _texts(records: Sequence[Record]) -> Iterator[str]:
     read = unique(text for record in records if (text := texts(record.provenance)))
     if read:
         yield f"\\paragraph{{Calibration.}} Methods that read text read {'; or '.join(escape(text) for text in read)}."
+
+
+def _split(text: str, corpora: Collection[str], settings: Mapping[str, Any]) -> str:
+    """The split that a text is of: of `CORPUS.SPLIT` the second, where that is such a name and no corpus, else that of the measurement."""
+    corpus, _, split = text.rpartition(".")
+    return split if corpus in corpora or (corpus and split in SPLITS) else str(settings.get("split", ""))
 
 
 def _beginnings(records: Sequence[Record]) -> Iterator[str]:

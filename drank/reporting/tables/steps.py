@@ -79,7 +79,7 @@ def _chance(chain: Chain) -> Cell:
 
 def _share(chain: Chain, nats: Interval) -> str:
     """The share in percent, none where the whole difference may be nothing."""
-    return f"{100 * chain.share(nats):.0f}\u202f%".replace("-", "−") if chain.whole.excludes_zero else ""
+    return f"{round(100 * chain.share(nats))}\u202f%".replace("-", "−") if chain.whole.excludes_zero else ""
 
 
 def _caption(found: list[Chain], *, drawn: bool) -> str:

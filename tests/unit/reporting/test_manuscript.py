@@ -11,6 +11,7 @@ from drank.reporting.manuscript.quotes import quotes
 from drank.reporting.manuscript.references import references
 from drank.reporting.manuscript.results import sentence
 from drank.reporting.material import Material, numbers_of
+from drank.reporting.names import method_name
 from drank.reporting.report.checks import checks
 from drank.reporting.summary import summarise
 from drank.reporting.tables import write
@@ -149,3 +150,18 @@ def test_an_unknown_key_stops_latex_and_is_named(tmp_path, paper):
     text = "\\documentclass{article}\\input{numbers.tex}\\begin{document}\\drank{main/none}\\end{document}"
     with pytest.raises(AssertionError, match="There is no number main/none"):
         typeset(tmp_path, "wrong", text)
+
+
+def test_the_fastest_is_of_what_competes():
+    """Neither a control nor somebody else's checkpoint, which is at no ratio of the run."""
+    material = material_of(summarise(all_records(("m",), kinds=("throughput",)), METHODS))
+    numbers = material.numbers
+    control = numbers["label"] == "random-ranks"
+    theirs = numbers[(numbers["label"] == "d-rank") & (numbers["ratio"] == 0.4)]
+    theirs = theirs.assign(label="theirs", method="theirs", ratio=0.0, checkpoint="org/theirs", value=9 * theirs["value"])
+    made = replace(material, numbers=pd.concat([numbers.assign(value=numbers["value"].mask(control, 9 * numbers["value"])), theirs]))
+    text = sentence(Exhibit("t", "t.pdf", made, quantities=["speedup_over_dense"]), quotes({"t": made}))
+    rows = numbers[(numbers["metric"] == "speedup_over_dense") & numbers["label"].isin(["svd", "svd-llm", "basis-sharing", "d-rank"])]
+    for phase in ("prefill", "decode"):
+        best = rows.loc[rows.loc[rows["dataset"] == phase, "value"].idxmax()]
+        assert re.search(rf"he fastest {phase}, by {re.escape(method_name(best['label']))} at {100 * best['ratio']:g}\\,\\% \(m\)", text)

@@ -111,3 +111,21 @@ def test_refusals_others_checkpoints_published_values_and_mixed_machines_are_tol
     assert "differ in torch: 2.13.0 and 3.0" in told(
         [*records[:-1], with_provenance(records[-1], packages=records[-1].provenance["packages"] | {"torch": "3.0"})]
     )
+
+
+def test_a_draw_is_counted_for_each_corpus():
+    records = all_records(kinds=("perplexity",))
+    other = [
+        with_provenance(one, calibration=one.provenance["calibration"] | {"corpus": "c4", "seed": 42}) if one.method == "svd-llm" else one
+        for one in records
+    ]
+    for corpus, seed in {"python-docs": 13, "c4": 42}.items():
+        assert f"All methods that read {corpus} were calibrated on one draw of {corpus} (seed {seed})" in told(other)
+    assert "All methods were calibrated on one draw of python-docs (seed 13)" in told(records)
+
+
+def test_the_standard_error_is_that_of_the_task_with_the_fewest_items():
+    record = zeroshot_record("m", "d-rank", 0.2)
+    first, *others = record.results
+    text = told([replace(record, results=(replace(first, count=300, stderr=0.011), *(replace(row, stderr=0.03) for row in others)))])
+    assert "A task has no more than 300 items (continuation), one standard error of which is up to 1.1 points." in text

@@ -31,3 +31,24 @@ def test_items_of_tasks_are_told_in_the_same_way():
     records = [zeroshot_record("one", "dense", 0.0), zeroshot_record("two", "dense", 0.0, items=30)]
     assert "(400 items each for one; 30 items each for two)" in told(records, "Zero-shot accuracy")
     assert "(400 items each)." in told(records[:1], "Zero-shot accuracy")
+
+
+def of_split(record, split):
+    """The record with its texts measured on another split as well, and with what was asked for of its settings."""
+    rows = (*record.results, *(replace(row, dataset=f"{row.dataset}.{split}") for row in record.results))
+    detail = record.detail | {f"{name}.{split}": found for name, found in record.detail.items()}
+    return replace(record, results=rows, detail=detail, provenance=record.provenance | {"settings": {"split": "test"}})
+
+
+def test_a_text_is_told_with_the_split_that_was_measured():
+    whole = of_split(perplexity_record("one", "dense", 0.0), "validation")
+    text = told([whole], "Perplexity")
+    assert "python-docs, python-reference and python-code (24\\,528 tokens in 48 windows, test text each); python-docs.validation, " in text
+    assert "python-code.validation (24\\,528 tokens in 48 windows, validation text each)" in text
+    alone = replace(whole, results=tuple(row for row in whole.results if row.dataset.endswith(".validation")))
+    assert "validation text each" in told([alone], "Perplexity") and "test text" not in told([alone], "Perplexity")
+    assert "held\\_out text each" in told([of_split(whole, "held_out")], "Perplexity")
+    named = replace(
+        alone, results=tuple(replace(row, dataset="c4.en") for row in whole.results[:1]), detail={"c4.en": whole.detail["python-docs"]}
+    )
+    assert "c4.en (24\\,528 tokens in 48 windows, test text)" in told([named], "Perplexity"), "the name of a corpus may have a dot"

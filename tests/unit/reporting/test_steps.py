@@ -141,3 +141,17 @@ def test_the_words_are_what_a_report_says_of_a_chain_and_of_nothing_else():
     material = material_of(RUNS, OPTIONS)
     assert findings_of({"layout": "steps"}, material) == words(material) != []
     assert findings_of({"layout": "quality"}, material) == []
+
+
+def test_a_share_that_prints_as_zero_has_no_sign():
+    """A step that loses next to nothing: its losses are those of the step before, and a ten-thousandth more."""
+    material = material_of(RUNS, OPTIONS)
+    losses = [1.0001 * loss for loss in windows(material, "svd-llm", 0.2)[0]]
+
+    def changed(record):
+        detail = {**record.detail, "python-docs": {**record.detail["python-docs"], "window_loss": losses}}
+        return replace(record, detail=detail) if (record.method, record.ratio) == ("d-rank", 0.2) else record
+
+    table = steps(replace(material, records=[changed(record) for record in material.records]))
+    assert -0.005 < table.frame["share"].iloc[2] < 0
+    assert texts(table)[2][5] == "0\u202f%"
