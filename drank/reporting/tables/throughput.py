@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import pandas as pd
 
 from drank.reporting.material import Material
 from drank.reporting.names import listed, number
@@ -16,9 +19,9 @@ from drank.reporting.tables.quantities import RATIO_NOTE, scaled
 
 TIMES = (
     "medians over the rounds of tokens per second, of the time to the first token of a batch, of that of a step, which decodes one token "
-    "for each prompt, with its 90th percentile, of the speed over that of the dense model in the same round (below it the 95\u202f% "
-    "interval), and of the share of the roofline: the time that the machine takes at the best rates measured in the same rounds to read "
-    "the weights and the cache, or to multiply by the weights, over the time taken; above 100\u202f% where a processor's cache has them."
+    "for each prompt, with its 90th percentile, {speedup}and of the share of the roofline: the time that the machine takes at the best "
+    "rates measured in the same rounds to read the weights and the cache, or to multiply by the weights, over the time taken; above "
+    "100\u202f% where a processor's cache has them."
 )
 SIZES = (
     "Memory: weights and buffers as loaded, keys and values after decoding, and the most that weights, activations and cache took at once. "
@@ -26,6 +29,22 @@ SIZES = (
     "tensors lack."
 )
 """What the caption says of the columns."""
+
+INTERVAL_OF_SOME = ", where there is one"
+"""Said where rounds were too few for some intervals, or not in turn."""
+
+
+class Turns(NamedTuple):
+    """Whether the models of `ever` any job were timed in turn, round by round, and those of all `always`."""
+
+    ever: bool
+    always: bool
+
+    @classmethod
+    def of(cls, numbers: pd.DataFrame) -> Turns:
+        """What the numbers say of it; older ones say nothing, and were taken in turn."""
+        said = numbers.loc[numbers["metric"] == "in_turn", "value"] > 0
+        return cls(bool(said.any() or said.empty), bool(said.all()))
 
 
 def throughput(material: Material) -> Table:
@@ -46,10 +65,23 @@ def throughput(material: Material) -> Table:
         ]
     told = neighbours(material.numbers, numbers.model)
     place = where(material.numbers)
-    caption = f"Throughput and size of {numbers.model}{place}: {TIMES} {_noise(controls)} {told}{' ' * bool(told)}{SIZES} {RATIO_NOTE}"
+    turns = Turns.of(material.numbers)
+    times = TIMES.format(speedup=_speedup(material.numbers, turns))
+    caption = (
+        f"Throughput and size of {numbers.model}{place}: {times} {_noise(controls, turns)} {told}{' ' * bool(told)}{SIZES} {RATIO_NOTE}"
+    )
     caption += " What memory vLLM itself takes was not measured." if place else ""
     caption += " Bytes are those in the precision of the run, of a quantised checkpoint those of its files." if numbers.theirs else ""
     return build(material.name, caption, numbers, quantities)
+
+
+def _speedup(numbers: pd.DataFrame, turns: Turns) -> str:
+    """What the speed over dense is; nothing where none was measured."""
+    rows = numbers[numbers["metric"] == "speedup_over_dense"]
+    told = rows["ci_low"].notna()
+    same = " in the same round" * turns.ever + " where models took turns" * (turns.ever and not turns.always)
+    interval = f" (below it the 95\u202f% interval{INTERVAL_OF_SOME * (not told.all())})" if told.any() else ""
+    return f"of the speed over that of the dense model{same}{interval}, " if len(rows) else ""
 
 
 def _of_phase(phase: str, control: Control | None) -> Iterator[Quantity]:
@@ -69,7 +101,7 @@ def _gain(value: Value) -> Cell:
     return Cell(number(value.value, 2), "" if math.isnan(value.low) else f"[{number(value.low, 2)}, {number(value.high, 2)}]", stacked=True)
 
 
-def _noise(controls: Mapping[str, Control]) -> str:
+def _noise(controls: Mapping[str, Control], turns: Turns) -> str:
     """What timings of one computation differ by, what is bold because of it, and whether they come out equal, as they must."""
     if not controls:
         return "What two timings of one computation differ by was not measured, so that nothing is bold."
@@ -82,4 +114,5 @@ def _noise(controls: Mapping[str, Control]) -> str:
         return f"{told} They do not come out equal within their interval: this machine cannot tell models apart closer than {apart}."
     if all(control.holds for control in controls.values()):
         return f"{told} They come out equal within the 95\u202f% interval of their paired ratios, as they must."
-    return f"{told} The rounds are too few to say whether that is within an interval."
+    why = "The rounds are too few" if turns.always else "Too few rounds were in turn"
+    return f"{told} {why} to say whether that is within an interval."

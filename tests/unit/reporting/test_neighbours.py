@@ -59,3 +59,33 @@ def test_where_the_system_does_not_say_nothing_is_said(summary):
 def test_models_that_took_no_turns_are_said_to_be_compared_across_times(summary):
     assert "one after the other" in neighbours(machine(summary, 0.2, threads=1, threads_asked=1, in_turn=0), "docs-mha")
     assert "one after the other" not in neighbours(machine(summary, 0.2, threads=1, threads_asked=1, in_turn=1), "docs-mha")
+
+
+@pytest.mark.parametrize(
+    ("turns", "rounds", "words"),
+    [
+        ((1, 1), (True, True), "dense model in the same round (below it the 95\u202f% interval), and"),
+        ((1, 1), (False, False), "dense model in the same round, and"),
+        ((1, 1), (True, False), "dense model in the same round (below it the 95\u202f% interval, where there is one), and"),
+        ((0, 0), (False, False), "dense model, and"),
+        (
+            (1, 0),
+            (True, False),
+            "dense model in the same round where models took turns (below it the 95\u202f% interval, where there is one), and",
+        ),
+    ],
+)
+def test_the_caption_says_what_the_speed_over_dense_is(summary, turns, rounds, words):
+    """By ratio whether models took turns, and whether rounds were enough for an interval."""
+    made = summary
+    for ratio, turn, enough in zip((0.2, 0.4), turns, rounds, strict=True):
+        made = machine(made, ratio, in_turn=turn)
+        short = (made["ratio"] == ratio) & (not enough)
+        made = made.assign(**{end: made[end].mask(short) for end in ("ci_low", "ci_high")})
+    made = made[(made["ratio"] > 0) | ~made["metric"].isin(["speedup_over_dense", "noise_ratio"])]
+    caption = throughput_table(made, "docs-mha").caption
+    assert words in caption
+    assert ("Too few rounds were in turn to say" in caption) == (0 in turns)
+    assert ("The rounds are too few to say" in caption) == (0 not in turns and not all(rounds))
+    without = made[made["metric"] != "speedup_over_dense"]
+    assert "speed over that" not in throughput_table(without, "docs-mha").caption
