@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +25,11 @@ from drank.reporting.figures.style import GREY
 from drank.reporting.figures.words import axis_words, of_models, over_draws, sentences
 from drank.reporting.names import is_control, method_name, percent, unique
 
-ROW, BLOCK = 0.125, 0.35
-"""Inches: the height of a method's line, and what a block needs above and below its lines."""
+ROW, MORE, BLOCK = 0.125, 0.11, 0.35
+"""Inches: the height of a method's line, what each further line of its name adds, and what a block needs above and below its lines."""
+
+MARGIN, LETTER = 0.25, 0.053
+"""Inches, roughly: what stands beside the names of methods, and a letter of them."""
 
 COMFORTABLE, LEAST = 1.3, 0.7
 """Inches of a panel: with fewer, panels go below each other; with no fewer than the second where they would not fit a page so."""
@@ -55,22 +59,24 @@ def draw(rows: pd.DataFrame, quantity: Quantity, width: Width) -> Drawn:
     options = {"less_is_better": quantity.less_is_better, "logarithmic": quantity.logarithmic}
     blocks = _blocks(rows)
     orders = {name: standing(panels, **options) for name, panels in blocks.items()}
-    names = 0.25 + 0.053 * max((len(method_name(method)) for order in orders.values() for method in order), default=0)
-    lines, columns = _wrapped(blocks, orders, INCHES[width] - names)
+    names = {method: _broken(method_name(method), width) for order in orders.values() for method in order}
+    row = ROW + MORE * (max((len(broken) for broken in names.values()), default=1) - 1)
+    left = INCHES[width] - MARGIN - LETTER * max((len(line) for broken in names.values() for line in broken), default=0)
+    lines, columns = _wrapped(blocks, orders, left, row)
     sizes = [max(len(orders[name]), 2) for name, _ in lines]
-    height = 0.3 + sum(ROW * size + BLOCK for size in sizes)
+    height = 0.3 + sum(row * size + BLOCK for size in sizes)
     figure = Figure(figsize=(INCHES[width], height), layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.03))
     grid = figure.subplots(len(lines), columns, squeeze=False, height_ratios=sizes)
-    inches, used = (INCHES[width] - names) / columns - 0.12, []
-    for (name, titles), row in zip(lines, grid, strict=True):
+    inches, used = left / columns - 0.12, []
+    for (name, titles), beside in zip(lines, grid, strict=True):
         together = pd.concat(blocks[name].values())
-        for axes, title in zip(row, titles, strict=False):
+        for axes, title in zip(beside, titles, strict=False):
             here = blocks[name][title]
             axes.set_title(title)
             _panel(axes, here, orders[name], style, quantity)
             used.append(fit_values(axes, "x", together if quantity.shared else here, quantity, inches, wide=1))
-        _name_lines(row[0], orders[name], name if several and len(blocks) > 1 else "")
-        for axes in row[len(titles) :]:
+        _name_lines(beside[0], {method: names[method] for method in orders[name]}, name if several and len(blocks) > 1 else "")
+        for axes in beside[len(titles) :]:
             axes.set_visible(False)
     figure.supxlabel(quantity.label)
     _legend(figure, rows, style, quantity)
@@ -86,8 +92,18 @@ def _blocks(rows: pd.DataFrame) -> dict[str, Panels]:
     return {str(index): {model: rows[rows["model"] == model] for model in chunk} for index, chunk in enumerate(chunks)}
 
 
-def _wrapped(blocks: Mapping[str, Panels], orders: Mapping[str, list[str]], inches: float) -> tuple[list[tuple[str, list[str]]], int]:
-    """The lines of panels, by block and titles, and how many panels a line has: as few as fit the page, each of a comfortable width."""
+def _broken(name: str, width: Width) -> list[str]:
+    """The lines of a method's name, which leave a panel a comfortable width."""
+    return textwrap.wrap(name, int((INCHES[width] - COMFORTABLE - MARGIN) / LETTER)) or [name]
+
+
+def _wrapped(
+    blocks: Mapping[str, Panels], orders: Mapping[str, list[str]], inches: float, row: float
+) -> tuple[list[tuple[str, list[str]]], int]:
+    """The lines of panels, by block and titles, and how many panels a line has: as few as fit the page, each of a comfortable width.
+
+    A method has `row` inches.
+    """
     longest = max(map(len, blocks.values()))
     for least in (COMFORTABLE, LEAST):
         columns = max(1, min(longest, int(inches / least)))
@@ -96,7 +112,7 @@ def _wrapped(blocks: Mapping[str, Panels], orders: Mapping[str, list[str]], inch
             for name, titles in ((name, list(panels)) for name, panels in blocks.items())
             for first in range(0, len(titles), columns)
         ]
-        if sum(ROW * len(orders[name]) + BLOCK for name, _ in lines) < TALLEST:
+        if sum(row * len(orders[name]) + BLOCK for name, _ in lines) < TALLEST:
             break
     return lines, columns
 
@@ -111,10 +127,10 @@ def _looks(ratios: Sequence[float]) -> dict[float, Look]:
     }
 
 
-def _name_lines(axes: Axes, order: Sequence[str], heading: str) -> None:
-    """The names of the methods beside the first panel, controls in grey; the heading above them."""
-    axes.set_yticks(range(len(order)), [method_name(method) for method in order])
-    for label, method in zip(axes.get_yticklabels(), order, strict=True):
+def _name_lines(axes: Axes, names: Mapping[str, list[str]], heading: str) -> None:
+    """The names of the methods, by lines, beside the first panel, controls in grey; the heading above them."""
+    axes.set_yticks(range(len(names)), ["\n".join(lines) for lines in names.values()])
+    for label, method in zip(axes.get_yticklabels(), names, strict=True):
         label.set_color(GREY if is_control(method) else "black")
     axes.annotate(heading, (0, 1), (-4, 4), xycoords="axes fraction", textcoords="offset points", ha="right", fontweight="bold")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Hashable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -22,6 +23,9 @@ INCHES: dict[Width, float] = {"column": 3.35, "page": 6.9}
 
 TALLEST = 8.6
 """Inches that a figure should not be taller than, to stand on a page with its caption."""
+
+HANDLE, LETTER, WIDEST = 0.5, 0.056, 0.06
+"""Inches, roughly, of an entry of a legend: what stands before its label, a letter, and a letter of a label that has many wide ones."""
 
 
 class Drawn(NamedTuple):
@@ -70,15 +74,22 @@ def tall(height: float) -> float:
 
 
 def legend_above(figure: Figure, handles: Sequence[Any], labels: Sequence[str], part: SubFigure | None = None) -> None:
-    """One legend for all panels, in as few rows as fit the width; the figure grows by its height, unless it stands in a `part` of it."""
-    widths = [0.5 + 0.056 * len(label) for label in labels]  # inches, roughly
+    """One legend for all panels, in as few rows as fit the width; the figure grows by its height, unless it stands in a `part` of it.
+
+    A label that is wider than the figure is broken into lines.
+    """
+    broken = [textwrap.wrap(label, int((figure.get_figwidth() - HANDLE) / WIDEST)) or [label] for label in labels]
+    widths = [HANDLE + LETTER * max(map(len, lines)) for lines in broken]
     for rows in range(1, len(labels) + 1):
         columns = [widths[first : first + rows] for first in range(0, len(labels), rows)]
         if sum(map(max, columns)) < figure.get_figwidth():
             break
     if part is None:
-        figure.set_figheight(figure.get_figheight() + 0.15 * rows)
-    (part or figure).legend(handles, labels, loc="outside upper center", ncols=len(columns), columnspacing=1.2, handlelength=2.0)
+        tallest = max(sum(map(len, broken[first : first + rows])) for first in range(0, len(labels), rows))
+        figure.set_figheight(figure.get_figheight() + 0.15 * tallest)
+    (part or figure).legend(
+        handles, ["\n".join(lines) for lines in broken], loc="outside upper center", ncols=len(columns), columnspacing=1.2, handlelength=2.0
+    )
 
 
 @styled
