@@ -53,6 +53,8 @@ def cost(material: Material) -> Table:
             [(*(Cell("" if index else head) for head in heads), *_cells(row, kinds, datasets)) for index, row in enumerate(block)]
         )
     caption = f"{_of(material)}{', beside ' * bool(kinds)}{' and '.join(QUALITY[kind][2] for kind in kinds)}."
+    if "memory" not in material.options and not all(str(device).startswith("cpu") for device in numbers["device"]):
+        caption += " Memory is that of the host, not of the GPU."
     if any_drawn(material.numbers):
         nats = ", nats of the mean perplexity" * bool(kinds)
         caption += f" Of several draws of the calibration text time and memory are those of the first{nats}."

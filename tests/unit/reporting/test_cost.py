@@ -115,3 +115,12 @@ def test_of_several_draws_the_mean_is_told_on_both_sides():
         assert gained[label, ratio] == pytest.approx(0 if is_base else math.log(1.1), abs=1e-12)
     nats = "Of several draws of the calibration text time and memory are those of the first, nats of the mean perplexity."
     assert cost(replace(material, numbers=numbers)).caption.endswith(nats) and "draws" not in cost(material).caption
+
+
+def test_memory_is_said_to_be_the_hosts_where_a_gpu_ran_the_models():
+    material = material_of(RUNS, DOCS)
+    words = "Memory is that of the host, not of the GPU."
+    made = replace(material, numbers=material.numbers.assign(device="cuda (NVIDIA H200)"))
+    assert words in cost(made).caption and words not in cost(material).caption
+    stated = {f"docs-mha/{label}/{ratio:g}": 1.0 for label, ratio in zip(material.numbers["label"], material.numbers["ratio"], strict=True)}
+    assert words not in cost(replace(made, options={**DOCS, "memory": stated})).caption, "whose memory that is only its writer knows"
