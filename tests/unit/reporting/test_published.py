@@ -1,6 +1,8 @@
 """What the paper reports: the numbers as they are printed, and which are about what a configuration names."""
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +10,8 @@ from drank.methods import METHODS
 from drank.reporting.published import published, published_for
 from drank.reporting.published.stated import COLUMNS, TASKS
 from tests.unit.reporting.papers_models import CONFIG, LABELS
+
+ROOT = Path(__file__).parents[3]
 
 
 def value_of(**wanted):
@@ -101,3 +105,17 @@ def test_the_average_is_of_the_papers_seven_tasks_and_a_perplexity_of_its_window
     assert "perplexity" not in set(begun["metric"]) and "accuracy" in set(begun["metric"])
     assert "perplexity" in set(published_for({**CONFIG, "perplexity": {**CONFIG["perplexity"], "bos": "auto"}})["metric"])
     assert "accuracy" not in set(published_for({**CONFIG, "zeroshot": {**CONFIG["zeroshot"], "bos": "none"}})["metric"])
+
+
+def test_every_file_that_reporting_reads_is_part_of_the_code_of_a_rule():
+    """A change of it prints anew what it stands in."""
+    rules = (ROOT / "workflow" / "rules" / "report.smk").read_text("utf-8")
+    (page,) = re.findall(r"^PAGE = (.+)$", rules, re.MULTILINE)
+    named = {*eval(page, {"PROJECT": ROOT}), *re.findall(r'"(drank/[^"]+)"', rules)}
+    data = [path for path in (ROOT / "drank" / "reporting").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
+    assert len(data) > 5 and {str(path.relative_to(ROOT)) for path in data} <= named
+    assert {script for script, rest in re.findall(r'code\("(\w+)\.py"(.*)\)', rules) if "STATED" in rest} == {
+        "artefact",
+        "report",
+        "document",
+    }
