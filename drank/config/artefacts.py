@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from drank.config.artefact import Artefact
+from drank.config.clashes import clashes
+from drank.config.contrasts import contrast_problems
 from drank.config.draws import Cell, drawn
 from drank.config.emptiness import emptiness
 from drank.config.grids import Grids, Point, listed
@@ -50,7 +52,7 @@ class Runs:
         for name, entry in (given or usual).items():
             try:
                 artefact = self._artefact(config, name, entry)
-                faults = list(emptiness(config, artefact, self.methods))
+                faults = [*emptiness(config, artefact, self.methods), *contrast_problems(artefact), *clashes(config, artefact)]
             except ValueError as error:
                 faults = [str(error)]
             if not faults:

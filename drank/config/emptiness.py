@@ -10,8 +10,11 @@ from drank.config.measurable import measurable
 from drank.config.resolved import calibration_options
 from drank.methods import Method
 from drank.models.shapes import is_shape
-from drank.reporting.layouts import BESIDE_DENSE
+from drank.reporting.layouts import BESIDE_DENSE, OVER_DENSE
 from drank.reporting.names import BASELINE, DENSE, baseline_of
+
+SMALLER = ("speedup_by_bytes", "frontier")
+"""Layouts that draw smaller models beside the dense one of their own runs."""
 
 Methods = Mapping[str, Method]
 """The methods of a model by label."""
@@ -32,6 +35,7 @@ def emptiness(config: Mapping[str, Any], artefact: Artefact, methods: Mapping[st
         yield "it shows effective ranks, and its models are shapes, of whose random weights there are none to tell"
     for model in artefact.models:
         yield from _unpaired(config, artefact, model, methods[model])
+        yield from _without_dense(artefact, model, methods[model])
 
 
 def _unpaired(config: Mapping[str, Any], artefact: Artefact, model: str, methods: Methods) -> Iterator[str]:
@@ -44,6 +48,22 @@ def _unpaired(config: Mapping[str, Any], artefact: Artefact, model: str, methods
         rivals = [(label, baseline_of(label), ratio) for label, ratio in at if (baseline_of(label), ratio) in at - {(label, ratio)}]
         if not any(_alike(config, methods[label].at(ratio), methods[rival].at(ratio)) for label, rival, ratio in rivals):
             yield f"it compares with {DENSE} and {BASELINE}, and of {model} no run has either beside it, calibrated as it is"
+
+
+def _without_dense(artefact: Artefact, model: str, methods: Methods) -> Iterator[str]:
+    """What the runs of a model lack where an artefact is of nothing but speeds over dense, or of smaller models beside it."""
+    layout, points = artefact.layout_name, [point for point in artefact.points if point.model == model]
+    others = [point for point in points if point.label != DENSE]
+    foreign = [point for point in others if methods[point.label].checkpoint]
+    shown = f"layout {layout}" if layout == "throughput_by_ratio" else f"metric: {OVER_DENSE}"
+    if layout == "throughput_by_ratio" or artefact.options.get("metric") == OVER_DENSE:
+        if DENSE not in methods and (layout == "throughput_by_ratio" or not foreign):  # beside which checkpoints are timed in any case
+            yield f"{shown} compares with {DENSE}, which is none of methods; add `{DENSE}: {{}}` to methods"
+        elif not others:
+            yield f"{shown} compares with {DENSE}, and of {model} it has nothing else; add another method to its `runs`"
+    smaller = [point for point in others if point.ratio > 0] + (foreign if layout == "frontier" else [])
+    if layout in SMALLER and points and not (smaller and len(others) < len(points)):
+        yield f"layout {layout} draws smaller models beside {DENSE}, and of {model} it has not both; add them to its `runs`"
 
 
 def _alike(config: Mapping[str, Any], one: Method, two: Method) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from drank.allocation.plan import Plan
 from drank.reporting.material import Material
 from drank.reporting.recipes import method_in
+from drank.reporting.reference_text import reference_of
 from drank.reporting.tables.artefact import wanted
 from drank.reporting.tables.axes import Key, ordered, plain
 from drank.reporting.tables.window_losses import Run, WindowLosses
@@ -68,18 +69,10 @@ def calibrated(material: Material) -> Iterator[Calibrated]:
 
 def _reference(material: Material, axes: list[str], runs: Mapping[Key, Run]) -> Key:
     """The calibration that the others are held against."""
-    asked: Mapping[str, Any] = material.options.get("reference", {})
-    left = list(runs)
-    for level, axis in enumerate(axes):
-        values = [key[level] for key in left]
-        wanted_value = asked.get(axis, max(values) if axis == "windows" else values[0])
-        left = [key for key in left if key[level] == wanted_value]
-        if not left:
-            there = ", ".join(run.label for run in runs.values())
-            raise ValueError(
-                f"{material.name}: option reference asks for {axis} {wanted_value}, but the runs are {there}; name one of them"
-            )
-    return left[0]
+    try:
+        return reference_of(axes, {key: run.label for key, run in runs.items()}, material.options.get("reference", {}))
+    except ValueError as error:
+        raise ValueError(f"{material.name}: {error}") from None
 
 
 def _plan(material: Material, run: Run) -> Plan | None:

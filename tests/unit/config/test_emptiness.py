@@ -29,7 +29,7 @@ def test_what_compares_with_the_dense_model_has_it_among_its_runs(metric):
 
 
 def test_continuations_that_nobody_writes_do_not_repeat():
-    pivot = {**PIVOT, "metric": "repeated_4grams"}
+    pivot = {**PIVOT, "metric": "repeated_4grams", "on": "docs"}
     silent = {"perplexity": {**BASE["perplexity"], "continuations": {"prompts": 0}}}
     (said,) = problems(with_runs(pivot, "d-rank", **silent))
     assert said.startswith("artefacts.mine: metric: repeated_4grams is of continuations, and perplexity.continuations.prompts is 0; set it")
