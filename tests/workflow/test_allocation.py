@@ -61,6 +61,19 @@ def test_gradients_are_taken_once_for_each_kind_of_labels_that_is_read(inputs: P
     assert "gradients" not in reads["results/spectra/tiny/whitening-n1"]
 
 
+def test_a_search_reads_the_text_of_the_method_that_searches(inputs: Path, tmp_path: Path) -> None:
+    """Another that reads the same spectrum, and a text of its own to refit, stands before it."""
+    run = Run(tmp_path / "run", PROJECT)
+    shutil.copytree(inputs, run.folder)
+    corpora = {**run.config["corpora"], "other": {"files": {"train": "test.txt"}}}
+    refitted = {"base": "svd", "refit_from": 0.2, "calibration": {"corpus": "other"}}
+    run.change(methods={"refitted": refitted, "searched": {"base": "svd", "allocator": "sensitivity"}}, corpora=corpora, perplexity=None)
+    output = run.snakemake("-n", "results/plans/tiny/searched/0.3.json").stdout
+    reads = dict(re.findall(r"Missing output files: (results/[^\s;]+); Input files updated by another job: (.+)", output))
+    read = reads["results/sensitivity/tiny/identity-n1.json"]
+    assert "results/tokens/tiny/words.train.safetensors" in read and "other" not in read
+
+
 def test_steps_compensation_and_corrections_run_from_nothing(inputs: Path, tmp_path: Path) -> None:
     run = Run(tmp_path / "run", PROJECT)
     shutil.copytree(inputs, run.folder)

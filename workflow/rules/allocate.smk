@@ -2,7 +2,7 @@ rule sensitivity:
     input:
         source="results/sources/{model}.json",
         spectra="results/spectra/{model}/{spectrum}",
-        tokens=lambda wildcards: chain_to_spectrum(wildcards).tokens("search"),
+        tokens=lambda wildcards: chain_beside_spectrum(wildcards, "sensitivity").tokens("search"),
     output:
         "results/sensitivity/{model}/{spectrum}.json",
     log:
@@ -17,7 +17,7 @@ rule sensitivity:
     params:
         code=code("sensitivity.py"),
         places=places,
-        search=lambda wildcards: chain_to_spectrum(wildcards).texts["search"],
+        search=lambda wildcards: chain_beside_spectrum(wildcards, "sensitivity").texts["search"],
         compute=COMPUTE,
     message:
         "Searching how {wildcards.model} suffers from each projection alone ({wildcards.spectrum})"

@@ -43,9 +43,10 @@ def chain_to_spectrum(wildcards):
     return chain_at(wildcards.model, next((label for label, method in readers.items() if method.reads_gradients), next(iter(readers))), "0")
 
 
-def chain_to_slopes(wildcards):
-    """The same of a method that reads slopes beside it."""
-    readers = (label for label, method in METHODS[wildcards.model].items() if method.spectrum == wildcards.spectrum and "slopes" in method.needs)
+def chain_beside_spectrum(wildcards, needed):
+    """The same of a method whose allocator needs this beside it, slopes or a search: others may read the spectrum alone, and another text."""
+    methods = METHODS[wildcards.model]
+    readers = (label for label, method in methods.items() if method.spectrum == wildcards.spectrum and needed in method.needs)
     return chain_at(wildcards.model, next(readers), "0")
 
 

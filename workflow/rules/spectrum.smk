@@ -31,7 +31,7 @@ rule slopes:
     input:
         source="results/sources/{model}.json",
         spectra="results/spectra/{model}/{spectrum}",
-        gradients=lambda wildcards: chain_to_slopes(wildcards).told()["gradients"],
+        gradients=lambda wildcards: chain_beside_spectrum(wildcards, "slopes").told()["gradients"],
     output:
         passing("results/slopes/{model}/{spectrum}.safetensors"),
     log:
