@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.edits import replaced
+from tests.workflow.edits import replaced, settings
 from tests.workflow.runs import PROJECT, Run, write_inputs
 
 SPREAD = {"layout": "pivot", "rows": ["method"], "columns": ["ratio"], "over": "draw", "on": "words"}
@@ -93,6 +93,12 @@ def test_another_number_prints_again_every_artefact_that_quotes_it(run: Run) -> 
     with replaced(record, record.read_text().replace('"value": ', '"value": 1', 1).encode()):
         jobs = run.planned()
     assert jobs["evaluate_texts"] == 1 and jobs["betas"] == 1 and "spread" not in jobs and "quality3" not in jobs
+
+
+def test_how_tasks_are_read_is_no_matter_of_runs_that_answer_none(run: Run) -> None:
+    with settings(zeroshot={"limit": 7})(run):  # type: ignore[attr-defined]
+        jobs = run.planned()
+    assert jobs["evaluate"] == 2 and "evaluate_texts" not in jobs
 
 
 def test_the_manuscript_and_every_number_of_it(run: Run, tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ rule evaluate:
     params:
         code=code("evaluate.py"),
         places=places,
-        perplexity=lambda wildcards: perplexity_options(READ[wildcards.model]) | {"corpora": wanted_of_job(wildcards, "perplexity")},
-        zeroshot=lambda wildcards: READ[wildcards.model]["zeroshot"] | {"tasks": wanted_of_job(wildcards, "zeroshot")},
+        perplexity=lambda wildcards: measuring_of_job(wildcards, "perplexity"),
+        zeroshot=lambda wildcards: measuring_of_job(wildcards, "zeroshot"),
         contents=contents_of_job,
         tasks=lambda wildcards, input: tasks_of_job(wildcards),
         embedded=embedded_of_job,

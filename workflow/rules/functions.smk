@@ -60,6 +60,13 @@ def wanted_of_job(wildcards, kind):
     return RUNS.wanted[wildcards.model, wildcards.method, wildcards.ratio][kind]
 
 
+def measuring_of_job(wildcards, kind):
+    """The section by which this kind is measured of a run, and what; nothing where none of it is, so that a change of it makes nothing anew."""
+    sections = {"perplexity": ("corpora", perplexity_options), "zeroshot": ("tasks", lambda read: read["zeroshot"])}
+    (named, options), names = sections[kind], wanted_of_job(wildcards, kind)
+    return options(READ[wildcards.model]) | {named: names} if names else {}
+
+
 def splits_of_job(wildcards):
     """The texts that are measured of a run, as `corpus.split`."""
     return [".".join(split_of(config, text)) for text in wanted_of_job(wildcards, "perplexity")]
