@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,14 +42,16 @@ SHOWN = {
 def summary_of(told: Mapping[str, Any], records: Sequence[Record]) -> pd.DataFrame:
     """The summary of an artefact's own runs: who is best, and what many comparisons allow to be said, is among them, variants too.
 
-    So a table says the same in its own file, in the report and in the manuscript. Further draws of its runs, the `draws` that it is told,
-    count for the spread and do not compete.
+    So a table says the same in its own file, in the report and in the manuscript, whatever else is measured of its runs for other
+    artefacts: what it does not show is no contest. Further draws of its runs, the `draws` that it is told, count for the spread and do not
+    compete.
     """
     runs = {(row["model"], row["label"], row["ratio"]) for row in told["rows"]}
     labels = unique(row["label"] for row in told["rows"])
     known = runs.union(map(tuple, told["draws"]))
     own = [record for record in records if (record.model, record.method, record.ratio) in known]
-    return summarise(own, labels, list(told["notes"]), among=runs)
+    tasks = {row.dataset for record in own for row in record.results if row.metric == "accuracy"}
+    return summarise(own, labels, list(told["notes"]), among=runs, on=_shown(told, tasks))
 
 
 def material_of(
@@ -68,10 +70,8 @@ def material_of(
     the paper stand beside.
     """
     numbers = numbers_of(summary, told["rows"])
-    tasks = {name for name in numbers.loc[numbers["metric"] == "accuracy", "dataset"] if name != AVERAGE and not in_group(name)}
     memory = [name.replace("decode", MEMORY, 1) for name in ("decode", *told["shown"]) if name.startswith("decode")]  # in each variant
-    average = [AVERAGE] if tasks <= set(told["shown"]) else []  # an average over others would not be its own
-    shown = [*told["shown"], *memory, MACHINE, *average]
+    shown = [*_shown(told, numbers.loc[numbers["metric"] == "accuracy", "dataset"]), *memory, MACHINE]
     runs, reads = {(row["model"], row["label"], row["ratio"]) for row in told["rows"]}, LAYOUTS[told["layout"]].reads
     material = Material(
         name=told["name"],
@@ -90,6 +90,12 @@ def material_of(
         return material
     named = {model: {label: method_in(settings) for label, settings in found.items()} for model, found in (methods or {}).items()}
     return replace(material, published=beside(material, stated, named, config.get("calibration", {})))
+
+
+def _shown(told: Mapping[str, Any], scored: Iterable[str]) -> list[str]:
+    """The texts, tasks and phases that an artefact shows, with the average where it is over no other tasks that have an accuracy."""
+    tasks = {name for name in scored if name != AVERAGE and not in_group(name)}
+    return [*told["shown"], *[AVERAGE] * (tasks <= set(told["shown"]))]
 
 
 def _seconds(timings: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

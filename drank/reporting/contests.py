@@ -60,12 +60,14 @@ def kind_text(record: Record) -> str:
     return str(kind or "")
 
 
-def contests(records: Sequence[Record], among: Collection[Run] | None = None) -> tuple[dict[int, list[Difference]], list[str]]:
+def contests(
+    records: Sequence[Record], among: Collection[Run] | None = None, on: Collection[str] | None = None
+) -> tuple[dict[int, list[Difference]], list[str]]:
     """For each record, by its `id`, its differences to the best; and a line for every pair of records that saw something else.
 
-    Those `among` compete, or all but variants; dense and others' checkpoints never do. A control has its difference to the best of its
-    kind, and no place. Holm's correction is over all bests of a summary against their runners-up, for
-    each metric.
+    Those `among` compete, or all but variants, `on` these data sets, or all; dense and others' checkpoints never do. A control has its
+    difference to the best of its kind, and no place. Holm's correction is over all bests of a summary against their runners-up, for each
+    metric.
     """
     rows: dict[int, list[Difference]] = {}
     problems: list[str] = []
@@ -73,7 +75,7 @@ def contests(records: Sequence[Record], among: Collection[Run] | None = None) ->
     for kind, goal in GOALS.items():
         found: list[tuple[Record, Difference]] = []
         taken = _Taken(goal)
-        for ending, group, members in _groups([record for record in contending if record.kind == kind], goal):
+        for ending, group, members in _groups([record for record in contending if record.kind == kind], goal, on):
             found += _compared(taken, f"{goal.difference}_{ending}", group, members)
         problems += taken.problems
         for record, row in _corrected(found):
@@ -91,12 +93,14 @@ def _is_among(record: Record, among: Collection[Run] | None) -> bool:
     return not is_variant(record.method) if among is None else (record.model, record.method, record.ratio) in among
 
 
-def _groups(records: Sequence[Record], goal: Goal) -> Iterator[tuple[str, Group, list[Record]]]:
+def _groups(records: Sequence[Record], goal: Goal, on: Collection[str] | None) -> Iterator[tuple[str, Group, list[Record]]]:
     """The groups with the ending of their metric: of each kind, and of all kinds where there are several."""
     found: dict[Group, list[Record]] = {}
     for record in records:
         for row in record.results:
-            if row.metric == goal.metric and (row.dataset in record.detail or row.dataset == AVERAGE) and not in_group(row.dataset):
+            if row.metric != goal.metric or (on is not None and row.dataset not in on):
+                continue
+            if (row.dataset in record.detail or row.dataset == AVERAGE) and not in_group(row.dataset):
                 tasks = tuple(sorted(record.detail)) if row.dataset == AVERAGE else ()
                 found.setdefault(Group(record.model, record.ratio, row.dataset, tasks, kind_text(record)), []).append(record)
     whole: dict[Group, list[Record]] = {}

@@ -62,13 +62,18 @@ class SummaryError(ValueError):
 
 
 def summarise(
-    records: Iterable[Record], methods: Sequence[str] = (), models: Sequence[str] = (), among: Collection[Run] | None = None
+    records: Iterable[Record],
+    methods: Sequence[str] = (),
+    models: Sequence[str] = (),
+    among: Collection[Run] | None = None,
+    on: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """The summary of the records, ordered by `models`, `methods` (what these do not name follows by name) and ratio.
 
     Paired rows compare each method with dense, with SVD-LLM at its ratio and with the best other method of its kind, on the same windows
     or items: `perplexity_minus_…`, `log_perplexity_gap_to_dense`, `log_perplexity_minus_best` (nats per token) and `accuracy_minus_…`.
-    Those `among` compete, or all but variants. Raises SummaryError for records that clash, and for pairs that did not see the same text.
+    Those `among` compete, or all but variants, `on` these data sets, or all. Raises SummaryError for records that clash, and for pairs that
+    did not see the same text.
     """
     known = {name: place for place, name in enumerate(methods)}
     shelf = {name: place for place, name in enumerate(models)}
@@ -80,7 +85,7 @@ def summarise(
     ordered = sorted(records, key=place)
     _refuse_clashes(ordered)
     compared = {id(record): list(comparisons(record, ordered)) if record.kind in PAIRED else [] for record in ordered}
-    contested, unlike = contests(ordered, among)
+    contested, unlike = contests(ordered, among, on)
     problems = [problem for pairs in compared.values() for pair in pairs for problem in mismatches(pair)] + unlike
     if problems:
         raise SummaryError("these records cannot be compared; delete the older of each pair and run again:" + "".join(unique(problems)))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pandas.testing import assert_frame_equal
 from scipy import stats
 
 from drank.methods import METHODS as KNOWN
@@ -12,7 +13,7 @@ from drank.reporting.artefact import summary_of
 from drank.reporting.contests import kind_text
 from drank.reporting.summary import SummaryError, summarise
 from drank.statistics.holm import adjusted
-from tests.unit.records_fixture import METHODS, perplexity_record, zeroshot_record
+from tests.unit.records_fixture import CORPORA, METHODS, TASKS, perplexity_record, zeroshot_record
 
 NATS = "log_perplexity_minus_best"
 
@@ -95,10 +96,35 @@ def test_variants_and_checkpoints_of_others_do_not_compete():
     labels = ("svd", "svd-llm", "d-rank+beta=0.4")
     frame = summarise([*(perplexity_record("m", label, 0.2) for label in labels), theirs])
     assert set(rows(frame)["method"]) == {"svd", "svd-llm"}
-    shown = {"rows": [{"model": "m", "label": label, "ratio": 0.2} for label in labels[1:]], "draws": [], "notes": {"m": ""}}
+    runs = [{"model": "m", "label": label, "ratio": 0.2} for label in labels[1:]]
+    shown = {"rows": runs, "draws": [], "notes": {"m": ""}, "shown": [*CORPORA]}
     own = rows(summary_of(shown, [*(perplexity_record("m", label, 0.2) for label in labels), theirs]))
     assert set(own["method"]) == {"svd-llm", "d-rank+beta=0.4"}, "an artefact compares its own runs, variants among them"
     assert kind_text(theirs) == "" and kind_text(perplexity_record("m", "dense", 0.0)) == ""
+
+
+def only(record, *datasets):
+    """The record without what it found on other data sets."""
+    detail = {name: told for name, told in record.detail.items() if name in datasets}
+    return replace(record, results=tuple(row for row in record.results if row.dataset in datasets), detail=detail)
+
+
+@pytest.mark.parametrize("further", CORPORA)
+def test_what_an_artefact_does_not_show_is_no_contest_of_its_own(further):
+    """A text that another one has measured of the same runs is none of the comparisons that it corrects for."""
+    labels, shown = ("svd", "svd-llm", "basis-sharing", "d-rank"), [name for name in CORPORA if name != further]
+    told = {"rows": [{"model": "m", "label": label, "ratio": 0.2} for label in labels], "draws": [], "notes": {"m": ""}, "shown": shown}
+    records = [perplexity_record("m", label, 0.2) for label in labels]
+    more, alone = (rows(summary_of(told, found)) for found in (records, [only(one, *shown) for one in records]))
+    assert len(more[more["place"] == 1]) == 2
+    assert_frame_equal(more.reset_index(drop=True), alone.reset_index(drop=True))
+
+
+def test_an_average_over_tasks_that_an_artefact_does_not_show_is_no_contest_of_its_own():
+    told = {"rows": [{"model": "m", "label": label, "ratio": 0.2} for label in ("svd", "d-rank")], "draws": [], "notes": {"m": ""}}
+    records = [zeroshot_record("m", label, 0.2) for label in ("svd", "d-rank")]
+    few, every = (rows(summary_of({**told, "shown": shown}, records), "accuracy_minus_best") for shown in ([*TASKS][:2], [*TASKS]))
+    assert set(few["dataset"]) == {*[*TASKS][:2]} and set(every["dataset"]) == {*TASKS, "average"}
 
 
 def test_a_method_is_of_its_kind_whatever_it_is_called():
