@@ -85,6 +85,16 @@ def test_a_timing_has_a_node_of_its_own_and_the_threads_of_every_model_job(done:
     assert re.search(r"^throughput +1 +1 +8 GB +7$", said, re.MULTILINE), said
 
 
+def test_a_timing_is_given_what_a_site_asks_for_every_job_where_it_is_said_with_its_node(done: Run) -> None:
+    """As docs/cluster.md has it: `slurm_extra` of the rule stands in the place of the site's, a quality of service does not."""
+    shutil.rmtree(done.folder / "results/throughput/tiny/0")
+    (done.folder / "site").mkdir()
+    (done.folder / "site/config.yaml").write_text(f"{SITE}  - qos=long\n")
+    asked = ("--profile", "./site", "--set-resources", "throughput:slurm_extra='--exclusive --nice'")
+    (call,), _ = submit(done, "results/throughput/tiny/0", "--retries", "0", *asked)
+    assert "--exclusive --nice" in call and "--qos=long" in call
+
+
 def test_how_many_cores_a_run_has_makes_no_timing_anew(finished: Run) -> None:
     assert finished.planned("--cores", "1") == finished.planned("--cores", "3") == {}
     file = finished.folder / "config.yaml"
