@@ -66,6 +66,13 @@ OTHER: dict[str, tuple[Edit, dict[str, int]]] = {
     "BOS nowhere in timings": (settings(throughput={"bos": "none"}), {"throughput": 2, **OF_TIMINGS}),
     "BOS as the family has it": (settings(calibration={"bos": "text"}, perplexity={"bos": "text"}), {"report": 1}),
     "the code of a script": (code("workflow/scripts/calibrate.py", "run(snakemake", "print()\nrun(snakemake"), FROM_CALIBRATION),
+    "code of spectra": (code("drank/spectra/decomposition.py", "EXCITED = 1e-12", "EXCITED = 2e-12"), {"spectrum": 2, **MAKING}),
+    "code of a refit": (
+        code("drank/compression/refit.py", "EXCITED = 1e-6", "EXCITED = 2e-6"),
+        {"compress": 2, "evaluate": 2, "throughput": 1, **OF_RECORDS, **OF_TIMINGS},
+    ),
+    "code of losses": (code("drank/evaluation/losses.py", "TOGETHER = 256", "TOGETHER = 128"), {"evaluate": 3, **OF_RECORDS}),
+    "another precision": (settings(compute={"dtype": "bfloat16"}), {**FROM_CALIBRATION, **MEASURING}),
     "the numbers on cards": (code("drank/models/card/numbers.py", "rows = []\n", "rows = [print()]\n"), {"cards": 1}),
     "a script of the report's page": (code("drank/reporting/report/report.js", "as it was", "as it had been"), {"report": 1}),
     "one more ratio": (settings(ratios=[0.3, 0.5]), {"allocate": 2, "compress": 2, "evaluate": 2, "throughput": 1, **REPORTING}),
