@@ -31,7 +31,7 @@ def clashes(config: Mapping[str, Any], artefact: Artefact) -> Iterator[str]:
     if artefact.layout_name != "pivot":
         return
     places, over = _places(artefact, _datasets(config, artefact)), artefact.options.get("over")
-    one = next((claims for claims in places.values() if _meet(claims, over)), {})
+    one: Claims = next((claims for claims in places.values() if _meet(claims, over)), {})
     if clash := list(one) or _in_one_column(places):
         told = [f"{model} {label} at {ratio}{f' on {dataset}' if dataset else ''}" for model, label, ratio, dataset in clash]
         more = f" and {len(told) - 3} more" if len(told) > 3 else ""
