@@ -44,7 +44,7 @@ def chain_to_spectrum(wildcards):
 
 
 def chain_beside_spectrum(wildcards, needed):
-    """The same of a method whose allocator needs this beside it, slopes or a search: others may read the spectrum alone, and another text."""
+    """The same of a method whose allocator needs this beside it, slopes or a search: others may read it alone, and another text."""
     methods = METHODS[wildcards.model]
     readers = (label for label, method in methods.items() if method.spectrum == wildcards.spectrum and needed in method.needs)
     return chain_at(wildcards.model, next(readers), "0")
@@ -61,7 +61,7 @@ def wanted_of_job(wildcards, kind):
 
 
 def measuring_of_job(wildcards, kind):
-    """The section by which this kind is measured of a run, and what; nothing where none of it is, so that a change of it makes nothing anew."""
+    """The section by which this kind is measured of a run, and what; nothing where none is: a change of it makes no such job anew."""
     sections = {"perplexity": ("corpora", perplexity_options), "zeroshot": ("tasks", lambda read: read["zeroshot"])}
     (named, options), names = sections[kind], wanted_of_job(wildcards, kind)
     return options(READ[wildcards.model]) | {named: names} if names else {}
