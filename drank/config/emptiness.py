@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from drank.config.artefact import Artefact
-from drank.config.measurable import measurable
+from drank.config.measurable import kinds_of, measurable
 from drank.config.resolved import calibration_options
 from drank.methods import Method
 from drank.models.shapes import is_shape
@@ -29,6 +29,8 @@ def emptiness(config: Mapping[str, Any], artefact: Artefact, methods: Mapping[st
         sections = {"perplexity": "perplexity.corpora", "zeroshot": "zeroshot.tasks", "throughput": "throughput"}
         missing = " or ".join(sections[kind] for kind in artefact.kinds)
         yield f"it shows {' or '.join(artefact.kinds)}, and the configuration measures none; set {missing}"
+    elif artefact.kinds and not any(kind in kinds_of(config, name) for kind in artefact.kinds for name in artefact.shown):
+        yield f"it shows {' or '.join(artefact.kinds)}, and `on` names none of that ({', '.join(artefact.shown)}); name what it shows"
     if (artefact.layout.reads or artefact.layout.compressed) and not artefact.compressed:
         yield "it shows what compressing leaves, and no run of it compresses"
     if "spectra" in artefact.layout.reads and all(is_shape(config["models"][model]) for model in artefact.models):

@@ -37,6 +37,12 @@ REFUSED = {
     ),
     "a frontier without dense": (TIMED, {"layout": "frontier"}, of("svd"), "layout frontier draws smaller models beside dense, and of"),
     "a frontier of dense": (TIMED, {"layout": "frontier"}, of("dense"), "layout frontier draws smaller models beside dense, and of"),
+    "a table on another kind": (
+        TIMED,
+        {"layout": "quality", "on": "decode"},
+        of("svd"),
+        "it shows perplexity or zeroshot, and `on` names none of that",
+    ),
     "a choice without a grid": (BASE, CHOICE, of("d-rank"), "it compares values of beta, and no method of it has two of them at one ratio"),
     "a choice of one": (BASE, CHOICE, of("d-rank", beta=0.1), "it compares values of beta, and no method of it has two of them"),
     "a choice of ratios": (BASE, {**CHOICE, "axis": "ratio"}, of("d-rank"), "it compares values of ratio, and no method of it has two"),
