@@ -10,7 +10,7 @@ import functools
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,7 @@ def _saving(original: Callable[..., Any]) -> Callable[..., Any]:
             options = {key: kwargs.pop(key) for key in names if key in kwargs}
         directory = Path(save_directory)
         carried = carried_by(self)  # read first: the folder may be the very one that the model came from
+        before = _stamps(directory) if push else {}
         result = original(self, save_directory, *args, **kwargs)
         if _writes(self, args[0] if args else kwargs.get("is_main_process", True)) and all(map(Path.is_file, weight_files(directory))):
             try:
@@ -66,7 +67,9 @@ def _saving(original: Callable[..., Any]) -> Callable[..., Any]:
             except CheckpointError as error:  # the weights that the user asked for are there
                 log.warning("%s gets no model card: %s", directory, error)
             if push:
-                _upload(directory, options.pop("repo_id", directory.name), **options)
+                same = {name for name, stamp in _stamps(directory).items() if before.get(name) == stamp}
+                own = {*carried.files, *carried.kept}  # of the model, though they lay there already
+                _upload(directory, options.pop("repo_id", directory.name), same - own, **options)
         return result
 
     return save_pretrained
@@ -119,9 +122,16 @@ def _document(directory: Path, carried: Carried) -> None:
         write_text(directory / CARD, renewed(card, weight_hashes(directory)))
 
 
+def _stamps(directory: Path) -> dict[str, tuple[int, int]]:
+    """When each file that a push would take was written, and its size: by these it is told what a save has not touched."""
+    found = {name: path.stat() for name, path in beside(directory, ("*", TEMPLATES)).items()}
+    return {name: (stat.st_mtime_ns, stat.st_size) for name, stat in found.items()}
+
+
 def _upload(
     directory: Path,
     repo_id: str,
+    withheld: Collection[str] = (),
     *,
     commit_message: str | None = None,
     commit_description: str | None = None,
@@ -131,7 +141,10 @@ def _upload(
     create_pr: bool = False,
     tags: str | list[str] | None = None,
 ) -> Any:
-    """Put a folder on the hub in one commit, as transformers' `push_to_hub` does with its own; returns what the hub says of the commit."""
+    """Put a folder on the hub in one commit, as transformers' `push_to_hub` does with its own; returns what the hub says of the commit.
+
+    Files that are `withheld` by name stay here, such as those of a trainer in the folder that it saves to.
+    """
     from huggingface_hub import CommitOperationAdd, HfApi
 
     api = HfApi(token=token)
@@ -143,7 +156,7 @@ def _upload(
         known = split_front_matter(card)[0].get("tags") or []
         card = changed_front_matter(card, tags=list(dict.fromkeys([*known, *([tags] if isinstance(tags, str) else tags)])))
     found = beside(directory, ("*", TEMPLATES))
-    sources: dict[str, Any] = {name: path for name, path in found.items() if not name.startswith(".")}
+    sources: dict[str, Any] = {name: path for name, path in found.items() if not name.startswith(".") and name not in withheld}
     sources[CARD] = card.encode()  # the name on the hub stands in the card of the hub only
     return api.create_commit(
         repo_id,

@@ -147,9 +147,14 @@ model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
         ("import sys, drank", "print(model.push_to_hub('me/small', private=True, tags=['mine'], commit_message='Hello').oid)", "main"),
         ("import sys, transformers, drank", "model.push_to_hub('me/small', revision='second', tags='mine')", "second"),
         ("import sys, drank", "model.save_pretrained(sys.argv[2], push_to_hub=True, repo_id='me/small', tags=['mine'])", "main"),
+        ("import sys, drank", "model.save_pretrained(sys.argv[1], push_to_hub=True, repo_id='me/small', tags=['mine'])", "main"),
     ],
 )
-def test_a_push_carries_everything(order, call, revision, made, tmp_path):
+def test_a_push_carries_everything_of_the_model_and_nothing_else(order, call, revision, made, tmp_path):
+    whole = names(made)
+    (tmp_path / "saved").mkdir()
+    for folder in (made, tmp_path / "saved"):
+        (folder / "secret.txt").write_text("what somebody else left there")
     with hub() as server:
         network = {"HF_ENDPOINT": server.url, "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_of_nobody", "HF_HOME": str(tmp_path / "home")}
         code = PUSH.format(order=order, call=call)
@@ -163,8 +168,8 @@ def test_a_push_carries_everything(order, call, revision, made, tmp_path):
         )
         assert done.returncode == 0, done.stderr
     files = {name.removeprefix(f"me/small@{revision}/"): content for name, content in server.files.items()}
-    assert set(files) == names(made), "README, plan, making, configuration, weights and tokenizer"
-    for name in names(made) - {CARD}:
+    assert set(files) == whole, "README, plan, making, configuration, weights and tokenizer"
+    for name in whole - {CARD}:
         assert files[name] == (made / name).read_bytes(), name
     assert 'from_pretrained("me/small")' in files[CARD].decode()
     metadata, body = split_front_matter(files[CARD].decode())
