@@ -134,7 +134,7 @@ class PivotedLinear(LowRankLinear):
         if owner is None:
             self.register_buffer("pivots", torch.empty(rank, dtype=torch.int32, device="meta"))
             self.register_buffer("order", torch.empty(self.in_features, dtype=torch.int64, device="meta"), persistent=False)
-            self.register_load_state_dict_post_hook(lambda module, _: module.arrange())
+            self.register_load_state_dict_post_hook(_arranged)
 
     @property
     def _basis_rows(self) -> int:
@@ -171,6 +171,11 @@ class PivotedLinear(LowRankLinear):
         pivots, others = (_taken(x, part) for part in order.split((self.rank, self.in_features - self.rank)))
         y: Tensor = self.coefficients(pivots + self.basis(others))
         return y
+
+
+def _arranged(module: PivotedLinear, _: Any) -> None:
+    """What follows the loading of a state dict; a function of the module, for a lambda could not be pickled and the model with it."""
+    module.arrange()
 
 
 def _taken(x: Tensor, indices: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle  # noqa: TID251 - what users do
 from dataclasses import replace
 
 import pytest
@@ -72,6 +73,18 @@ def test_a_state_dict_brings_its_order_of_inputs_along():
     other, _ = pivoted()
     other.load_state_dict(one.state_dict())
     assert torch.equal(one(IDS).logits, other(IDS).logits)
+
+
+@pytest.mark.parametrize("make", [converted, lambda: pivoted()[0]], ids=["factors", "pivoted"])
+def test_a_model_goes_to_another_process(make):
+    """By `torch.save` of the whole model too, and with what layers share still shared."""
+    model = make()
+    again = pickle.loads(pickle.dumps(model))
+    first, second = (layer.self_attn.q_proj for layer in again.model.layers)
+    assert torch.equal(again(IDS).logits, model(IDS).logits)
+    assert second.owner is first and second.basis.weight is first.basis.weight
+    again.load_state_dict(make().state_dict())
+    assert second.basis.weight is first.basis.weight and first is not model.model.layers[0].self_attn.q_proj
 
 
 def test_a_pivoted_model_is_one_graph():
