@@ -20,8 +20,8 @@ class Bases(nn.Module):
     """What the projections that read one input make of it first: `x B` of each, (…, k), from one product with all bases.
 
     The first of them that is called with an input computes the parts of all, and each takes its own, so that nothing is kept once all have;
-    one that is called with another input, or again, is given what it needs all the same. Not for several threads at once, and not for an
-    input that is changed in place between them.
+    one that is called with another input, or again, is given what it needs all the same: several threads may call at once, each with its
+    own input, and get what is theirs. Not for an input that is changed in place between them.
     """
 
     def __init__(self, members: Sequence[LowRankLinear]) -> None:
@@ -43,13 +43,15 @@ class Bases(nn.Module):
         """The part of the member at this place."""
         if len(self.ranks) == 1:
             return self.forward(x)[0]
-        held = self._held
-        if held[0] is not x or held[1][place] is None:
-            held[:] = x, [*self.forward(x)]
-        part: Tensor = held[1][place]
-        held[1][place] = None
-        if all(other is None for other in held[1]):
-            held[:] = None, []
+        seen, parts = self._held  # read once, for another thread may put an input of its own there at any time
+        part: Tensor | None = parts[place] if seen is x else None
+        if part is None:
+            parts = [*self.forward(x)]
+            part = parts[place]
+            self._held[:] = x, parts
+        parts[place] = None
+        if all(other is None for other in parts):
+            self._held[:] = None, []
         return part
 
 
