@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,9 @@ TOKENIZER_FILES = (
 
 _KEPT = "_drank_kept"
 """The attribute of a model whose folder is gone that holds what lay there."""
+
+_READ_FROM = "_drank_read_from"
+"""The attribute of a loaded model that holds under which name and from which folder it was loaded."""
 
 
 @dataclass(frozen=True)
@@ -85,23 +88,54 @@ def _description(model: PreTrainedModel) -> dict[str, Any]:
     return found if isinstance(found, dict) else found.to_dict()
 
 
-def _origin(model: PreTrainedModel) -> Path | None:
-    """The folder that a model was loaded from, of a hub model its snapshot with the documents fetched into it; None where it is gone."""
-    from huggingface_hub import snapshot_download, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+def read_from(model: PreTrainedModel, files: Sequence[str] | None) -> None:
+    """Note which folder the files lie in that a model is being loaded from.
 
+    The name of a model on the hub says neither its revision nor the cache nor the folder in it, and transformers 5.23 keeps none of them.
+    """
+    if files:
+        for part in (model, model.base_model):
+            setattr(part, _READ_FROM, (part.name_or_path, Path(files[0]).absolute().parent))
+
+
+def _origin(model: PreTrainedModel) -> Path | None:
+    """The folder that a model was loaded from, of a hub model with the documents fetched into it; None where it is gone."""
     name = model.name_or_path
+    noted, folder = getattr(model, _READ_FROM, (None, None))
+    if noted != name:  # it was saved elsewhere since, or never loaded
+        folder = None
     if not name or Path(name).is_dir():
-        return Path(name) if name else None
+        return folder or (Path(name) if name else None)
+    folder = folder or _cached(name, getattr(model.config, "_commit_hash", None))
+    if folder is None or not folder.is_dir():
+        return None
+    cache = Path(f"models--{name.replace('/', '--')}", "snapshots").parts
+    snapshot = next((one for one in (folder, *folder.parents) if one.parent.parts[-2:] == cache), None)
+    if snapshot is not None:
+        _fetch(name, snapshot, "" if folder == snapshot else f"{folder.relative_to(snapshot).as_posix()}/")
+    return folder
+
+
+def _cached(name: str, commit: str | None) -> Path | None:
+    """The snapshot of a hub model in the cache that everybody has; a folder that is gone may have the name of somebody's model there."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
     try:
-        cached = try_to_load_from_cache(name, "config.json", revision=getattr(model.config, "_commit_hash", None))
+        found = try_to_load_from_cache(name, "config.json", revision=commit)
     except HFValidationError:
         return None
-    if not isinstance(cached, str):  # not loaded from the hub: a folder that is gone may have the name of somebody's model there
-        return None
-    snapshot, wanted = Path(cached).parent, [CARD, PLAN, MAKING, NUMBERS, *TOKENIZER_FILES]
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _fetch(name: str, snapshot: Path, below: str) -> None:
+    """Fetch into the snapshot of a hub model what lies beside its weights, in a folder of it; what the hub does not give is a warning."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = [f"{below}{pattern}" for pattern in (CARD, PLAN, MAKING, NUMBERS, *TOKENIZER_FILES)]
+    place: Any = {"revision": snapshot.name, "cache_dir": snapshot.parents[2]}
     try:
-        return Path(snapshot_download(name, revision=snapshot.name, allow_patterns=wanted, ignore_patterns=[BELOW]))
+        snapshot_download(name, **place, allow_patterns=wanted, ignore_patterns=[f"{below}{BELOW}"])
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         log.warning("the hub does not give card, plan and tokenizer of %s (%s); only what is in the cache goes along", name, error)
-        return snapshot

@@ -20,6 +20,7 @@ from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 from transformers.utils.versions import require_version
 
+from drank.models.carried import read_from
 from drank.models.conversion import skeleton, whole
 from drank.models.description import QUANT_METHODS, described
 from drank.models.experts import renamings, unfuse
@@ -75,6 +76,7 @@ class DrankQuantizer(HfQuantizer):
 
     def _process_model_before_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
         self._model_type = model.config.model_type
+        read_from(model, kwargs.get("checkpoint_files"))
         skeleton(unfuse(whole(model)), described(self.quantization_config.description()))
         put_notice(model)  # where it is a base model, `skeleton` gave the notice to what holds it
         return model

@@ -177,17 +177,3 @@ def test_a_push_carries_everything_of_the_model_and_nothing_else(order, call, re
     assert "## Files" in body and json.loads(files[MAKING])["label"] == "d-rank"
     if "print" in call:
         assert (done.stdout.strip(), server.messages) == (COMMIT, ["Hello"])
-
-
-def test_a_model_of_the_hub_is_saved_with_the_documents_of_its_snapshot(made, tmp_path):
-    """Transformers fetches weights and configuration; the documents come from the same commit in the cache."""
-    repository = tmp_path / "hub" / "models--someone--tiny"
-    shutil.copytree(made, repository / "snapshots" / COMMIT)
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(COMMIT)
-    call = "AutoModelForCausalLM.from_pretrained('someone/tiny').save_pretrained(sys.argv[1])"
-    code = f"import sys, drank\nfrom transformers import AutoModelForCausalLM\n{call}"
-    environment = os.environ | {"HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "again")], check=True, cwd=ROOT, env=environment, capture_output=True)
-    for name in names(made):
-        assert (tmp_path / "again" / name).read_bytes() == (made / name).read_bytes(), name
