@@ -75,10 +75,13 @@ class DrankQuantizer(HfQuantizer):
         return {MESSAGE: "cpu", **device_map} if isinstance(device_map, dict) and "" not in device_map else device_map
 
     def _process_model_before_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
+        _refuse_sharing_out(model.config)
         self._model_type = model.config.model_type
         read_from(model, kwargs.get("checkpoint_files"))
         skeleton(unfuse(whole(model)), described(self.quantization_config.description()))
         put_notice(model)  # where it is a base model, `skeleton` gave the notice to what holds it
+        for part in (model, model.base_model):  # they name layers that are low-rank now, and experts that were fused
+            part._tp_plan, part._ep_plan = {}, {}
         return model
 
     def _process_model_after_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
@@ -105,6 +108,20 @@ class DrankQuantizer(HfQuantizer):
     def is_trainable(self) -> bool:
         """True: basis and coefficients are ordinary parameters."""
         return True
+
+
+def _refuse_sharing_out(config: Any) -> None:
+    """Raise ValueError where transformers was told to share out layers or experts over processes.
+
+    It would sum what each makes of a whole low-rank layer, or of every expert, as if that were its part. Older versions, in which the
+    configuration does not tell, load the whole model in each process, for it has no plan of what to share out.
+    """
+    asked = getattr(config, "distributed_config", None)
+    if told := [f"{name}={size}" for name in ("tp_size", "ep_size") if (size := getattr(asked, name, None) or 1) > 1]:
+        raise ValueError(
+            f"transformers does not share out the layers of a model compressed by drank ({', '.join(told)}); load it without tp_plan and "
+            "distributed_config, over several GPUs with device_map='auto', or serve it in tensor parallel with vLLM (`drank serve`)"
+        )
 
 
 def register() -> None:
