@@ -64,8 +64,8 @@ def family_of(config: Any) -> Family:
     found = {key: _value(config, (key,)) for key in family.requires}
     if wrong := [f"{key}: {found[key]} (must be {value})" for key, value in family.requires.items() if found[key] not in (None, value)]:
         raise UnknownFamilyError(
-            f"the decoder blocks of this {model_type} model are not all alike, as drank.models.families.FAMILIES says they are: its "
-            f"configuration has {', '.join(wrong)}; compress another model, or give FAMILIES an entry for blocks of several kinds"
+            f"this {model_type} model is not what drank.models.families.FAMILIES says of its family: its configuration has "
+            f"{', '.join(wrong)}; compress another model, or give FAMILIES an entry for such models"
         )
     experts = range(_count(config, _EXPERT_COUNT) if family.mixture else 0)
     return replace(family, projections=tuple(one for projection in family.projections for one in _expanded(projection, experts)))

@@ -34,11 +34,10 @@ class Family:
 
     `grouped` names the kinds whose layers may share a basis (D-Rank, section 4.1: Q, K, V, up and gate, fused or not; O and down stay
     alone). `renamed` gives, for a part of a dotted name that files have and the modules do not, the module's. `requires` holds values
-    of the configuration without which the blocks are not what the entry says. `positions` are the rows of a table of positions where the
-    configuration does not say how many: past it a model cannot read at all.
-    `ties` tells whether the output layer is the embedding where
-    a configuration does not say, `needs_bos` whether the model is lost in a window that does not begin with BOS, having seen none such
-    while it was trained.
+    of the configuration without which a model is not what the entry says; one that is not there is taken for right. `positions` are
+    the rows of a table of positions where the configuration does not say how many: past it a model cannot read at all. `ties` tells
+    whether the output layer is the embedding where a configuration does not say, `needs_bos` whether the model is lost in a window that
+    does not begin with BOS, having seen none such while it was trained.
     """
 
     blocks: str
@@ -82,9 +81,11 @@ _LLAMA = Family(
     ),
 )
 
+_FORWARD = {"use_bidirectional_attention": False}  # else it reads a text from both ends and predicts no next token, as EmbeddingGemma
+
 FAMILIES: dict[str, Family] = {
-    "gemma2": replace(_LLAMA, ties=True, needs_bos=True),
-    "gemma3_text": replace(_LLAMA, ties=True, needs_bos=True),
+    "gemma2": replace(_LLAMA, ties=True, needs_bos=True, requires=_FORWARD),
+    "gemma3_text": replace(_LLAMA, ties=True, needs_bos=True, requires=_FORWARD),
     "gpt2": Family(
         blocks="transformer.h",
         projections=(

@@ -103,11 +103,12 @@ def test_mixtures_have_projections_for_each_expert(name, key):
 
 @pytest.mark.parametrize(
     ("name", "unlike"),
-    [("qwen3_moe", {"mlp_only_layers": [0]}), ("qwen3_moe", {"decoder_sparse_step": 2}), ("gpt2", {"add_cross_attention": True})],
+    [("qwen3_moe", {"mlp_only_layers": [0]}), ("qwen3_moe", {"decoder_sparse_step": 2}), ("gpt2", {"add_cross_attention": True})]
+    + [(name, {"use_bidirectional_attention": True}) for name in ("gemma2", "gemma3_text")],
 )
-def test_models_with_blocks_of_another_kind_are_refused(name, unlike):
+def test_models_of_another_kind_than_their_family_are_refused(name, unlike):
     ((key, value),) = unlike.items()
-    pattern = rf"of this {name} model are not all alike.* has {key}: {re.escape(str(value))} \(must be .*\); compress another"
+    pattern = rf"this {name} model is not what .* has {key}: {re.escape(str(value))} \(must be .*\); compress another"
     for config in (config_of(name, **unlike), AutoConfig.for_model(name, **unlike)):
         with pytest.raises(UnknownFamilyError, match=pattern):
             family_of(config)
