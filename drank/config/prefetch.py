@@ -14,13 +14,14 @@ from typing import Any
 
 from drank import corpora
 from drank.evaluation.zeroshot import expanded, fetch_task, needs_hub
-from drank.models.licence import LICENCE_FILES
+from drank.models.licence import LICENCE_FILES, POLICY_FILES
 from drank.models.sources import MODEL_SUFFIXES
+from drank.models.tensors import AGAIN
 from drank.runtime.device import go_offline
 
 log = logging.getLogger(__name__)
 
-WANTED = [*(f"*{suffix}" for suffix in MODEL_SUFFIXES), *LICENCE_FILES]
+WANTED = [*(f"*{suffix}" for suffix in MODEL_SUFFIXES), *LICENCE_FILES, *POLICY_FILES]
 
 
 class FetchError(RuntimeError):
@@ -90,7 +91,8 @@ def _attempts(config: Mapping[str, Any]) -> Iterator[tuple[str, Exception | None
     wanted = {f"model {name}": source for name, source in config["models"].items()} | _checkpoints(config)
     for what, source in wanted.items():
         if "hub" in source:
-            jobs.append((what, partial(snapshot_download, source["hub"], revision=source.get("revision"), allow_patterns=WANTED)))
+            patterns: dict[str, Any] = {"allow_patterns": WANTED, "ignore_patterns": [AGAIN]}
+            jobs.append((what, partial(snapshot_download, source["hub"], revision=source.get("revision"), **patterns)))
     jobs += [(f"corpus {name}", partial(corpora.read, source)) for name, source in config["corpora"].items() if "hub" in source]
     tasks = expanded({name: config["tasks"][name] for name in config["zeroshot"]["tasks"]}).tasks
     jobs += [(f"task {name}", partial(fetch_task, task)) for name, task in tasks.items() if needs_hub(task)]

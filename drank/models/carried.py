@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
+from drank.models.licence import LICENCE_FILES, POLICY_FILES
 from drank.models.tokenizer_files import BELOW, TEMPLATES
 from drank.runtime.files import read_json
 
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 TOKENIZER_FILES = (
     *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model", "*.tiktoken", "tekken.json"),
-    *("chat_template*", TEMPLATES, "LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*"),
+    *("chat_template*", TEMPLATES, *LICENCE_FILES[1:], *POLICY_FILES),
 )
 """What else of the folder it came from belongs to a model; what the new folder has already stays."""
 

@@ -16,10 +16,10 @@ from drank.models.description import CheckpointError, describe, quantised_by
 from drank.models.documents import left_out
 from drank.models.experts import unfuse
 from drank.models.groups import Group
-from drank.models.licence import LICENCE_FILES
+from drank.models.licence import LICENCE_FILES, POLICY_FILES
 from drank.models.loaded import refuse_bad, unloadable
 from drank.models.quantizer import DrankConfig, DrankQuantizer, register
-from drank.models.tensors import stored_tensors
+from drank.models.tensors import AGAIN, stored_tensors
 from drank.models.tokenizer_files import BELOW, REMEDY, other_ids, tokenizer_problems
 from drank.runtime.files import read_json, replacing, share_mode
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MODEL_FILES", "DrankConfig", "DrankQuantizer", "load_model", "load_tokenizer", "locate", "register", "save"]
 
-MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", *LICENCE_FILES)
-"""What is fetched of a model on the hub: weights in safetensors, never a pickle, and what its licence is."""
+MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", *LICENCE_FILES, *POLICY_FILES)
+"""What is fetched of a model on the hub: weights in safetensors, never a pickle, and what its licence is and asks for."""
 
 
 def save(
@@ -166,7 +166,7 @@ def locate(source: str | Path, revision: str | None = None, *, trust_remote_code
         return directory
     patterns = [*MODEL_FILES, "*.py"] if trust_remote_code else list(MODEL_FILES)
     try:
-        return Path(snapshot_download(str(source), revision=revision, allow_patterns=patterns, ignore_patterns=[BELOW]))
+        return Path(snapshot_download(str(source), revision=revision, allow_patterns=patterns, ignore_patterns=[BELOW, AGAIN]))
     except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError) as error:
         raise CheckpointError(
             f"{source} is neither a model directory nor, at revision {revision or 'main'}, a model that the hub or its local cache has "

@@ -8,6 +8,9 @@ from typing import Any
 LICENCE_FILES = ("README.md", "LICENSE*", "LICENCE*")
 """Where a model says under which licence it is, fetched with it from the hub."""
 
+POLICY_FILES = ("NOTICE*", "USE_POLICY*")
+"""What a licence asks to be passed on beside its own text."""
+
 UNKNOWN = "unknown"
 
 _TEXTS = {

@@ -26,6 +26,9 @@ OBSOLETE = (
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 """The file of all weights, or the list of those that share them."""
 
+AGAIN = "consolidated*.safetensors"
+"""The same weights under the names of Mistral's own programs, which lie beside the others in its repositories and are not fetched."""
+
 _HEAD = "lm_head"
 """What a model for causal language modelling has beside its base model."""
 

@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from huggingface_hub.utils import filter_repo_objects
 
 from drank.config import check, methods_for, ratios_of, refusals_for, with_defaults
 from drank.config.chain import Chain, texts_of
@@ -94,12 +95,18 @@ def test_relative_paths_of_checkpoints_start_at_the_file(tmp_path):
 
 
 def test_checkpoints_of_a_hub_are_fetched(valid, monkeypatch):
-    fetched = []
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, revision, allow_patterns: fetched.append((name, revision)))
+    fetched, there, taken = [], ["model.safetensors", "consolidated.safetensors", "consolidated-00001-of-00002.safetensors"], set()
+
+    def fetch(name, revision, **patterns):
+        fetched.append((name, revision))
+        taken.update(filter_repo_objects(there, **patterns))
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     valid["methods"]["theirs"] = {"checkpoint": {"hub": "org/theirs"}}
     valid["models"]["tiny"]["methods"]["theirs"] = {"checkpoint": {"hub": "org/tiny", "revision": "v2"}}
     prefetch(with_defaults(valid | {"zeroshot": {}}, SCHEMA))
     assert fetched == [("org/theirs", None), ("org/tiny", "v2")]
+    assert taken == {"model.safetensors"}, "not the same weights again"
 
 
 def test_the_forecast_counts_the_parameters_of_a_checkpoint(valid, theirs, tmp_path):

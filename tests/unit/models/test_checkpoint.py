@@ -163,9 +163,16 @@ def test_pickled_weights_are_refused(tmp_path):
         load_model(tmp_path / "model")
 
 
-def test_of_the_folders_of_a_hub_model_only_templates_are_fetched(monkeypatch):
+def test_of_a_hub_model_templates_alone_are_fetched_from_folders_and_no_weights_twice(monkeypatch):
     wanted = ["config.json", "model.safetensors", "chat_template.jinja", "additional_chat_templates/tool_use.jinja"]
-    there = [*wanted, "original/model.safetensors", "original/params.json", "onnx/model.onnx", "pytorch_model.bin"]
+    there = [
+        *wanted,
+        "original/model.safetensors",
+        "original/params.json",
+        "onnx/model.onnx",
+        "pytorch_model.bin",
+        "consolidated.safetensors",
+    ]
     fetched = []
 
     def fetch(name, revision, **patterns):

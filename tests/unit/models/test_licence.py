@@ -1,9 +1,11 @@
 """The licence of a model, as its folder states it."""
 
 import pytest
+from huggingface_hub.utils import filter_repo_objects
 
+from drank.models.carried import TOKENIZER_FILES
 from drank.models.checkpoint import MODEL_FILES
-from drank.models.licence import LICENCE_FILES, licence_of, split_front_matter
+from drank.models.licence import LICENCE_FILES, POLICY_FILES, licence_of, split_front_matter
 from drank.models.sources import MODELS, describe_source
 
 
@@ -31,10 +33,13 @@ def test_a_source_tells_its_licence():
     assert describe_source({"embedded": "docs-mha"}, "tiny")["licence"] == licence_of(MODELS / "docs-mha") == "apache-2.0"
 
 
-def test_what_states_the_licence_is_fetched_from_the_hub():
+def test_what_states_the_licence_and_what_it_asks_to_pass_on_is_fetched_from_the_hub():
     from drank.config.prefetch import WANTED
 
-    assert set(LICENCE_FILES) <= set(WANTED) and set(LICENCE_FILES) <= set(MODEL_FILES)
+    assert {*LICENCE_FILES, *POLICY_FILES} <= set(WANTED) & set(MODEL_FILES)
+    assert {*LICENCE_FILES[1:], *POLICY_FILES} <= set(TOKENIZER_FILES)
+    for patterns in (WANTED, MODEL_FILES):
+        assert list(filter_repo_objects(["USE_POLICY.md", "NOTICE"], allow_patterns=list(patterns))) == ["USE_POLICY.md", "NOTICE"]
 
 
 @pytest.mark.parametrize("text", ["", "---\n", "---\nnever: ends\n", "text\n---\na: 1\n---\n", "---\n- a\n---\n"])
