@@ -6,12 +6,13 @@ import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN
 from drank.models.licence import LICENCE_FILES, POLICY_FILES
-from drank.models.tokenizer_files import BELOW, TEMPLATES
+from drank.models.tokenizer_files import BELOW, SETTINGS, TEMPLATES, WHOLE
 from drank.runtime.files import read_json
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LICENCES = (*LICENCE_FILES[1:], *POLICY_FILES)
+
 TOKENIZER_FILES = (
     *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model", "*.tiktoken", "tekken.json"),
-    *("chat_template*", TEMPLATES, *LICENCE_FILES[1:], *POLICY_FILES),
+    *("chat_template*", TEMPLATES, *_LICENCES),
 )
 """What else of the folder it came from belongs to a model; what the new folder has already stays."""
 
@@ -82,6 +85,16 @@ def beside(directory: Path, patterns: Iterable[str]) -> dict[str, Path]:
     """The files of a folder that patterns name, by their names from there, those of templates with their folder's."""
     found = (path for pattern in patterns for path in sorted(directory.glob(pattern)) if path.is_file())
     return {path.relative_to(directory).as_posix(): path for path in found}
+
+
+def lacking(directory: Path, carried: Carried) -> list[str]:
+    """The names of what goes along and is not in a folder; of a tokenizer none where the folder has one already.
+
+    Beside another tokenizer old files count on: from special_tokens_map.json transformers takes the token that ends a text.
+    """
+    other = any((directory / name).is_file() for name in (WHOLE, SETTINGS))
+    absent = [name for name in (*carried.files, *carried.kept) if not (directory / name).exists()]
+    return [name for name in absent if not other or any(fnmatchcase(name, pattern) for pattern in _LICENCES)]
 
 
 def _description(model: PreTrainedModel) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from drank.models.card.markdown import changed_front_matter
 from drank.models.card.rendering import PLACE
 from drank.models.card.writing import card_of, renewed
-from drank.models.carried import Carried, beside, carried_by, written_by_drank
+from drank.models.carried import Carried, beside, carried_by, lacking, written_by_drank
 from drank.models.description import CheckpointError, is_compressed
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN, are_left_out
 from drank.models.hashes import weight_hashes
@@ -101,7 +101,7 @@ def _compressed(model: PreTrainedModel) -> bool:
 
 def _document(directory: Path, carried: Carried) -> None:
     """Write what goes along with the weights of a compressed model into the folder that has them."""
-    for name in (name for name in (*carried.files, *carried.kept) if not (directory / name).exists()):
+    for name in lacking(directory, carried):
         (directory / name).parent.mkdir(exist_ok=True)
         if name in carried.files:
             shutil.copy(carried.files[name], directory / name)

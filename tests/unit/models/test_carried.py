@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from drank.models.checkpoint import load_model, load_tokenizer, save
 from tests.unit.hub_server import COMMIT
-from tests.unit.small_compressed import GROUPS, compressed
+from tests.unit.small_compressed import GROUPS, compressed, tokenizer
 
 ROOT = Path(__file__).parents[3]
 SECOND = "d" * 40
@@ -91,3 +91,15 @@ def test_what_transformers_does_not_say_is_looked_for_by_the_name(made, tmp_path
     del model._drank_read_from
     model.save_pretrained(tmp_path / "again")
     assert (tmp_path / "again" / "making.json").read_bytes() == (made / "making.json").read_bytes()
+
+
+def test_a_tokenizer_that_lies_there_gets_no_files_of_another(made, tmp_path):
+    (made / "special_tokens_map.json").write_text('{"eos_token": "w1"}')
+    (made / "LICENSE").write_text("that of the model")
+    mine = tokenizer()
+    mine.eos_token = "w3"
+    mine.save_pretrained(tmp_path / "again")
+    AutoModelForCausalLM.from_pretrained(made).save_pretrained(tmp_path / "again")
+    assert load_tokenizer(tmp_path / "again").eos_token == "w3"
+    assert not (tmp_path / "again" / "special_tokens_map.json").exists()
+    assert (tmp_path / "again" / "LICENSE").read_text() == "that of the model"
