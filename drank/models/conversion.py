@@ -139,10 +139,18 @@ def _bad_factors(groups: Sequence[Group], factors: Mapping[str, tuple[Tensor, Te
 
 
 def whole(model: PreTrainedModel) -> Any:
-    """The model itself, or something that holds a base model (`AutoModel`) where a model with a head has it: paths start there."""
+    """The model itself, or something that holds a base model (`AutoModel`) where a model with a head has it: paths start there.
+
+    Raises CheckpointError for a model with a head that holds its decoder elsewhere than files have it.
+    """
     base = family_of(model.config).blocks.partition(".")[0]
     if hasattr(model, base):
         return model
+    if model.base_model is not model:
+        raise CheckpointError(
+            f"a {type(model).__name__} has its decoder under {model.base_model_prefix!r}, not {base!r} as the files of a compressed model; "
+            "load it by AutoModelForCausalLM, AutoModel, or AutoModelForSequenceClassification or -TokenClassification"
+        )
     holder: Any = nn.Module()
     holder.config = model.config
     holder.add_module(base, model)

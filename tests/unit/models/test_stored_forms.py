@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import LlamaForCausalLM
+from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification, LlamaForCausalLM
 
 from drank.models.checkpoint import load_model, save
 from drank.models.conversion import convert, store
@@ -60,6 +60,16 @@ def test_an_unknown_storage_is_refused(tmp_path):
     path.write_text(path.read_text().replace('"pivoted"', '"folded"'))
     with pytest.raises(CheckpointError, match="folded"):
         load_model(tmp_path / "model")
+
+
+def test_a_head_that_has_the_decoder_elsewhere_than_the_files_is_refused(tmp_path):
+    model, groups = pivoted()
+    save(model, None, groups, tmp_path / "model")
+    with pytest.raises(
+        CheckpointError, match="LlamaForQuestionAnswering has its decoder under 'transformer', not 'model'.*load it by Auto"
+    ):
+        AutoModelForQuestionAnswering.from_pretrained(tmp_path / "model")
+    AutoModelForTokenClassification.from_pretrained(tmp_path / "model")
 
 
 def test_what_is_not_stored_yet_is_not_saved_as_if_it_were(tmp_path):
