@@ -66,7 +66,7 @@ def test_a_head_that_has_the_decoder_elsewhere_than_the_files_is_refused(tmp_pat
     model, groups = pivoted()
     save(model, None, groups, tmp_path / "model")
     with pytest.raises(
-        CheckpointError, match="LlamaForQuestionAnswering has its decoder under 'transformer', not 'model'.*load it by Auto"
+        CheckpointError, match=r"LlamaForQuestionAnswering has its decoder under 'transformer', not 'model'.*load it by Auto"
     ):
         AutoModelForQuestionAnswering.from_pretrained(tmp_path / "model")
     AutoModelForTokenClassification.from_pretrained(tmp_path / "model")
