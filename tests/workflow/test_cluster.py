@@ -24,8 +24,8 @@ def fresh(inputs: Path, tmp_path: Path) -> Run:
     """A run that has nothing yet, in a folder with the profile of a site."""
     run = Run(tmp_path / "run", PROJECT)
     shutil.copytree(inputs, run.folder)
-    (run.folder / "site").mkdir()
-    (run.folder / "site/config.yaml").write_text(SITE)
+    (run.folder / "my-cluster").mkdir()
+    (run.folder / "my-cluster/config.yaml").write_text(SITE)
     return run
 
 
@@ -61,7 +61,7 @@ def submit(run: Run, *arguments: str) -> tuple[list[str], str]:
 
 def test_a_refused_group_says_why_and_asks_for_more_the_second_time(fresh: Run) -> None:
     """With what the profile of the site gives every job."""
-    calls, said = submit(fresh, "results/corpora/words.parquet", "--profile", "./site")
+    calls, said = submit(fresh, "results/corpora/words.parquet", "--profile", "./my-cluster")
     assert len(calls) == 2, said
     for call, asked in zip(calls, ("-t 10 --mem 8000", "-t 20 --mem 16000"), strict=True):
         assert asked in call and "-p long" in call and "--nice" in call and "--cpus-per-task=1" in call and "gpus" not in call
