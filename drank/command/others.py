@@ -27,8 +27,8 @@ PASSED_ON: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names"
 def run(arguments: tuple[str, ...]) -> None:
     """Run the workflow: `drank run [CONFIG] [OPTIONS OF SNAKEMAKE]`.
 
-    CONFIG is a YAML file of yours, or the name of one that drank ships (methods, l-rank, smollm2, text-amounts, throughput, paper); without
-    one the default runs. It comes first; files behind --configfile are laid over it, in their order.
+    CONFIG is a YAML file of yours, or the name of one that drank ships (methods, l-rank, smollm2, text-amounts, throughput, local-paper,
+    paper); without one the default runs. It comes first; files behind --configfile are laid over it, in their order.
     Results appear in the folder of `--directory`, or in the current one. All cores are used that it may keep busy, as a container limits
     them too, unless --cores or --jobs says otherwise.
     """
@@ -39,6 +39,8 @@ def run(arguments: tuple[str, ...]) -> None:
     from snakemake.cli import main
 
     given = snakemake_arguments(arguments)
+    if file := shipped_in(given):  # of an installed copy it is not the one in the clone that somebody may have edited
+        click.echo(f"configuration: {file}", err=True)
     writable_caches(_folder(given))
     main(given)
 
@@ -77,6 +79,13 @@ def snakemake_arguments(arguments: Sequence[str]) -> list[str]:
     spread = {"--cores", "-c", "--jobs", "-j", "--executor", "-e", "--workflow-profile", "--profile", "--unlock", "--version"}
     alone = [] if any(argument in spread or argument[:2] in ("-c", "-j") for argument in chosen) else ["--cores", str(cores())]
     return ["--snakefile", str(WORKFLOW / "Snakefile"), *alone, *given, *config]
+
+
+def shipped_in(arguments: Sequence[str]) -> Path | None:
+    """The configuration among arguments of Snakemake that drank ships, the default where they name none; None for files of one's own."""
+    if not any(argument.startswith("--configf") for argument in arguments):
+        return WORKFLOW / "config/config.yaml"
+    return next((file for file in map(Path, arguments) if file.parent == WORKFLOW / "config"), None)
 
 
 def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -1,10 +1,15 @@
 """`drank run`: which configuration it is of, and what lies over it."""
 
+import re
+
 import pytest
 from click import UsageError
+from click.testing import CliRunner
 
-from drank.command.others import snakemake_arguments
+from drank.command import drank
+from drank.command.others import shipped_in, snakemake_arguments
 from drank.config import ConfigError
+from drank.runtime.shipped import WORKFLOW
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +51,26 @@ def test_a_configuration_that_does_not_come_first_is_told(given):
 def test_a_file_that_is_the_value_of_an_option_is_no_configuration():
     assert snakemake_arguments(["mine.yaml", "--slurm-partition-config", "site.yaml"])
     assert snakemake_arguments(["--until", "more.yaml"])
+
+
+def test_which_file_a_shipped_name_means_is_known():
+    shipped = WORKFLOW / "config"
+    assert shipped_in(snakemake_arguments(["-n"])) == shipped / "config.yaml"
+    for given in (["paper", "-n"], ["paper", "--configfile", "site.yaml"]):
+        assert shipped_in(snakemake_arguments(given)) == shipped / "paper.yaml"
+    for given in (["mine.yaml"], ["--configfile", "site.yaml"], ["--configfile=site.yaml"]):
+        assert shipped_in(snakemake_arguments(given)) is None
+
+
+def test_a_run_says_which_file_a_shipped_name_means(monkeypatch):
+    """An installed copy reads its own and not the one in a clone, whoever edited that."""
+    monkeypatch.setattr("snakemake.cli.main", lambda arguments: None)
+    monkeypatch.setattr("drank.command.others.writable_caches", lambda folder: None)
+    assert CliRunner().invoke(drank, ["run", "paper", "-n"]).output == f"configuration: {WORKFLOW / 'config/paper.yaml'}\n"
+    assert CliRunner().invoke(drank, ["run", "mine.yaml", "-n"]).output == ""
+
+
+def test_the_help_names_every_configuration_that_is_shipped():
+    told = CliRunner().invoke(drank, ["run", "--help"]).output
+    names = {path.stem for path in (WORKFLOW / "config").glob("*.yaml")} - {"config"}
+    assert names == set(re.findall(r"[\w-]+", told.partition("drank ships (")[2].partition(")")[0]))

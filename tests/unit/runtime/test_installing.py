@@ -15,8 +15,8 @@ from drank.runtime.installing import install
 
 def test_in_a_clone_it_is_the_clone():
     clone = Path(__file__).parents[3]
-    assert install() == f"pip install {shlex.quote(str(clone))}"
-    assert shlex.split(install("onnx", "--pre")) == ["pip", "install", "--pre", f"{clone}[onnx]"]
+    assert install() == f"pip install -e {shlex.quote(str(clone))}", "in place, or results would tell no commit"
+    assert shlex.split(install("onnx", "--pre")) == ["pip", "install", "--pre", "-e", f"{clone}[onnx]"]
 
 
 @pytest.mark.parametrize(
