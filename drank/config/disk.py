@@ -7,7 +7,7 @@ from typing import Any
 
 from drank.calibration.passes import LIKELIEST, WINDOWS
 from drank.config.forecast import text_tokens
-from drank.config.sizes import Sizes
+from drank.config.sizes import Sizes, sizes_for
 from drank.methods import Method, outputs_read
 
 PASSING = ("calibrate", "gradients", "spectrum", "relinearise", "reference")
@@ -29,9 +29,10 @@ def written(
     """The bytes that these jobs, each a number, rule and wildcards, write, and those of them that stay.
 
     Texts, plans, records and figures are left out, which are small beside them; what stays for a while only, such as hidden states, too.
-    Raises what `Sizes.of` does.
+    Raises what `sizes_for` does.
     """
-    sizes = sizes or {model: Sizes.of(source) for model, source in config["models"].items()}
+    jobs = list(jobs)
+    sizes = sizes or sizes_for(config, jobs)
     kinds = {"float32": 4, "bfloat16": 2, "float16": 2}
     gone, total, kept = LET_GO[config["keep"]], 0.0, 0.0
     for _, rule, names in jobs:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from drank.calibration.passes import WINDOWS
 from drank.config.resolved import calibration_options, gradient_options, methods_for, search_options, shards_of
-from drank.config.sizes import Sizes
+from drank.config.sizes import Sizes, sizes_for
 from drank.config.task_sizes import TaskSize
 from drank.evaluation.execution import VLLM
 from drank.methods import Method
@@ -49,12 +49,13 @@ def forecast(
     `processes` says whether each is one of its own, which has to start first; `sizes` are those of the models where these are not here,
     `runs` those of the configuration: with them each job takes what its own run asks for. `speed` is that of a core where it is known.
 
-    Raises SourceError for a hub model that is not here yet, CheckpointError for one whose files are not whole: nobody knows their size.
+    Raises SourceError for a hub model that is not here yet and that a job names, CheckpointError for one whose files are not whole.
     """
     compute = config["compute"]
     gpu = compute["device"].startswith("cuda") or (compute["device"] == "auto" and compute["gpus"])
     rate = GPU_SPEED if gpu else (speed or CORE_SPEED) * compute["threads"]
-    sizes = sizes or {model: Sizes.of(source) for model, source in config["models"].items()}
+    jobs = list(jobs)
+    sizes = sizes or sizes_for(config, jobs)
     methods = runs.methods if runs else {model: methods_for(config, model) for model in config["models"]}
     start = (START, LIGHT) if processes else (0.3, 0.1)
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,13 +17,14 @@ from drank.runtime.files import read_json
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a model all parameters, (rows, columns, how many) of its projections, (width, how many) of what these read, width, vocabulary."""
+    """Of a model its parameters, (rows, columns, how many) of projections, (width, how many) of what these read, width, vocabulary, layers."""
 
     parameters: int
     projections: tuple[tuple[int, int, int], ...]
     inputs: tuple[tuple[int, int], ...] = ()
     width: int = 0
     vocabulary: int = 0
+    layers: int = 0
 
     @classmethod
     def of(cls, source: Mapping[str, Any]) -> Sizes:
@@ -36,7 +37,7 @@ class Sizes:
         projections = tuple((*kind, count) for kind, count in kinds.items())
         vocabulary = checkpoint.config.get("vocab_size", 0)
         width = shapes[0].rows  # the first reads what enters a block
-        return cls(size_of(directory).parameters, projections, tuple(inputs.items()), width, vocabulary)
+        return cls(size_of(directory).parameters, projections, tuple(inputs.items()), width, vocabulary, checkpoint.layers)
 
     def of_checkpoint(self, checkpoint: Mapping[str, Any]) -> Sizes:
         """The sizes with the parameters of somebody else's checkpoint; a quantised one stores other numbers and is taken to be as large."""
@@ -68,3 +69,12 @@ class Sizes:
         return sum(
             (20 * min(rows, columns) ** 3 + 4 * rows * columns * min(rows, columns)) * count for rows, columns, count in self.projections
         )
+
+
+def sizes_for(config: Mapping[str, Any], jobs: Iterable[tuple[int, str, Mapping[str, str]]]) -> dict[str, Sizes]:
+    """The sizes of the models that these jobs, each a number, rule and wildcards, name: others need not be here.
+
+    Raises SourceError for a hub model that is not here yet, CheckpointError for one whose files are not whole.
+    """
+    named = {names["model"] for _, _, names in jobs if "model" in names}
+    return {model: Sizes.of(source) for model, source in config["models"].items() if model in named}

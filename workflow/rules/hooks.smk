@@ -33,9 +33,9 @@ def announce(workflow):
         logger.info(f"{len(jobs)} steps, {at_once} at once: about {max(1, round(total / 60))} min")
         if (sizes := written(config, jobs, METHODS))[0]:
             logger.info(told(*sizes, config["keep"]))
-    except (ValueError, KeyError, OSError):  # a model that is not here yet, or not whole; the step that reads it says so
+    except (ValueError, KeyError, OSError) as missing:  # a model that is not here yet, or not whole; the step that reads it says so
         expected, total = {number: 1.0 for number, *_ in jobs}, 0.0
-        logger.info(f"{len(jobs)} steps, {at_once} at once; how long they take cannot be told before the models are here")
+        logger.info(f"{len(jobs)} steps, {at_once} at once; how long they take cannot be told before their models are here: {missing}")
     if config["keep"] != "nothing":  # where models go once measured, what lets them go comes first
         hasten(workflow.dag, expected)
     if not workflow.output_settings.verbose:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from drank.config import read_schema, shards_of, with_defaults
+from drank.config.disk import written
 from drank.config.forecast import CORE_SPEED, LIGHT, PART, START, WORK, Sizes, forecast, wall
 from drank.models.sources import SourceError
 
@@ -124,8 +125,12 @@ def test_what_a_job_reads_is_what_it_costs():
 
 def test_a_model_that_is_not_here_has_no_size(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    given = config(models={"far": {"hub": "org/far"}, "docs-mha": {"embedded": "docs-mha"}})
+    near, far = ((number, "calibrate", {"model": model}) for number, model in enumerate(("docs-mha", "far")))
     with pytest.raises(SourceError, match="prefetch"):
-        forecast(config(models={"far": {"hub": "org/far"}}), [])
+        forecast(given, [near, far])
+    assert forecast(given, [near])[0] > START, "a run of one model tells its time though others are not fetched"
+    assert written(given, [near], {"docs-mha": {}})[0] > 0, "and what it writes"
 
 
 def test_jobs_share_the_cores_but_for_those_that_run_alone():
