@@ -15,6 +15,7 @@ from typing import Any
 from drank.calls.tasks import PLACES, RESUMED, Task
 from drank.calls.undisturbed import undisturbed
 from drank.config.forecast import forecast
+from drank.config.room import room
 from drank.runtime.codehash import code_of
 from drank.runtime.exhausted import advise
 from drank.runtime.files import file_hash, write_text
@@ -81,11 +82,16 @@ class Work:
         try:
             expected = forecast(config, jobs, processes=False)
             told = f": about {duration(sum(expected.values()))}"
+            taken, short = room(config, jobs, self.folder)
         except (ValueError, KeyError):  # of a model that drank can measure and not compress nobody knows
-            expected, told = {number: 1.0 for number, *_ in jobs}, ""
+            expected, told, taken, short = {number: 1.0 for number, *_ in jobs}, "", None, None
         total = sum(expected.values())
         with telling("drank", self.folder / "drank.log"):
             log.info("%d steps, %d of them to be done%s", len(tasks), len(jobs), told)
+            if taken:
+                log.info("%s, in %s", taken, self.folder)
+            if short:
+                log.warning(short)
         return Progress({number: expected.get(number, 0.0) for number in range(len(tasks))}, total)
 
     def _do(self, task: Task, output: Any) -> Any:

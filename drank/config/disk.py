@@ -28,7 +28,7 @@ def written(
 ) -> tuple[float, float]:
     """The bytes that these jobs, each a number, rule and wildcards, write, and those of them that stay.
 
-    Texts, plans, records and figures are left out, which are small beside them; what stays for a while only, such as hidden states, too.
+    Left out are texts, plans, records and figures, small beside them, and hidden states, which stay for a while only (`room`).
     Raises what `sizes_for` does.
     """
     jobs = list(jobs)
@@ -87,12 +87,13 @@ BYTES: dict[str, Callable[..., float]] = {
 """The bytes that each rule's job leaves."""
 
 
+def amount(size: float) -> str:
+    """Bytes in words, such as `14 GB`."""
+    return f"{float(f'{size / 1e9:.2g}'):g} GB" if size >= 1e8 else f"{max(1, round(size / 1e6))} MB"
+
+
 def told(total: float, kept: float, keep: str) -> str:
     """A line of it: `about 14 GB on disk`, or how much of that stays."""
-
-    def amount(size: float) -> str:
-        return f"{size / 1e9:.2g} GB" if size >= 1e8 else f"{max(1, round(size / 1e6))} MB"
-
     return (
         f"about {amount(total)} on disk" if kept == total else f"writes about {amount(total)}, of which {amount(kept)} stay (keep: {keep})"
     )

@@ -17,7 +17,7 @@ from drank.runtime.files import read_json
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a model its parameters, (rows, columns, how many) of projections, (width, how many) of what these read, width, vocabulary, layers."""
+    """Of a model parameters, (rows, columns, how many) of projections, (width, how many) of what these read, width, vocabulary, layers."""
 
     parameters: int
     projections: tuple[tuple[int, int, int], ...]

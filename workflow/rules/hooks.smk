@@ -1,5 +1,5 @@
-from drank.config.disk import told, written
 from drank.config.forecast import forecast, wall
+from drank.config.room import room
 from drank.config.speed import core_speed
 from drank.evaluation.execution import VLLM
 from drank.evaluation.served.interpreter import interpreter
@@ -31,8 +31,11 @@ def announce(workflow):
         expected = forecast(config, jobs, runs=RUNS, speed=None if SUBMITTED else core_speed())
         total = wall(expected, [number for number, rule, _ in jobs if rule == "throughput" and not SUBMITTED], at_once)
         logger.info(f"{len(jobs)} steps, {at_once} at once: about {max(1, round(total / 60))} min")
-        if (sizes := written(config, jobs, METHODS))[0]:
-            logger.info(told(*sizes, config["keep"]))
+        taken, short = room(config, jobs, Path.cwd(), at_once, RUNS)
+        if taken:
+            logger.info(taken)
+        if short:
+            logger.warning(short)
     except (ValueError, KeyError, OSError) as missing:  # a model that is not here yet, or not whole; the step that reads it says so
         expected, total = {number: 1.0 for number, *_ in jobs}, 0.0
         logger.info(f"{len(jobs)} steps, {at_once} at once; how long they take cannot be told before their models are here: {missing}")

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -172,3 +173,13 @@ def test_how_much_is_read_and_which_is_what_was_asked_for(model, text):
     search = {"windows": 3, "seed": 21}
     told = drank.plan(model, "swift-svd", 0.4, text, threads=1, windows=5, length=24, search=search).calibration["search"]
     assert {key: told[key] for key in ("windows", "length", "seed")} == {"windows": 3, "length": 24, "seed": 21}
+
+
+def test_what_the_disk_holds_meanwhile_is_said_first(model, text, tmp_path, capsys, monkeypatch):
+    drank.plan(model, "fwsvd", 0.4, text, work=tmp_path / "work", **FEW)
+    told = f"drank: about 1 MB on disk, and up to 1 MB of hidden states while moments and gradients are taken, in {tmp_path / 'work'}\n"
+    said = capsys.readouterr().err
+    assert told in said and said.index(told) < said.index("gradients tiny text: done"), said
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
+    drank.plan(model, "svd-llm", 0.4, text, work=tmp_path / "work", **FEW)
+    assert f"{tmp_path / 'work'} has 1 MB free, and about 1 MB are needed: lower `windows`" in capsys.readouterr().err

@@ -67,6 +67,7 @@ def test_what_is_small_or_unknown_counts_for_nothing() -> None:
 
 def test_it_is_told_in_a_line() -> None:
     assert told(1.4e10, 1.4e10, "all") == "about 14 GB on disk"
+    assert told(2.8e11, 2.8e11, "all") == "about 280 GB on disk", "and not 2.8e+02"
     assert told(1.4e10, 2e7, "nothing") == "writes about 14 GB, of which 20 MB stay (keep: nothing)"
 
 
