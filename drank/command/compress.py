@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,14 +26,34 @@ def compress(model: str, text: tuple[str, ...], out: str, **options: Any) -> Non
     """
     from drank.calls.compress import compress as call
     from drank.calls.places import place_of
+    from drank.calls.request import source_of
     from drank.models.tensors import size_of
 
     call(model, text=list(text) or None, out=out, **options_of(options))
     size = size_of(place_of(out))
     removed = f"{size.ratio_stored:.1%} of the projections' and {size.ratio_model:.1%} of the model's removed"
     click.echo(f"{out}: {size.parameters:,} parameters, {removed}")
+    click.echo(weights_told(size.bytes, weights_of(source_of(model, options["revision"])[1]), options["dtype"]))
     click.echo(f"what it is: drank show {out}; what is left of it: drank evaluate {out} --text FILE")
     click.echo(f'in Python: import drank, then AutoModelForCausalLM.from_pretrained("{out}")')
+
+
+def weights_of(source: Mapping[str, Any]) -> int:
+    """The bytes of the weights of a model that was read, by its entry under `models`: of a GGUF file those of the file."""
+    from drank.models.gguf import file_of
+    from drank.models.sources import directory_of
+    from drank.models.tensors import size_of
+
+    file = file_of(source)
+    return file.stat().st_size if file else size_of(directory_of(source)).bytes
+
+
+def weights_told(written: int, read: int, dtype: str) -> str:
+    """A line of the bytes of weights that were written beside those that were read, and what halves them where they are more."""
+    if written <= read:
+        return f"{written:,} bytes of weights, of {read:,} that the source has"
+    more = f"{written:,} bytes of weights, more than the {read:,} of the source"
+    return f"{more}: they are stored in float32, and --dtype bfloat16 halves them" if dtype.endswith("float32") else more
 
 
 @click.command()

@@ -1,5 +1,6 @@
 """The command: what it says, what it hands on, and how it says what is wrong."""
 
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 
 from drank.calls.request import OPTIONS
 from drank.command import COMMANDS, drank
+from drank.command.compress import weights_of, weights_told
 from drank.command.options import HELP, options_of
 from drank.command.others import snakemake_arguments
 from drank.runtime.device import cores
@@ -87,6 +89,28 @@ def test_one_line_compresses_and_one_measures(folder, tmp_path):
     assert planned.returncode == 0, planned.stderr
     assert [line.split()[0] for line in planned.stdout.splitlines()[1:]] == ["q", "k", "v", "o", "gate", "up", "down"]
     assert '"refit_from": null' in (tmp_path / "p.json").read_text()
+
+
+@pytest.mark.slow
+def test_a_model_that_grew_by_its_precision_says_what_halves_it(folder, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    half = shutil.copytree(folder / "tiny", tmp_path / "half")
+    whole = weights_of({"path": str(half)})
+    tensors = {name: tensor.bfloat16() for name, tensor in load_file(half / "model.safetensors").items()}
+    save_file(tensors, half / "model.safetensors", {"format": "pt"})
+    assert weights_of({"path": str(half)}) == whole / 2
+    asked = ("compress", half, "--method", "svd", "--ratio", 0.2, "--threads", 1)
+    for dtype, grown in (("float32", True), ("bfloat16", False)):
+        made = run(*asked, "--dtype", dtype, "--out", tmp_path / dtype)
+        assert f"of {whole // 2:,} that the source has" in made.stdout or grown, made.stdout + made.stderr
+        assert (f"more than the {whole // 2:,} of the source: they are stored in float32, and --dtype bfloat16" in made.stdout) == grown
+
+
+def test_of_a_gguf_file_the_bytes_are_the_files_own(tmp_path):
+    (tmp_path / "a.gguf").write_bytes(b"GGUF" * 10)
+    assert weights_of({"gguf": str(tmp_path / "a.gguf")}) == 40
+    assert weights_told(41, 40, "bfloat16") == "41 bytes of weights, more than the 40 of the source"
 
 
 def test_what_drank_foresaw_is_said_without_a_traceback(tmp_path):
