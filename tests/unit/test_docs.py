@@ -40,6 +40,13 @@ def test_paper_configuration_has_nothing_wrong_but_what_a_hub_must_tell():
     check(with_defaults(yaml.safe_load((PROJECT / "config/paper.yaml").read_text()), SCHEMA))
 
 
+def test_a_shipped_configuration_that_asks_for_gpus_runs_on_nothing_else():
+    """By `auto` a job without one would take hours of CPUs for a model that none of them finishes, and say nothing."""
+    shipped = {path.name: yaml.safe_load(path.read_text())["compute"] for path in (PROJECT / "config").glob("*.yaml")}
+    asked = {name: compute["device"] for name, compute in shipped.items() if compute.get("gpus")}
+    assert asked == {"paper.yaml": "cuda"}
+
+
 def test_every_key_is_explained():
     assert [key for key in dict.fromkeys(keys_of(SCHEMA)) if f"`{key}`" not in GUIDE and f"## {key}" not in GUIDE] == []
 
