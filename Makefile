@@ -97,7 +97,7 @@ compat: $(READY)  ## compressed models by the oldest transformers that reads the
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --upgrade --target .transformers/$(TRANSFORMERS) transformers==$(TRANSFORMERS)
 	DRANK_TRANSFORMERS=.transformers/$(TRANSFORMERS) $(BIN)/python -m pytest tests/contract/test_transformers_versions.py
 
-pdf: $(READY)  ## tables and figures in results/manuscript.pdf (needs latexmk)
+pdf: $(READY)  ## tables and figures of the default run in results/manuscript.pdf (needs latexmk); of another: drank run mine.yaml manuscript
 	$(BIN)/snakemake --cores $(CORES) manuscript
 
 testbed: $(READY)  ## train the embedded models again (an hour or more)
