@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from drank.config import check, read_schema, with_defaults
+from drank.config.forecast import WORK
 from drank.methods import METHODS
 from drank.reporting.summary import COLUMNS
 
@@ -101,6 +102,16 @@ def test_numbers_of_the_readme_stand_in_what_was_measured():
     told = [float(dense) * math.exp(gaps["svd-llm-pivoted", ratio]) for ratio in ("0.2", "0.4")]
     assert [float(number) for number in pivoted] == pytest.approx(told, abs=0.006)
     assert len(shown) > 40 and shown - set(pivoted) <= set(re.findall(r"\b\d+\.\d\d\b", MEASURED))
+
+
+def test_the_steps_that_the_page_on_clusters_tells_apart_are_the_rules():
+    """Those that load no model, but for what the run does itself, and those that do."""
+    small, heavy = (set(words.split()) for words in re.findall(r"for step in ([\w ]+);", (PROJECT / "docs/cluster.md").read_text("utf-8")))
+    local = set(re.findall(r"^    (\w+),$", (PROJECT / "Snakefile").read_text("utf-8").partition("localrules:")[2], re.M))
+    texts = [path.read_text("utf-8") for path in (PROJECT / "workflow/rules").glob("*.smk")]
+    blocks = [block for text in texts for block in re.split(r"^(?=\s*rule )", text, flags=re.M)]
+    rules = {found[1] for block in blocks if re.search(r"\*\*(?:SMALL|TEXT)_JOB", block) and (found := re.match(r"\s*rule (\w+):", block))}
+    assert small == rules - local and heavy == set(WORK)
 
 
 def test_every_column_of_the_summary_is_explained():

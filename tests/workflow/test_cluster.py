@@ -77,6 +77,28 @@ def test_steps_of_a_group_ask_for_the_room_of_one_and_the_time_of_all(done: Run)
     assert "-t 30 --mem 8000" in call and "--cpus-per-task=1" in call, "source and two texts to tokenise, one after the other"
 
 
+def test_a_profile_sends_what_needs_no_gpu_to_another_partition(done: Run) -> None:
+    """As docs/cluster.md writes it, step by step; all steps of a group."""
+    steps = ("source", "tokenize")
+    asked = "".join(f"  - {step}:slurm_partition=cpu\n" for step in (*steps, "no_such_step"))
+    (done.folder / "my-cluster").mkdir()
+    (done.folder / "my-cluster/config.yaml").write_text(f"{SITE}set-resources:\n{asked}")
+    for made in ("sources", "tokens"):
+        shutil.rmtree(done.folder / "results" / made)
+    text = "results/tokens/tiny/words.train.safetensors"
+    (call,), _ = submit(done, text, "--retries", "0", "--profile", "./my-cluster")
+    assert "-p cpu" in call and "-p long" not in call and "--nice" in call and "gpus" not in call
+
+
+def test_a_profile_asks_for_a_kind_of_gpu_for_a_step_that_runs_a_model(done: Run) -> None:
+    done.change(compute={"gpus": 1})
+    (done.folder / "my-cluster").mkdir()
+    (done.folder / "my-cluster/config.yaml").write_text(f"{SITE}set-resources:\n  - throughput:gpu_model=a100\n")
+    shutil.rmtree(done.folder / "results/throughput/tiny/0")
+    (call,), said = submit(done, "results/throughput/tiny/0", "--retries", "0", "--profile", "./my-cluster")
+    assert "--gpus=a100:1" in call and "-p long" in call, said
+
+
 def test_a_timing_has_a_node_of_its_own_and_the_threads_of_every_model_job(done: Run) -> None:
     """Where all cores of the run were asked for, a job read them from its node, and was refused more than it had been granted."""
     shutil.rmtree(done.folder / "results/throughput/tiny/0")
