@@ -58,8 +58,9 @@ def compress(
         model: a directory, a GGUF file, an id of the hub, the name of a model that drank ships, or a loaded one (with its `tokenizer`).
         method: its name; each of its options can be given as a keyword (`beta=0.2, group=1`), as config/README.md explains them.
         ratio: the share to remove, between 0 and 1; methods without a budget ignore it.
-        text: what moments and gradients are taken on: files (.txt, .jsonl, .parquet), text itself, the name of an embedded corpus,
-            `hub:org/name,subset=…,split=…,field=…`, or an entry as under `corpora` in a configuration. Methods that read none need none.
+        text: what moments and gradients are taken on: files (.txt, .jsonl, .parquet; `FILE,field=NAME` where the text is not in the field
+            `text`), text itself, the name of an embedded corpus, `hub:org/name,subset=…,split=…,field=…`, or an entry as under `corpora` in
+            a configuration. Methods that read none need none.
         out: the directory to save to; without one the model is only returned.
         tokenizer: that of a loaded model.
         revision: of a model on the hub.

@@ -21,6 +21,9 @@ SHORTEST = 200
 HUB = "hub:"
 HUB_KEYS = ("subset", "split", "field", "revision", "join")
 
+FIELD = ",field="
+"""What stands between a file and the name of the field in it that holds the text."""
+
 
 def listed(text: Text | Sequence[Text] | None) -> list[Text]:
     """One text or several as a list."""
@@ -33,7 +36,7 @@ def corpus_of(texts: Sequence[Text], split: str | None, default: str, folder: Pa
     """The entry under `corpora` that these texts together mean, and the split of it to read.
 
     Files and strings are joined in their order; what is text itself is written into `folder`. Raises ValueError for a corpus or data set
-    beside anything else, FileNotFoundError naming every text that is nothing drank can read.
+    beside anything else and for files with several fields, FileNotFoundError naming every text that is nothing drank can read.
     """
     named = [text for text in texts if _is_named(text)]
     if named and len(texts) > 1:
@@ -43,14 +46,18 @@ def corpus_of(texts: Sequence[Text], split: str | None, default: str, folder: Pa
     if named:
         return _named(named[0], split, default)
     wanted = split or default
-    missing = [str(text) for text in texts if not _is_text(text) and not _is_file(text)]
+    whole, fields = [_apart(text)[0] for text in texts], list(dict.fromkeys(_apart(text)[1] for text in texts))
+    missing = [str(text) for text in whole if not _is_text(text) and not _is_file(text)]
     if missing:
         hints = ", ".join(f"{name!r}{near(name, EMBEDDED)}" for name in missing)
         raise FileNotFoundError(
             f"text: {hints}: there is no such file, and no such corpus (known: {', '.join(EMBEDDED)}); a data set of the hub is written "
             f"`{HUB}org/name`, and what is text itself has a line break or more than {SHORTEST} characters"
         )
-    return {"files": {wanted: [_file(text, folder) for text in texts]}}, wanted
+    if len(fields) > 1:
+        told = ", ".join(f"{text!s:.60}" for text in texts)
+        raise ValueError(f"text: {told}: what is joined has its text in one field; name it behind each file: FILE{FIELD}NAME")
+    return {"files": {wanted: [_file(text, folder) for text in whole]}, **({"field": fields[0]} if fields[0] is not None else {})}, wanted
 
 
 def label_of(text: Text, number: int) -> str:
@@ -60,13 +67,19 @@ def label_of(text: Text, number: int) -> str:
     elif isinstance(text, str) and _is_text(text):
         name = ""
     else:
-        name = str(text).partition(",")[0].removeprefix(HUB) if str(text).startswith(HUB) else Path(text).stem
+        name = str(text).partition(",")[0].removeprefix(HUB) if str(text).startswith(HUB) else Path(str(_apart(text)[0])).stem
     return label(name.rpartition("/")[2]) or f"text-{number}"
 
 
 def label(name: str) -> str:
     """A name as a configuration allows it: 100 letters, digits, dots, dashes and underscores; empty where nothing is left."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("._-")[:100]
+
+
+def _apart(text: Text) -> tuple[Text, str | None]:
+    """A file and the field that holds its text, where FILE,field=NAME names one; any other text as it is."""
+    file, named, field = text.rpartition(FIELD) if isinstance(text, str) else ("", "", "")
+    return (file, field) if named and _is_file(file) and not _is_file(text) else (text, None)
 
 
 def _is_text(text: Text) -> bool:

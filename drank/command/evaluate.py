@@ -14,7 +14,9 @@ from drank.evaluation.execution import TRANSFORMERS, VLLM
 
 @click.command()
 @click.argument("models", nargs=-1, required=True)
-@click.option("--text", "-t", multiple=True, help="A text file, a corpus, or hub:org/name,subset=…,split=…; may be given again.")
+@click.option(
+    "--text", "-t", multiple=True, help="A file, FILE,field=NAME, a corpus, or hub:org/name,subset=…,split=…; may be given again."
+)
 @click.option("--tasks", help="Tasks and groups of lm-evaluation-harness, embedded ones or YAML files, with commas between.")
 @click.option("--throughput", is_flag=True, help="Time prefill and decoding too.")
 @click.option("--engine", type=click.Choice([TRANSFORMERS, VLLM]), default=TRANSFORMERS, show_default=True, help="What runs it meanwhile.")

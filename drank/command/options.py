@@ -101,7 +101,12 @@ MODEL = [
     click.argument("model"),
     click.option("--method", default="l-rank", show_default=True, help=f"One of {_COMPRESSING}."),
     click.option("--ratio", type=float, default=0.4, show_default=True, help="The share of the projections' parameters to remove."),
-    click.option("--text", "-t", multiple=True, help="A file (several: again), a corpus (python-docs), or hub:org/name,subset=…,split=…."),
+    click.option(
+        "--text",
+        "-t",
+        multiple=True,
+        help="A file (several: again) or FILE,field=NAME, a corpus (python-docs), or hub:org/name,subset=…,split=….",
+    ),
     click.option("--split", help="The split of a corpus that has several (default train)."),
 ]
 

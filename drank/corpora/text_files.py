@@ -104,7 +104,7 @@ def _of_other_bytes(path: Path, data: bytes) -> str | None:
 def _check_column(path: Path, names: Sequence[str], field: str) -> None:
     if names.count(field) != 1:
         there = f"{names.count(field)} columns {field!r}" if field in names else f"no column {field!r}, only {', '.join(names)}"
-        raise ValueError(f"{path}: {there}; set `field` of the corpus")
+        raise ValueError(f"{path}: {there}; set `field` of the corpus (in a call FILE,field=NAME)")
 
 
 def _text(path: Path) -> str:
@@ -148,7 +148,7 @@ def _field(row: Any, where: str, field: str) -> Any:
     """The text of a row as JSON gives it: a string in an array is no object, also where it would read as one."""
     if not isinstance(row, dict) or field not in row:
         there = f"only {', '.join(row) or 'an empty object'}" if isinstance(row, dict) else f"but {row!r:.60}"
-        raise ValueError(f"{where}: no JSON object with a field {field!r}, {there}; set `field` of the corpus")
+        raise ValueError(f"{where}: no JSON object with a field {field!r}, {there}; set `field` of the corpus (in a call FILE,field=NAME)")
     return row[field]
 
 

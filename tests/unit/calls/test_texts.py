@@ -6,6 +6,7 @@ import pytest
 
 from drank.calls.measuring import corpora_of
 from drank.calls.texts import corpus_of, label_of, listed
+from drank.corpora import read
 
 LONG = "word " * 100
 
@@ -84,3 +85,20 @@ def test_texts_of_one_name_are_told_apart(tmp_path):
         place.parent.mkdir(exist_ok=True)
         place.write_text("text")
     assert [name for name, _ in corpora_of(places, None, tmp_path)] == ["t", "t-3", "t-3-3"]
+
+
+def test_a_file_may_tell_the_field_of_its_text(tmp_path):
+    for name in ("a.jsonl", "b.jsonl", "odd,field=x.jsonl"):
+        (tmp_path / name).write_text('{"prompt": "one"}')
+    asked = [f"{tmp_path / name},field=prompt" for name in ("a.jsonl", "b.jsonl")]
+    entry, split = corpus_of(asked, None, "train", tmp_path)
+    assert entry == {"files": {"train": [str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]}, "field": "prompt"} and split == "train"
+    assert [document.text for document in read(entry)] == ["one", "one"]
+    assert label_of(asked[0], 1) == "a"
+    assert corpus_of([str(tmp_path / "odd,field=x.jsonl")], None, "train", tmp_path)[0].keys() == {"files"}, "a file of that name"
+    with pytest.raises(ValueError, match=r"a\.jsonl.*in one field; name it behind each file: FILE,field=NAME"):
+        corpus_of([asked[0], str(tmp_path / "b.jsonl")], None, "train", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"c\.jsonl,field=prompt'.*there is no such file"):
+        corpus_of([str(tmp_path / "c.jsonl,field=prompt")], None, "train", tmp_path)
+    with pytest.raises(ValueError, match=r"only prompt; set `field` of the corpus \(in a call FILE,field=NAME\)"):
+        read(corpus_of([tmp_path / "a.jsonl"], None, "train", tmp_path)[0])
