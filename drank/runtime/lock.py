@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -22,9 +22,23 @@ class FolderBusyError(RuntimeError):
         super().__init__(f"another run ({owner}) is at work in {folder.resolve()}; wait for it to end or stop it")
 
 
+class FolderOfOthersError(PermissionError):
+    """A folder whose lock this user may not write, as in the run of somebody else."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        """`path` is the lock."""
+        owner = "another user"
+        with suppress(OSError, KeyError):  # a number without a name
+            owner = (path if path.exists() else path.parent).owner()
+        super().__init__(
+            f"{path} cannot be written by you: one user owns the folder of a run, and {folder.resolve()} is that of {owner}; "
+            "copy its results/ into a folder of your own and run there"
+        )
+
+
 @contextmanager
 def hold(path: str | Path) -> Iterator[None]:
-    """Hold a lock file until the context ends; raises FolderBusyError where another live process holds it."""
+    """Hold a lock file until the context ends; raises what `locked` does."""
     file = locked(Path(path), Path(path).parent)
     try:
         yield
@@ -33,8 +47,14 @@ def hold(path: str | Path) -> Iterator[None]:
 
 
 def locked(path: Path, folder: Path) -> TextIO:
-    """A lock file, open and locked until it is closed, that says who holds it; raises FolderBusyError where another process holds it."""
-    file = path.open("a+")
+    """A lock file, open and locked until it is closed, that says who holds it.
+
+    Raises FolderBusyError where another live process holds it, FolderOfOthersError where this user may not write it.
+    """
+    try:
+        file = path.open("a+")
+    except PermissionError:
+        raise FolderOfOthersError(path, folder) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
