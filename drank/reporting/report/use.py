@@ -89,7 +89,7 @@ def making(record: Record, settings: Mapping[str, Any]) -> tuple[str, str]:
     place, text = _model(settings, record.model), _text(record, settings)
     if place is None or text is None:
         kept = f"results/models/{record.model}/{record.method}/{record.ratio:g}"
-        return f"snakemake --configfile CONFIG.yaml --cores all --notemp {shlex.quote(kept)}", kept
+        return f"drank run CONFIG.yaml --notemp {shlex.quote(kept)}", kept
     words, made = ["drank", "compress", *place, "--ratio", f"{record.ratio:g}"], f"{record.model}-{record.method}-{record.ratio:g}"
     return shlex.join([*words, *_method(record, settings), *text, *_precision(settings), "--out", made]), made
 

@@ -143,7 +143,7 @@ def test_where_the_family_needs_another_beginning_than_the_text_had_this_is_said
 def test_what_the_command_cannot_be_told_is_made_by_the_run_itself(settings):
     command, made = making(perplexity_record("m", "d-rank", 0.2), SETTINGS | settings)
     assert made == "results/models/m/d-rank/0.2"
-    assert command == "snakemake --configfile CONFIG.yaml --cores all --notemp results/models/m/d-rank/0.2"
+    assert command == "drank run CONFIG.yaml --notemp results/models/m/d-rank/0.2"
 
 
 def test_files_are_texts():
