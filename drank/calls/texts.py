@@ -55,8 +55,8 @@ def corpus_of(texts: Sequence[Text], split: str | None, default: str, folder: Pa
             f"`{HUB}org/name`, and what is text itself has a line break or more than {SHORTEST} characters"
         )
     if len(fields) > 1:
-        told = ", ".join(f"{text!s:.60}" for text in texts)
-        raise ValueError(f"text: {told}: what is joined has its text in one field; name it behind each file: FILE{FIELD}NAME")
+        told = " and ".join(field or "text" for field in fields)
+        raise ValueError(f"text: what is joined has its text in one field, and not in {told}; name it behind each file: FILE{FIELD}NAME")
     return {"files": {wanted: [_file(text, folder) for text in whole]}, **({"field": fields[0]} if fields[0] is not None else {})}, wanted
 
 

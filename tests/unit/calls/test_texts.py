@@ -96,7 +96,7 @@ def test_a_file_may_tell_the_field_of_its_text(tmp_path):
     assert [document.text for document in read(entry)] == ["one", "one"]
     assert label_of(asked[0], 1) == "a"
     assert corpus_of([str(tmp_path / "odd,field=x.jsonl")], None, "train", tmp_path)[0].keys() == {"files"}, "a file of that name"
-    with pytest.raises(ValueError, match=r"a\.jsonl.*in one field; name it behind each file: FILE,field=NAME"):
+    with pytest.raises(ValueError, match="in one field, and not in prompt and text; name it behind each file: FILE,field=NAME"):
         corpus_of([asked[0], str(tmp_path / "b.jsonl")], None, "train", tmp_path)
     with pytest.raises(FileNotFoundError, match=r"c\.jsonl,field=prompt'.*there is no such file"):
         corpus_of([str(tmp_path / "c.jsonl,field=prompt")], None, "train", tmp_path)
