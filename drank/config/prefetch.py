@@ -85,14 +85,11 @@ def _unreachable(endpoint: str, seconds: float = 10.0) -> str | None:
 
 
 def _attempts(config: Mapping[str, Any]) -> Iterator[tuple[str, Exception | None]]:
-    from huggingface_hub import snapshot_download
-
     jobs: list[tuple[str, Callable[[], object]]] = []
     wanted = {f"model {name}": source for name, source in config["models"].items()} | _checkpoints(config)
     for what, source in wanted.items():
         if "hub" in source:
-            patterns: dict[str, Any] = {"allow_patterns": WANTED, "ignore_patterns": [AGAIN]}
-            jobs.append((what, partial(snapshot_download, source["hub"], revision=source.get("revision"), **patterns)))
+            jobs.append((what, partial(_fetch_model, source)))
     jobs += [(f"corpus {name}", partial(corpora.read, source)) for name, source in config["corpora"].items() if "hub" in source]
     tasks = expanded({name: config["tasks"][name] for name in config["zeroshot"]["tasks"]}).tasks
     jobs += [(f"task {name}", partial(fetch_task, task)) for name, task in tasks.items() if needs_hub(task)]
@@ -104,6 +101,18 @@ def _attempts(config: Mapping[str, Any]) -> Iterator[tuple[str, Exception | None
             yield what, error
         else:
             yield what, None
+
+
+def _fetch_model(source: Mapping[str, Any]) -> None:
+    """Fetch a model of the hub; without a network what the cache has of it will do, for an older drank asked for less."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        snapshot_download(source["hub"], revision=source.get("revision"), allow_patterns=WANTED, ignore_patterns=[AGAIN])
+    except LocalEntryNotFoundError as error:
+        if not getattr(error, "snapshot_path", None):
+            raise
 
 
 def _checkpoints(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -20,6 +20,7 @@ from drank.corpora.installed import package_versions
 from drank.corpora.text_files import text_rows
 from drank.runtime.comparing import given
 from drank.runtime.files import replacing
+from drank.runtime.snapshots import cached
 
 log = logging.getLogger(__name__)
 
@@ -108,13 +109,13 @@ def place_of(source: Mapping[str, Any]) -> dict[str, Any]:
 
     There `datasets` by itself would take whatever revision it has prepared last. Raises ValueError where the cache does not have it.
     """
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import constants
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     if not constants.HF_HUB_OFFLINE:
         return {"path": source["hub"], "revision": source.get("revision")}
     try:
-        return {"path": snapshot_download(source["hub"], repo_type="dataset", revision=source.get("revision"), local_files_only=True)}
+        return {"path": str(cached(source["hub"], source.get("revision"), "dataset"))}
     except LocalEntryNotFoundError as error:
         raise ValueError(
             f"data set {source['hub']}, revision {source.get('revision', 'main')}, is not in the local hub cache; run "
@@ -124,14 +125,12 @@ def place_of(source: Mapping[str, Any]) -> dict[str, Any]:
 
 def commit_of(source: Mapping[str, Any]) -> dict[str, str]:
     """The commit of a hub data set that lies in the local hub cache, which tells whether its text has changed; empty where none does."""
-    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        found = snapshot_download(source["hub"], repo_type="dataset", revision=source.get("revision"), local_files_only=True)
+        return {"commit": cached(source["hub"], source.get("revision"), "dataset").name}
     except LocalEntryNotFoundError:
         return {}
-    return {"commit": Path(found).name}
 
 
 def write(path: str | Path, source: Mapping[str, Any], documents: list[Document]) -> None:

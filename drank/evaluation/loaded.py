@@ -39,9 +39,10 @@ class Loaded:
     def round(self) -> tuple[float, list[float]]:
         """Seconds of one prefill and of each step of the decoding that follows it.
 
-        A cache of fixed size is that of the round before, emptied: for one that lies elsewhere a CUDA graph would be recorded anew.
+        A cache of fixed size is that of the round before, emptied: for one that lies elsewhere a CUDA graph would be recorded anew. But
+        for a prompt of one token, which what is compiled tells from a token by a cache that nothing was in.
         """
-        if self._cache is None:
+        if self._cache is None or self._ids.shape[1] == 1:
             self._cache = fixed_cache(self._model, self._ids.shape[1] + self._generate)
         else:
             self._cache.reset()

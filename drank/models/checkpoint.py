@@ -168,6 +168,8 @@ def locate(source: str | Path, revision: str | None = None, *, trust_remote_code
     try:
         return Path(snapshot_download(str(source), revision=revision, allow_patterns=patterns, ignore_patterns=[BELOW, AGAIN]))
     except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError) as error:
+        if kept := getattr(error, "snapshot_path", None):  # all but what an older drank did not ask for
+            return Path(kept)
         raise CheckpointError(
             f"{source} is neither a model directory nor, at revision {revision or 'main'}, a model that the hub or its local cache has "
             f"({type(error).__name__}); check the name, or run `prefetch` where there is a network"

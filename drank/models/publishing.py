@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from drank.models.card.markdown import changed_front_matter
 from drank.models.card.rendering import PLACE
 from drank.models.card.writing import card_of, renewed
-from drank.models.carried import Carried, beside, carried_by, lacking, written_by_drank
+from drank.models.carried import TOKENIZER_FILES, Carried, beside, carried_by, lacking, written_by_drank
 from drank.models.description import CheckpointError, is_compressed
 from drank.models.documents import CARD, MAKING, NUMBERS, PLAN, are_left_out
 from drank.models.hashes import weight_hashes
@@ -68,7 +68,7 @@ def _saving(original: Callable[..., Any]) -> Callable[..., Any]:
                 log.warning("%s gets no model card: %s", directory, error)
             if push:
                 same = {name for name, stamp in _stamps(directory).items() if before.get(name) == stamp}
-                own = {*carried.files, *carried.kept}  # of the model, though they lay there already
+                own = {*carried.texts, *beside(directory, TOKENIZER_FILES)}  # of the model, though they lay there already
                 _upload(directory, options.pop("repo_id", directory.name), same - own, **options)
         return result
 

@@ -23,6 +23,7 @@ from drank.models.soundness import adapted, unsound
 from drank.models.tokenizer_files import tokenizer_problems
 from drank.runtime.content import content_of
 from drank.runtime.files import read_json
+from drank.runtime.snapshots import cached
 from drank.testbed import MODELS
 
 MODEL_SUFFIXES = (".json", ".safetensors", ".model", ".txt", ".jinja")
@@ -55,11 +56,10 @@ def directory_of(source: Mapping[str, Any]) -> Path:
             return unpacked(file)
     except (GGUFError, ShapeError) as error:
         raise SourceError(str(error)) from error
-    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(source["hub"], revision=source.get("revision"), local_files_only=True))
+        return cached(source["hub"], source.get("revision"))
     except LocalEntryNotFoundError as error:
         raise SourceError(
             f"model {source['hub']} is not in the local hub cache; run `drank run CONFIGURATION prefetch` on a machine with a network, "

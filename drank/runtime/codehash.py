@@ -24,10 +24,10 @@ WITHOUT_EFFECT = frozenset(
     {
         *("drank.runtime.log", "drank.runtime.codehash", "drank.runtime.definitions", "drank.runtime.lock", "drank.runtime.run"),
         *("drank.runtime.claiming", "drank.runtime.belonging", "drank.runtime.provenance", "drank.runtime.heap"),
-        *("drank.models.registration", "drank.models.publishing", "drank.models.card.writing"),
+        *("drank.models.registration", "drank.models.publishing", "drank.models.card.writing", "drank.models.carried"),
     }
 )
-"""Modules that cannot change a result: what they log, hash, note down, register or tell on a card is no part of it."""
+"""Modules that cannot change a result: what they log, hash, note down, register, hand on or tell on a card is no part of it."""
 
 OF_ENTRIES = {"drank.models.families.entries.FAMILIES": "drank.models.families.entries.Family"}
 """Tables of which a step uses one entry, and what the entries are. The table of families counts as no code: the entry of a step's model is

@@ -18,8 +18,7 @@ LOWER = {
 
 def advise(error: BaseException, rule: str) -> None:
     """Note with an error of a step for want of a GPU's memory what a configuration can lower; any other error stays as it is."""
-    torch = sys.modules.get("torch")  # or it is none of its errors
-    if torch is None or not isinstance(error, torch.OutOfMemoryError):
+    if not isinstance(error, getattr(sys.modules.get("torch"), "OutOfMemoryError", ())):  # without torch it is none of its errors
         return
     lower = f"lower {LOWER[rule]}, or " if rule in LOWER else ""
     error.add_note(

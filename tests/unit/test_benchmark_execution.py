@@ -11,6 +11,7 @@ import torch
 from benchmarks import execution
 
 TINY = ["--width", "64", "--inner", "64", "--gigabytes", "1e-9", "--dtype", "float32", "--kept", "0.5", "0.4", "--multiples", "1"]
+TINY += ["--threads", "1"]  # which stay those of the tests after it
 
 
 @pytest.mark.parametrize(("width", "heads"), [(2048, 32), (4096, 32), (5120, 40)])

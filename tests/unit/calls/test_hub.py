@@ -3,8 +3,11 @@
 import json
 
 import pytest
+from huggingface_hub._tree_cache import TreeCacheEntry, write_tree_cache
 
 import drank
+from drank.corpora import commit_of
+from drank.models.sources import directory_of
 from tests.workflow.runs import WORDS, write_model
 
 COMMIT = "c" * 40
@@ -42,6 +45,23 @@ def test_a_model_and_a_data_set_of_the_hub(hub):
     found = drank.evaluate("org/Tiny", "hub:org/Text,field=body", **FEW)
     assert found["perplexity"].method == "dense"
     assert found["perplexity"].results[0].dataset == "Text"
+
+
+@pytest.mark.parametrize("reader", ["prefetch", "call"])
+def test_a_repository_that_was_not_fetched_whole_is_there(hub, reader):
+    """As after any `prefetch`: the client lists all files of a repository, and drank asks for some of them."""
+    for kind, name in (("models", "Tiny"), ("datasets", "Text")):
+        folder = hub / f"hub/{kind}--org--{name}"
+        files = [path.name for path in (folder / "snapshots" / COMMIT).iterdir()]
+        listed = {
+            file: TreeCacheEntry(size=1, blob_id="a" * 40) for file in [*files, ".gitattributes", "USE_POLICY.md", "consolidated.pth"]
+        }
+        write_tree_cache(str(folder), COMMIT, listed)
+        assert (folder / "trees" / f"{COMMIT}.json").is_file()
+    if reader == "prefetch":
+        assert directory_of({"hub": "org/Tiny"}).name == COMMIT and commit_of({"hub": "org/Text"}) == {"commit": COMMIT}
+    else:
+        assert drank.evaluate("org/Tiny", "hub:org/Text,field=body", **FEW)["perplexity"].method == "dense"
 
 
 def test_a_data_set_that_moved_on_is_read_again(hub):
