@@ -32,17 +32,19 @@ def _choice(artefact: Artefact) -> Iterator[str]:
 
 
 def _calibrations(artefact: Artefact) -> Iterator[str]:
-    """Calibrations are held against one of them, which each method has to have at each ratio; a figure takes the largest there is."""
+    """Calibrations are held against one of them, which each method has to have at each ratio."""
     axes = [axis for axis in CALIBRATION_AXES if axis in artefact.axes]
     contests = _contests(artefact, axes)
     if not _several(contests):
         known = " or ".join(CALIBRATION_AXES)
         yield f"it compares calibrations, and no method of it has two at one ratio; name several values of {known} in a grid of `runs`"
-    for runs in contests.values() if "reference" in artefact.layout.options else ():
+    told = []
+    for runs in contests.values():
         try:
             reference_of(axes, runs, artefact.options.get("reference", {}))
         except ValueError as error:
-            yield str(error)
+            told.append(str(error))
+    yield from unique(told)
 
 
 def _chain(artefact: Artefact) -> Iterator[str]:
@@ -68,7 +70,6 @@ def _chain(artefact: Artefact) -> Iterator[str]:
 CONTRASTS: dict[str, Callable[[Artefact], Iterator[str]]] = {
     "choice": _choice,
     "stability": _calibrations,
-    "stability_by_layer": _calibrations,
     "steps": _chain,
 }
 """What is asked of the runs of a layout."""

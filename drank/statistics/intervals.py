@@ -103,8 +103,8 @@ def clustered_mean(values: ArrayLike, passages: Sequence[int] | None = None) -> 
     return mean_of(np.bincount(units, weights=found), np.bincount(units))
 
 
-def estimate_of(value: float, residuals: Floats, weights: Floats) -> Estimate:
-    """A value whose error is Σ residuals / Σ weights to first order, one residual a unit.
+def estimate_of(value: float, residuals: Floats, weights: Floats, size: float = 0.0) -> Estimate:
+    """A value whose error is Σ residuals / Σ weights to first order, one residual a unit; a difference, of numbers of this `size`.
 
     The squared error is right on average whatever the sizes, where units differ alike in their means: Σ r²/(1 − 2h + Σh²) with h the share
     of a unit, which is Σ r² w/(w − 1) of w units of one size. The degrees of freedom are those of a χ² with its variance.
@@ -114,7 +114,7 @@ def estimate_of(value: float, residuals: Floats, weights: Floats) -> Estimate:
     share = weights / weights.sum()
     stderr = math.sqrt(float(residuals**2 @ (1 / _seen(share)))) / float(weights.sum())
     # what rounding leaves of units that agree is no error
-    return Estimate(value, stderr if stderr > 1e-12 * abs(value) else 0.0, freedom_of(share))
+    return Estimate(value, stderr if stderr > 1e-12 * max(abs(value), size) else 0.0, freedom_of(share))
 
 
 def _seen(share: Floats) -> Floats:

@@ -37,8 +37,9 @@ def paired_difference(loss_a: ArrayLike, tokens_a: ArrayLike, loss_b: ArrayLike,
     mean_a, mean_b = (float(losses.sum() / weights.sum()) for losses in (losses_a, losses_b))
     over_a, over_b = perplexity_of(mean_a), perplexity_of(mean_b)
     residuals = over_a * (losses_a - mean_a * weights) - over_b * (losses_b - mean_b * weights)
-    estimate = estimate_of(mean_a - mean_b, (losses_a - losses_b) - (mean_a - mean_b) * weights, weights)
-    return PairedDifference(estimate_of(over_a - over_b, residuals, weights).interval, estimate.interval, estimate)
+    gaps = (losses_a - losses_b) - (mean_a - mean_b) * weights
+    estimate = estimate_of(mean_a - mean_b, gaps, weights, max(abs(mean_a), abs(mean_b)))
+    return PairedDifference(estimate_of(over_a - over_b, residuals, weights, max(over_a, over_b)).interval, estimate.interval, estimate)
 
 
 def paired_items(correct_a: ArrayLike, correct_b: ArrayLike, passages: Sequence[int] | None = None) -> Estimate:

@@ -42,7 +42,7 @@ def axis_words(scales: Iterable[Scale], axis: str) -> str:
 
 def over_draws(rows: pd.DataFrame, bars: bool = True) -> str:
     """What stands for runs with several draws of the calibration text, where there are any; with the `bars` of a figure that has some."""
-    if not rows["draws"].notna().any():
+    if "draws" not in rows or not rows["draws"].notna().any():
         return ""
     spans = ", their bars span one standard deviation either way" if bars else ""
     return f"Runs with several draws of the calibration text stand at the mean over them{spans}."

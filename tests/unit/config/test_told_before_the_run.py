@@ -51,10 +51,6 @@ REFUSED = {
         "validation: docs is among the texts that are reported (docs); name another, such as CORPUS.validation",
     ),
     "one calibration": (BASE, STABILITY, of("svd-llm"), "it compares calibrations, and no method of it has two at one ratio; name several"),
-    "a figure of one calibration": (
-        *(BASE, {**STABILITY, "layout": "stability_by_layer"}, of("svd-llm", windows=8)),
-        "it compares calibrations, and no method of it has two at one ratio; name several values of corpus or draw or windows",
-    ),
     "a reference that is no run": (
         *(BASE, {**STABILITY, "reference": {"windows": 512}}, of("svd-llm", windows=[4, 8])),
         "option reference asks for windows 512, but the runs are svd-llm+windows=4, svd-llm; name one of them",

@@ -70,7 +70,7 @@ def test_every_token_lies_in_one_bin(tokens):
     found = binned(confidence, right)
     assert found.shape == (BINS, 3)
     assert found.sum(0).tolist() == pytest.approx([len(tokens), math.fsum(c for c, _ in tokens), sum(r for _, r in tokens)])
-    error = calibration_error([found.tolist()] * 2)
+    error = calibration_error([found.tolist()] * 6)
     assert 0 <= error.low <= error.value <= error.high and error.value <= 1 + 1e-9
 
 

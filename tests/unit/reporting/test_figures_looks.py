@@ -55,7 +55,7 @@ def test_a_line_looks_as_the_legend_says_where_models_have_other_methods(name):
 
 
 def test_ranks_have_the_colours_of_their_legend_where_models_have_other_methods_and_ratios():
-    runs = [("one", "zeta", 0.2), ("two", "alpha", 0.2), ("two", "zeta", 0.4)]
+    runs = [("one", "zeta", 0.2), ("two", "zeta", 0.4), ("two", "alpha", 0.2)]
     figure = figure_of("ranks", plans=[replace(make_plan(model, "d-rank", ratio), method=method) for model, method, ratio in runs])
     told = {text: to_rgb(handle.get_color()) for text, handle in zip(legend(figure), figure.legends[0].legend_handles, strict=True)}
     every = panels(figure)

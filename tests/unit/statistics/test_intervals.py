@@ -103,14 +103,16 @@ def test_few_windows_and_a_stub_are_not_surer_than_they_say(tokens):
 def test_the_interval_holds_the_point_estimate(data):
     loss, tokens = data
     found = perplexity_interval(loss, tokens)
-    assert found.low <= found.value <= found.high
+    assert math.isnan(found.low) or found.low <= found.value <= found.high
     assert found.value == pytest.approx(math.exp(loss.sum() / tokens.sum()))
 
 
 @given(windows(smallest=2), st.integers(1, 9))
 def test_longer_windows_of_the_same_loss_change_nothing(data, factor):
     loss, tokens = data
-    assert tuple(perplexity_interval(loss, tokens)) == pytest.approx(tuple(perplexity_interval(loss * factor, tokens * factor)))
+    assert tuple(perplexity_interval(loss, tokens)) == pytest.approx(
+        tuple(perplexity_interval(loss * factor, tokens * factor)), nan_ok=True
+    )
 
 
 @given(windows(smallest=2))
