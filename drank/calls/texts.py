@@ -64,7 +64,7 @@ def label_of(text: Text, number: int) -> str:
     """What tables call this text: the stem of a file, the name of a corpus or data set, else `text` with its number."""
     if isinstance(text, Mapping):
         name = str(text.get("hub", text.get("embedded", "")))
-    elif isinstance(text, str) and _is_text(text):
+    elif isinstance(text, str) and _is_text(_apart(text)[0]):
         name = ""
     else:
         name = str(text).partition(",")[0].removeprefix(HUB) if str(text).startswith(HUB) else Path(str(_apart(text)[0])).stem

@@ -10,13 +10,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from drank import corpora
 from drank.evaluation.zeroshot import expanded, fetch_task, needs_hub
 from drank.models.licence import LICENCE_FILES, POLICY_FILES
 from drank.models.sources import MODEL_SUFFIXES
-from drank.models.tensors import AGAIN
+from drank.models.tensors import AGAIN, weight_files
 from drank.runtime.device import go_offline
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,8 @@ def _fetch_model(source: Mapping[str, Any]) -> None:
     try:
         snapshot_download(source["hub"], revision=source.get("revision"), allow_patterns=WANTED, ignore_patterns=[AGAIN])
     except LocalEntryNotFoundError as error:
-        if not getattr(error, "snapshot_path", None):
+        kept = getattr(error, "snapshot_path", None)
+        if not kept or not all(file.is_file() for file in weight_files(Path(kept))):
             raise
 
 

@@ -1,6 +1,7 @@
 """One call compresses a model: what comes back, what is saved, what is kept and what is refused."""
 
 import hashlib
+import logging
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -176,6 +177,7 @@ def test_how_much_is_read_and_which_is_what_was_asked_for(model, text):
 
 
 def test_what_the_disk_holds_meanwhile_is_said_first(model, text, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("drank"), "propagate", False)  # as without pytest's handlers
     drank.plan(model, "fwsvd", 0.4, text, work=tmp_path / "work", **FEW)
     told = f"drank: about 1 MB on disk, and up to 1 MB of hidden states while moments and gradients are taken, in {tmp_path / 'work'}\n"
     said = capsys.readouterr().err

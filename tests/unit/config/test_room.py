@@ -60,7 +60,7 @@ def test_it_is_that_of_the_windows_that_are_read_in_the_precision_of_the_run() -
 
 
 def test_shares_hold_theirs_and_jobs_at_once_hold_all_of_theirs() -> None:
-    shared = config(compute={"shards": 2})
+    shared = config(compute={"shards": 2}, calibration={"corpus": "python-docs", **TEXT, "batch": 2})
     assert states("gradients_part", shared, labels="text") == states("gradients", config(), labels="text") / 2
     assert states("gradients", shared, labels="text") == 0, "it adds what lies there"
     assert states("calibrate", config(), at_once=2, jobs=3) == 2 * states("calibrate", config())

@@ -33,10 +33,9 @@ def of_means(material):
     """The same where the mean is all there is, its interval the spread."""
     numbers = material.numbers
     several = (numbers["ratio"] > 0) & numbers["metric"].isin(METRICS)
-    ends = {"value": 1.1, "ci_low": 1.08, "ci_high": 1.12}
-    return replace(
-        material, numbers=numbers.assign(**{name: numbers[name].mask(several, factor * numbers["value"]) for name, factor in ends.items()})
-    )
+    mean, spread = 1.1 * numbers["value"], 0.02 * numbers["value"]
+    ends = {"value": mean, "ci_low": mean - spread, "ci_high": mean + spread}
+    return replace(material, numbers=numbers.assign(**{name: numbers[name].mask(several, to) for name, to in ends.items()}))
 
 
 @pytest.mark.parametrize("name", MADE)
