@@ -77,8 +77,8 @@ def _tf32_kept() -> Iterator[None]:
         matmul.allow_tf32 = precision != "tf32" if products is None else products  # refused: the two differ
         matmul.fp32_precision = precision
         cudnn.allow_tf32 = precisions[0] != "tf32" if others is None else others
-        if others is None:
-            for kind, value in zip(kinds, precisions, strict=True):
+        for kind, value in zip(kinds, precisions, strict=True):
+            if kind.fp32_precision != value:  # what the old one tells already is not said again by the new one
                 kind.fp32_precision = value
 
 

@@ -19,12 +19,13 @@ from drank.methods import METHODS
 from drank.models.families import projections_of
 from drank.models.lowrank import matrix_of
 
-TOKENS = [9, 9, 9]
+TOKENS = [9] * 6
 
 
 def losses(*extra):
     """Those of a model that lies above the dense one by so much per token on corpora a and b."""
-    return {name: WindowLosses([9 * (base + more) for base in (1, 2, 4)], TOKENS) for name, more in zip(("a", "b"), extra, strict=True)}
+    bases = (1, 2, 4) * 2
+    return {name: WindowLosses([9 * (base + more) for base in bases], TOKENS) for name, more in zip(("a", "b"), extra, strict=True)}
 
 
 def test_every_row_has_a_name_of_its_own_and_applies_to_llama():

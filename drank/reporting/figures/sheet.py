@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Hashable, Sequence
 from functools import wraps
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
@@ -26,6 +27,9 @@ TALLEST = 8.6
 
 HANDLE, LETTER, WIDEST = 0.5, 0.056, 0.06
 """Inches, roughly, of an entry of a legend: what stands before its label, a letter, and a letter of a label that has many wide ones."""
+
+LONG = 40
+"""Letters from which on a label is taken to have many wide ones, for what is short of its width adds up."""
 
 
 class Drawn(NamedTuple):
@@ -79,13 +83,15 @@ def legend_above(figure: Figure, handles: Sequence[Any], labels: Sequence[str], 
     A label that is wider than the figure is broken into lines.
     """
     broken = [textwrap.wrap(label, int((figure.get_figwidth() - HANDLE) / WIDEST)) or [label] for label in labels]
-    widths = [HANDLE + LETTER * max(map(len, lines)) for lines in broken]
-    for rows in range(1, len(labels) + 1):
-        columns = [widths[first : first + rows] for first in range(0, len(labels), rows)]
-        if sum(map(max, columns)) < figure.get_figwidth():
+    longest = [max(map(len, lines)) for lines in broken]
+    widths = [HANDLE + (LETTER if size < LONG else WIDEST) * size for size in longest]
+    for count in range(len(labels), 0, -1):  # entries stand in columns as even as they can
+        ends = [sum(divmod(len(labels), count)[0] + (one < len(labels) % count) for one in range(upto)) for upto in range(count + 1)]
+        columns = [slice(*pair) for pair in pairwise(ends)]
+        if sum(max(widths[column]) for column in columns) < figure.get_figwidth():
             break
     if part is None:
-        tallest = max(sum(map(len, broken[first : first + rows])) for first in range(0, len(labels), rows))
+        tallest = max(sum(map(len, broken[column])) for column in columns)
         figure.set_figheight(figure.get_figheight() + 0.15 * tallest)
     (part or figure).legend(
         handles, ["\n".join(lines) for lines in broken], loc="outside upper center", ncols=len(columns), columnspacing=1.2, handlelength=2.0
