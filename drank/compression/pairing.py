@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from drank.calibration.moments import open_stream
-from drank.calibration.streams import Arguments, Stream, apply
+from drank.calibration.streams import Arguments, Stream, advance, apply
 from drank.calibration.sums import Sums
 from drank.models.families import Family, Projection, blocks_of, family_of
 from drank.models.forward import removed, wide
@@ -131,15 +131,8 @@ def paired_blocks(model: PreTrainedModel, dense: PreTrainedModel, windows: Tenso
             if pair.leaving:
                 wanted.states = pair.leaving
             else:
-                _step_on(original, layer, wanted)
-        _step_on(block, layer, found)
-
-
-def _step_on(block: nn.Module, layer: int, stream: Stream) -> None:
-    """Let a stream go on through a block, batch by batch, so that no two layers' states are held."""
-    stream.states = states = list(stream.states)
-    for index, entering in enumerate(states):
-        states[index] = apply_quietly(block, entering, stream.arguments[layer])
+                advance(original, layer, wanted)
+        advance(block, layer, found)
 
 
 def read(
@@ -149,6 +142,8 @@ def read(
 
     With `stop` the pass ends where all inputs are known, and None leaves.
     """
+    import torch
+
     seen: dict[str, Tensor] = {}
 
     def watch(name: str) -> Callable[..., None]:
@@ -160,14 +155,7 @@ def read(
         return hook
 
     leaving = None
-    with removed([block.get_submodule(p.path).register_forward_pre_hook(watch(name)) for name, p in first.items()]), suppress(_InputsKnown):
-        leaving = apply_quietly(block, states, arguments)
+    hooks = [block.get_submodule(p.path).register_forward_pre_hook(watch(name)) for name, p in first.items()]
+    with removed(hooks), torch.no_grad(), suppress(_InputsKnown):
+        leaving = apply(block, states, arguments)
     return seen, leaving
-
-
-def apply_quietly(block: nn.Module, states: Tensor, arguments: Arguments) -> Tensor:
-    """The hidden states that leave a block, without a gradient."""
-    import torch
-
-    with torch.no_grad():
-        return apply(block, states, arguments)

@@ -10,7 +10,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from drank import corpora
@@ -19,6 +18,7 @@ from drank.models.licence import LICENCE_FILES, POLICY_FILES
 from drank.models.sources import MODEL_SUFFIXES
 from drank.models.tensors import AGAIN, weight_files
 from drank.runtime.device import go_offline
+from drank.runtime.snapshots import snapshot
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,8 @@ def _attempts(config: Mapping[str, Any]) -> Iterator[tuple[str, Exception | None
     wanted = {f"model {name}": source for name, source in config["models"].items()} | _checkpoints(config)
     for what, source in wanted.items():
         if "hub" in source:
-            jobs.append((what, partial(_fetch_model, source)))
+            patterns: dict[str, Any] = {"allow_patterns": WANTED, "ignore_patterns": [AGAIN]}
+            jobs.append((what, partial(snapshot, source["hub"], weight_files, revision=source.get("revision"), **patterns)))
     jobs += [(f"corpus {name}", partial(corpora.read, source)) for name, source in config["corpora"].items() if "hub" in source]
     tasks = expanded({name: config["tasks"][name] for name in config["zeroshot"]["tasks"]}).tasks
     jobs += [(f"task {name}", partial(fetch_task, task)) for name, task in tasks.items() if needs_hub(task)]
@@ -102,19 +103,6 @@ def _attempts(config: Mapping[str, Any]) -> Iterator[tuple[str, Exception | None
             yield what, error
         else:
             yield what, None
-
-
-def _fetch_model(source: Mapping[str, Any]) -> None:
-    """Fetch a model of the hub; without a network what the cache has of it will do, for an older drank asked for less."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        snapshot_download(source["hub"], revision=source.get("revision"), allow_patterns=WANTED, ignore_patterns=[AGAIN])
-    except LocalEntryNotFoundError as error:
-        kept = getattr(error, "snapshot_path", None)
-        if not kept or not all(file.is_file() for file in weight_files(Path(kept))):
-            raise
 
 
 def _checkpoints(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -22,6 +22,7 @@ from drank.models.quantizer import DrankConfig, DrankQuantizer, register
 from drank.models.tensors import AGAIN, stored_tensors
 from drank.models.tokenizer_files import BELOW, REMEDY, other_ids, tokenizer_problems
 from drank.runtime.files import read_json, replacing, share_mode
+from drank.runtime.snapshots import snapshot
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -156,7 +157,6 @@ def locate(source: str | Path, revision: str | None = None, *, trust_remote_code
 
     Raises CheckpointError where there is neither.
     """
-    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     directory = Path(source)
@@ -166,10 +166,8 @@ def locate(source: str | Path, revision: str | None = None, *, trust_remote_code
         return directory
     patterns = [*MODEL_FILES, "*.py"] if trust_remote_code else list(MODEL_FILES)
     try:
-        return Path(snapshot_download(str(source), revision=revision, allow_patterns=patterns, ignore_patterns=[BELOW, AGAIN]))
+        return snapshot(str(source), revision=revision, allow_patterns=patterns, ignore_patterns=[BELOW, AGAIN])
     except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError) as error:
-        if kept := getattr(error, "snapshot_path", None):  # all but what an older drank did not ask for
-            return Path(kept)
         raise CheckpointError(
             f"{source} is neither a model directory nor, at revision {revision or 'main'}, a model that the hub or its local cache has "
             f"({type(error).__name__}); check the name, or run `prefetch` where there is a network"

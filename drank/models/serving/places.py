@@ -85,20 +85,12 @@ def refuse_damaged(model: str, revision: str | None = None, cache: str | None = 
 
     `model` is a directory or a name of the hub, which is fetched into `cache` as vLLM would.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
     from drank.models.checkpoint import MODEL_FILES, refuse_incomplete
     from drank.models.tensors import AGAIN
+    from drank.runtime.snapshots import snapshot
 
     directory = Path(model)
     if not directory.is_dir():
-        place: Any = {"revision": revision, "cache_dir": cache, "token": token}
-        try:
-            directory = Path(snapshot_download(model, **place, allow_patterns=list(MODEL_FILES), ignore_patterns=[AGAIN]))
-        except LocalEntryNotFoundError as error:
-            kept = getattr(error, "snapshot_path", None)
-            if not kept:
-                raise
-            directory = Path(kept)  # all but what was not asked for
+        patterns: dict[str, Any] = {"allow_patterns": list(MODEL_FILES), "ignore_patterns": [AGAIN]}
+        directory = snapshot(model, revision=revision, cache_dir=cache, token=token, **patterns)
     refuse_incomplete(directory)

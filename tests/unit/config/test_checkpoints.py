@@ -100,6 +100,7 @@ def test_checkpoints_of_a_hub_are_fetched(valid, monkeypatch):
     def fetch(name, revision, **patterns):
         fetched.append((name, revision))
         taken.update(filter_repo_objects(there, **patterns))
+        return name
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     valid["methods"]["theirs"] = {"checkpoint": {"hub": "org/theirs"}}
