@@ -14,7 +14,8 @@ from drank.reporting.records import Record
 from drank.runtime.files import read_json
 from drank.steps import evaluate, overfitting, overlap
 from tests.unit.steps.measuring import described, how
-from tests.workflow.runs import WORDS, write_model
+from tests.unit.steps.tiny import FEW, drawn_text
+from tests.workflow.runs import write_model
 
 READ = {"corpus": "text", "split": "train", "windows": 6, "length": 16, "seed": 13, "batch": 4, "bos": "text"}
 CUT = {"length": 32, "windows": 4, "bos": "text"}
@@ -25,10 +26,7 @@ def made(tmp_path_factory):
     """A folder with a model, a model made of it, and the tokens of the text that this was calibrated on."""
     folder = tmp_path_factory.mktemp("seen")
     write_model(folder / "model")
-    drawn = torch.randint(len(WORDS), (900,), generator=torch.Generator().manual_seed(5))
-    text = " ".join(WORDS[i] for i in drawn) + "\n"
-    few = {"windows": 6, "length": 16, "batch": 4, "threads": 1}
-    drank.compress(folder / "model", "svd-llm", 0.4, text, folder / "small", work=folder / "work", **few)
+    drank.compress(folder / "model", "svd-llm", 0.4, drawn_text(), folder / "small", work=folder / "work", **FEW)
     (tokens,) = (folder / "work/results/tokens/model").glob("*.safetensors")
     described(folder)
     described(folder, "smaller", "small")

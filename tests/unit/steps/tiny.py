@@ -3,8 +3,19 @@
 import torch
 from safetensors.torch import load_file
 
+from tests.workflow.runs import WORDS
+
 COMPUTE = {"compute": {"device": "cpu", "dtype": "float32"}, "threads": 1}
 TEXT = {"corpus": "text", "split": "train", "windows": 6, "length": 16, "seed": 13, "batch": 4}
+
+FEW = {"windows": 6, "length": 16, "batch": 4, "threads": 1}
+"""The same of a call."""
+
+
+def drawn_text():
+    """Nine hundred words, drawn from a seed."""
+    drawn = torch.randint(len(WORDS), (900,), generator=torch.Generator().manual_seed(5))
+    return " ".join(WORDS[i] for i in drawn) + "\n"
 
 
 def places(folder):
