@@ -17,7 +17,7 @@ from drank.reporting.published import beside, published_for
 from drank.reporting.recipes import method_in
 from drank.reporting.records import Record
 from drank.reporting.report.method_table import seconds_of
-from drank.reporting.summary import summarise
+from drank.reporting.summary import over_draws, summarise
 from drank.reporting.tables import write as write_tables
 from drank.reporting.tables.layout import Table
 from drank.reporting.tables.steps import words
@@ -52,6 +52,14 @@ def summary_of(told: Mapping[str, Any], records: Sequence[Record]) -> pd.DataFra
     own = [record for record in records if (record.model, record.method, record.ratio) in known]
     tasks = {row.dataset for record in own for row in record.results if row.metric == "accuracy"}
     return summarise(own, labels, list(told["notes"]), among=runs, on=_shown(told, tasks))
+
+
+def of_configured_draws(summary: pd.DataFrame, artefacts: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """The summary of a whole run with means over the draws that its artefacts are told alone, as they print them.
+
+    Those that one artefact asks for, to tell draws apart, are no part of what others print.
+    """
+    return over_draws(summary, {(run[0], run[1], run[2]) for told in artefacts for run in told["draws"]})
 
 
 def material_of(

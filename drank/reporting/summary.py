@@ -96,19 +96,22 @@ def summarise(
         head = {"model": record.model, "method": record.method, "ratio": record.ratio, "kind": kind_text(record), "rival": ""}
         head |= _made(record.provenance)
         rows += [head | asdict(result) | asdict(record.size) for result in results]
-    return _over_draws(pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS))
+    return over_draws(pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS))
 
 
-def _over_draws(summary: pd.DataFrame) -> pd.DataFrame:
+def over_draws(summary: pd.DataFrame, further: Collection[Run] | None = None) -> pd.DataFrame:
     """The summary with how many draws of the calibration text there are of each number, their mean and standard deviation.
 
-    They stand in the row of the run that the others are further draws of; rows of one draw alone have none.
+    They stand in the row of the run that the others are further draws of; rows of one draw alone have none. Where `further` draws are
+    named, no others count.
     """
     base = summary["method"].map(lambda label: without(label, "draw"))
-    alike = summary.assign(method=base).groupby(["model", "method", "ratio", "dataset", "metric"], sort=False)["value"]
-    told = (summary["method"] == base) & (alike.transform("size") > 1)
+    runs = zip(summary["model"], summary["method"], summary["ratio"], strict=True)
+    counts = (summary["method"] == base) | pd.Series([further is None or run in further for run in runs], summary.index, dtype="bool")
+    alike = summary[counts].assign(method=base[counts]).groupby(["model", "method", "ratio", "dataset", "metric"], sort=False)["value"]
+    told = (summary["method"] == base)[counts] & (alike.transform("size") > 1)
     found = {"draws": alike.transform("size"), "draw_mean": alike.transform("mean"), "spread": alike.transform("std")}
-    return summary.assign(**{name: values.where(told).astype(COLUMNS[name]) for name, values in found.items()})
+    return summary.assign(**{name: values.where(told).astype(COLUMNS[name]).reindex(summary.index) for name, values in found.items()})
 
 
 def _made(provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ start(snakemake.log[0])
 from pathlib import Path
 
 from drank.allocation.plan import Plan
-from drank.reporting.artefact import exhibit_of, material_of, summary_of
+from drank.reporting.artefact import exhibit_of, material_of, of_configured_draws, summary_of
 from drank.reporting.figures.sheet import caption_in
 from drank.reporting.manuscript import macros, manuscript
 from drank.reporting.records import read_records
@@ -17,7 +17,7 @@ from drank.reporting.tables.numbers import per_model
 from drank.runtime.files import read_json, write_text
 
 inputs, params = snakemake.input, snakemake.params
-summary, records = read_csv(inputs.summary), read_records(inputs.records)
+summary, records = of_configured_draws(read_csv(inputs.summary), params.artefacts.values()), read_records(inputs.records)
 plans, spectra = [Plan.read(path) for path in inputs.plans], [read_json(path) for path in inputs.spectra]
 made = [(told, material_of(told, summary_of(told, records), records, spectra, plans, **params.paper)) for told in params.artefacts.values()]
 write_text(snakemake.output.numbers, macros({material.name: material for _, material in made}))

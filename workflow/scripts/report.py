@@ -7,7 +7,7 @@ start(snakemake.log[0])
 from pathlib import Path
 
 from drank.allocation.plan import Plan
-from drank.reporting.artefact import findings_of, material_of, summary_of, tables_of
+from drank.reporting.artefact import findings_of, material_of, of_configured_draws, summary_of, tables_of
 from drank.reporting.figures.sheet import caption_in
 from drank.reporting.records import read_records
 from drank.reporting.report import render, verdict
@@ -16,7 +16,7 @@ from drank.reporting.summary import read_csv
 from drank.runtime.files import read_json, write_text
 
 inputs, params = snakemake.input, snakemake.params
-summary = read_csv(inputs.summary)
+summary = of_configured_draws(read_csv(inputs.summary), params.artefacts.values())
 plans, records = [Plan.read(path) for path in inputs.plans], read_records(inputs.records)
 spectra = [read_json(path) for path in inputs.spectra]
 made = [(told, material_of(told, summary_of(told, records), records, spectra, plans, **params.paper)) for told in params.artefacts.values()]

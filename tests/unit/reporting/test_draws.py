@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 import pytest
 
-from drank.reporting.artefact import summary_of
+from drank.reporting.artefact import of_configured_draws, summary_of
 from drank.reporting.layouts import LAYOUTS
 from drank.reporting.manuscript.quotes import quotes
 from drank.reporting.material import Material, numbers_of
@@ -36,6 +36,16 @@ def test_mean_and_spread_stand_in_the_row_of_the_first(tmp_path) -> None:
     assert rows.drop(index="svd-llm")[["draws", "draw_mean", "spread"]].isna().all(axis=None)
     write_csv(summary, tmp_path / "summary.csv")
     assert read_csv(tmp_path / "summary.csv").equals(summary)
+
+
+def test_of_a_whole_run_the_draws_count_that_its_artefacts_are_told() -> None:
+    """Those that one artefact asks for, to tell them apart, are in the summary and no part of what the report says of the run."""
+    summary = summarise([*drawn(), perplexity_record("docs-mha", "dense", 0.0)])
+    told = [{"draws": [("docs-mha", "svd-llm+draw=14", 0.2)]}, {"draws": []}]
+    rows = of_configured_draws(summary, told)
+    rows = rows[(rows["metric"] == "perplexity") & (rows["dataset"] == "python-docs")].set_index("method")
+    assert rows["draws"]["svd-llm"] == 2 and rows["draw_mean"]["svd-llm"] == pytest.approx(fmean(rows["value"][list(SEEDS)[:2]]))
+    assert of_configured_draws(summary, [{"draws": []}])[["draws", "draw_mean", "spread"]].isna().all(axis=None)
 
 
 def test_a_table_prints_mean_and_spread_where_there_are_several_draws() -> None:
