@@ -50,17 +50,20 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "gemma3_text": _GEMMA | {"num_hidden_layers": 4, "sliding_window_pattern": 2},
     "gpt2": _COMMON | {"n_inner": 40, "initializer_range": 0.3, "scale_attn_by_inverse_layer_idx": True},
     "gpt_neox": _COMMON | {"intermediate_size": 40, "initializer_range": 0.3, "rotary_pct": 0.5},
+    "granite": _LLAMA | {"embedding_multiplier": 3.0, "residual_multiplier": 0.4, "attention_multiplier": 0.3, "logits_scaling": 2.0},
     "llama": _LLAMA | {"num_key_value_heads": 4},
     "mistral": _LLAMA | {"sliding_window": 8},
     "mixtral": _MIXTURE | {"intermediate_size": 20, "num_local_experts": 4},
+    "olmo2": _LLAMA,
     "opt": _COMMON | {"ffn_dim": 40, "word_embed_proj_dim": 16, "init_std": 0.3},
     "phi3": _LLAMA | {"partial_rotary_factor": 0.5},
     "qwen2": _LLAMA,
     "qwen3": _LLAMA | {"head_dim": 8},
     "qwen3_moe": _MIXTURE | {"head_dim": 8, "moe_intermediate_size": 20, "num_experts": 4},
+    "smollm3": _LLAMA | {"num_hidden_layers": 4, "no_rope_layer_interval": 2},
 }
 """A small configuration of each family with its peculiarities: grouped-query attention, biases, head norms, sliding windows,
-rotary positions in a part of each head, experts."""
+rotary positions in a part of each head or in some layers only, scaled residuals and logits, experts."""
 
 
 def build_model(model_type: str, *, dtype: torch.dtype = torch.float32, seed: int = 0, **overrides: Any) -> PreTrainedModel:

@@ -108,6 +108,7 @@ FAMILIES: dict[str, Family] = {
         ),
         renamed={"embed_out": "lm_head"},
     ),
+    "granite": _LLAMA,
     "llama": _LLAMA,
     "mistral": _LLAMA,
     "mixtral": Family(
@@ -115,6 +116,7 @@ FAMILIES: dict[str, Family] = {
         projections=_ATTENTION + _EXPERTS,
         renamed={"block_sparse_moe": "mlp", "w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"},
     ),
+    "olmo2": _LLAMA,
     "opt": Family(
         blocks="model.decoder.layers",
         projections=(
@@ -142,6 +144,7 @@ FAMILIES: dict[str, Family] = {
         projections=_ATTENTION + _EXPERTS,
         requires={"decoder_sparse_step": 1, "mlp_only_layers": []},
     ),
+    "smollm3": replace(_LLAMA, ties=True),
 }
 """The families drank can compress, by `model_type`."""
 
