@@ -1,6 +1,7 @@
 """The way to one compressed model: where the files of each step lie, and which of them the next one reads.
 
-Paths are those of a run's folder, `results/…`. The rules of the workflow and the calls that do without it name their files by this alone.
+Paths are those of a run's folder, `results/…`. Calls that do without the workflow name their files by this alone; its rules spell what they
+write as patterns of the same form, so that both change together.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "qwen2": _LLAMA,
     "qwen3": _LLAMA | {"head_dim": 8},
     "qwen3_moe": _MIXTURE | {"head_dim": 8, "moe_intermediate_size": 20, "num_experts": 4},
-    "smollm3": _LLAMA | {"num_hidden_layers": 4, "no_rope_layer_interval": 2},
+    "smollm3": _LLAMA | {"no_rope_layer_interval": 2},
 }
 """A small configuration of each family with its peculiarities: grouped-query attention, biases, head norms, sliding windows,
 rotary positions in a part of each head or in some layers only, scaled residuals and logits, experts."""
