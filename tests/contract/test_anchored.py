@@ -96,6 +96,6 @@ def test_inputs_that_are_not_finite_name_the_layer_and_leave_no_hook(family, mea
     model = one.convert(plan)
     for parameter in blocks_of(model)[1].parameters():
         parameter.data.mul_(math.inf)
-    with pytest.raises(NonFiniteError, match="layer 1: the moments of the input of (attention|heads) are not finite; run in float32"):
+    with pytest.raises(NonFiniteError, match=r"layer 1: the moments of the input of (attention|heads) are not finite; run in float32"):
         one.refit(model, plan, "anchored", 1.0)
     assert all(not module._forward_pre_hooks for module in model.modules())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -76,10 +77,10 @@ def compile_decoding(model: PreTrainedModel, *, prepack: bool = False) -> None:
     import torch
 
     own = type(model).forward
-    cuda = model.device.type == "cuda"
-    options: dict[str, Any] = {"triton.cudagraphs": True} if cuda else {"freezing": True} if prepack else {}
+    options: dict[str, Any] = {"triton.cudagraphs": True} if model.device.type == "cuda" else {}
     apart: dict[str, Any] = {"recompile_limit": SHAPES, "isolate_recompiles": True}
-    step: Any = torch.compile(own, dynamic=False, fullgraph=True, options=options, **apart)
+    compiled: Any = torch.compile(own, dynamic=False, fullgraph=True, options=options, **apart)
+    step = _frozen(compiled) if prepack else compiled
 
     @functools.wraps(own)
     def forward(self: PreTrainedModel, *args: Any, **inputs: Any) -> Any:
@@ -94,3 +95,23 @@ def compile_decoding(model: PreTrainedModel, *, prepack: bool = False) -> None:
     if model.generation_config is not None:
         model.generation_config.cache_implementation = "static"
         model.generation_config.disable_compile = True  # or generate compiles what is compiled
+
+
+def _frozen(compiled: Any) -> Any:
+    """A compiled step with the weights as constants of its graph, which inductor packs.
+
+    Dynamo decides that by the global setting as it traces, not by what torch.compile is given. It takes the tensors of a cache of fixed size
+    for constants as well, since transformers marks their addresses as those of every step: the next cache of that size would not be read.
+    So the mark goes.
+    """
+    import torch
+    from torch._inductor import config
+
+    def step(model: PreTrainedModel, **inputs: Any) -> Any:
+        for tensor in itertools.chain.from_iterable(vars(layer).values() for layer in inputs["past_key_values"].layers):
+            if isinstance(tensor, torch.Tensor):
+                vars(tensor).pop("_dynamo_static_input_type", None)
+        with config.patch(freezing=True):
+            return compiled(model, **inputs)
+
+    return step
