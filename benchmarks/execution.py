@@ -3,10 +3,12 @@
 Random weights, so many blocks that the dense ones come to `--gigabytes`; a small vocabulary, so that what is compressed is what takes time.
 At each kept share, in both storages, ranks free or in multiples, in each of the variants of `drank.optimize`, timed as the workflow does
 (`drank.evaluation.throughput`): medians of rounds in which all take turns. `--prompt 16` spares who asks for decoding the time of a prefill
-of 512. LLaMA-7B on a GPU is `--device cuda --width 4096 --inner 11008 --gigabytes 13 --prompt 1024 --generate 256 --kept 0.8 0.7 0.6 0.5`.
+of 512. LLaMA-7B on a GPU is `--device cuda --width 4096 --inner 11008 --gigabytes 13 --prompt 1024 --generate 256 --kept 0.8 0.7 0.6 0.5
+--variants compiled --storages factors` (then `pivoted`: all models of a share are in memory at once), and the same with `--batch 32`.
 
-Prints milliseconds (of a token, of a prompt), the speed-up over the plain dense model in the same round, that as a share of what bytes
-(decode) or operations (prefill) allow, and both over the dense model that runs the same way. Beside other work no figure means much.
+Prints tokens a second and milliseconds (of a step, of a prompt), the share of the roofline, the speed-up over the plain dense model in the
+same round, that as a share of what bytes (decode) or operations (prefill) allow, and both over the dense model that runs the same way.
+Beside other work no figure means much.
 """
 
 from __future__ import annotations
@@ -17,12 +19,14 @@ import gc
 import itertools
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from benchmarks.storage import factors_at, pivoted_at
+from drank.evaluation.ceilings import Ceilings
+from drank.evaluation.rates import rows_of, tokens_of
 from drank.evaluation.tensor_memory import weight_bytes
 from drank.evaluation.throughput import measure
 from drank.evaluation.timing import Timing
@@ -75,8 +79,8 @@ def compressed(dense: PreTrainedModel, kept: float, storage: str, multiple: int)
     return model
 
 
-def told(what: str, found: dict[tuple[str, str], Timing]) -> None:
-    """Print a line for each phase and each timing, by form and variant."""
+def told(what: str, found: dict[tuple[str, str], Timing], tokens: Mapping[str, int]) -> None:
+    """Print a line for each phase and each timing, by form and variant; `tokens` are those of a round by phase."""
     allowed: dict[str, Callable[[Timing], int]] = {
         "prefill": lambda timing: timing.work["prefill"].operations,
         "decode": lambda timing: timing.memory["weight_bytes"],
@@ -87,7 +91,9 @@ def told(what: str, found: dict[tuple[str, str], Timing]) -> None:
             bound = cost(plain) / cost(timing)
             beside = [_quicker(timing, other, phase) for other in (plain, same)]
             took = 1e3 * statistics.median(_seconds(timing, phase))
-            line = f"{phase:7} {what} {form:8} {variant:9} {took:8.1f} ms"
+            rows = {row["metric"]: row["value"] for row in rows_of(timing, tokens, None, {}) if row["dataset"] == phase}
+            line = f"{phase:7} {what} {form:8} {variant:9} {rows['tokens_per_second']:8.1f} tokens/s {took:8.1f} ms"
+            line += f", {rows['roofline_share']:.2f} of the roofline"
             line += f"  {beside[0]:5.2f} × dense, {beside[0] / bound:.2f} of {bound:.2f}"
             say(f"{line}; {beside[1]:5.2f} × dense {variant}, {beside[1] / bound:.2f}")
 
@@ -114,6 +120,7 @@ def main() -> None:
     parser.add_argument("--kept", type=float, nargs="+", default=[0.8, 0.6, 0.4])
     parser.add_argument("--multiples", type=int, nargs="+", default=[64, 1])
     parser.add_argument("--variants", choices=VARIANTS, nargs="+", default=["plain", "fused"])
+    parser.add_argument("--storages", choices=tuple(MAKERS), nargs="+", default=list(MAKERS))
     parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
@@ -126,12 +133,12 @@ def main() -> None:
     sizes = {name: getattr(asked, name) for name in ("batch", "prompt", "generate", "repeats")}
     for kept, multiple in itertools.product(asked.kept, asked.multiples):
         models = dict(denses)
-        for storage in MAKERS:
+        for storage in asked.storages:
             made = compressed(dense, kept, storage, multiple)
             models |= {(storage, variant): optimize(copy.deepcopy(made).to(asked.device), variant) for variant in variants}
             del made
-        found = measure({"/".join(name): model for name, model in models.items()}, **sizes)
-        told(f"kept {kept:.1f} in {multiple:2}s", dict(zip(models, found.values(), strict=True)))
+        found = measure({"/".join(name): model for name, model in models.items()}, **sizes, ceilings=Ceilings.of(asked.device, asked.dtype))
+        told(f"kept {kept:.1f} in {multiple:2}s", dict(zip(models, found.values(), strict=True)), tokens_of(sizes))
         del models
         gc.collect()  # compiled models hold themselves by the forward that was put in, and the next ones need their room
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, StaticCache
 
 from drank.models.conversion import convert, store
 from drank.models.execution.compiled import not_compiled, said_not_compiled
@@ -23,13 +23,54 @@ def test_a_compiled_model_decodes_what_it_decoded_in_one_graph(compress, tokens,
     torch._dynamo.reset()
     model, _ = compress(family, group=1)
     told: dict[str, Any] = {"max_new_tokens": 8, "min_new_tokens": 8, "do_sample": False, "attention_mask": torch.ones_like(tokens)}
-    before = model.generate(tokens, **told)
+    prompts = (tokens, tokens.flip(1))
+    before = [model.generate(prompt, **told) for prompt in prompts]
     torch._dynamo.utils.counters.clear()
-    after = optimize(model, variant).generate(tokens, **told)
-    assert torch.equal(after, before)
+    optimize(model, variant)
+    for prompt, expected in zip(prompts, before, strict=True):  # the second on another cache of that size, by the same graph
+        assert torch.equal(model.generate(prompt, **told), expected)
     counted = torch._dynamo.utils.counters
     assert counted["stats"]["unique_graphs"] == 1 and not counted["graph_break"]
     assert counted["frames"]["ok"] == counted["frames"]["total"]
+    assert (counted["inductor"]["mkldnn_linear_weight_pack_matcher_count"] > 0) == (variant == "prepacked")
+
+
+@pytest.mark.parametrize("variant", ["compiled", "prepacked"])
+def test_what_a_caller_gives_else_is_decoded_as_without_a_graph(compress, tokens, variant) -> None:
+    """Left padding, several batch sizes, longer caches, beams: each is a graph of its own, and none reads what another left."""
+    torch._dynamo.reset()
+    model, _ = compress("llama", group=2)
+    padded = torch.ones_like(tokens)
+    padded[0, :5] = 0
+    asked: list[dict[str, Any]] = [
+        {"attention_mask": padded, "max_new_tokens": 4},
+        {"attention_mask": padded, "max_new_tokens": 9},
+        {"max_new_tokens": 4, "num_beams": 3},
+        {"attention_mask": padded.flip(0), "max_new_tokens": 4},
+    ]
+    told: dict[str, Any] = {"do_sample": False, "eos_token_id": None}
+    before = [model.generate(tokens, **one, **told) for one in asked]
+    single = model.generate(tokens[1:], max_new_tokens=4, **told)
+    optimize(model, variant)
+    for one, expected in zip(asked, before, strict=True):
+        assert torch.equal(model.generate(tokens, **one, **told), expected), one
+    assert torch.equal(model.generate(tokens[1:], max_new_tokens=4, **told), single)
+
+
+def test_a_token_given_by_position_is_decoded_by_the_graph_and_one_with_gradients_tells_that_it_is_not(tiny_model, tokens) -> None:
+    torch._dynamo.reset()
+    model = optimize(tiny_model("llama"), "compiled")
+    cache = StaticCache(model.config, max_cache_len=32)
+    with torch.inference_mode():
+        model(tokens, past_key_values=cache)
+        torch._dynamo.utils.counters.clear()
+        model(tokens[:, :1], past_key_values=cache)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+    with torch.no_grad():
+        cache = StaticCache(model.config, max_cache_len=32)
+        model(tokens, past_key_values=cache)
+    with pytest.warns(UserWarning, match="without gradients"):
+        model(tokens[:, :1], past_key_values=cache)
 
 
 def test_as_many_ranks_as_layers_are_one_graph(tiny_model, tiny_plan, svd_factors, tokens, storage) -> None:

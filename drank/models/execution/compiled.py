@@ -6,6 +6,7 @@ import functools
 import inspect
 import itertools
 import types
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ MIXTURE = "which experts run hangs on the token"
 SLIDING = "transformers counts the tokens of a sliding window in Python, so that every token would be another graph"
 PACKED = "what packed its weights unpacks them in Python"
 """Why the decoding of some models cannot be one graph."""
+
+OUTSIDE = "a compiled model decodes as its graph only without gradients: call it within torch.inference_mode()"
+"""What a token that is decoded outside the graph is told by."""
 
 SHAPES = 64
 """Batch sizes and cache lengths that one model may be compiled for before that is an error."""
@@ -82,14 +86,19 @@ def compile_decoding(model: PreTrainedModel, *, prepack: bool = False) -> None:
     compiled: Any = torch.compile(own, dynamic=False, fullgraph=True, options=options, **apart)
     step = _frozen(compiled) if prepack else compiled
 
+    names = list(inspect.signature(own).parameters)[1:]
+
     @functools.wraps(own)
-    def forward(self: PreTrainedModel, *args: Any, **inputs: Any) -> Any:
+    def forward(self: PreTrainedModel, *args: Any, **named: Any) -> Any:
+        inputs = dict(zip(names, args, strict=False)) | named
         ids = inputs.get("input_ids")
         cache: Any = inputs.get("past_key_values")
         fixed = getattr(cache, "is_compileable", False) and cache.is_initialized  # by a prompt, which one token can be
-        whole = not args and ids is not None and ids.shape[1] == 1 and fixed
+        whole = ids is not None and ids.shape[1] == 1 and fixed
+        if whole and torch.is_grad_enabled():
+            warnings.warn(OUTSIDE, stacklevel=2)
         watched = torch.is_grad_enabled() or torch._C._len_torch_dispatch_stack()  # by what a graph hides its operations from
-        return step(self, **inputs) if whole and not watched else own(self, *args, **inputs)
+        return step(self, **inputs) if whole and not watched else own(self, *args, **named)
 
     model.forward = types.MethodType(forward, model)  # of a copy it is the copy's
     if model.generation_config is not None:
@@ -100,9 +109,9 @@ def compile_decoding(model: PreTrainedModel, *, prepack: bool = False) -> None:
 def _frozen(compiled: Any) -> Any:
     """A compiled step with the weights as constants of its graph, which inductor packs.
 
-    Dynamo decides that by the global setting as it traces, not by what torch.compile is given. It takes the tensors of a cache of fixed size
-    for constants as well, since transformers marks their addresses as those of every step: the next cache of that size would not be read.
-    So the mark goes.
+    Dynamo decides that by the global setting as it traces, not by what torch.compile is given. It takes the tensors of a cache of fixed
+    size for constants as well, since transformers marks their addresses as those of every step: the next cache of that size would not be
+    read. So the mark goes.
     """
     import torch
     from torch._inductor import config

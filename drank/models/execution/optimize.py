@@ -94,6 +94,11 @@ def _refuse(model: PreTrainedModel, variant: str) -> None:
         raise ValueError(
             f"{len(away)} weights of this model are not in memory ({away[0]}, …); load it where it fits whole, without offloading"
         )
+    if variant in COMPILED and hasattr(model, "_hf_hook"):
+        raise ValueError(f"this model is spread by accelerate, whose hooks a graph leaves out; load it on one device to run it {variant}")
+    adapted = [name for name, module in model.named_modules() if hasattr(module, "base_layer")]  # as peft calls what it wraps
+    if adapted and variant != "plain":
+        raise ValueError(f"{len(adapted)} modules of this model have an adapter ({adapted[0]}, …); merge it first")
     low_rank = [(name, module) for name, module in model.named_modules() if isinstance(module, LowRankLinear)]
     if wrong := [name for name, module in low_rank if not {type(module.basis), type(module.coefficients)} <= {nn.Linear}]:
         raise ValueError(
