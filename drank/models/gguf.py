@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, files, version
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from drank.models.made_once import Work, failure, place_of
+from drank.models.pre_tokenizers import resplit, split
 from drank.runtime.content import content_of
 from drank.runtime.device import go_offline
 from drank.runtime.files import replacing, share_mode
@@ -22,8 +25,11 @@ if TYPE_CHECKING:
 SUFFIX = ".gguf"
 MAGIC = b"GGUF"
 
-FORM = 2
+FORM = 3
 """Counts up when `dequantise` makes another directory of the same file."""
+
+CONTEXT = ".rope.scaling.original_context_length"
+"""Ends the key of a length that scales nothing by itself: Phi-3 always has it."""
 
 INSTALL = "`pip install --no-deps gguf==0.19.0`, or `--target FOLDER -r envs/real.lock` with that folder on PYTHONPATH"
 
@@ -60,10 +66,9 @@ def _inside(package: str, name: str | None) -> Path:
         ) from None
     found = [entry for entry in listed if name in (None, entry.name, entry.as_posix())]
     if len(found) != 1:
-        held = ", ".join(entry.name for entry in listed) or "none"
-        raise GGUFError(
-            f"{f'no file {name}' if name else 'not one GGUF file'} in the package {package}; it holds: {held}; name it by `file`"
-        )
+        count, held = "several" if found else "no", ", ".join(entry.as_posix() for entry in listed) or "none"
+        wanted = f"{'files' if found else 'file'} {name}" if name else "GGUF files"
+        raise GGUFError(f"{count} {wanted} in the package {package}; it holds: {held}; name one by `file`, also with its folders")
     return Path(str(found[0].locate()))
 
 
@@ -71,7 +76,7 @@ def unpacked(file: Path) -> Path:
     """The model directory made of a GGUF file, which the first call makes: weights in float32, to the bit what the file's blocks stand for.
 
     It lies below `$XDG_CACHE_HOME/drank`, or `~/.cache/drank`, under the hash of the file and the version of transformers. Raises GGUFError
-    where the file is missing or no GGUF, its architecture is not known, its tensors are not whole, or something would be lost (`_lost`).
+    where the file is missing or no GGUF, its architecture is not known, its tensors are not whole, or something would be lost.
     """
     if amiss := unreachable(file) or _foreign(file):
         raise GGUFError(amiss)
@@ -95,7 +100,7 @@ def dequantise(path: str, directory: Path) -> None:
     """Write the model and the tokenizer in a GGUF file as a Hugging Face directory with float32 safetensors, whole or not at all.
 
     Its README has the licence that the file states. Raises CheckpointError for tensors that are missing, misshapen or not finite,
-    GGUFError for what `_lost` tells, and whatever transformers raises for what it cannot read.
+    GGUFError for a part of a file and for what would be lost, and whatever transformers raises for what it cannot read.
     """
     import torch
     from gguf import GGUFReader
@@ -105,27 +110,44 @@ def dequantise(path: str, directory: Path) -> None:
 
     go_offline()
     file = Path(path)
-    place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
-    loaded: Any = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32, output_loading_info=True)
+    reader = GGUFReader(path)
+    if (parts := int(_stated(reader, "split.count") or 1)) > 1:
+        raise GGUFError(f"it is one of {parts} parts; join them by `llama-gguf-split --merge FIRST_PART WHOLE`")
+    with _by_itself(file) as place:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32, output_loading_info=True)
+        tokenizer = AutoTokenizer.from_pretrained(**place)
     model, info = loaded
     refuse_bad(file, model, info)
-    reader = GGUFReader(str(file))
-    if lost := list(_lost(reader, model)):
-        raise GGUFError(f"the model would be another one: {'; '.join(lost)}; take the checkpoint that the file was made of")
+    pre = _splitting(reader)
+    _refuse(*_lost(reader, model), split(tokenizer, pre))
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):  # of the blocks that are no more
         del model.config.quantization_config
     with replacing(directory) as temporary:
         model.save_pretrained(temporary)
-        AutoTokenizer.from_pretrained(**place).save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        _refuse(resplit(tokenizer, AutoTokenizer.from_pretrained(temporary), pre))
         if licence := _stated(reader, "general.license"):
             (temporary / "README.md").write_text(f"---\nlicense: {licence}\n---\nDequantised from {file.name}.\n", "utf-8")
         share_mode(temporary.rglob("*.safetensors"), temporary / "config.json")
 
 
+@contextmanager
+def _by_itself(file: Path) -> Iterator[dict[str, str]]:
+    """Where transformers finds a GGUF file and nothing else: of what lies beside it, maybe another model's, it would read a lot."""
+    with TemporaryDirectory() as folder:
+        (Path(folder) / file.name).symlink_to(file.resolve())
+        yield {"pretrained_model_name_or_path": folder, "gguf_file": file.name}
+
+
+def _refuse(*lost: str | None) -> None:
+    if any(lost):
+        raise GGUFError(f"the model would be another one: {'; '.join(filter(None, lost))}; take the checkpoint that the file was made of")
+
+
 def _lost(reader: GGUFReader, model: PreTrainedModel) -> Iterator[str]:
     """What a file says of its model that transformers leaves out in silence: a scaling of RoPE, and tensors that it has no place for."""
-    scaling = {key: _stated(reader, key) for key in reader.fields if ".rope.scaling." in key}
+    scaling = {key: _stated(reader, key) for key in reader.fields if ".rope.scaling." in key and not key.endswith(CONTEXT)}
     if any(not key.endswith(".type") or value != "none" for key, value in scaling.items()):
         told = ", ".join(f"{key} {value}" for key, value in scaling.items())
         yield f"it scales RoPE ({told}), which transformers does not read of a GGUF"
@@ -133,6 +155,11 @@ def _lost(reader: GGUFReader, model: PreTrainedModel) -> Iterator[str]:
     if held != taken:
         apart = ", ".join(sorted(tensor.name for tensor in reader.tensors if not tensor.name.startswith("blk.")))
         yield f"it holds {held:,} numbers and the model takes {taken:,} (its tensors outside the blocks: {apart})"
+
+
+def _splitting(reader: GGUFReader) -> str | None:
+    """The name by which a file with a byte-level tokenizer says how text is split; None where it does not, or has another tokenizer."""
+    return _stated(reader, "tokenizer.ggml.pre") if _stated(reader, "tokenizer.ggml.model") == "gpt2" else None
 
 
 def _stated(reader: GGUFReader, key: str) -> str | None:

