@@ -1,4 +1,4 @@
-"""What jobs take of a disk, as it is told before any of them starts: what they leave, the hidden states they hold meanwhile, what is free.
+"""What jobs take of a disk, as it is told before any starts: what they leave, what passes, the hidden states they hold, what is free.
 
 A pass over the text has the hidden states of every window on disk: moments those that enter a block and those that leave it, gradients
 those of all blocks, and with single windows every gradient of a block. They go with the job, and are most of what it needs.
@@ -41,11 +41,11 @@ def room(
     if not jobs:
         return None, None
     methods = runs.methods if runs else {model: methods_for(config, model) for model in config["models"]}
-    (total, kept), states = written(config, jobs, methods), held(config, jobs, methods, at_once, runs)
+    found, states = written(config, jobs, methods), held(config, jobs, methods, at_once, runs)
     meanwhile = f", and up to {amount(states)} of hidden states while moments and gradients are taken" if states else ""
-    needed, free = kept + states, shutil.disk_usage(folder).free
+    needed, free = found.kept + found.passing + states, shutil.disk_usage(folder).free
     short = f"{folder} has {amount(free)} free, and about {amount(needed)} are needed: {REMEDY}" if needed > free else None
-    return told(total, kept, config["keep"]) + meanwhile, short
+    return told(found, config["keep"]) + meanwhile, short
 
 
 def held(

@@ -81,3 +81,20 @@ def test_a_disk_that_is_too_small_is_told(tmp_path: Path, monkeypatch: pytest.Mo
         assert taken == "about 24 MB on disk, and up to 1 MB of hidden states while moments and gradients are taken"
         assert short == (f"{tmp_path} has 1 MB free, and about 25 MB are needed: {REMEDY}" if warned else None)
     assert room(config(), [(1, "report", {})], tmp_path) == (None, None)
+
+
+@pytest.mark.parametrize("keep", ["models", "nothing"])
+def test_what_passes_needs_room_too(keep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=2 * 10**7))
+    taken, short = room(config(keep=keep), [(1, "calibrate", {"model": "docs-mha"})], tmp_path)
+    assert taken and taken.startswith(
+        f"writes about 24 MB, of which 1 MB stay (keep: {keep}) and some 24 MB more lie there on the way, and"
+    )
+    assert short and "has 20 MB free, and about 25 MB are needed" in short
+
+
+def test_parts_of_a_divided_step_need_room_whatever_is_kept(tmp_path: Path) -> None:
+    shared = config(compute={"shards": 2}, calibration={"corpus": "python-docs", **TEXT, "batch": 2})
+    parts = [(number, "calibrate_part", {"model": "docs-mha"}) for number in range(2)]
+    taken, _ = room(shared, [*parts, (2, "calibrate", {"model": "docs-mha"})], tmp_path)
+    assert taken and taken.startswith("writes about 72 MB, of which 24 MB stay (keep: all) and some 48 MB more lie there on the way")
