@@ -11,6 +11,9 @@ from drank.models.headers import StoredTensor
 HEADS = ("lm_head.weight", "embed_out.weight")
 """What files call the output layer."""
 
+EMBEDDINGS = ("embed_tokens", "embed_in", "wte")
+"""What the families call the embedding of the tokens."""
+
 _CHUNK = 1 << 22
 
 
@@ -21,21 +24,35 @@ def counted(tensors: Mapping[str, StoredTensor], config: Mapping[str, Any]) -> d
     same numbers; where they do not, the model has both.
     """
     head = next((name for name in HEADS if name in tensors), None)
-    if head is None or not _ties(config):
+    if head is None or not _ties(config, unknown=True):
         return dict(tensors)
-    twins = [one for name, one in tensors.items() if name != head and (one.shape, one.dtype) == (tensors[head].shape, tensors[head].dtype)]
+    twins = [one for name, one in tensors.items() if name != head]
     return {name: one for name, one in tensors.items() if name != head or not any(_equal(tensors[head], twin) for twin in twins)}
 
 
-def _ties(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json ties the output layer; what it leaves out is as transformers has it for the architecture."""
+def own_head(tensors: Mapping[str, StoredTensor], config: Mapping[str, Any]) -> str | None:
+    """The head that a model has beside its embedding though its configuration ties the two; None where nothing is amiss.
+
+    What a configuration leaves out counts in families with an entry alone.
+    """
+    head = next((name for name in HEADS if name in tensors), None)
+    if head is None or not _ties(config, unknown=False):
+        return None
+    embeddings = [one for name, one in tensors.items() if name.removesuffix(".weight").rpartition(".")[2] in EMBEDDINGS]
+    return head if embeddings and not any(_equal(tensors[head], one) for one in embeddings) else None
+
+
+def _ties(config: Mapping[str, Any], unknown: bool) -> bool:
+    """Whether a config.json ties the output layer; what it leaves out is as transformers has it for the architecture, if that is known."""
     said = config.get("tie_word_embeddings")
     family = FAMILIES.get(str(config.get("model_type")))
-    return bool(said) if said is not None else family is None or family.ties
+    return bool(said) if said is not None else unknown if family is None else family.ties
 
 
 def _equal(one: StoredTensor, other: StoredTensor) -> bool:
     """Whether two tensors hold the same bytes; read only as far as they do."""
+    if (one.shape, one.dtype) != (other.shape, other.dtype):
+        return False
     with one.file.open("rb") as mine, other.file.open("rb") as theirs:
         mine.seek(one.start)
         theirs.seek(other.start)

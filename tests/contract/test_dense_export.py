@@ -9,9 +9,11 @@ import sys
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 from drank.models.checkpoint import load_model, load_tokenizer, save
 from drank.models.exports.dense import OURS, merge, product_of
+from drank.models.exports.remote_code import add_code
 from drank.models.families import FAMILIES
 from drank.models.lowrank import PivotedLinear
 from drank.models.tensors import stored_tensors
@@ -70,6 +72,21 @@ def test_a_merged_model_has_the_tensors_of_a_dense_one(family, compress, tiny_mo
     assert not (tmp_path / "plain" / "plan.json").exists()
     assert load_tokenizer(tmp_path / "plain")("def").input_ids == tiny_tokenizer("def").input_ids
     assert load_model(tmp_path / "plain").dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("export", [merge, add_code])
+@pytest.mark.parametrize("family", ["llama", "gpt_neox"])
+def test_a_head_of_its_own_is_not_tied_in_name(export, family, compress, tokens, tmp_path):
+    """As transformers reads the compressed model, which a server would not: it leaves out a head that the configuration ties."""
+    model, plan = compress(family)
+    save(model, None, plan.groups, tmp_path / "model")
+    description = tmp_path / "model" / "config.json"
+    config = json.loads(description.read_text())
+    description.write_text(json.dumps(config | {"tie_word_embeddings": True}))
+    exported = json.loads((export(tmp_path / "model", tmp_path / "export") / "config.json").read_text())
+    assert exported["tie_word_embeddings"] is False
+    found = AutoModelForCausalLM.from_pretrained(tmp_path / "export", trust_remote_code=True).eval()
+    torch.testing.assert_close(logits_of(found, tokens), logits_of(model, tokens), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])

@@ -11,6 +11,7 @@ from drank.evaluation.throughput import check_sizes
 from drank.models.checkpoint import load_model
 from drank.models.description import quantised_by
 from drank.models.families import context_of
+from drank.models.serving.places import refuse_left_out
 from drank.runtime.files import read_json
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ class Workload:
     def __init__(self, directory: Path, sizes: Mapping[str, int], first: int | None, dtype: str) -> None:
         """Count the work; `sizes` are `batch`, `prompt` and `generate`; `first` is the token that begins every prompt, where one does.
 
-        Raises ValueError for sizes that the model does not have, CheckpointError for a model that is not whole.
+        Raises ValueError for sizes that the model does not have, CheckpointError for a model that is not whole, and what
+        `refuse_left_out` does.
         """
+        refuse_left_out(directory)
         self.directory, self.generate = directory, sizes["generate"]
         packed = quantised_by(read_json(directory / "config.json"))
         try:

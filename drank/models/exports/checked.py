@@ -13,11 +13,12 @@ from drank.models.groups import Group
 from drank.models.headers import StoredTensor
 from drank.models.soundness import adapted, config_of
 from drank.models.tensors import by_stored_name, stored_tensors, tensors_of
+from drank.models.tied import own_head
 from drank.models.verification import verify
 
 
 def description_of(directory: Path) -> dict[str, Any]:
-    """config.json of a model that is to be exported.
+    """config.json of a model that is to be exported, which ties no head that has numbers of its own: servers would leave that out.
 
     Raises CheckpointError where there is none that can be read, and where an adapter lies beside the weights; UnknownFamilyError for a
     family without an entry.
@@ -31,7 +32,7 @@ def description_of(directory: Path) -> dict[str, Any]:
     except ValueError as error:
         raise CheckpointError(str(error)) from error
     family_of(config)
-    return config
+    return config | ({"tie_word_embeddings": False} if own_head(stored_tensors(directory), config) else {})
 
 
 def whole_groups(directory: Path, model_type: str) -> tuple[Group, ...]:

@@ -80,10 +80,10 @@ def looked_at(model: str, load_format: str) -> bool:
     return load_format in READ or Path(model).is_dir()
 
 
-def refuse_damaged(model: str, revision: str | None = None, cache: str | None = None, token: str | bool | None = None) -> None:
+def refuse_misread(model: str, revision: str | None = None, cache: str | None = None, token: str | bool | None = None) -> None:
     """Raise CheckpointError with every tensor that is missing, unexpected or misshapen: vLLM looks for none of a quantised model.
 
-    `model` is a directory or a name of the hub, which is fetched into `cache` as vLLM would.
+    Raises what `refuse_left_out` does, too. `model` is a directory or a name of the hub, which is fetched into `cache` as vLLM would.
     """
     from drank.models.checkpoint import MODEL_FILES, refuse_incomplete
     from drank.models.tensors import AGAIN
@@ -93,4 +93,22 @@ def refuse_damaged(model: str, revision: str | None = None, cache: str | None = 
     if not directory.is_dir():
         patterns: dict[str, Any] = {"allow_patterns": list(MODEL_FILES), "ignore_patterns": [AGAIN]}
         directory = snapshot(model, revision=revision, cache_dir=cache, token=token, **patterns)
+    refuse_left_out(directory)
     refuse_incomplete(directory)
+
+
+def refuse_left_out(directory: Path) -> None:
+    """Raise CheckpointError for an adapter beside the weights, UnservableError for a head that is tied in name: vLLM reads neither."""
+    from drank.models.description import CheckpointError
+    from drank.models.soundness import adapted, config_of
+    from drank.models.tensors import stored_tensors, weight_files
+    from drank.models.tied import own_head
+
+    if told := next(adapted(directory), None):
+        raise CheckpointError(told)
+    there = all(file.is_file() for file in weight_files(directory))  # else vLLM may find the weights in another form
+    if there and (head := own_head(stored_tensors(directory), config_of(directory))):
+        raise UnservableError(
+            f"config.json of {directory} ties the output layer to the embedding, and the files hold a {head} with other numbers, which "
+            "vLLM would leave out: set tie_word_embeddings to false there, as which transformers reads it"
+        )

@@ -18,7 +18,7 @@ from drank.models.groups import Group
 from drank.models.guard import MESSAGE
 from drank.models.serving.built import Built
 from drank.models.serving.linear import LowRankMethod
-from drank.models.serving.places import NAME, Place, UnservableError, looked_at, moved, parts_of, places_of, refuse_damaged, torn_apart
+from drank.models.serving.places import NAME, Place, UnservableError, looked_at, moved, parts_of, places_of, refuse_misread, torn_apart
 
 
 class Compressed(QuantizationConfig):
@@ -95,7 +95,7 @@ class Compressed(QuantizationConfig):
         if torn := [group.shape.name for group in self.groups if not group.dense and _stages(group, ends) > 1]:
             raise torn_apart(torn)
         if looked_at(model.model, load.load_format):
-            refuse_damaged(model.model, model.revision, load.download_dir, model.hf_token)
+            refuse_misread(model.model, model.revision, load.download_dir, model.hf_token)
 
 
 def _stages(group: Group, ends: list[int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from drank.evaluation.served.workload import Workload
 from drank.evaluation.throughput import take_turns
 from drank.evaluation.timing import Machine
 from drank.models.checkpoint import load_model
+from drank.models.serving.places import UnservableError
 from tests.unit.evaluation.engines import python_with_engine
 from tests.workflow.runs import write_model
 
@@ -129,6 +131,16 @@ def test_sizes_past_the_context_are_refused_before_anything_starts(serve: Callab
     with pytest.raises(ValueError, match=f"context of {context}"):
         serve(prompt=context - 4)
     assert len(serve(prompt=context - 5).round()[1]) == 4
+
+
+def test_a_head_that_vllm_would_leave_out_is_refused_before_anything_starts(
+    serve: Callable[..., Served], model: Path, tmp_path: Path
+) -> None:
+    """Of a dense model too, which it would time beside those that are compressed."""
+    other = shutil.copytree(model, tmp_path / "other")
+    (other / "config.json").write_text(json.dumps(json.loads((model / "config.json").read_text()) | {"tie_word_embeddings": True}))
+    with pytest.raises(UnservableError, match="set tie_word_embeddings to false"):
+        serve(directory=other)
 
 
 def test_a_python_without_vllm_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

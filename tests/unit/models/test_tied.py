@@ -14,7 +14,8 @@ from drank.models.description import describe
 from drank.models.families import FAMILIES
 from drank.models.groups import Group, Shape
 from drank.models.inspection import inspect
-from drank.models.tensors import size_of
+from drank.models.tensors import size_of, stored_tensors
+from drank.models.tied import own_head
 
 SMALL = {"vocab_size": 30, "hidden_size": 16, "intermediate_size": 40, "num_hidden_layers": 1, "num_attention_heads": 4}
 SMALL |= {"num_key_value_heads": 2, "max_position_embeddings": 64, "head_dim": 4}
@@ -67,6 +68,26 @@ def test_another_head_counts_beside_the_embedding_whatever_the_config_says(tied)
     head[-1, -1] += 1
     save_file(tensors | {"lm_head.weight": head}, directory / "model.safetensors")
     assert size_of(directory).parameters == once + 30 * 16 == loaded_parameters(directory)
+
+
+def test_a_head_of_its_own_is_named_only_where_the_configuration_denies_it(tied):
+    """Nor is another matrix of its shape the embedding, where that is not stored; of unknown families nothing is known but what is said."""
+    directory, tensors = tied
+    embedding = tensors["model.embed_tokens.weight"]
+    config = {"model_type": "llama", "tie_word_embeddings": True}
+
+    def found(head, config=config, **others):
+        save_file(others | {"lm_head.weight": head}, directory / "model.safetensors", {"format": "pt"})
+        return own_head(stored_tensors(directory), config)
+
+    assert found(embedding + 1, **tensors) == "lm_head.weight"
+    assert found(embedding + 1, config | {"model_type": "unknown"}, **tensors) == "lm_head.weight"
+    assert found(embedding + 1, {"model_type": "gpt2"}, **{"wte.weight": embedding}) == "lm_head.weight"
+    assert found(embedding.clone(), **tensors) is None
+    assert found(embedding + 1, **{"model.layers.0.mlp.up_proj.weight": embedding}) is None
+    for untied in ({"model_type": "llama"}, {"model_type": "unknown"}, config | {"tie_word_embeddings": False}):
+        assert found(embedding + 1, untied, **tensors) is None
+    assert own_head({}, config) is None
 
 
 @pytest.mark.parametrize("said", [False, None])
