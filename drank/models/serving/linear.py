@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from vllm.model_executor.layers.linear import LinearBase, LinearMethodBase, UnquantizedLinearMethod
 
-from drank.models.description import CheckpointError
 from drank.models.serving.bases import Basis, Joined
 from drank.models.serving.built import Built
 from drank.models.serving.parts import Held, Part, index_of
@@ -45,7 +44,8 @@ class LowRankMethod(LinearMethodBase):
         first = layer.tp_rank * input_size_per_partition if input_size_per_partition < input_size else 0
         inputs = (first, first + input_size_per_partition)
         layer.parts = nn.ModuleList(
-            Part(place, f"{block}.{name}", size, inputs, params_dtype) for place, name, size in zip(self.places, names, sizes, strict=True)
+            Part(place, f"{block}.{name}", size, inputs, params_dtype, layer.has_bias)
+            for place, name, size in zip(self.places, names, sizes, strict=True)
         )
         layer.basis, layer.coefficients = nn.Module(), nn.Module()
         self.loader, self.rows = attributes["weight_loader"], sum(output_partition_sizes)
@@ -59,14 +59,11 @@ class LowRankMethod(LinearMethodBase):
     def _take(self, layer: LinearBase, kind: str, parameter: nn.Parameter, tensor: Tensor, shard: Any = None) -> None:
         """Hand a tensor of the checkpoint to the part whose it is."""
         part = layer.parts[index_of(shard, layer.parts)]
-        if kind == "coefficients.bias":
-            if getattr(layer, "bias", None) is None:
-                raise CheckpointError(f"{part.name} has a bias in the checkpoint, and none in vLLM's model of this family")
-            layer.bias.weight_loader(layer.bias, tensor, *([] if shard is None else [shard]))
-            return
         if self.built.transposed and kind.endswith(".weight"):  # vLLM has turned around all that lies in a projection of GPT-2
             tensor = tensor.t()
         part.take(kind, tensor, partial(self._outputs, layer, part, shard))
+        if kind == "coefficients.bias":
+            layer.bias.weight_loader(layer.bias, tensor, *([] if shard is None else [shard]))
 
     def _outputs(self, layer: LinearBase, part: Part, shard: Any, columns: int, tensor: Tensor) -> Tensor:
         """The rows of a matrix (outputs, columns) that are this process's, as vLLM's own loader of the layer shares them out."""

@@ -28,16 +28,19 @@ class Part(nn.Module):
     """One projection of a layer as this process holds it.
 
     `columns` are its outputs here, `inputs` (first, end) the inputs that this process reads. A low-rank one has `coefficients`, and where
-    it is the first of its group the `basis`, with `pivots` where it is pivoted; a dense one has `matrix`.
+    it is the first of its group the `basis`, with `pivots` where it is pivoted; a dense one has `matrix`. The bias of a `biased` one is
+    the layer's.
     """
 
     pivots: Tensor
     basis: Held
 
-    def __init__(self, place: Place | None, name: str, columns: int, inputs: tuple[int, int], dtype: torch.dtype) -> None:
+    def __init__(
+        self, place: Place | None, name: str, columns: int, inputs: tuple[int, int], dtype: torch.dtype, biased: bool = False
+    ) -> None:
         """Make room for what comes."""
         super().__init__()
-        self.place, self.name, self.columns, self.inputs = place, name, columns, inputs
+        self.place, self.name, self.columns, self.inputs, self.biased = place, name, columns, inputs, biased
         self.seen: set[str] = set()
         self.low_rank = place is not None and not place.group.dense
         if not self.low_rank or place is None:
@@ -61,12 +64,15 @@ class Part(nn.Module):
             shapes["basis.weight"] = tuple(self.basis.weight.shape)
             if self.pivoted:
                 shapes["pivots"] = (self.rank,)
+        if self.biased:
+            shapes["coefficients.bias"] = (shape.columns,)
         return shapes
 
     def take(self, kind: str, tensor: Tensor, outputs: Callable[[int, Tensor], Tensor]) -> None:
         """Store a tensor of a checkpoint; `outputs` gives the rows of one that are this process's, in a matrix of so many columns.
 
-        Raises CheckpointError for one that this part has no use for, or that has another shape.
+        A bias is seen, and the layer's to store. Raises CheckpointError for a tensor that this part has no use for, or that has another
+        shape.
         """
         if kind == "weight" and self.low_rank:  # what keeps the model from being read as a dense one
             if tensor.numel():
@@ -74,6 +80,8 @@ class Part(nn.Module):
             return
         expected = self.expected()
         if kind not in expected:
+            if kind == "coefficients.bias":
+                raise CheckpointError(f"{self.name} has a bias in the checkpoint, and none in vLLM's model of this family")
             raise CheckpointError(f"{self.name}.{kind} is in the checkpoint, config.json does not promise it")
         if expected[kind] and tuple(tensor.shape) != expected[kind]:
             raise CheckpointError(f"{self.name}.{kind} has the shape {list(tensor.shape)}, config.json promises {list(expected[kind])}")
@@ -81,7 +89,7 @@ class Part(nn.Module):
             self.matrix.weight.data.copy_(outputs(self.matrix.weight.shape[1], tensor))
         elif kind == "coefficients.weight":
             self.coefficients.weight.data.copy_(outputs(self.rank, tensor))
-        else:
+        elif kind != "coefficients.bias":
             (self.pivots if kind == "pivots" else self.basis.weight).data.copy_(tensor)
         self.seen.add(kind)
 
