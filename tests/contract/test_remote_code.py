@@ -21,6 +21,7 @@ from drank.models.exports import remote_code
 from drank.models.exports.modeling_drank import SEAL
 from drank.models.exports.remote_code import add_code
 from drank.models.families import FAMILIES
+from drank.models.quantizer import OLDEST_TRANSFORMERS
 from tests.contract.forward import logits_of
 from tests.contract.test_transformers_versions import VERSIONS, run
 
@@ -91,6 +92,14 @@ def test_an_export_has_the_tensors_of_the_model_and_nothing_of_drank(exported, f
     imports = [node for node in ast.walk(ast.parse(SOURCE.read_text("utf-8"))) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in imports}
     assert {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) == {"torch", "transformers"}
+
+
+@pytest.mark.parametrize(("family", "scale"), [("granite", 0.5), ("llama", None)])
+def test_servers_are_told_the_scale_of_logits_and_people_the_version(family, scale, exported):
+    """A server that runs transformers' modules makes logits of the hidden states itself, and knows no division of Granite's."""
+    _, directory = exported(family)
+    assert json.loads((directory / "config.json").read_text()).get("logit_scale") == scale
+    assert f"transformers {OLDEST_TRANSFORMERS} or\nnewer" in (directory / "README.md").read_text()
 
 
 def test_swapped_factors_change_the_logits(exported, tokens):

@@ -22,8 +22,8 @@ model = AutoModelForCausalLM.from_pretrained("{place}")
 ```"""
 
 _REMOTE_CODE = """The compressed model `{name}` with code of its own: `{code}`, beside the weights, puts the low-rank layers into the
-stock model of transformers. It is as small as the compressed model, computes the same, and needs no drank. Code that comes with a model
-runs with your rights, so programs ask whether you trust it; read it, it is one short file:
+stock model of transformers. It is as small as the compressed model, computes the same, and needs no drank, but transformers {oldest} or
+newer. Code that comes with a model runs with your rights, so programs ask whether you trust it; read it, it is one short file:
 
 ```python
 from transformers import AutoModelForCausalLM
@@ -51,8 +51,10 @@ def merged_card(name: str, hashes: WeightHashes, making: Mapping[str, Any] | Non
 
 def remote_code_card(name: str, code: str, served: bool, hashes: WeightHashes, making: Mapping[str, Any] | None) -> str:
     """The card of a model with the file `code` beside its weights; `served` says whether vLLM runs it."""
+    from drank.models.quantizer import OLDEST_TRANSFORMERS
+
     engine = _VLLM.format(place=PLACE) if served else ""
-    text = _REMOTE_CODE.format(name=name, code=code, place=PLACE, engine=engine, how=_how(making))
+    text = _REMOTE_CODE.format(name=name, code=code, oldest=OLDEST_TRANSFORMERS, place=PLACE, engine=engine, how=_how(making))
     return _card(name, "remote code", "quantized", text, hashes, making)
 
 

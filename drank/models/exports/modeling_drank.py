@@ -18,15 +18,14 @@ import torch
 import transformers
 from torch import Tensor, nn
 
+transformers.utils.versions.require_version("transformers>=5.8", "Older ones read some families with low-rank layers wrongly.")
+
 SEAL = "this model has low-rank layers, whose code lies beside it: load it by an AutoModel class, with trust_remote_code=True"
 """What config.json has for the file of weights, so that the stock class does not come up with random ones; the name of a tensor too."""
 
 
 class LowRankLinear(nn.Module):
-    """A linear map stored as two, `coefficients(basis(x))`; the first layer of a group owns the basis, which the others read from it.
-
-    In pivoted form it is `coefficients(x[pivots] + basis(x[others]))`: `order`, (d1,), numbers the inputs that are pivots, then the others.
-    """
+    """A linear map stored as two, of which the first layer of a group owns the basis; in pivoted form it takes some inputs as they are."""
 
     def __init__(self, dense: Any, rank: int, pivoted: bool, owner: LowRankLinear | None) -> None:
         """Stand in for a dense projection, on its device and with its dtype; a state dict gives the weights."""
@@ -38,12 +37,12 @@ class LowRankLinear(nn.Module):
         if owner is None:
             self.basis = nn.Linear(self.in_features - rank * pivoted, rank, bias=False, **made)
             if pivoted:
-                self.register_buffer("order", torch.zeros(self.in_features, dtype=torch.int64))
+                self.register_buffer("order", torch.zeros(self.in_features, dtype=torch.int64))  # numbers of pivots, then of other inputs
         self.coefficients = nn.Linear(rank, self.out_features, bias=dense.bias is not None, **made)
         self.register_buffer("weight", torch.empty(0, **made))  # under the name of the dense weight, in a shape that none has
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x B C + bias`: (…, d1) to (…, d2); raises ValueError where one in pivoted form is given a share of its inputs."""
+        """`coefficients(basis(x))`, or `coefficients(x[pivots] + basis(x[others]))`; ValueError where that gets a share of its inputs."""
         owner: Any = self._owner[0] if self._owner else self
         if not self.pivoted:
             return self.coefficients(owner.basis(x))
@@ -83,7 +82,8 @@ class _WithLowRank:
         """Put the layers in place once the stock modules are there, and before transformers gives these their first weights."""
         if (described := getattr(self.config, "drank", None)) is None:
             raise ValueError(f"the configuration lacks `drank`, which says what layers a {type(self).__name__} has; export it again")
-        if (vllm := str(getattr(self.config, "_attn_implementation", "")).startswith("vllm")) and described["experts"]:
+        attention = str(getattr(self.config, "_attn_implementation", ""))  # by which servers are known
+        if (server := next((name for name in ("vllm", "sglang") if attention.startswith(name)), "")) and described["experts"]:
             raise ValueError("vLLM fuses experts, which have layers of their own here; use transformers, or `drank export --to dense`")
         root = f"{self.base_model_prefix}." if self.base_model is self else ""  # which paths have in a model with a head
         for path in (path.removeprefix(root) for path in described["experts"]):
@@ -98,8 +98,8 @@ class _WithLowRank:
             known = getattr(self, ignored, None) or []  # a list or a set, by the version of transformers
             setattr(self, ignored, type(known)([*known, re.escape(SEAL)]))
         super().post_init()  # type: ignore[misc]
-        self._tp_plan = _plan(self, getattr(self, "_tp_plan", None) or {}) if vllm else {}  # transformers shares out no such layers
-        for parent in self.modules() if vllm else ():
+        self._tp_plan = _plan(self, getattr(self, "_tp_plan", None) or {}) if server else {}  # transformers shares out no such layers
+        for parent in self.modules() if server == "vllm" else ():
             if layers := frozenset(name for name, child in parent.named_children() if isinstance(child, LowRankLinear)):
                 parent.__class__ = _told_apart(cast("Any", type(parent)), layers)
 
@@ -132,13 +132,14 @@ class _WithLowRank:
         return super()._upload_modified_files(_sealed(working_dir), *args, **options)  # type: ignore[misc]
 
     def load_weights(self: Any, weights: Any) -> Any:
-        """What vLLM loads by: as it does by itself, but for a ValueError with each tensor of the layers that lacks or has no place."""
-        came: dict[str, Any] = {}
-        vllm: Any = importlib.import_module("vllm.model_executor.models.utils")  # no import, or transformers asks for vLLM
-        loaded = vllm.AutoWeightsLoader(self).load_weights((name, came.setdefault(name, tensor)) for name, tensor in weights)
+        """What servers load by: as they do it, but for a ValueError with each tensor of the layers that lacks or has no place."""
+        came: dict[str, str] = {}
+        place = "sglang.srt" if str(self.config._attn_implementation).startswith("sglang") else "vllm.model_executor"
+        server: Any = importlib.import_module(f"{place}.models.utils")  # no import, or transformers asks for both
+        loaded = server.AutoWeightsLoader(self).load_weights((came.setdefault(name, name), tensor) for name, tensor in weights)
         layers = {path: module for path, module in self.named_modules() if isinstance(module, LowRankLinear)}
         held = {f"{path}.{name}" for path, module in layers.items() for name in module.state_dict() if name != "weight"}
-        sent = {name for name in came if name.startswith(tuple(f"{path}." for path in layers)) and came[name].numel()}
+        sent = {name for name in came if name.startswith(tuple(f"{path}." for path in layers))} - {f"{path}.weight" for path in layers}
         if told := [*(f"{name}: missing" for name in held - sent), *(f"{name}: unexpected" for name in sent - held), *_orders(layers)]:
             raise ValueError("this is no whole model; fetch it again, or export it again:\n  " + "\n  ".join(sorted(told)))
         return loaded
@@ -178,8 +179,7 @@ def _plan(model: Any, plan: Mapping[str, str]) -> dict[str, str]:
     """vLLM's plan for tensor parallelism behind that of the layers, as the first entry that fits counts; what has no split is whole."""
     ours: dict[str, str] = {}
     for path, module in model.named_modules():
-        key = re.sub(r"\.\d+(?=\.)", ".*", path)
-        if isinstance(module, LowRankLinear) and (style := plan.get(key)):
+        if isinstance(module, LowRankLinear) and (style := plan.get(key := re.sub(r"\.\d+(?=\.)", ".*", path))):
             split = "coefficients" if style.startswith("col") else "basis" if style == "rowwise" and not module.pivoted else ""
             ours |= {f"{key}.{part}": style if part == split else "replicate" for part in ("basis", "coefficients")}
     return ours | dict(plan)

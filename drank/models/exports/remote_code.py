@@ -89,12 +89,13 @@ def _entries(config: Mapping[str, Any], groups: tuple[Group, ...]) -> dict[str, 
     ]
     family = FAMILIES[model_type]
     experts = [f"{family.blocks}.{layer}.mlp.experts" for layer in range(layers_of(config))] if family.mixture else []
+    divided = config.get("logits_scaling")  # Granite's: servers that run transformers' modules make logits themselves, and read the inverse
     return {
         "architectures": [classes["AutoModelForCausalLM"]],  # no name of a stock class, by which servers would take that
         "auto_map": {auto: f"{CODE.removesuffix('.py')}.{name}" for auto, name in classes.items()},
         ENTRY: {"format": 1, "experts": experts, "groups": rows},
         "transformers_weights": SEAL,
-    }
+    } | ({"logit_scale": 1 / divided} if divided else {})
 
 
 def _path(path: str) -> str:
