@@ -1,4 +1,4 @@
-"""What each method of the default run makes of a shipped model, vLLM serves."""
+"""What each method of the default run makes of a shipped model, vLLM serves; what some make of one with grouped queries too."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ CONFIGURED = yaml.safe_load((Path(__file__).parents[2] / "config/config.yaml").r
 COMPRESSING = {name: options for name, options in CONFIGURED.items() if METHODS[options.get("base", name)].compresses}
 
 
-@pytest.mark.parametrize("name", COMPRESSING)
-def test_it_says_what_transformers_says(name: str, tmp_path: Path) -> None:
+CASES = [*(("docs-mha", name) for name in COMPRESSING), *(("docs-gqa", name) for name in ("svd-llm", "d-rank", "l-rank"))]
+
+
+@pytest.mark.parametrize(("model", "name"), CASES)
+def test_it_says_what_transformers_says(model: str, name: str, tmp_path: Path) -> None:
     options = dict(COMPRESSING[name])
     text = tmp_path / "text.txt"
     text.write_text(Path(argparse.__file__).read_text("utf-8"), "utf-8")
-    drank.compress("docs-mha", options.pop("base", name), 0.4, str(text), tmp_path / "model", windows=8, length=64, **options)
+    drank.compress(model, options.pop("base", name), 0.4, str(text), tmp_path / "model", windows=8, length=64, **options)
     assert_the_same(served(tmp_path / "model"), said_by(load_model(tmp_path / "model")))

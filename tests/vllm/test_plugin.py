@@ -108,6 +108,19 @@ def test_a_directory_is_looked_at_by_whatever_way_it_is_loaded(models: Models, t
         served(folder, load_format="pt")
 
 
+def test_what_vllm_would_leave_out_is_refused(models: Models, tmp_path: Path) -> None:
+    """A head that the configuration ties to an embedding of other numbers, and an adapter."""
+    folder = changed(models["llama", "factors", "shared"], tmp_path / "other", lambda tensors: None)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": True}))
+    with pytest.raises(ValueError, match=r"lm_head\.weight with other numbers"):
+        served(folder)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds an adapter"):
+        served(folder)
+
+
 def test_a_description_of_another_rank_is_refused(models: Models, tmp_path: Path) -> None:
     folder = changed(models["llama", "factors", "shared"], tmp_path / "other", lambda tensors: None)
     config = json.loads((folder / "config.json").read_text())

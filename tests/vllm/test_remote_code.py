@@ -1,4 +1,4 @@
-"""vLLM's Transformers backend runs a model exported with code of its own: the greedy tokens of transformers, without drank.
+"""vLLM's Transformers backend runs a model exported with code of its own: tokens and likelihoods of transformers, without drank.
 
 Each model is served in a process of its own, for vLLM changes classes of transformers in its process.
 """
@@ -14,7 +14,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from drank.models.exports.remote_code import add_code
-from tests.vllm.conftest import DENSE_FAMILIES, NEW, PROMPTS, build
+from tests.vllm.conftest import DENSE_FAMILIES, NEW, PROMPTS, assert_the_same, build
 
 SERVED = """
 import json, sys
@@ -22,9 +22,9 @@ sys.modules["drank"] = None  # `import drank` fails, installed or not
 from vllm import LLM, SamplingParams
 directory, (prompts, tokens, options) = sys.argv[1], map(json.loads, sys.argv[2:])
 options |= {"model_impl": "transformers", "dtype": "float32", "enforce_eager": True, "max_model_len": 64, "skip_tokenizer_init": True}
-parameters = SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True, detokenize=False)
-said = LLM(directory, **options).generate([{"prompt_token_ids": one} for one in prompts], parameters)
-print(json.dumps([list(one.outputs[0].token_ids) for one in said]))
+parameters = SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True, detokenize=False, logprobs=1)
+said = [one.outputs[0] for one in LLM(directory, **options).generate([{"prompt_token_ids": one} for one in prompts], parameters)]
+print(json.dumps([(list(one.token_ids), [next(iter(step.values())).logprob for step in one.logprobs]) for one in said]))
 """
 
 RUN = [name for name in DENSE_FAMILIES if name != "gpt2"]
@@ -34,7 +34,7 @@ RUN = [name for name in DENSE_FAMILIES if name != "gpt2"]
 def exported(directory, model):
     """Export a model with code; gives what transformers says after each prompt."""
     add_code(model.directory, directory)
-    return [tokens for tokens, _ in model.said]
+    return model.said
 
 
 def served(directory, **options):
@@ -52,13 +52,14 @@ def said(directory, **options):
 
 @pytest.mark.parametrize(("storage", "kind"), [("factors", "shared"), ("factors", "mixed"), ("pivoted", "mixed")])
 @pytest.mark.parametrize("family", RUN)
-def test_tokens_are_those_of_transformers(models, family, storage, kind, tmp_path):
-    assert exported(tmp_path / "export", models[family, storage, kind]) == said(tmp_path / "export")
+def test_it_says_what_transformers_says(models, family, storage, kind, tmp_path):
+    expected = exported(tmp_path / "export", models[family, storage, kind])
+    assert_the_same(said(tmp_path / "export"), expected)
 
 
 def test_two_processes_say_the_same_with_factors(models, tmp_path):
     expected = exported(tmp_path / "export", models["llama", "factors", "mixed"])
-    assert said(tmp_path / "export", tensor_parallel_size=2, distributed_executor_backend="mp") == expected
+    assert_the_same(said(tmp_path / "export", tensor_parallel_size=2, distributed_executor_backend="mp"), expected)
 
 
 def test_swapped_factors_change_tokens_and_what_is_missing_or_untrusted_is_refused(models, tmp_path):
@@ -68,7 +69,7 @@ def test_swapped_factors_change_tokens_and_what_is_missing_or_untrusted_is_refus
     whole = load_file(directory / "model.safetensors")
     swapped = whole | {first: whole[second], second: whole[first]}
     save_file(swapped, directory / "model.safetensors", metadata={"format": "pt"})
-    assert said(directory) != expected
+    assert [tokens for tokens, _ in said(directory)] != [tokens for tokens, _ in expected]
     lacking = {
         "basis": (first, "missing"),
         "bias": ("model.layers.1.self_attn.k_proj.coefficients.bias", "missing"),

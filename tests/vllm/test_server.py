@@ -64,7 +64,9 @@ def test_a_client_is_answered_with_the_tokens_of_transformers(models: dict[tuple
         assert answer.choices[0].token_ids == tokens
 
 
-@pytest.mark.parametrize(("change", "named"), [("remove", "config.json"), ("mixture", "--to dense"), ("damage", "missing")])
+@pytest.mark.parametrize(
+    ("change", "named"), [("remove", "config.json"), ("mixture", "--to dense"), ("damage", "missing"), ("list", "no keys and values")]
+)
 def test_what_cannot_be_served_is_refused_before_vllm_starts(
     models: dict[tuple[str, str, str], Model], tmp_path: Path, change: str, named: str
 ) -> None:
@@ -73,7 +75,7 @@ def test_what_cannot_be_served_is_refused_before_vllm_starts(
     if change == "mixture":
         config["model_type"] = "mixtral"
     if change != "remove":
-        (tmp_path / "config.json").write_text(json.dumps(config))
+        (tmp_path / "config.json").write_text(json.dumps([] if change == "list" else config))
     begun = time.monotonic()
     done = subprocess.run([*DRANK, "serve", str(tmp_path)], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1 and named in done.stderr and "Traceback" not in done.stderr
