@@ -80,5 +80,5 @@ def test_with_drank_every_class_computes_with_the_factors(folders, compress, tin
     results = load_file(written)
     for family in FAMILIES:
         assert torch.equal(results[f"{family} logits"], expected[family]), family
-        for kind in ("AutoModel", "AutoModelForSequenceClassification"):
+        for kind in ("AutoModel",) if family == "granite" else ("AutoModel", "AutoModelForSequenceClassification"):
             assert torch.equal(results[f"{family} {kind}"], results[f"{family} AutoModelForCausalLM"]), (family, kind)

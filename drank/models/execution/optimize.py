@@ -60,7 +60,7 @@ def optimize(model: PreTrainedModel, variant: str = "fused") -> PreTrainedModel:
     every token's logits in the same memory, so keep `logits.clone()` of those that are wanted after the next.
 
     Raises ValueError for a variant that is none, or none for this device, and for a model that is run by one already, is in training, has
-    weights that are not in memory, or has adapters in the place of factors.
+    weights that are not in memory, or has adapters; for a compiled one also where accelerate's hooks move what it reads.
     """
     _refuse(model, variant)
     execution = Execution(variant, bytes_before=_bytes(model))

@@ -84,7 +84,7 @@ class _WithLowRank:
             raise ValueError(f"the configuration lacks `drank`, which says what layers a {type(self).__name__} has; export it again")
         attention = str(getattr(self.config, "_attn_implementation", ""))  # by which servers are known
         if (server := next((name for name in ("vllm", "sglang") if attention.startswith(name)), "")) and described["experts"]:
-            raise ValueError("vLLM fuses experts, which have layers of their own here; use transformers, or `drank export --to dense`")
+            raise ValueError(f"{server} fuses experts, which have layers of their own here; use transformers, or `drank export --to dense`")
         root = f"{self.base_model_prefix}." if self.base_model is self else ""  # which paths have in a model with a head
         for path in (path.removeprefix(root) for path in described["experts"]):
             self.set_submodule(path, Experts(self.get_submodule(path)))

@@ -110,5 +110,5 @@ def refuse_left_out(directory: Path) -> None:
     if there and (head := own_head(stored_tensors(directory), config_of(directory))):
         raise UnservableError(
             f"config.json of {directory} ties the output layer to the embedding, and the files hold a {head} with other numbers, which "
-            "vLLM would leave out: set tie_word_embeddings to false there, as which transformers reads it"
+            "vLLM would leave out: set tie_word_embeddings to false there, as transformers reads the model"
         )

@@ -18,7 +18,8 @@ from tests.unit.small_compressed import compressed, dense
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where vLLM is installed, and finds drank."""
-    monkeypatch.setattr(server.importlib.util, "find_spec", lambda name: ModuleSpec(name, None, origin="vllm/__init__.py"))
+    real, there = server.importlib.util.find_spec, ModuleSpec("vllm", None, origin="vllm/__init__.py")
+    monkeypatch.setattr(server.importlib.util, "find_spec", lambda name, *rest: there if name == "vllm" else real(name, *rest))
     monkeypatch.setattr(server.importlib.metadata, "entry_points", lambda group: [type("Point", (), {"name": "drank"})])
 
 
