@@ -50,6 +50,9 @@ class Product(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, d1) to (…, d2)."""
+        if x.ndim == 3 and x.stride(0) != x.shape[1] * x.stride(1):
+            # the last token of a prompt: without gradients torch makes such a slice a batch of products, and copies the weight for it
+            return self.forward(x.reshape(-1, self.in_features)).view(*x.shape[:-1], self.out_features)
         if not self.wide or x.numel() < WIDE_FROM * self.in_features:
             return functional.linear(x, self.weight, self.bias)
         wide, step = x.float(), max(1, PART // max(1, self.in_features))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
+from torch.profiler import ProfilerActivity, profile
 
 from drank.models.execution import product
 from drank.models.execution.product import WIDE_FROM, Product, emulated, laid_out, quicken
@@ -59,6 +60,20 @@ def test_a_part_of_the_weight_at_a_time_gives_all_of_it(monkeypatch: pytest.Monk
     monkeypatch.setattr(functional, "linear", lambda x, weight, bias: (seen.append(len(weight)), linear(x, weight, bias))[1])
     torch.testing.assert_close(made(x), whole)
     assert seen == [5] * 7 + [2]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_last_token_of_a_prompt_copies_no_weight(dtype, batch) -> None:
+    """Without gradients torch takes a slice that is no view of a matrix for a batch of products, each with a weight of its own."""
+    weight, bias = of(37, 24, dtype, False, 7)
+    x, made = torch.randn(batch, 5, 24).to(dtype), Product.of(weight, bias)
+    last = x[:, -1:]
+    made.wide = False
+    with torch.inference_mode(), profile(activities=[ProfilerActivity.CPU]) as profiled:
+        found = made(last)
+    assert {event.key for event in profiled.key_averages()}.isdisjoint({"aten::bmm", "aten::copy_", "aten::clone"})
+    torch.testing.assert_close(found, functional.linear(last.contiguous(), weight, bias))
 
 
 def test_the_longer_side_is_contiguous_in_float32_alone() -> None:
