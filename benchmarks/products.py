@@ -1,13 +1,15 @@
 """Time the products that models are run by: `python -m benchmarks.products [--threads 1] [--rows 1 512]`.
 
 What `drank.models.execution.product` rests on. For each precision and shape of a weight, as many weights as no cache holds: a product with
-so many rows as nn.Linear keeps a weight, with its other side contiguous, and in float32 (`Product`, from `WIDE_FROM` rows on); then the
-gather that puts the rows' inputs in another order. Prints microseconds of each, and gigabytes a second of the first.
+so many rows as nn.Linear keeps a weight, with its other side contiguous, in float32 (`Product`, from `WIDE_FROM` rows on), and packed by
+oneDNN, where that does not emulate the precision; then the gather that puts the rows' inputs in another order. Prints microseconds of each,
+and gigabytes a second of the first.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import sys
 import time
@@ -18,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from drank.models.execution.product import Product
+from drank.models.execution.product import Product, emulated
 
 SHAPES = ((576, 2048), (2048, 576), (5632, 896), (5632, 2048))
 """Outputs and inputs: of a basis, of coefficients twice, of a dense matrix."""
@@ -38,6 +40,15 @@ def microseconds(runs: list[Callable[[], Tensor]], repeats: int) -> float:
     return 1e6 * statistics.median(found[1:])
 
 
+def packed(weights: list[Tensor], x: Tensor) -> list[Callable[[], Tensor]]:
+    """Products of x with each weight, laid out by oneDNN for so many rows before; none where that emulates the precision."""
+    if not torch.backends.mkldnn.is_available() or emulated(x.dtype, x.device):
+        return []
+    kernels = torch.ops.mkldnn
+    laid_out = [kernels._reorder_linear_weight(weight, len(x)) for weight in weights]
+    return [partial(kernels._linear_pointwise, x, weight, None, "none", [], "") for weight in laid_out]
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -46,7 +57,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 8, 16, 128])
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
-    sys.stdout.write("µs             weight      rows   nn.Linear   GB/s  other side  in float32   gather\n")
+    sys.stdout.write("µs             weight      rows   nn.Linear   GB/s  other side  in float32      packed      gather\n")
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
         for outputs, inputs in SHAPES:
             weights = [torch.randn(outputs, inputs).to(dtype) for _ in range(int(BYTES / (outputs * inputs * dtype.itemsize)))]
@@ -61,10 +72,11 @@ def main() -> None:
                     [partial(functional.linear, x, weight) for weight in weights[:few]],
                     [partial(functional.linear, x, weight) for weight in (other if dtype == torch.float32 else other[:1])[:few]],
                     [partial(product.forward, x) for product in products[:few]],
+                    packed(weights[:few], x),
                     [partial(x.gather, -1, order.expand(rows, -1))],
                 ]
                 with torch.inference_mode():
-                    plain, *others = (microseconds(each, asked.repeats) for each in runs)
+                    plain, *others = (microseconds(each, asked.repeats) if each else math.nan for each in runs)
                 rate = weights[0].nbytes / plain / 1e3
                 name = f"{str(dtype).removeprefix('torch.'):9} {outputs:5} × {inputs:5} {rows:6}"
                 sys.stdout.write(f"{name} {plain:11.0f} {rate:6.1f} {' '.join(f'{value:11.0f}' for value in others)}\n")
