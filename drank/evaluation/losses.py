@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from drank.evaluation.batches import batched
 from drank.evaluation.positions import banded, bands
 from drank.evaluation.reliability import BINS, Bins, binned
-from drank.models.forward import wide
+from drank.models.forward import leaving, own_logits_of, wide
 from drank.runtime.finite import NonFiniteError
 from drank.runtime.log import progress
 from drank.runtime.shares import WHOLE, Share
@@ -98,9 +98,12 @@ def window_losses(
 
 
 def _of_batch(model: PreTrainedModel, ids: Tensor, dense: Iterator[Tensor | None], longest: int) -> list[Tensor]:
-    """What `_sums` says of each window of a batch; of the dense model's logits those of one window at a time are there."""
-    logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
-    return [_sums(_by_token(logits[place], ids[place, 1:], next(dense)), longest) for place in range(len(ids))]
+    """What `_sums` says of each window of a batch; of either model the logits of one window at a time are there.
+
+    The head is run window by window, as the dense model's is: equal models lie at no distance, to the last bit.
+    """
+    read = zip(leaving(model, ids).split(1), ids.split(1), strict=True)
+    return [_sums(_by_token(own_logits_of(model, states, window)[0], window[0, 1:], next(dense)), longest) for states, window in read]
 
 
 def _sums(told: Tensor, longest: int) -> Tensor:

@@ -7,15 +7,13 @@ block: out of these its own norm and head make the logits again, window by windo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drank.evaluation.batches import batched
-from drank.models.families import blocks_of
-from drank.models.forward import own_logits_of, removed
+from drank.models.forward import leaving, own_logits_of
 from drank.models.residency import open_skeleton
 from drank.runtime.files import read_json, replacing, write_json
 from drank.runtime.finite import NonFiniteError, finite
@@ -24,16 +22,12 @@ from drank.runtime.provenance import version_of
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
     from transformers import PreTrainedModel
 
     from drank.evaluation.losses import Beside
 
 FACTS = "facts.json"
-
-
-class _Left(Exception):
-    """Ends a forward pass at the last block: the head would compute in vain."""
 
 
 def store_reference(
@@ -66,26 +60,13 @@ def _states(model: PreTrainedModel, batches: Sequence[Sequence[Tensor]], where: 
 
     for chunk in progress(batches, "dense model, batch"):
         with torch.inference_mode():
-            states = _leaving(model, torch.stack(list(chunk)).to(model.device))
+            states = leaving(model, torch.stack(list(chunk)).to(model.device))
         if not finite(states):
             raise NonFiniteError(
                 f"{where}: the hidden states that leave the dense model's last block are not finite in {states.dtype}; "
                 "run in float32 (`compute: dtype: float32`), and check the model for damaged weights"
             )
         yield states
-
-
-def _leaving(model: PreTrainedModel, ids: Tensor) -> Tensor:
-    """The hidden states that leave the last block, (windows, tokens, d)."""
-    found: list[Tensor] = []
-
-    def stop(_block: nn.Module, _args: Any, output: Any) -> None:
-        found.append(output[0] if isinstance(output, tuple) else output)
-        raise _Left
-
-    with removed([blocks_of(model)[-1].register_forward_hook(stop)]), suppress(_Left):
-        model(input_ids=ids, use_cache=False)
-    return found.pop()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from drank.models.families import blocks_of
@@ -38,6 +38,23 @@ def removed(handles: Iterable[Any]) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+class _Left(Exception):
+    """Ends a forward pass at the last block: the head would compute in vain."""
+
+
+def leaving(model: PreTrainedModel, ids: Tensor) -> Tensor:
+    """The hidden states that leave the last block, (windows, tokens, d): what `logits_of` takes; the head is not run."""
+    found: list[Tensor] = []
+
+    def stop(_block: nn.Module, _args: Any, output: Any) -> None:
+        found.append(output[0] if isinstance(output, tuple) else output)
+        raise _Left
+
+    with removed([blocks_of(model)[-1].register_forward_hook(stop)]), suppress(_Left):
+        model(input_ids=ids, use_cache=False)
+    return found.pop()
 
 
 def logits_of(model: PreTrainedModel, states: Tensor, ids: Tensor) -> Tensor:
