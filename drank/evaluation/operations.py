@@ -23,6 +23,8 @@ WIDTHS: dict[Any, tuple[int, Callable[[Tensor], int]]] = {
     aten._grouped_mm: (0, lambda weight: weight.shape[-1]),
 }
 """The products with weights, each with the place of its inputs, (…, d1), before the weight, and the outputs that this gives, d2."""
+if torch.backends.mkldnn.is_available():
+    WIDTHS[torch.ops.mkldnn._linear_pointwise] = WIDTHS[aten.linear]  # with a packed weight
 
 
 def operations_of(work: Callable[[], Any]) -> tuple[int, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from drank.models.execution.projections import Bases, Projection
 from drank.models.lowrank import LowRankLinear, PivotedLinear
+from drank.models.tensor_bytes import bytes_of, held
 
 
 def model_bytes(model: nn.Module) -> int:
@@ -73,12 +74,6 @@ def peak_tensor_bytes(model: nn.Module, device: torch.device, work: Callable[[],
     return model_bytes(model) + made, result
 
 
-def held(tensors: Iterable[Tensor]) -> int:
-    """Bytes of the memory that tensors lie in, that of views of one another once."""
-    storages = [tensor.untyped_storage() for tensor in tensors]  # one object for each storage as long as it is held
-    return sum({id(storage): storage.nbytes() for storage in storages}.values())
-
-
 def _tensors(node: Any, seen: set[int]) -> Iterator[Tensor]:
     """All tensors below an object: in its attributes, and in lists, tuples and dictionaries."""
     if id(node) in seen:
@@ -110,7 +105,7 @@ class _Count(TorchDispatchMode):
             self._note(tensor, 0)  # was there before: counted when it was made, or nothing that the work made
         result = func(*args, **(kwargs or {}))
         for tensor in (leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)):
-            self._note(tensor, tensor.untyped_storage().nbytes())
+            self._note(tensor, bytes_of(tensor))
         self.peak = max(self.peak, self.live)
         return result
 
@@ -121,7 +116,9 @@ class _Count(TorchDispatchMode):
         super().__exit__(*error)
 
     def _note(self, tensor: Tensor, size: int) -> None:
-        """Count a storage that is new for as long as it lives."""
+        """Count a storage that is new for as long as it lives; packed weights have none, and no work makes them."""
+        if tensor.is_mkldnn:
+            return
         storage = tensor.untyped_storage()
         if id(storage) not in self._known:
             self._known[id(storage)] = weakref.finalize(storage, self._gone, id(storage), size)

@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrained
 
 from drank.evaluation.tensor_memory import model_bytes, weight_bytes
 from drank.models.checkpoint import load_model, save
+from drank.models.execution import packing
 from drank.models.execution.optimize import optimize
 from drank.models.execution.projections import Projection
 from drank.models.lowrank import LowRankLinear
@@ -49,11 +50,17 @@ def test_a_fused_model_says_what_it_said(compress, tokens, family, group, dtype)
     assert short <= 3 * near + 1e-6 * exact.abs().max()
 
 
-def test_a_fused_model_decodes_what_it_decoded(compress, tokens, family) -> None:
+@pytest.mark.parametrize("padded", [packing.PADDED, 1e6], ids=["as usual", "packed"])
+def test_a_fused_model_decodes_what_it_decoded(compress, tokens, family, padded, monkeypatch) -> None:
+    """Packed or not: the layout of weights as small as these is many times as large."""
+    monkeypatch.setattr(packing, "PADDED", padded)
     model, _ = compress(family)
     told: dict[str, Any] = {"max_new_tokens": 8, "min_new_tokens": 8, "do_sample": False, "attention_mask": torch.ones_like(tokens)}
     before = model.generate(tokens, **told)
     assert torch.equal(optimize(model).generate(tokens, **told), before)
+    assert (model.execution.packed > 0) == (padded > 1e5 and torch.backends.mkldnn.is_available())
+    if model.execution.packed:
+        assert torch.equal(copy.deepcopy(model).generate(tokens, **told), before)
 
 
 def test_projections_that_read_one_input_run_together(compress, storage) -> None:

@@ -16,14 +16,18 @@ from torch import nn
 
 from drank.models.execution.compiled import COMPILED, PREPACKED, compile_decoding, not_compiled, not_prepacked
 from drank.models.execution.fusing import Fusing
+from drank.models.execution.packing import pack
 from drank.models.execution.product import Product, quicken
 from drank.models.lowrank import LowRankLinear
+from drank.models.tensor_bytes import held
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PreTrainedModel
 
-VARIANTS = ("plain", "fused", *COMPILED)
+FUSED = "fused"
+"""The variant that any program can call."""
+
+VARIANTS = ("plain", FUSED, *COMPILED)
 """How a model can be run: as it was loaded; in larger products; these with decoding compiled; and its weights packed for that, too."""
 
 
@@ -33,7 +37,8 @@ class Execution:
 
     `joined` are projections whose bases run as one product or by one gather, a tuple for each; `dense` those that run as a matrix, with
     fewer numbers to multiply and to read; `folded` those whose inputs come in the order of their pivots. `wide`: products of many rows are
-    in float32. `bytes_before` and `bytes_after` are those of parameters and buffers.
+    in float32. `packed`: how many products read a weight in the processor's layout. `bytes_before` and `bytes_after` are those of
+    parameters and buffers.
     """
 
     variant: str
@@ -41,6 +46,7 @@ class Execution:
     dense: list[str] = field(default_factory=list)
     folded: list[str] = field(default_factory=list)
     wide: bool = False
+    packed: int = 0
     bytes_before: int = 0
     bytes_after: int = 0
 
@@ -49,7 +55,7 @@ class Execution:
         return {name: len(value) if isinstance(value, list) else value for name, value in vars(self).items()}
 
 
-def optimize(model: PreTrainedModel, variant: str = "fused") -> PreTrainedModel:
+def optimize(model: PreTrainedModel, variant: str = FUSED) -> PreTrainedModel:
     """The model itself, changed in place to run as `variant` says; `model.execution` (`Execution`) tells what was done.
 
     For inference: what is fused is not saved any more, and not trained. `fused` works with everything that calls the model. `compiled` and
@@ -72,6 +78,8 @@ def optimize(model: PreTrainedModel, variant: str = "fused") -> PreTrainedModel:
         quicken(model)
         execution.wide = any(isinstance(module, Product) and module.wide for module in model.modules())
         model.save_pretrained = _not_saved
+    if variant == FUSED:  # a graph reads the others' weights as they are, or packs them for itself
+        execution.packed = pack(model)
     execution.bytes_after = _bytes(model)
     model.execution = execution
     if variant in COMPILED:
@@ -111,8 +119,7 @@ def _refuse(model: PreTrainedModel, variant: str) -> None:
 
 def _bytes(model: nn.Module) -> int:
     """Bytes of parameters and buffers, those that several modules have once."""
-    tensors: list[Tensor] = [*model.parameters(), *model.buffers()]
-    return sum({tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}.values())
+    return held([*model.parameters(), *model.buffers()])
 
 
 def _not_saved(*_args: Any, **_kwargs: Any) -> None:
