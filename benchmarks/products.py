@@ -2,8 +2,8 @@
 
 What `drank.models.execution.product` rests on. For each precision and shape of a weight, as many weights as no cache holds: a product with
 so many rows as nn.Linear keeps a weight, with its other side contiguous, in float32 (`Product`, from `WIDE_FROM` rows on), and packed by
-oneDNN, where that does not emulate the precision; then the gather that puts the rows' inputs in another order. Prints microseconds of each,
-and gigabytes a second of the first.
+oneDNN (`Packed`) where that is done; then the gather that puts the rows' inputs in another order. Prints microseconds of each, and
+gigabytes a second of the first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from drank.models.execution.product import Product, emulated
+from drank.models.execution.packing import Packed, packable
+from drank.models.execution.product import Product
 
 SHAPES = ((576, 2048), (2048, 576), (5632, 896), (5632, 2048))
 """Outputs and inputs: of a basis, of coefficients twice, of a dense matrix."""
@@ -38,15 +39,6 @@ def microseconds(runs: list[Callable[[], Tensor]], repeats: int) -> float:
             run()
         found.append((time.perf_counter() - started) / len(runs))
     return 1e6 * statistics.median(found[1:])
-
-
-def packed(weights: list[Tensor], x: Tensor) -> list[Callable[[], Tensor]]:
-    """Products of x with each weight, laid out by oneDNN for so many rows before; none where that emulates the precision."""
-    if not torch.backends.mkldnn.is_available() or emulated(x.dtype, x.device):
-        return []
-    kernels = torch.ops.mkldnn
-    laid_out = [kernels._reorder_linear_weight(weight, len(x)) for weight in weights]
-    return [partial(kernels._linear_pointwise, x, weight, None, "none", [], "") for weight in laid_out]
 
 
 def main() -> None:
@@ -72,7 +64,7 @@ def main() -> None:
                     [partial(functional.linear, x, weight) for weight in weights[:few]],
                     [partial(functional.linear, x, weight) for weight in (other if dtype == torch.float32 else other[:1])[:few]],
                     [partial(product.forward, x) for product in products[:few]],
-                    packed(weights[:few], x),
+                    [partial(Packed(product).forward, x) for product in products[:few] if packable(product.weight)],
                     [partial(x.gather, -1, order.expand(rows, -1))],
                 ]
                 with torch.inference_mode():

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch._dynamo.exc import Unsupported
 from torch.nn import functional
 
 from drank.evaluation.operations import operations_of
@@ -34,8 +35,9 @@ def packed(columns: int, rows: int, dtype: torch.dtype, biased: bool = False) ->
 
 @pytest.fixture(autouse=True)
 def whatever_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small weights are packed too, which blocks of 64 outputs fill up many times."""
+    """Small weights are packed too, which blocks of 64 outputs fill up many times, and those in float32 whatever threads there are."""
     monkeypatch.setattr(packing, "PADDED", 1e6)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
 
 
 @pytest.mark.parametrize("dtype", NATIVE, ids=str)
@@ -102,12 +104,28 @@ def test_what_is_tied_or_emulated_or_in_another_precision_stays(monkeypatch: pyt
     assert pack(nn.Sequential(Product.of(torch.randn(64, 32)))) == 0
 
 
+def test_one_thread_reads_float32_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert pack(nn.Sequential(Product.of(torch.randn(64, 32)))) == 0
+    half = [dtype for dtype in NATIVE if dtype != torch.float32]
+    assert [pack(nn.Sequential(Product.of(torch.randn(64, 32).to(dtype)))) for dtype in half] == [1] * len(half)
+
+
 def test_another_precision_of_the_input_is_an_error() -> None:
     model, _, _ = packed(64, 32, torch.float32)
     with pytest.raises(RuntimeError):
         model(torch.randn(2, 32, dtype=torch.float64))
     with pytest.raises(RuntimeError):
         model(torch.randn(2, 16))
+
+
+def test_who_compiles_it_gets_the_same_around_it_and_is_told_where_it_must_be_whole() -> None:
+    first, weight, _ = packed(64, 32, torch.float32)
+    model, x = nn.Sequential(first, nn.SiLU()), torch.randn(3, 32)
+    torch.testing.assert_close(torch.compile(model, backend="aot_eager")(x), functional.silu(functional.linear(x, weight)))
+    torch.compiler.reset()
+    with pytest.raises(Unsupported, match="optimize with `compiled`"):
+        torch.compile(model, backend="aot_eager", fullgraph=True)(x)
 
 
 def test_several_threads_may_call_it_at_once() -> None:
