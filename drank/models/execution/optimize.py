@@ -58,13 +58,14 @@ class Execution:
 def optimize(model: PreTrainedModel, variant: str = FUSED) -> PreTrainedModel:
     """The model itself, changed in place to run as `variant` says; `model.execution` (`Execution`) tells what was done.
 
-    For inference: what is fused is not saved any more, and not trained. `fused` works with everything that calls the model. `compiled` and
-    `prepacked` compile decoding, one token for each sequence on a static cache, which `generate` then takes by itself: the first token
-    takes a minute or more, every other batch size or cache length as long again (`max_length` gives all prompts one, `max_new_tokens`
-    each its own); prefill runs fused. `prepacked` keeps a copy of the weights for each of these, in the layout that the processor reads
-    best, and is for a CPU alone. Bring the model to its device and precision before; hooks on its linear maps are lost. Several threads
-    may call it, but for a compiled one, which serves one at a time; on CUDA that gives every token's logits in the same memory, so keep
-    `logits.clone()` of those that are wanted after the next.
+    For inference: what is fused is not saved any more, and not trained. `fused` works with everything that calls the model, but what you
+    compile yourself should be plain: on a CPU the weights are packed (`packing`), which no graph can hold. `compiled` and `prepacked`
+    compile decoding, one token for each sequence on a static cache, which `generate` then takes by itself: the first token takes a minute
+    or more, every other batch size or cache length as long again (`max_length` gives all prompts one, `max_new_tokens` each its own);
+    prefill runs fused, with the weights as they were. `prepacked` keeps a copy of the weights for each of these, in the layout that the
+    processor reads best, and is for a CPU alone. Bring the model to its device and precision before; hooks on its linear maps are lost.
+    Several threads may call it, but for a compiled one, which serves one at a time; on CUDA that gives every token's logits in the same
+    memory, so keep `logits.clone()` of those that are wanted after the next.
 
     Raises ValueError for a variant that is none, or none for this device, and for a model that is run by one already, is in training, has
     weights that are not in memory, or has adapters; for a compiled one also where accelerate's hooks move what it reads.
