@@ -2,78 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from drank.allocation.by_loss import importance_loss, loss_ratio
-from drank.allocation.by_sensitivity import sensitivity
+from drank.allocation.allocators import ALLOCATORS
 from drank.allocation.densities import DENSITIES, spectral_entropy
 from drank.allocation.evidence import Evidence, Floats
-from drank.allocation.filling import optimal
-from drank.allocation.first_order import greedy, zero_sum
+from drank.allocation.given import Given
 from drank.allocation.guard import guarded, in_units
 from drank.allocation.options import Options
 from drank.allocation.plan import Plan
 from drank.allocation.problem import Problem, problems_of
 from drank.allocation.rebalancing import REBALANCES
-from drank.allocation.released_code import as_they_are, released, released_gqa, repaired_at_last
-from drank.allocation.rounding import integer_ranks
-from drank.allocation.rules import by_density, densities_of, full, random, uniform
+from drank.allocation.rules import as_given
 from drank.models.groups import Group, Shape
 from drank.models.storage import STORAGES
-
-
-def _own_claims(problem: Problem, options: Options, ranks: Floats) -> Floats:
-    """The densities whose optimum these ranks are, R = k² ω, so that rounding keeps ranks that follow no density what they were."""
-    return ranks**2 * problem.costs
-
-
-@dataclass(frozen=True)
-class Allocator:
-    """A rule that gives ranks, real or already whole, to the groups of one problem, and how these are treated.
-
-    `needs` names what it reads of the evidence beside the energies, `claims` gives the densities by which ranks are rounded, `rounded` does
-    so. Some keep groups past break-even dense whatever the options, ignore the budget, give ranks that β cannot move, or can be guarded.
-    What is not `held` meets its budget as its published code does, which may end above it.
-    """
-
-    solve: Callable[[Problem, Options], Floats]
-    needs: frozenset[str] = frozenset()
-    claims: Callable[[Problem, Options, Floats], Floats] = _own_claims
-    rounded: Callable[[Problem, Floats, Floats], list[int]] = integer_ranks
-    dense: bool = False
-    budgeted: bool = True
-    scopes: tuple[str, ...] = ("type", "model")
-    movable: bool = True
-    guardable: bool = False
-    held: bool = True
-
-
-def _densities(problem: Problem, options: Options, _ranks: Floats) -> Floats:
-    return densities_of(problem, options)
-
-
-ALLOCATORS: dict[str, Allocator] = {
-    "uniform": Allocator(uniform),
-    "effective-rank": Allocator(by_density, claims=_densities, guardable=True),
-    "random": Allocator(random),
-    "full": Allocator(full, budgeted=False, movable=False),
-    "sensitivity": Allocator(sensitivity, frozenset({"sensitivity"})),
-    "zero-sum": Allocator(zero_sum, frozenset({"slopes"}), dense=True, movable=False),
-    "greedy": Allocator(greedy, frozenset({"slopes"}), dense=True, movable=False),
-    "loss-ratio": Allocator(loss_ratio, guardable=True),
-    "importance-loss": Allocator(importance_loss, frozenset({"similarities"}), guardable=True),
-    "optimal": Allocator(optimal),
-    "released": Allocator(released, rounded=as_they_are, scopes=("type",), held=False),
-    "released-gqa": Allocator(released_gqa, claims=_densities, rounded=repaired_at_last, scopes=("type",), held=False),
-}
-"""The allocators by name."""
-
-AS_PUBLISHED = {name: getattr(Options, name) for name in ("density", "floor", "cap", "dense_past_break_even", "rank_multiple")}
-"""Options that an allocator leaves alone which is not `held`: what they change would be lost, or handed out by no rule of its own."""
 
 CHOICES: dict[str, Collection[str]] = {
     "allocator": ALLOCATORS,
@@ -96,22 +42,29 @@ def refusal(settings: Mapping[str, Any], kinds: Collection[str]) -> str | None:
         found = ", ".join(sorted(kinds))
         reasons.append(f"beta {options.beta:g} needs separate q, k and v projections, this model has {found}; set beta: 0")
     if options.beta and not allocator.movable:
-        reasons.append(f"beta {options.beta:g} moves ranks, and allocator {options.allocator} leaves groups whole; set beta: 0")
+        reasons.append(f"beta {options.beta:g} moves ranks, and those of allocator {options.allocator} stay; set beta: 0")
     if options.guard and not allocator.guardable:
         known = ", ".join(name for name, other in ALLOCATORS.items() if other.guardable)
         reasons.append(f"guard holds ranks that may truncate more than uniform ones, those of {known}; set guard: false")
     if options.guard and options.scope != "type":
         reasons.append("guard decides for each type of projection; set scope: type, or guard: false")
-    if not allocator.held and (changed := [name for name, usual in AS_PUBLISHED.items() if getattr(options, name) != usual]):
-        reasons.append(f"allocator {options.allocator} is a published code rank for rank, which has no {', '.join(changed)}; leave it out")
+    if changed := [name for name in allocator.lacks if getattr(options, name) != getattr(Options, name)]:
+        told = f"allocator {options.allocator} follows {allocator.follows} rank for rank"
+        reasons.append(f"{told}, which has no {', '.join(changed)}; leave it out")
     if options.scope not in allocator.scopes:
         reasons.append(f"allocator {options.allocator} has one budget for each type of projection; set scope: type")
     return "; ".join(reasons) or None
 
 
-def check_budget(shapes: Sequence[Shape], ratio: float, settings: Mapping[str, Any]) -> None:
-    """Raise BudgetError, naming every budget of these settings that no ranks within their bounds can meet at this ratio."""
-    _problems(Evidence(shapes), ratio, Options.of(settings, CHOICES))
+def check_budget(shapes: Sequence[Shape], ratio: float, settings: Mapping[str, Any], given: Given | None = None) -> None:
+    """Raise BudgetError, naming every budget of these settings that no ranks within their bounds can meet at this ratio.
+
+    Of a plan that is given raise ValueError with everything that these groups cannot have.
+    """
+    options = Options.of(settings, CHOICES)
+    for problem in _problems(Evidence(shapes, given=given), ratio, options):
+        if given is not None:
+            as_given(problem, options)
 
 
 def _problems(evidence: Evidence, ratio: float, options: Options) -> list[Problem]:
@@ -123,7 +76,7 @@ def _problems(evidence: Evidence, ratio: float, options: Options) -> list[Proble
     shapes = tuple(evidence.shapes)
     full_ranks = tuple(shape.max_rank for shape in shapes)
     budget = sum(shape.max_rank * shape.cost for shape in shapes)
-    return [Problem("model", shapes, budget, full_ranks, full_ranks, dense, evidence)]
+    return [Problem("model", shapes, budget, full_ranks, full_ranks, dense, evidence, ratio=ratio)]
 
 
 def allocate(evidence: Evidence, ratio: float, settings: Mapping[str, Any], *, model: str, method: str) -> Plan:
@@ -131,11 +84,11 @@ def allocate(evidence: Evidence, ratio: float, settings: Mapping[str, Any], *, m
 
     Every kind of projection, or with scope `model` all together, meets the budget `(1 − ratio) · Σ d1·n·d2` of stored numbers to within
     one step of a rank, never above; with β > 0, Q, K and V do so together. Floors and caps hold for the ranks of the plan, after
-    rebalancing too. Some allocators differ: `full` has no budget, and those of D-Rank's published code end some ranks off it, as that
-    does. The effective rank of a group is the paper's, whatever the density.
+    rebalancing too. Some allocators differ: `full` has no budget, those of D-Rank's published code end some ranks off it, as that does, and
+    a given plan's ranks are as they are given. The effective rank of a group is the paper's, whatever the density.
 
     Raises BudgetError naming every budget that cannot be met, ValueError naming settings that are wrong or cannot apply to this model
-    (`refusal`) and evidence that is missing.
+    (`refusal`), evidence that is missing, and what does not fit in a given plan.
     """
     try:
         options = Options.of(settings, CHOICES)

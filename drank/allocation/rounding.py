@@ -22,6 +22,11 @@ def settled(problem: Problem, real: Floats) -> list[int]:
     return ranks
 
 
+def unchanged(problem: Problem, real: Floats, claims: Floats) -> list[int]:
+    """Ranks that are whole already, as they are."""
+    return [int(rank) for rank in real]
+
+
 def cut_back(problem: Problem, ranks: list[int], worth: Worth) -> None:
     """Take steps back, in place, the one worth least first, until the budget is met."""
     excess = problem.spent(ranks) - problem.budget

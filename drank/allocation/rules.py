@@ -90,3 +90,11 @@ def random(problem: Problem, options: Options) -> Floats:
 def full(problem: Problem, options: Options) -> Floats:
     """Every group at the rank where its factors are exact, whatever the budget: a control that must equal the dense model."""
     return problem.real([shape.max_rank for shape in problem.shapes])
+
+
+def as_given(problem: Problem, options: Options) -> Floats:
+    """The whole ranks of the plan that is given; ValueError naming everything in it that these groups cannot have at this ratio."""
+    given = problem.evidence.given
+    if given is None:
+        raise ValueError("no plan is given")
+    return np.array(given.ranks(problem.shapes, problem.ratio, problem.dense), dtype=np.float64)

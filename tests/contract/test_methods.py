@@ -11,7 +11,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from drank.allocation.allocate import ALLOCATORS, allocate
+from drank.allocation.allocate import allocate
+from drank.allocation.allocators import ALLOCATORS
 from drank.allocation.evidence import Evidence
 from drank.calibration.moments import calibrate
 from drank.compression.factors import factors_of

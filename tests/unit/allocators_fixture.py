@@ -8,8 +8,10 @@ from fractions import Fraction
 
 import numpy as np
 import scipy.optimize
+from hypothesis import strategies as st
 
-from drank.allocation.allocate import ALLOCATORS, allocate
+from drank.allocation.allocate import allocate
+from drank.allocation.allocators import ALLOCATORS
 from drank.allocation.evidence import Evidence
 from drank.allocation.plan import Plan
 from drank.allocation.problem import Problem
@@ -33,6 +35,27 @@ SMALL = {
     "gqa": model_shapes(24, 8, 64, 6, 1),
     "gqa in groups with a remainder": model_shapes(24, 8, 64, 5, 3),
 }
+
+
+@st.composite
+def models(draw):
+    """Shapes of a multi-head, grouped-query, fused or mixture-of-experts model with any sizes, grouping and remainder."""
+    side = st.integers(4, 14)
+    hidden, inner, layers, group = draw(side), draw(side), draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    key_value = draw(st.sampled_from([hidden, max(2, hidden // 2)]))
+    attention = draw(st.sampled_from(["separate", "fused"]))
+    experts = draw(st.sampled_from([0, 3]))
+    sides = {"q": (hidden, hidden), "k": (hidden, key_value), "v": (hidden, key_value)} if attention == "separate" else {}
+    sides |= {} if attention == "separate" else {"qkv": (hidden, 3 * hidden)}
+    sides |= {"o": (hidden, hidden)}
+    for suffix in [f".{expert}" for expert in range(experts)] or [""]:
+        sides |= {f"gate{suffix}": (hidden, inner), f"up{suffix}": (hidden, inner), f"down{suffix}": (inner, hidden)}
+    return [
+        Shape(role, tuple(range(i, min(i + size, layers))), rows, columns)
+        for role, (rows, columns) in sides.items()
+        for size in [1 if role[0] in "od" else group]
+        for i in range(0, layers, size)
+    ]
 
 
 def flat_spectrum(effective_rank: float, length: int) -> np.ndarray:
@@ -89,7 +112,7 @@ def of_kind(plan: Plan, kind: str) -> list[int]:
 D_RANK = {"allocator": "effective-rank", "beta": 0.3, "dense_past_break_even": False, "seed": 13}
 MOVABLE = [name for name, allocator in ALLOCATORS.items() if allocator.movable]
 SPENDING = [name for name, allocator in ALLOCATORS.items() if allocator.budgeted and allocator.held]
-AS_RELEASED = [name for name, allocator in ALLOCATORS.items() if not allocator.held]
+AS_RELEASED = [name for name, allocator in ALLOCATORS.items() if allocator.budgeted and not allocator.held]
 
 
 def plan_of(evidence: Evidence, ratio: float, **options) -> Plan:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from drank.allocation.allocate import ALLOCATORS
+from drank.allocation.allocators import ALLOCATORS
 from drank.methods import Method
 from drank.reporting.names import method_name, percent
 from drank.reporting.recipes import method_in
@@ -52,18 +52,19 @@ def _full_rank(numbers: Numbers, methods: Mapping[str, Method]) -> Iterator[Chec
 
 
 def _budget(numbers: Numbers, methods: Mapping[str, Method]) -> Iterator[Check]:
-    """Nobody may store more than the ratio allows, but who follows D-Rank's published code, which ends some ranks off it."""
+    """Nobody may store more than the ratio allows, but who follows D-Rank's published code or a given plan, which may end off it."""
     entries = [entry for entry in numbers.entries if entry.ratio > 0]
     stored = {entry: size.value for entry in entries if (size := numbers.get(entry, SIZE, "ratio_stored")) is not None}
     if not stored:
         return
     over = [entry for entry, ratio in stored.items() if ratio < entry.ratio - 1e-9]
-    held = [entry for entry in over if ALLOCATORS[methods[entry.method].allocator].held]
+    allocators = {entry: ALLOCATORS[methods[entry.method].allocator] for entry in over}
+    held = [entry for entry, allocator in allocators.items() if allocator.held]
     spare = max(ratio - entry.ratio for entry, ratio in stored.items())
     text = f"{len(stored)} compressed models, at most {100 * max(spare, 0):.3f} points of the budget unused"
     text += "".join(
         f"; {method_name(entry.method)} at {percent(entry.ratio)} stores {100 * (entry.ratio - stored[entry]):.3f} points too much"
-        f"{'' if entry in held else ', as its published code does'}"
-        for entry in over
+        f"{f', as {allocator.follows} does' if allocator.follows else ''}"
+        for entry, allocator in allocators.items()
     )
     yield Check("No model exceeds its budget, counted in saved tensors", numbers.model, not held, text)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drank.allocation.allocate import ALLOCATORS, refusal
+from drank.allocation.allocate import refusal
+from drank.allocation.allocators import ALLOCATORS
 from drank.allocation.densities import DENSITIES
 from drank.allocation.problem import BudgetError
 from drank.allocation.rebalancing import REBALANCES
@@ -21,32 +22,12 @@ from tests.unit.allocators_fixture import (
     assert_budgets,
     budget_of,
     evidence_of,
+    models,
     of_kind,
     plan_of,
     random_density,
     random_evidence,
 )
-
-
-@st.composite
-def models(draw):
-    """Shapes of a multi-head, grouped-query, fused or mixture-of-experts model with any sizes, grouping and remainder."""
-    side = st.integers(4, 14)
-    hidden, inner, layers, group = draw(side), draw(side), draw(st.integers(1, 5)), draw(st.integers(1, 3))
-    key_value = draw(st.sampled_from([hidden, max(2, hidden // 2)]))
-    attention = draw(st.sampled_from(["separate", "fused"]))
-    experts = draw(st.sampled_from([0, 3]))
-    sides = {"q": (hidden, hidden), "k": (hidden, key_value), "v": (hidden, key_value)} if attention == "separate" else {}
-    sides |= {} if attention == "separate" else {"qkv": (hidden, 3 * hidden)}
-    sides |= {"o": (hidden, hidden)}
-    for suffix in [f".{expert}" for expert in range(experts)] or [""]:
-        sides |= {f"gate{suffix}": (hidden, inner), f"up{suffix}": (hidden, inner), f"down{suffix}": (inner, hidden)}
-    return [
-        Shape(role, tuple(range(i, min(i + size, layers))), rows, columns)
-        for role, (rows, columns) in sides.items()
-        for size in [1 if role[0] in "od" else group]
-        for i in range(0, layers, size)
-    ]
 
 
 @pytest.mark.parametrize("allocator", SPENDING)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from drank.allocation.allocate import ALLOCATORS, check_budget, refusal
+from drank.allocation.allocate import check_budget, refusal
+from drank.allocation.allocators import ALLOCATORS
 from drank.allocation.evidence import Evidence
 from drank.allocation.problem import BudgetError
 from drank.models.groups import Shape
@@ -75,8 +76,12 @@ SEPARATE = {"q", "k", "v", "o", "gate", "up", "down"}
     ("options", "kinds", "reason"),
     [
         ({"beta": 0.3}, FUSED, "beta 0.3 needs separate q, k and v projections, this model has down, o, qkv, up; set beta: 0"),
-        ({"beta": 0.3, "allocator": "greedy"}, SEPARATE, "beta 0.3 moves ranks, and allocator greedy leaves groups whole; set beta: 0"),
-        ({"beta": 0.1, "allocator": "full"}, SEPARATE, "beta 0.1 moves ranks, and allocator full leaves groups whole; set beta: 0"),
+        ({"beta": 0.3, "allocator": "greedy"}, SEPARATE, "beta 0.3 moves ranks, and those of allocator greedy stay; set beta: 0"),
+        (
+            {"beta": 0.1, "allocator": "full"},
+            SEPARATE,
+            "beta 0.1 moves ranks, and those of allocator full stay; set beta: 0",
+        ),
         (
             {"allocator": "released", "scope": "model"},
             FUSED,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drank.allocation.allocate import ALLOCATORS
+from drank.allocation.allocators import ALLOCATORS
 from drank.allocation.evidence import Evidence
 from drank.allocation.filling import hull_steps, water_fill
 from drank.allocation.problem import BudgetError, Problem
