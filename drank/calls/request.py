@@ -130,6 +130,8 @@ def compression(
     if "hub" in source:
         fetch({"models": {name: source}})
     chosen = {key: options[key] for key in OPTIONS if key in options}
+    if chosen.get("plan"):
+        chosen["plan"] = str(expanded(chosen["plan"]).resolve())
     config: dict[str, Any] = {"models": {name: dict(source)}, "methods": {method: chosen}, "compute": dict(compute)}
     config |= {section: dict(options[section]) for section in ("search", "finetune") if options.get(section)}
     if method not in METHODS or METHODS[method].budgeted:

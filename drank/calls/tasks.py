@@ -118,7 +118,7 @@ def tasks_to_plan(config: Mapping[str, Any], chain: Chain) -> Iterator[Task]:
     if method.chooses:
         params = {"names": own, "settings": method.ranking(), "search": chain.texts["search"], **compute}
         yield Task("selection", chain.selection, source | {"evidence": chain.evidence()} | texts["search"], params, own)
-    files = {"evidence": chain.evidence(), **chain.told()}
+    files = {"evidence": chain.evidence(), **chain.told(), **chain.given}
     yield Task("allocate", chain.plan, files, {"names": own, "settings": chain.method.settings(ratio)}, own)
 
 

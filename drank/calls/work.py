@@ -129,7 +129,8 @@ class Work:
         if isinstance(files, Mapping):
             return {name: self._identities(path) for name, path in files.items()}
         stamp = self._stamp(files)
-        return stamp.read_text("utf-8") if stamp.is_file() else file_hash(self.folder / files)
+        made = not Path(files).is_absolute() and stamp.is_file()  # by a step: a file of the user is what is in it
+        return stamp.read_text("utf-8") if made else file_hash(self.folder / files)
 
     def _stamp(self, output: str) -> Path:
         """Where the key of a finished output stands: beside it, hidden."""

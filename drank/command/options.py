@@ -41,6 +41,7 @@ HELP = {
     "corrections": "Passes over the calibration text towards what the dense model predicts, after the refit.",
     "finetune_from": "The ratio from which on factors are trained by LoRA; none for never.",
     "seed": "The seed of random ranks.",
+    "plan": "given: the file with the ranks, as `drank plan` writes it.",
 }
 """What the help says of each option of a method; config/README.md says it in full."""
 
@@ -65,7 +66,7 @@ NONE_IS_ONE = tuple(field.name for field in fields(Method) if str(field.type) ==
 UNSET = object()
 """What stands for an option that was not given, where None is a value."""
 
-TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "float | None": _Maybe()}
+TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "float | None": _Maybe(), "str | None": str}
 """The type of an option by the annotation of the method's field."""
 
 

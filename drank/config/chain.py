@@ -94,6 +94,12 @@ class Chain:
         return f"results/selections/{self._own}.json"
 
     @property
+    def given(self) -> dict[str, str]:
+        """The plan of a user that an allocation reads, which is no file of the run; nothing where ranks are its own."""
+        plan = self.method.at(float(self.ratio)).plan
+        return {"given": plan} if plan else {}
+
+    @property
     def plan(self) -> str:
         """The ranks."""
         return f"results/plans/{self._own}.json"
@@ -140,7 +146,7 @@ class Chain:
             "similarities": ("moments", self.moments),
             "sensitivity": ("sensitivity", self.sensitivity),
         }
-        return {"spectra": self.spectra, **dict(extra[name] for name in sorted(self.method.needs))}
+        return {"spectra": self.spectra, **dict(extra[name] for name in sorted(self.method.needs & extra.keys()))}
 
     def told(self) -> dict[str, str]:
         """What an allocation reads beside the evidence: what tells of the text behind slopes, and the choice made on validation text."""

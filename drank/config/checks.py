@@ -14,6 +14,7 @@ from drank.config.checkpoints import checkpoint_problems, unreadable
 from drank.config.engines import engine_problems
 from drank.config.measurable import faults_of, splits_in
 from drank.config.method_entries import method_of
+from drank.config.plans import plan_problems
 from drank.config.resolved import entries_for, finetune_options, ratios_of, refusals_for, search_options
 from drank.config.roundings import unfit
 from drank.config.shapes import shape_problems
@@ -46,7 +47,7 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
     problems += [*_reference_problems(config, written), *check_tasks(config["tasks"]), *engine_problems(config)]
     for model, source in config["models"].items():
         faults = [*_override_problems(source, written["methods"]), *_model_problems(config, model, written)]
-        faults += [*checkpoint_problems(config, model), *shape_problems(config, model)]
+        faults += [*checkpoint_problems(config, model), *shape_problems(config, model), *plan_problems(config, model)]
         problems += [f"models.{model}: {problem}" for problem in faults]
     amiss = {name: list(faults_of(config, name, entry)) for name, entry in config["artefacts"].items()}
     rest = {name: entry for name, entry in config["artefacts"].items() if not amiss[name]}

@@ -20,7 +20,7 @@ from drank.variants import CALIBRATION_AXES, variant
 PLACES = ("model", "method", "ratio")
 """The axes that every run stands on."""
 
-APART = ("base", "checkpoint", "calibration")
+APART = ("base", "checkpoint", "calibration", "plan")
 """Options of a method that are no axes."""
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
-from drank.allocation.allocate import ALLOCATORS, refusal
 from drank.allocation.allocate import CHOICES as ALLOCATION_CHOICES
+from drank.allocation.allocate import refusal
+from drank.allocation.allocators import ALLOCATORS
+from drank.allocation.options import Options
 from drank.calibration.passes import LABELS
 from drank.methods import COMPENSATING, METHODS, Method
 from drank.models.theirs import place_of
@@ -35,8 +37,12 @@ READERS: dict[str, Callable[[Method], bool]] = {
     "rebalance": lambda method: method.beta > 0,
     "refit": lambda method: method.refit_from is not None,
     "compensation": lambda method: method.refit_from is not None and method.refit in COMPENSATING,
+    "plan": lambda method: "plan" in method.needs,
 }
 """Who reads an option that is not for every method."""
+
+KEPT = ("allocator", "storage", "dense_past_break_even")
+"""What of the options of an allocation holds of ranks that are given too; all others say how ranks are found."""
 
 
 EVERY_KIND = ("q", "k", "v", "o", "gate", "up", "down")
@@ -64,6 +70,8 @@ def method_of(label: str, options: Mapping[str, Any]) -> Method:
         problems.append(f"{base} has no such options, and these are set: {', '.join(changes)}")
     if entry.budgeted and changes.get("allocator") == "full":
         problems.append("allocator full meets no budget; use the method full-rank")
+    if not entry.budgeted and changes.get("allocator") == "given":
+        problems.append(f"{base} meets no ratio, and a plan is for one; start from another base, such as svd-llm")
     for axis, known in CHOICES.items():
         value = changes.get(axis)
         if value is not None and value not in known:
@@ -75,6 +83,10 @@ def method_of(label: str, options: Mapping[str, Any]) -> Method:
     ]
     if problems:
         raise ValueError(f"method {label}: {'; '.join(problems)}")
+    if "plan" in ALLOCATORS[changes.get("allocator", entry.allocator)].needs:
+        if not changes.get("plan"):
+            raise ValueError(f"method {label}: allocator given has the ranks of a plan, and none is named; add its file, plan: PATH")
+        entry = replace(entry, **{field.name: getattr(Method, field.name) for field in fields(Options) if field.name not in KEPT})
     method = replace(entry, **({} if label in METHODS else {"title": label}) | changes)
     unread = [name for name in changes if name in READERS and not READERS[name](method) and changes[name] != getattr(entry, name)]
     if unread:
@@ -111,6 +123,8 @@ def _standstill(method: Method) -> str | None:
     told = f"steps {method.steps} measures moments and gradients again on the model compressed in part"
     if not method.budgeted:
         return f"{told}, and this method meets no budget that could be neared in steps; set steps: 1"
+    if "plan" in method.needs:
+        return f"{told}, and allocator given has ranks for the ratio alone, none for the steps to it; set steps: 1"
     if not method.weighs_gradients:
         known = ", ".join(name for name, weighting in WEIGHTINGS.items() if weighting.gradients)
         return f"{told}, and weighting {method.weighting} reads no gradients; set steps: 1, or a weighting that does: {known}"

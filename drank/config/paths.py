@@ -18,7 +18,9 @@ PLACES = (
         ("models", "*", "gguf"),
         ("models", "*", "shape"),
         ("models", "*", "methods", "*", "checkpoint", "path"),
+        ("models", "*", "methods", "*", "plan"),
         ("methods", "*", "checkpoint", "path"),
+        ("methods", "*", "plan"),
     ),
     *(("corpora", "*", "files", "*"), ("tasks", "*", "yaml"), ("tasks", "*", "data", "*")),
 )

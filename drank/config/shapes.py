@@ -16,7 +16,13 @@ DRAWN = "it is a shape, whose weights are drawn at random"
 PLAIN = ("weighting", "allocator", "steps", "refit_from", "corrections", "finetune_from", "calibration")
 """The options that have to be those of `svd`, whose ranks follow from the shape alone and whose factors nothing is done to."""
 
-REMEDY = "take `svd`, or `{base: svd}` with storage, rank_multiple or group, and give models with weights a configuration of their own"
+ALSO = {"allocator": "given"}
+"""What they may be as well: ranks may be given."""
+
+REMEDY = (
+    "take `svd`, or `{base: svd}` with storage, rank_multiple, group or a given plan, and give models with weights a configuration of "
+    "their own"
+)
 
 
 def shape_problems(config: Mapping[str, Any], model: str) -> Iterator[str]:
@@ -45,7 +51,7 @@ def refusal(method: Method) -> str | None:
     if not method.compresses:
         return None
     usual = method_of("svd", {})
-    if changed := [name for name in PLAIN if getattr(method, name) != getattr(usual, name)]:
+    if changed := [name for name in PLAIN if getattr(method, name) not in (getattr(usual, name), ALSO.get(name, getattr(usual, name)))]:
         told = ", ".join(f"{name} {_short(getattr(method, name))}" for name in changed)
         return f"{told} would read weights or text, and {DRAWN}; {REMEDY}"
     return None

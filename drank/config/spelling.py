@@ -9,7 +9,9 @@ from typing import Any
 
 import yaml
 
+from drank.config.resolved import entries_for
 from drank.evaluation.zeroshot import files_of
+from drank.methods.method import RATIO
 from drank.models.sources import local_files_of
 
 
@@ -33,10 +35,11 @@ def _watched(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The local files of models, checkpoints, corpora and tasks, each with the place in the configuration that names it."""
     for name, source in config["models"].items():
         yield from ((f"models.{name}", path) for path in local_files_of(source))
-        given = {**config["methods"], **source["methods"]}
-        for label, options in given.items():
+        for label, options in entries_for(config, name).items():
             if isinstance(options.get("checkpoint"), Mapping):
                 yield from ((f"method {label}", path) for path in local_files_of(options["checkpoint"]))
+            if plan := options.get("plan"):
+                yield f"method {label}", plan.replace(RATIO, "")
     for name, source in config["corpora"].items():
         for split, paths in source.get("files", {}).items():
             yield from ((f"corpora.{name}.files.{split}", path) for path in ([paths] if isinstance(paths, str) else paths))

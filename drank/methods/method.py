@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import PurePath
 from typing import Any
 
-from drank.allocation.allocate import ALLOCATORS, refusal
+from drank.allocation.allocate import refusal
+from drank.allocation.allocators import ALLOCATORS
 from drank.spectra.weightings import WEIGHTINGS
 from drank.variants import by_axis, variant
 
 RANKING = (
     *("weighting", "alpha", "damping", "labels", "group", "steps"),
     *("allocator", "density", "guard", "scope", "floor", "cap", "mix", "normalise", "beta", "rebalance", "dense_past_break_even"),
-    *("storage", "rank_multiple", "seed"),
+    *("storage", "rank_multiple", "seed", "plan"),
 )
 """The options that decide the ranks of a plan; all others tell what follows, or what a method is called."""
+
+RATIO = "{ratio}"
+"""What stands in `plan` for the ratio, where each has a file of its own."""
 
 COMPENSATING = ("compensated", "anchored")
 """The refits that the dense model tells, which read `compensation`."""
@@ -56,6 +61,7 @@ class Method:
     corrections: int = 0
     finetune_from: float | None = None
     seed: int = 13
+    plan: str | None = None
     calibration: dict[str, Any] | None = field(default=None, hash=False)
     control: bool = False
     compresses: bool = True
@@ -142,7 +148,7 @@ class Method:
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the allocator reads beside the spectrum: `slopes`, `similarities` or `sensitivity`."""
+        """What the allocator reads beside the spectrum: `slopes`, `similarities`, `sensitivity` or the `plan` that is given."""
         return ALLOCATORS[self.allocator].needs
 
     @property
@@ -163,15 +169,23 @@ class Method:
         return self.finetune_from is not None and ratio >= self.finetune_from
 
     def at(self, ratio: float) -> Method:
-        """This method as it works at a ratio: what sets in at a higher one is off, and what only that would read stands at its default."""
-        off: dict[str, Any] = {} if self.finetunes(ratio) else {"finetune_from": None}
+        """This method as it works at a ratio: what sets in at a higher one is off, and what only that would read stands at its default.
+
+        The plan of a file for each ratio is that of this one.
+        """
+        off: dict[str, Any] = {"plan": self.plan and self.plan.replace(RATIO, f"{ratio:g}")}
+        off |= {} if self.finetunes(ratio) else {"finetune_from": None}
         if not self.refits(ratio):
             off |= {"refit_from": None, "refit": Method.refit, "compensation": Method.compensation}
         return replace(self, **off)
 
     def settings(self, ratio: float | None = None) -> dict[str, Any]:
-        """Every field by name, for `Method(**settings)`; with a ratio as `at` says, so that plans and records tell what was done."""
-        return asdict(self if ratio is None else self.at(ratio))
+        """Every field by name, for `Method(**settings)`; with a ratio as `at` says, so that plans and records tell what was done.
+
+        Of a given plan they tell what its file is called, and not where it lies: a run that moves is the same.
+        """
+        method = self if ratio is None else self.at(ratio)
+        return asdict(method) | {"plan": method.plan and PurePath(method.plan).name}
 
     def ranking(self) -> dict[str, Any]:
         """The options that decide ranks, by name: a step that makes a choice on the way to them hangs on no others."""

@@ -52,6 +52,7 @@ def _of_allocator(method: Method) -> list[tuple[str, Any]]:
         "importance-loss": ("mix", f"{method.mix:g}" if method.mix is not None else "chosen", True),
         "optimal": ("of", "shares", method.normalise),
         "random": ("seed", method.seed, True),
+        "given": ("by", method.plan, True),
     }
     name, value, shown = told.get(method.allocator, ("", "", False))
     return [(name, value)] if shown else []

@@ -54,6 +54,24 @@ def test_steps_and_what_follows_can_be_combined():
     assert method_of("aa-svd", {"compensation": 0.5, "allocator": "optimal", "corrections": 2}).compensates(0.0)
 
 
+GIVEN = {"base": "svd", "allocator": "given", "plan": "plans/{ratio}/mine.json"}
+
+
+@pytest.mark.parametrize("base", ["d-rank", "swift-svd", "l-rank"])
+def test_with_given_ranks_nothing_stays_of_how_the_base_finds_its_own(base):
+    """What is stored, and what is done to the factors, is the base's."""
+    method, entry = method_of("mine", {**GIVEN, "base": base}), METHODS[base]
+    assert (method.beta, method.floor, method.scope, method.density) == (0.0, 0.0, "type", "spectral-entropy")
+    for name in ("weighting", "group", "storage", "dense_past_break_even", "refit_from", "corrections"):
+        assert getattr(method, name) == getattr(entry, name)
+
+
+def test_a_given_plan_may_be_another_at_each_ratio_and_is_told_by_its_name():
+    method = method_of("mine", GIVEN)
+    assert method.at(0.4).plan == "plans/0.4/mine.json" and method.ranking()["plan"] == GIVEN["plan"]
+    assert method.settings(0.4)["plan"] == method.settings()["plan"] == "mine.json"
+
+
 def test_near_says_nothing_where_nothing_is_near():
     assert near("zzz", METHODS) == ""
     assert near("svd-lm", METHODS) == " (did you mean svd-llm or svd-llm-v2?)"
@@ -92,6 +110,21 @@ def test_near_says_nothing_where_nothing_is_near():
         ("mine", {"base": "d-rank", "guard": True, "scope": "model"}, "guard decides for each type"),
         ("mine", {"base": "d-rank-released", "rank_multiple": 8}, "rank for rank, which has no rank_multiple"),
         ("mine", {"base": "d-rank-released-gqa", "floor": 0.5, "cap": 2.0}, "has no floor, cap"),
+        ("mine", {"base": "svd", "plan": "mine.json"}, "plan would change nothing: allocator uniform"),
+        ("mine", {"base": "svd", "allocator": "given"}, "has the ranks of a plan, and none is named; add its file, plan: PATH"),
+        ("full-rank", {"allocator": "given", "plan": "mine.json"}, "full-rank meets no ratio, and a plan is for one"),
+        (
+            "mine",
+            {**GIVEN, "floor": 0.5, "cap": 2.0, "scope": "model", "rank_multiple": 8},
+            "which has no scope, floor, cap, rank_multiple",
+        ),
+        ("mine", {**GIVEN, "beta": 0.1}, "those of allocator given stay; set beta: 0"),
+        (
+            "mine",
+            {**GIVEN, "density": "stable-rank", "guard": True, "mix": 0.5, "seed": 7},
+            "density, guard, mix, seed would change",
+        ),
+        ("mine", {**GIVEN, "base": "l-rank", "steps": 2}, "has ranks for the ratio alone, none for the steps to it; set steps: 1"),
         ("asvd", {"alpha": 0.33333331}, "alpha 0.33333331 has more than six digits"),
     ],
 )

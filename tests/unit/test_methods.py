@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 
-from drank.allocation.allocate import ALLOCATORS
+from drank.allocation.allocators import ALLOCATORS
 from drank.calibration.passes import PASSES
 from drank.config.method_entries import method_of
 from drank.methods import METHODS, Method, outputs_read
@@ -111,6 +111,7 @@ def test_ranking_options_are_what_decides_ranks_and_nothing_else():
         "storage": "factors",
         "rank_multiple": 1,
         "seed": 13,
+        "plan": None,
     }
     assert method_of("d-rank", {"refit_from": 0.1, "title": "Ours"}).ranking() == METHODS["d-rank"].ranking()
     after = {"refit_from": 0.1, "compensation": 0.7, "corrections": 1, "finetune_from": 0.2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,30 @@ def test_it_goes_from_its_description_to_the_report(run: Run) -> None:
     refused = run.snakemake("-n")
     assert refused.returncode != 0
     assert "method l-rank: weighting kronecker-fisher" in refused.stdout and "perplexity.corpora asks what it predicts" in refused.stdout
+
+
+def test_ranks_that_are_given_are_an_input_of_their_plan_alone(run: Run) -> None:
+    """From one method's plan to another's, edited: what is edited is made anew, and nothing where the plan is as it was."""
+    ours, found, mine = "results/plans/it/factors/0.4.json", "results/plans/it/found/0.4.json", run.folder / "mine" / "0.4.json"
+    assert run.snakemake(ours).returncode == 0
+    mine.parent.mkdir()
+    plan = json.loads((run.folder / ours).read_text())
+    plan["groups"][0]["rank"] += 1
+    mine.write_text(json.dumps(plan))
+    run.change(methods={**CONFIG["methods"], "found": {"base": "svd", "allocator": "given", "plan": "mine/{ratio}.json"}})
+    done = run.snakemake(found)
+    assert done.returncode == 0, done.stdout
+    made = json.loads((run.folder / found).read_text())
+    assert made["groups"] == [{**row, **other} for row, other in zip(plan["groups"], made["groups"], strict=True)]
+    assert made["groups"][0]["rank"] == plan["groups"][0]["rank"] and made["settings"]["plan"] == "0.4.json" and made["method"] == "found"
+    assert run.planned(found, ours) == {}
+    plan["groups"][1]["rank"] -= 1
+    mine.write_text(json.dumps(plan))
+    assert run.planned(found, ours) == {"allocate": 1}
+    plan["groups"][1]["rank"] = 1000
+    mine.write_text(json.dumps(plan))
+    refused = run.snakemake("-n", found)
+    assert refused.returncode != 0 and "models.it: method found: plan mine/0.4.json: ranks past the largest" in refused.stdout
 
 
 def test_vllm_times_it_in_an_environment_of_its_own(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,7 @@ rule selection:
 rule allocate:
     input:
         unpack(lambda wildcards: chain_of_job(wildcards).evidence() | chain_of_job(wildcards).told()),
+        given=lambda wildcards: here(chain_of_job(wildcards).given.values()),
     output:
         "results/plans/{model}/{method}/{ratio}.json",
     log:

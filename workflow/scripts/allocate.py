@@ -17,4 +17,5 @@ run(
     choice=inputs.get("choice"),
     source=inputs.get("source"),
     places=snakemake.params.places,
+    given=next(iter(inputs.given), None),
 )

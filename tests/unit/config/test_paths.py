@@ -50,8 +50,20 @@ def test_home_is_known(tmp_path, monkeypatch):
     assert found["models"]["mine"]["path"] == (tmp_path / "home/llama").as_posix()
 
 
-@pytest.mark.parametrize(
-    "odd", [{"models": None}, {"models": ["x"]}, {"corpora": {"a": {"files": "t.txt"}}}, {"tasks": {"t": {"yaml": 3}}}]
-)
+def test_given_plans_start_where_all_other_paths_do(tmp_path):
+    plan = {"plan": "plans/{ratio}.json"}
+    config = {"methods": {"found": {**plan, "base": "svd"}}, "models": {"mine": {"hub": "a/b", "methods": {"found": plan}}}}
+    found = rooted(config, tmp_path / "configs", tmp_path)
+    assert found["methods"]["found"] == {"plan": "configs/plans/{ratio}.json", "base": "svd"}
+    assert found["models"]["mine"]["methods"]["found"] == {"plan": "configs/plans/{ratio}.json"}
+
+
+ODD = [
+    *({"models": None}, {"models": ["x"]}, {"corpora": {"a": {"files": "t.txt"}}}),
+    *({"tasks": {"t": {"yaml": 3}}}, {"methods": {"m": {"plan": 3}}}),
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
 def test_what_does_not_fit_the_schema_is_left_for_it_to_complain_of(tmp_path, odd):
     assert rooted(odd, tmp_path / "project", tmp_path) == odd

@@ -47,6 +47,7 @@ CHANGES = [
     ("random-ranks", {"seed": 7}),
     ("svd-llm", {"allocator": "optimal"}),
     ("svd-llm", {"weighting": "identity"}),
+    ("svd-llm", {"allocator": "given", "plan": "0.4.json"}),
 ]
 
 
@@ -72,6 +73,8 @@ def test_what_is_not_in_effect_at_a_ratio_is_not_said_to_follow():
 def test_words_of_methods():
     assert words(METHODS["dense"]) == ("", "", "")
     assert words(METHODS["svd"]) == ("identity, uniform", "", "")
+    given = replace(METHODS["svd"], allocator="given", plan="plans/mine-{ratio}.json")
+    assert words(given, 0.4) == ("identity, given, by mine-0.4.json", "", "")
     assert words(METHODS["d-rank"]) == ("whitening, groups of 2, effective-rank, β 0.3", "inputs", "refit in order")
     assert words(METHODS["swift-svd"])[0] == "whitening, importance-loss, mix chosen, floor 0.5"
     assert words(replace(METHODS["swift-svd"], mix=0.0))[0] == "whitening, importance-loss, mix 0, floor 0.5"
