@@ -6,7 +6,7 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from drank.corpora.beginnings import TEXT, convention_in
@@ -116,10 +116,13 @@ def _model(settings: Mapping[str, Any], model: str) -> list[str] | None:
 
 def _method(record: Record, settings: Mapping[str, Any]) -> list[str]:
     """The method of a record as that of the table which it is made from, and the options that differ."""
-    entry = settings.get("methods", NOTHING_SAID).get(record.method) or NOTHING_SAID
+    source = settings.get("models", NOTHING_SAID).get(record.model, NOTHING_SAID)
+    entry = {**(settings.get("methods", NOTHING_SAID).get(record.method) or NOTHING_SAID)}
+    entry |= source.get("methods", NOTHING_SAID).get(record.method, NOTHING_SAID)
     base = str(entry.get("base", record.method.partition("+")[0]))
     base = base if base in METHODS else "svd"
     method, known = method_in(record.provenance["method"]), METHODS[base].at(record.ratio)
+    method = replace(method, plan=str(entry["plan"])).at(record.ratio) if method.plan and entry.get("plan") else method  # where it lies
     words = ["--method", base]
     for field in fields(Method):
         value = getattr(method, field.name)

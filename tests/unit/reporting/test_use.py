@@ -8,6 +8,7 @@ import pytest
 
 from drank.command.compress import compress
 from drank.command.options import options_of
+from drank.config.method_entries import method_of
 from drank.methods import METHODS
 from drank.reporting.report.links import Links
 from drank.reporting.report.use import NO_OPTIONS, loading, making, of_your_own, uses
@@ -144,6 +145,17 @@ def test_what_the_command_cannot_be_told_is_made_by_the_run_itself(settings):
     command, made = making(perplexity_record("m", "d-rank", 0.2), SETTINGS | settings)
     assert made == "results/models/m/d-rank/0.2"
     assert command == "drank run CONFIG.yaml --notemp results/models/m/d-rank/0.2"
+
+
+@pytest.mark.parametrize("of_model", [False, True])
+def test_a_given_plan_is_named_where_the_configuration_has_it(of_model):
+    """The record tells what its file is called; the options that the base finds its ranks by are none of it."""
+    found, plan = {"base": "d-rank", "allocator": "given"}, {"plan": "my plans/{ratio}.json"}
+    record, settings = perplexity_record("m", "found", 0.2), method_of("found", found | plan).settings(0.2)
+    record = replace(record, provenance=record.provenance | {"method": settings})
+    models = {"m": SETTINGS["models"]["m"] | ({"methods": {"found": plan}} if of_model else {})}
+    told = given(making(record, SETTINGS | {"models": models, "methods": {"found": found if of_model else found | plan}})[0])
+    assert (told["allocator"], told["plan"], told["beta"]) == ("given", "my plans/0.2.json", 0.0)
 
 
 def test_files_are_texts():
