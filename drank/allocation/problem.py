@@ -85,7 +85,8 @@ class Problem:
 
     def above(self, i: int, rank: int) -> int | None:
         """The next higher rank of group i, None where it can have no more."""
-        return self.allowed(i, rank + self.multiple - rank % self.multiple) if rank < self.high[i] else None
+        higher = self.allowed(i, rank + self.multiple - rank % self.multiple)
+        return higher if higher > rank else None  # the highest rank of one that may become dense later on need be no multiple
 
     def below(self, i: int, rank: int) -> int | None:
         """The next lower rank of group i, None where it can have no less."""

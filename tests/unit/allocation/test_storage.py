@@ -102,6 +102,14 @@ def test_what_rounding_leaves_goes_where_the_rule_itself_gains_most():
     assert integer_ranks(case, case.real([8, 8]), np.array([1.0, 100.0])) == [8, 9]
 
 
+def test_a_largest_rank_that_is_no_multiple_is_no_step_where_ranks_move_on():
+    """Groups become dense after β only, and until then rank 8 of a 9 × 9 matrix has no rank above it."""
+    shapes = [Shape(role, (layer,), 9, 9) for role in "qkvo" for layer in range(3)]
+    for percent in (5, 12, 30):
+        plan = plan_of(random_evidence(shapes, 0), percent / 100, allocator="optimal", storage="pivoted", rank_multiple=2, beta=0.3)
+        assert all(group.dense or group.rank % 2 == 0 for group in plan.groups)
+
+
 def test_a_group_that_no_threshold_lets_go_is_kept_whole():
     """Its break-even rank of two factors would cost less in pivoted form, and lose something."""
     shapes = [Shape("q", (i,), 20, 20) for i in range(2)]
