@@ -2,8 +2,8 @@
 
 What `drank.models.execution.product` rests on. For each precision and shape of a weight, as many weights as no cache holds: a product with
 so many rows as nn.Linear keeps a weight, with its other side contiguous, in float32 (`Product`, from `WIDE_FROM` rows on), and packed by
-oneDNN (`Packed`) where that is done; then the gather that puts the rows' inputs in another order. Prints microseconds of each, and
-gigabytes a second of the first.
+oneDNN (`Packed`) in a precision that it multiplies; then the gather that puts the rows' inputs in another order. Prints microseconds of
+each, and gigabytes a second of the first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from drank.models.execution.packing import Packed, packable
+from drank.models.execution.packing import Packed, native
 from drank.models.execution.product import Product
 
 SHAPES = ((576, 2048), (2048, 576), (5632, 896), (5632, 2048))
@@ -64,7 +64,7 @@ def main() -> None:
                     [partial(functional.linear, x, weight) for weight in weights[:few]],
                     [partial(functional.linear, x, weight) for weight in (other if dtype == torch.float32 else other[:1])[:few]],
                     [partial(product.forward, x) for product in products[:few]],
-                    [partial(Packed(product).forward, x) for product in products[:few] if packable(product.weight)],
+                    [partial(Packed(product).forward, x) for product in products[:few] if native(product.weight)],
                     [partial(x.gather, -1, order.expand(rows, -1))],
                 ]
                 with torch.inference_mode():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from drank.evaluation.batches import batched
 from drank.evaluation.positions import banded, bands
 from drank.evaluation.reliability import BINS, Bins, binned
-from drank.models.forward import leaving, own_logits_of, wide
+from drank.models.forward import wide, window_logits
 from drank.runtime.finite import NonFiniteError
 from drank.runtime.log import progress
 from drank.runtime.shares import WHOLE, Share
@@ -102,8 +102,8 @@ def _of_batch(model: PreTrainedModel, ids: Tensor, dense: Iterator[Tensor | None
 
     The head is run window by window, as the dense model's is: equal models lie at no distance, to the last bit.
     """
-    read = zip(leaving(model, ids).split(1), ids.split(1), strict=True)
-    return [_sums(_by_token(own_logits_of(model, states, window)[0], window[0, 1:], next(dense)), longest) for states, window in read]
+    read = zip(window_logits(model, ids), ids, strict=True)
+    return [_sums(_by_token(logits, window[1:], next(dense)), longest) for logits, window in read]
 
 
 def _sums(told: Tensor, longest: int) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from drank.models.families import blocks_of
+from drank.models.families import UnknownFamilyError, blocks_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -72,6 +72,20 @@ def own_logits_of(model: PreTrainedModel, states: Tensor, ids: Tensor) -> Tensor
     with forwards(blocks_of(model), lambda *_args, **_kwargs: states):
         logits: Tensor = model(input_ids=ids.to(states.device), use_cache=False, **routers).logits
     return logits[:, :-1]
+
+
+def window_logits(model: PreTrainedModel, ids: Tensor) -> Iterator[Tensor]:
+    """Of each window of a batch (windows, tokens) its logits (tokens − 1, vocabulary) in the model's own precision, one at a time.
+
+    A model of any family is read; of one whose blocks drank does not know those of the batch are there at once.
+    """
+    try:
+        blocks_of(model)
+    except UnknownFamilyError:
+        yield from model(input_ids=ids, use_cache=False).logits[:, :-1]
+        return
+    for states, window in zip(leaving(model, ids).split(1), ids.split(1), strict=True):
+        yield own_logits_of(model, states, window)[0]
 
 
 def wide(values: Tensor) -> Tensor:

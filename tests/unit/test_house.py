@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,11 @@ def test_nothing_writes_or_reads_a_pickle():
         taken = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
         assert not used & {"torch.save", "torch.load"}, name
         assert not taken & {"pickle", "joblib", "dill", "shelve", "marshal"}, name
+
+
+def test_no_link_is_committed():
+    """A link to an environment of one's own is followed, or dangles, wherever the repository is cloned to."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a repository")
+    listed = subprocess.run(["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [line for line in listed.splitlines() if line.startswith("120000")] == []

@@ -29,7 +29,14 @@ def laid_out(weight: Tensor) -> Tensor:
 def emulated(dtype: torch.dtype, device: torch.device) -> bool:
     """Whether products of this precision are emulated there: half precision on a CPU without instructions for it."""
     known = torch.backends.mkldnn.is_available()  # what torch multiplies by without it takes row after row as well
-    return device.type == "cpu" and dtype in _NATIVE and not (known and getattr(torch.ops.mkldnn, _NATIVE[dtype])())
+    return device.type == "cpu" and dtype in _NATIVE and not (known and getattr(torch.ops.mkldnn, _NATIVE[dtype])() and _has(dtype))
+
+
+def _has(dtype: torch.dtype) -> bool:
+    """Whether the processor has what oneDNN says it supports, which for bfloat16 it says of every AVX-512."""
+    if dtype != torch.bfloat16 or not torch.cpu._is_avx512_supported():
+        return True
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 class Product(nn.Linear):
