@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from drank.models.groups import Shape
-from drank.runtime.files import read_json
+from drank.runtime.files import file_hash, read_json
 from drank.runtime.shortened import some
 
 SPARE = 0.01
-"""The share of the uncompressed parameters that a plan may leave of its budget, beside a step of its ranks in every group."""
+"""The share of the uncompressed parameters that a plan may leave of its budget, beside what rounding leaves."""
 
 FORM = "a plan is the JSON that a run leaves in results/plans/MODEL/METHOD/RATIO.json"
 
@@ -49,14 +49,16 @@ class GivenGroup:
 
 @dataclass(frozen=True)
 class Given:
-    """The groups of a plan by name, where it lies, and the ratio that it says it is for, None where it says none.
+    """The groups of a plan by name, where it lies, its SHA-256, and the ratio and the method that it says it is of, None where it does not.
 
-    Its ranks are multiples of `multiple` as it says, which is how much one of them can leave of a budget.
+    Its ranks are multiples of `multiple`, where it says so and they are, which is how much a step of one leaves of a budget.
     """
 
     place: str
     groups: Mapping[str, GivenGroup]
+    sha256: str
     ratio: float | None = None
+    method: str | None = None
     multiple: int = 1
 
     @classmethod
@@ -82,24 +84,31 @@ class Given:
         if len(groups) < len(found):
             twice = [name for name in groups if sum(group.shape.name == name for group in found) > 1]
             raise ValueError(f"plan {path}: {some(twice)} stand there more than once; give every group one rank")
-        multiple = settings.get("rank_multiple") if isinstance(settings, dict) else None
-        return cls(str(path), groups, ratio, multiple if isinstance(multiple, int) and multiple > 1 else 1)
+        method, multiple = data.get("method"), settings.get("rank_multiple") if isinstance(settings, dict) else None
+        kept = _whole(multiple, 2) and all(_rounded(group, multiple) for group in found)
+        stated = method if isinstance(method, str) else None
+        return cls(str(path), groups, file_hash(path), ratio, stated, multiple if kept else 1)
+
+    @property
+    def identity(self) -> dict[str, str | None]:
+        """What tells it from every other plan, wherever it lies: the SHA-256 of its file; and the method that it says it is of."""
+        return {"sha256": self.sha256, "method": self.method}
 
     def ranks(self, shapes: Sequence[Shape], ratio: float, dense: bool) -> list[int]:
         """The ranks of these groups, in their order; with `dense` those that would be no smaller in factors are stored as they are.
 
         Raises ValueError naming everything in the plan that these groups cannot have at this ratio.
         """
-        faults = [*self._ratio_faults(ratio), *self._group_faults(shapes)]
-        faults = faults or [*self._rank_faults(shapes, dense)] or [*self._budget_faults(shapes, ratio)]
-        if faults:
+        alike = [shape for shape in shapes if shape.name in self.groups and self.groups[shape.name].shape == shape]
+        faults = [*self._ratio_faults(ratio), *self._group_faults(shapes), *self._rank_faults(alike, dense)]
+        if faults := faults or [*self._budget_faults(shapes, ratio)]:
             raise ValueError(f"plan {self.place}: {'; '.join(faults)}")
         return [self.groups[shape.name].rank for shape in shapes]
 
     def _ratio_faults(self, ratio: float) -> Iterator[str]:
         if self.ratio is not None and self.ratio != ratio:
             yield (
-                f"it says that it is for ratio {self.ratio:g}, and ratio {ratio:g} is asked for; ask for its own, or name a file for each "
+                f"it says that it is for ratio {self.ratio}, and ratio {ratio:g} is asked for; ask for its own, or name a file for each "
                 "ratio by `{ratio}`"
             )
 
@@ -121,6 +130,7 @@ class Given:
             yield f"{some(stored)} stored as {other}, and the method stores {shapes[0].storage}; set storage: {other}, or name another plan"
 
     def _rank_faults(self, shapes: Sequence[Shape], dense: bool) -> Iterator[str]:
+        """What of the ranks of these groups, whose shapes are the model's, they cannot have."""
         groups = [self.groups[shape.name] for shape in shapes]
         if high := [f"{g.shape.name}: {g.rank}, at most {g.shape.max_rank}" for g in groups if g.rank > g.shape.max_rank]:
             yield f"ranks past the largest: {some(high)}; lower them"
@@ -133,17 +143,20 @@ class Given:
         past = [g for g in groups if not g.dense and g.rank <= g.shape.max_rank and g.stored >= g.shape.dense_parameters]
         if past and dense:
             told = some([f"{group.shape.name}: {group.rank}" for group in past])
-            yield f"ranks that store no fewer numbers than the matrices: {told}; lower them, or set dense: true and the largest rank"
+            remedy = "set dense_past_break_even: false, lower them" if past[0].shape.form.past_break_even else "lower them"
+            yield f"ranks that store no fewer numbers than the matrices: {told}; {remedy}, or set dense: true and the largest rank"
 
     def _budget_faults(self, shapes: Sequence[Shape], ratio: float) -> Iterator[str]:
         """What it stores in all, where that is not what the ratio leaves, as far as rounding can come to it.
 
         D-Rank's published code rounds the rank of each group, and ends its repair off the budget: above it a rank in every group is let
-        pass. Below it so is what ranks of a multiple leave, a step in every group, and a share beside that.
+        pass. Below it so is a rank in every group too, a share beside that, and what ranks of a multiple leave of the budget of a kind of
+        projection: less than a step of the largest group.
         """
         total, stored = sum(shape.dense_parameters for shape in shapes), sum(self.groups[shape.name].stored for shape in shapes)
         step, left = sum(shape.cost for shape in shapes), (1 - ratio) * total - stored
-        if -step <= left <= SPARE * total + self.multiple * step:
+        largest = {shape.kind: shape.cost for shape in sorted(shapes, key=lambda shape: shape.cost)}
+        if -step <= left <= SPARE * total + step + (self.multiple - 1) * sum(largest.values()):
             return
         really = round(1 - stored / total, 4)
         amount = f"{abs(left):.0f} {'fewer' if left > 0 else 'more'} than ratio {ratio:g} leaves"
@@ -155,6 +168,10 @@ class Given:
 
 def _number(ratio: Any) -> bool:
     return ratio is None or (isinstance(ratio, int | float) and not isinstance(ratio, bool))
+
+
+def _rounded(group: GivenGroup, multiple: int) -> bool:
+    return group.dense or group.rank % multiple == 0 or group.rank == group.shape.max_rank
 
 
 def _size(shape: Shape) -> str:
