@@ -84,8 +84,8 @@ class Given:
         if len(groups) < len(found):
             twice = [name for name in groups if sum(group.shape.name == name for group in found) > 1]
             raise ValueError(f"plan {path}: {some(twice)} stand there more than once; give every group one rank")
-        method, multiple = data.get("method"), settings.get("rank_multiple") if isinstance(settings, dict) else None
-        kept = _whole(multiple, 2) and all(_rounded(group, multiple) for group in found)
+        method, multiple = data.get("method"), settings.get("rank_multiple", 1) if isinstance(settings, dict) else 1
+        kept = _whole(multiple, 1) and all(_rounded(group, multiple) for group in found)
         stated = method if isinstance(method, str) else None
         return cls(str(path), groups, file_hash(path), ratio, stated, multiple if kept else 1)
 

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from drank.allocation.plan import Plan
 from drank.calls.fetching import fetch
 from drank.calls.texts import Text, corpus_of, label, label_of, listed
 from drank.config import ConfigError, check, read_schema, with_beginnings, with_defaults
@@ -18,7 +19,7 @@ from drank.models.families import context_of
 from drank.models.gguf import SUFFIX
 from drank.models.sources import SourceError, directory_of
 from drank.runtime.device import cores
-from drank.runtime.files import read_json
+from drank.runtime.files import read_json, write_text
 from drank.runtime.home import expanded
 from drank.runtime.installing import install
 from drank.runtime.shipped import SCHEMA
@@ -65,8 +66,8 @@ def compute_of(device: str, dtype: str, threads: int | None) -> dict[str, Any]:
     return {"device": str(device), "dtype": str(dtype).removeprefix("torch."), "threads": cores() if threads is None else threads}
 
 
-def asked(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration with its defaults as its one model reads it, checked; what it names on the hub is fetched.
+def asked(config: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """A configuration with its defaults as its one model reads it, checked, for work in a `folder`; what it names on the hub is fetched.
 
     Raises ValueError with everything that is wrong, ImportError naming the packages that are missing, RuntimeError for what the hub does
     not give.
@@ -74,7 +75,7 @@ def asked(config: dict[str, Any]) -> dict[str, Any]:
     try:
         config = with_defaults(config, read_schema(SCHEMA))
         require(config)
-        check(config)
+        check(config, folder, call=True)
     except ConfigError as error:
         raise refused(error.problems) from None
     fetch(config)
@@ -122,7 +123,8 @@ def compression(
 ) -> dict[str, Any]:
     """The checked configuration of one model, one method and one ratio. `options` are a method's, `TEXT_OPTIONS`, `search` and `finetune`.
 
-    Raises what `asked` does, TypeError naming options that nobody knows, ValueError where the method reads text and none is given.
+    Raises what `asked` does, TypeError naming options that nobody knows and a plan that is none, ValueError where the method reads text and
+    none is given.
     """
     known = (*OPTIONS, *TEXT_OPTIONS, "search", "finetune")
     if unknown := [f"{key!r}{near(key, known)}" for key in options if key not in known]:
@@ -130,8 +132,8 @@ def compression(
     if "hub" in source:
         fetch({"models": {name: source}})
     chosen = {key: options[key] for key in OPTIONS if key in options}
-    if chosen.get("plan"):
-        chosen["plan"] = str(expanded(chosen["plan"]).resolve())
+    if chosen.get("plan") is not None:
+        chosen["plan"] = _plan_at(chosen["plan"], folder)
     config: dict[str, Any] = {"models": {name: dict(source)}, "methods": {method: chosen}, "compute": dict(compute)}
     config |= {section: dict(options[section]) for section in ("search", "finetune") if options.get(section)}
     if method not in METHODS or METHODS[method].budgeted:
@@ -148,7 +150,17 @@ def compression(
         raise ValueError(f"method {method} reads calibration text and none was given: text=['my.txt'] (--text my.txt on the command line)")
     elif idle := [key for key in TEXT_OPTIONS if options.get(key) is not None]:
         raise refused([f"{', '.join(idle)} say how much text is read, and none is given: text=… (--text)"])
-    return asked(config)
+    return asked(config, folder)
+
+
+def _plan_at(plan: Any, folder: Path) -> str:
+    """The file of a plan; one that a call has returned is written into the folder of this one."""
+    if isinstance(plan, Plan):
+        write_text(folder / "given.json", plan.to_json())
+        return str((folder / "given.json").resolve())
+    if not isinstance(plan, str | Path):
+        raise TypeError(f"plan={plan!r} is no plan; name its file, or give what drank.plan returns")
+    return str(expanded(plan).resolve()) if str(plan) else ""
 
 
 def _reads_text(method: str, chosen: Mapping[str, Any], ratio: float) -> bool:

@@ -87,12 +87,12 @@ def read_schema(path: str | Path) -> dict[str, Any]:
     return with_artefacts(schema, yaml.safe_load(Path(path).with_name("artefacts.schema.yaml").read_text("utf-8")))
 
 
-def check(config: Mapping[str, Any], folder: Path | None = None) -> None:
+def check(config: Mapping[str, Any], folder: Path | None = None, *, call: bool = False) -> None:
     """Raise ConfigError with everything that would fail later: names, files, groups, budgets, tasks and window lengths.
 
-    With the `folder` of a run also what only Snakemake cannot read, which calls can.
+    With the `folder` in which a run works, or a `call`, also what it would write over there; of a run what only Snakemake cannot read too.
     """
-    problems = [*problems_in(config, config), *seen_problems(config)]
-    problems += spelling_problems(config, folder) if folder is not None else []
+    problems = [*problems_in(config, config, folder), *seen_problems(config)]
+    problems += spelling_problems(config, folder) if folder is not None and not call else []
     if problems:
         raise ConfigError(problems)

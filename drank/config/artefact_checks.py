@@ -8,7 +8,6 @@ from typing import Any
 from drank.allocation.allocate import check_budget
 from drank.config.artefacts import Runs
 from drank.config.measurable import splits_in
-from drank.config.plans import plan_faults
 from drank.config.resolved import calibration_options
 from drank.config.shapes import refusal
 from drank.methods import Method
@@ -41,7 +40,6 @@ def _unmakeable(config: Mapping[str, Any], cell: tuple[str, str, str], method: M
     if method.calibration and text["split"] not in splits_in(config["corpora"][text["corpus"]]):
         yield f"{label}: calibration corpus {text['corpus']!r} has no split {text['split']!r}; choose another corpus, or set the split"
     if method.compresses and method.budgeted and (is_variant(label) or float(ratio) not in config["ratios"]):
-        yield from (f"models.{model}: {label} at {ratio}: {fault}" for fault in plan_faults(config, cell, method))
         try:
             check_budget(Checkpoint(directory_of(config["models"][model])).shapes(method.group), float(ratio), method.ranking())
         except SourceError:

@@ -21,11 +21,13 @@ def checkpoint_problems(config: Mapping[str, Any], model: str) -> Iterator[str]:
             yield from (f"method {label}: checkpoint {place_of(options['checkpoint'])}: {problem}" for problem in problems)
 
 
-def unreadable(label: str, options: Mapping[str, Any], written: Mapping[str, Any], model: str) -> bool:
-    """Whether an entry has lost its checkpoint since that breaks the schema, which says so itself."""
-    entries = written["methods"], written["models"][model].get("methods")
-    said = [entry.get(label) for entry in entries if isinstance(entry, Mapping)]
-    return "checkpoint" not in options and any("checkpoint" in entry for entry in said if isinstance(entry, Mapping))
+def unreadable(config: Mapping[str, Any], written: Mapping[str, Any], model: str) -> set[str]:
+    """The labels that have lost their checkpoint, or their plan, since that breaks the schema, which says so itself."""
+    written_in = written["methods"], written["models"][model].get("methods")
+    said = [(label, entry) for entries in written_in if isinstance(entries, Mapping) for label, entry in entries.items()]
+    left = entries_for(config, model)
+    lost = [(label, key) for label, entry in said if isinstance(entry, Mapping) for key in ("checkpoint", "plan") if key in entry]
+    return {label for label, key in lost if key not in left.get(label, {key})}
 
 
 def _too_long(config: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> Iterator[str]:

@@ -33,8 +33,8 @@ TEXT = ("corpus", "split", "windows", "length", "seed", "batch")
 """What the options of a text must say."""
 
 
-def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[str]:
-    """All that is wrong with a configuration that fits the schema; `written` has the entries that do not, which may be referred to."""
+def problems_in(config: Mapping[str, Any], written: Mapping[str, Any], folder: Path | None = None) -> list[str]:
+    """All that is wrong with a configuration that fits the schema, for work in a `folder`; `written` has what does not fit, to refer to."""
     problems = [
         f"ratios: {ratio!r} has more than six digits, and paths name ratios by six"
         for ratio in config["ratios"]
@@ -47,13 +47,15 @@ def problems_in(config: Mapping[str, Any], written: Mapping[str, Any]) -> list[s
     problems += [*_reference_problems(config, written), *check_tasks(config["tasks"]), *engine_problems(config)]
     for model, source in config["models"].items():
         faults = [*_override_problems(source, written["methods"]), *_model_problems(config, model, written)]
-        faults += [*checkpoint_problems(config, model), *shape_problems(config, model), *plan_problems(config, model)]
+        faults += [*checkpoint_problems(config, model), *shape_problems(config, model)]
         problems += [f"models.{model}: {problem}" for problem in faults]
     amiss = {name: list(faults_of(config, name, entry)) for name, entry in config["artefacts"].items()}
     rest = {name: entry for name, entry in config["artefacts"].items() if not amiss[name]}
-    if not problems and (rest or not config["artefacts"]):  # which runs these are is known only of methods that are right
+    plans = plan_problems({**config, "artefacts": rest}, folder)
+    lost = any(unreadable(config, written, model) for model in config["models"])
+    if not (problems or lost) and (rest or not config["artefacts"]):  # which runs these are is known only of methods that are right
         problems += artefact_problems({**config, "artefacts": rest})
-    problems += [f"artefacts.{name}: {problem}" for name, found in amiss.items() for problem in found]
+    problems += [*plans, *(f"artefacts.{name}: {problem}" for name, found in amiss.items() for problem in found)]
     return list(dict.fromkeys(problems))
 
 
@@ -142,10 +144,10 @@ def _override_problems(source: Mapping[str, Any], methods: Mapping[str, Any]) ->
 
 
 def _model_problems(config: Mapping[str, Any], model: str, written: Mapping[str, Any]) -> Iterator[str]:
-    source, methods = config["models"][model], {}
+    source, methods, lost = config["models"][model], {}, unreadable(config, written, model)
     for label, options in entries_for(config, model).items():
         try:
-            if not unreadable(label, options, written, model):
+            if label not in lost:
                 methods[label] = method_of(label, options)
         except (ValueError, TypeError) as error:
             yield str(error)

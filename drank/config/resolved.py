@@ -27,7 +27,7 @@ def methods_for(config: Mapping[str, Any], model: str) -> dict[str, Method]:
 
 def refusals_for(config: Mapping[str, Any], model: str) -> dict[str, str]:
     """Why methods of a run cannot apply to one model, by label; for a model that is not on this machine yet what can be told without it."""
-    absent = dict.fromkeys(given_elsewhere(config, model), "its checkpoint is given for other models only")
+    absent = {label: f"its {what} is given for other models only" for label, what in given_elsewhere(config, model).items()}
     absent |= unfit(config["models"][model], _methods_named(config, model))
     shape = shape_of(config, model)
     reasons = {label: method.refusal(*shape) for label, method in _methods_named(config, model).items()} if shape else {}
@@ -49,11 +49,16 @@ def entries_for(config: Mapping[str, Any], model: str) -> dict[str, dict[str, An
     return {label: {**options, **changes.get(label, {})} for label, options in config["methods"].items() if label not in absent}
 
 
-def given_elsewhere(config: Mapping[str, Any], model: str) -> list[str]:
-    """The labels that say nothing for one model, and for another where somebody else's checkpoint lies."""
-    changes, mine = [source["methods"] for source in config["models"].values()], config["models"][model]["methods"]
-    silent = [label for label, options in config["methods"].items() if not options and not mine.get(label) and label not in METHODS]
-    return [label for label in silent if any("checkpoint" in of_model.get(label, {}) for of_model in changes)]
+def given_elsewhere(config: Mapping[str, Any], model: str) -> dict[str, str]:
+    """The labels that say for another model where a `checkpoint` or a `plan` lies, and for this one not, each with which it is."""
+    changes, lacking = [source["methods"] for source in config["models"].values()], dict[str, str]()
+    for label, options in config["methods"].items():
+        own = {**options, **config["models"][model]["methods"].get(label, {})}
+        if not own and label not in METHODS:
+            lacking[label] = "checkpoint"
+        elif own.get("allocator") == "given" and not own.get("plan"):
+            lacking[label] = "plan"
+    return {label: what for label, what in lacking.items() if any(of_model.get(label, {}).get(what) for of_model in changes)}
 
 
 def _methods_named(config: Mapping[str, Any], model: str) -> dict[str, Method]:

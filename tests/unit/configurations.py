@@ -12,10 +12,10 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = read_schema(ROOT / "workflow" / "schemas" / "config.schema.yaml")
 
 
-def problems(config: dict) -> list[str]:
-    """The lines of the one error that a configuration gives."""
+def problems(config: dict, folder: Path | None = None) -> list[str]:
+    """The lines of the one error that a configuration gives, for a run in a folder."""
     with pytest.raises(ConfigError) as error:
-        check(with_defaults(config, SCHEMA))
+        check(with_defaults(config, SCHEMA), folder)
     head, *lines = str(error.value).split("\n")
     assert head.startswith(f"the configuration has {len(lines)} problem") and "config/README.md" in head
     assert all(line.startswith("  - ") for line in lines)

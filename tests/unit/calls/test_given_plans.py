@@ -51,3 +51,24 @@ def test_the_command_takes_it_too_and_says_what_is_wrong(made: Path, tmp_path: P
     assert told.exit_code != 0 and "none.json cannot be read" in str(told.exception)
     told = CliRunner().invoke(command, given)
     assert told.exit_code != 0 and "none is named; add its file" in str(told.exception)
+
+
+def test_a_plan_is_held_against_the_folder_that_the_call_works_in(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not against the one that it is called from, where a run may have left it."""
+    (left,) = (made / "work/results/plans").rglob("*.json")
+    monkeypatch.chdir(made / "work")
+    given = {"allocator": "given", "threads": 1}
+    assert drank.plan(made / "tiny", "svd", 0.4, plan=left.relative_to(made / "work"), **given).groups == Plan.read(left).groups
+    before = left.read_text()
+    with pytest.raises(ValueError, match=r"lies where the results of svd for tiny at ratio 0\.4 are written, .* copy it elsewhere"):
+        drank.plan(made / "tiny", "svd", 0.4, work=made / "work", plan=left, **given)
+    assert left.read_text() == before
+
+
+def test_what_a_call_returns_is_given_as_it_is_and_nothing_else_is_a_plan(made: Path, tmp_path: Path) -> None:
+    (left,) = (made / "work/results/plans").rglob("*.json")
+    plan = Plan.read(left)
+    assert drank.plan(made / "tiny", "svd", 0.4, allocator="given", plan=plan, threads=1).groups == plan.groups
+    for odd in (5, {"groups": []}):
+        with pytest.raises(TypeError, match=r"plan=.* is no plan; name its file, or give what drank\.plan returns"):
+            drank.plan(made / "tiny", "svd", 0.4, allocator="given", plan=odd, threads=1)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from drank.allocation.allocate import allocate
 from drank.allocation.evidence import of_shapes
@@ -16,9 +17,11 @@ from drank.config.artefacts import Runs
 from drank.config.chain import Chain
 from drank.config.forecast import forecast
 from drank.config.method_entries import method_of
-from drank.config.shapes import refusal
+from drank.config.paths import rooted
+from drank.config.resolved import refusals_for
+from drank.methods import METHODS
 from drank.models.weights import Checkpoint
-from tests.unit.configurations import SCHEMA, problems
+from tests.unit.configurations import ROOT, SCHEMA, problems
 
 SVD = {"base": "svd", "allocator": "given"}
 
@@ -83,9 +86,87 @@ def test_the_budget_of_a_ratio_is_held_against_the_plan(config: dict[str, Any], 
     assert "fewer than ratio 0.1 leaves, which is ratio 0.3" in below and "raise its ranks" in below
 
 
-def test_where_the_ranks_of_the_method_itself_are_written_no_plan_can_lie(config: dict[str, Any]) -> None:
-    config["methods"]["found"]["plan"] = "results/plans/tiny/found/{ratio}.json"
-    assert all("is where this run writes the ranks of found; copy it elsewhere" in line for line in problems(config))
+def test_the_example_of_the_guide_fits(valid: dict[str, Any], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the plans of the method that its path names."""
+    monkeypatch.chdir(tmp_path)
+    guide = (ROOT / "config/README.md").read_text("utf-8").partition("### Ranks of your own")[2]
+    example = yaml.safe_load(guide.partition("```yaml\n")[2].partition("```")[0])
+    valid["models"]["tiny"].pop("methods")
+    path = Path(example["methods"]["found"]["plan"])
+    path.parent.mkdir(parents=True)
+    theirs = METHODS[path.parent.name]
+    for ratio in valid["ratios"]:
+        made = allocate(of_shapes(Checkpoint(model).shapes(theirs.group)), ratio, theirs.settings(), model="other", method="theirs")
+        Path(str(path).format(ratio=ratio)).write_text(made.to_json())
+    check(with_defaults({**valid, **example}, SCHEMA), tmp_path)
+
+
+@pytest.mark.parametrize("where", ["found/{ratio}", "svd/{ratio}", "svd/0.2"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_plan_that_the_run_would_write_over_is_refused(
+    config: dict[str, Any], plan: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, linked: bool
+) -> None:
+    """Whatever method's place it is and however it is named: by a configuration in a folder of its own, by links."""
+    monkeypatch.chdir(tmp_path)
+    config["methods"] = {"svd": {}, "found": {**SVD, "plan": f"../results/plans/tiny/{where}.json"}}
+    if linked:
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "results").symlink_to("elsewhere")
+    for label in ("svd", "found"):
+        (tmp_path / f"results/plans/tiny/{label}").mkdir(parents=True)
+        plan(f"results/plans/tiny/{label}/0.2.json", 0.2)
+    lines = problems({**rooted(config, tmp_path / "config", tmp_path), "ratios": [0.2]}, tmp_path)
+    label = where.partition("/")[0]
+    told = f"lies where the results of {label} for tiny at ratio 0.2 are written, and would be lost; copy it elsewhere, and name the copy"
+    given = f"config/../results/plans/tiny/{label}/0.2.json"
+    assert lines == [f"models.tiny: method found: plan {given} {told}"]
+
+
+def test_a_plan_in_the_folder_of_a_model_that_is_made_anew_is_refused_and_no_other(
+    config: dict[str, Any], plan: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a method that is no longer in the configuration nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    config |= {"ratios": [0.2], "methods": {"svd": {}, "found": {**SVD, "plan": "results/models/tiny/svd/0.2/plan.json"}}}
+    for folder in ("results/models/tiny/svd/0.2", "results/plans/tiny/other"):
+        (tmp_path / folder).mkdir(parents=True)
+    plan("results/models/tiny/svd/0.2/plan.json", 0.2)
+    (line,) = problems(config, tmp_path)
+    assert "lies where the results of svd" in line
+    config["methods"]["found"]["plan"] = plan("results/plans/tiny/other/0.2.json", 0.2)
+    check(with_defaults(config, SCHEMA), tmp_path)
+
+
+def test_plans_are_demanded_of_runs_that_are_asked_for_alone(config: dict[str, Any], plan: Callable[..., str], tmp_path: Path) -> None:
+    """Not for ratios at which no artefact shows the method."""
+    config["methods"] |= {"svd": {}, "one": {**SVD, "plan": plan("one.json", 0.2)}}
+    grids = [{"method": "svd"}, {"method": "one", "ratio": 0.2}]
+    check(with_defaults({**config, "artefacts": {"a": {"layout": "quality", "runs": grids}}}, SCHEMA), tmp_path)
+    (line,) = problems({**config, "artefacts": {"a": {"layout": "quality", "runs": {"method": "one"}}}})
+    assert "for ratio 0.2, and ratio 0.4 is asked for" in line
+
+
+def test_a_method_whose_plan_another_model_names_is_none_of_a_model_that_names_none(config: dict[str, Any], model: Path) -> None:
+    own = config["methods"]["found"].pop("plan")
+    config["models"] = {"tiny": {"path": str(model), "methods": {"found": {"plan": own}}}, "other": {"path": str(model)}}
+    filled = with_defaults(config, SCHEMA)
+    check(filled)
+    assert refusals_for(filled, "other") == {"found": "its plan is given for other models only"} and refusals_for(filled, "tiny") == {}
+    assert {cell[0] for cell in Runs(filled).wanted if cell[1] == "found"} == {"tiny"}
+    (line,) = dict.fromkeys(line.partition(": ")[2] for line in problems({**config, "models": {"other": {"path": str(model)}}}))
+    assert "none is named; add its file" in line
+
+
+def test_of_a_plan_that_is_no_text_the_schema_tells_alone(config: dict[str, Any]) -> None:
+    config["methods"]["found"]["plan"] = 5
+    (line,) = problems(config)
+    assert line.startswith("methods.found.plan")
+
+
+def test_a_fault_is_told_once_for_all_draws(config: dict[str, Any], tmp_path: Path) -> None:
+    config["methods"]["found"] = {**SVD, "base": "svd-llm", "plan": str(tmp_path / "none.json")}
+    (line,) = problems({**config, "calibration": {**config["calibration"], "draws": 3}})
+    assert "models.tiny: method found: plan" in line and "cannot be read" in line
 
 
 def test_a_plan_is_looked_at_where_its_model_is_not_here_yet(config: dict[str, Any]) -> None:
@@ -111,15 +192,8 @@ def test_variants_are_held_against_the_plan_too(config: dict[str, Any]) -> None:
     """Another group is another plan; no axis is a plan itself, which is no part of a name."""
     grid = {"method": "found", "group": [1, 2], "ratio": 0.2}
     (line,) = problems({**config, "artefacts": {"a": {"layout": "quality", "runs": grid}}})
-    assert line.startswith("models.tiny: found+group=2 at 0.2: plan") and "set group: 1" in line
+    assert line.startswith("models.tiny: method found+group=2: plan") and "set group: 1" in line
     (other,) = problems({**config, "artefacts": {"a": {"layout": "quality", "runs": {"method": "found", "ratio": 0.3}}}})
-    assert "found at 0.3: plan" in other and "0.3.json cannot be read" in other
+    assert "method found: plan" in other and "0.3.json cannot be read" in other
     (key,) = problems({**config, "artefacts": {"a": {"layout": "quality", "runs": {"method": "found", "plan": "x.json"}}}})
     assert "key 'plan' is unknown" in key
-
-
-def test_ranks_of_a_shape_may_be_given() -> None:
-    given = {**SVD, "plan": "mine.json"}
-    assert refusal(method_of("mine", given)) is None and refusal(method_of("mine", {**given, "storage": "pivoted"})) is None
-    assert "weighting whitening would read" in (refusal(method_of("mine", {**given, "base": "svd-llm"})) or "")
-    assert "allocator optimal would read" in (refusal(method_of("mine", {"base": "svd", "allocator": "optimal"})) or "")

@@ -124,3 +124,10 @@ def test_numbers_and_truth_values_of_a_shape_are_read_as_they_look(timed: dict[s
         "hidden_act": "silu",
         "rope_parameters": {"rope_theta": 10000, "kinds": ["a", 2]},
     }
+
+
+def test_ranks_of_a_shape_may_be_given() -> None:
+    given = {"base": "svd", "allocator": "given", "plan": "mine.json"}
+    assert refusal(method_of("mine", given)) is None and refusal(method_of("mine", {**given, "storage": "pivoted"})) is None
+    assert "weighting whitening would read" in (refusal(method_of("mine", {**given, "base": "svd-llm"})) or "")
+    assert "allocator optimal would read" in (refusal(method_of("mine", {"base": "svd", "allocator": "optimal"})) or "")
