@@ -85,7 +85,8 @@ def allocate(evidence: Evidence, ratio: float, settings: Mapping[str, Any], *, m
     Every kind of projection, or with scope `model` all together, meets the budget `(1 − ratio) · Σ d1·n·d2` of stored numbers to within
     one step of a rank, never above; with β > 0, Q, K and V do so together. Floors and caps hold for the ranks of the plan, after
     rebalancing too. Some allocators differ: `full` has no budget, those of D-Rank's published code end some ranks off it, as that does, and
-    a given plan's ranks are as they are given. The effective rank of a group is the paper's, whatever the density.
+    a given plan's ranks are as they are given, and the settings have its identity as `given`. The effective rank of a group is the paper's,
+    whatever the density.
 
     Raises BudgetError naming every budget that cannot be met, ValueError naming settings that are wrong or cannot apply to this model
     (`refusal`), evidence that is missing, and what does not fit in a given plan.
@@ -99,7 +100,8 @@ def allocate(evidence: Evidence, ratio: float, settings: Mapping[str, Any], *, m
     except ValueError as error:
         raise ValueError(f"method {method}: {error}") from error
     groups = [group for problem, ranks in _solved(evidence, ratio, options) for group in _groups(problem, ranks)]
-    return Plan(model, method, ratio, dict(settings), tuple(groups))
+    known = {"given": evidence.given.identity} if evidence.given else {}
+    return Plan(model, method, ratio, {**settings, **known}, tuple(groups))
 
 
 def _solved(evidence: Evidence, ratio: float, options: Options) -> list[tuple[Problem, list[int]]]:

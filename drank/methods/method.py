@@ -182,7 +182,7 @@ class Method:
     def settings(self, ratio: float | None = None) -> dict[str, Any]:
         """Every field by name, for `Method(**settings)`; with a ratio as `at` says, so that plans and records tell what was done.
 
-        Of a given plan they tell what its file is called, and not where it lies: a run that moves is the same.
+        Of a given plan they tell what its file is called, not where it lies: a run that moves is the same. What is in it, `allocate` adds.
         """
         method = self if ratio is None else self.at(ratio)
         return asdict(method) | {"plan": method.plan and PurePath(method.plan).name}

@@ -52,10 +52,16 @@ def _of_allocator(method: Method) -> list[tuple[str, Any]]:
         "importance-loss": ("mix", f"{method.mix:g}" if method.mix is not None else "chosen", True),
         "optimal": ("of", "shares", method.normalise),
         "random": ("seed", method.seed, True),
-        "given": ("by", method.plan, True),
     }
     name, value, shown = told.get(method.allocator, ("", "", False))
     return [(name, value)] if shown else []
+
+
+def given(settings: Mapping[str, Any]) -> str:
+    """The plan that gives a method its ranks: `0.4.json of d-rank, SHA-256 1a2b3c4d5e6f`; empty where they are its own."""
+    known = settings.get("given") or {}
+    of = f" of {known['method']}" if known.get("method") else ""
+    return f"{settings['plan']}{of}" + (f", SHA-256 {known['sha256'][:12]}" if known else "") if settings.get("plan") else ""
 
 
 def reads(settings: Mapping[str, Any]) -> str:

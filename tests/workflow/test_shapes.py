@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from drank.evaluation.served.interpreter import VARIABLE
+from drank.runtime.files import file_hash
 from tests.unit.evaluation.engines import python_with_engine
 from tests.workflow.runs import PROJECT, Run
 
@@ -64,6 +65,7 @@ def test_ranks_that_are_given_are_an_input_of_their_plan_alone(run: Run) -> None
     made = json.loads((run.folder / found).read_text())
     assert made["groups"] == [{**row, **other} for row, other in zip(plan["groups"], made["groups"], strict=True)]
     assert made["groups"][0]["rank"] == plan["groups"][0]["rank"] and made["settings"]["plan"] == "0.4.json" and made["method"] == "found"
+    assert made["settings"]["given"] == {"sha256": file_hash(mine), "method": "factors"}
     assert run.planned(found, ours) == {}
     plan["groups"][1]["rank"] -= 1
     mine.write_text(json.dumps(plan))

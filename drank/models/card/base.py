@@ -69,7 +69,9 @@ def base_section(making: Mapping[str, Any] | None) -> str:
 
 
 def setting(value: object) -> str:
-    """The value of a setting as it is read: `yes`, `0.4`, `–` for None."""
+    """The value of a setting as it is read: `yes`, `0.4`, `seed 14` for what has keys of its own, `–` for None."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {setting(part)}" for key, part in value.items())
     words = {None: "–", True: "yes", False: "no"}
     return words[value] if value is None or isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 

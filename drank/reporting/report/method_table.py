@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from drank.models.theirs import rounds
 from drank.reporting.names import method_name, percent
-from drank.reporting.recipes import checkpoint, follows, method_in, ranks, reads, texts
+from drank.reporting.recipes import checkpoint, follows, given, method_in, ranks, reads, texts
 from drank.reporting.records import Record
 
 Chains = Mapping[str, Mapping[str, Mapping[str, Mapping[str, str]]]]
@@ -50,11 +50,12 @@ def _row(by_ratio: Mapping[float, Record], chains: Chains) -> Row:
 
     theirs, method = checkpoint(first.provenance), method_in(first.provenance["method"])
     whose = "" if rounds(method.checkpoint) else "somebody else's checkpoint: "
+    plans = said(given)
     taken = [_seconds(record, chains) for record in by_ratio.values()]
     return Row(
         method=method_name(first.method),
         source=f"{whose}{theirs}" if theirs else method.paper,
-        ranks=said(ranks),
+        ranks=said(ranks) + (f" ({plans})" if plans else ""),
         reads=said(reads),
         follows=said(follows),
         texts=said(texts, part=None),

@@ -17,6 +17,7 @@ from drank.reporting.records import Record
 from drank.reporting.report.links import MODEL, Links
 from drank.reporting.tables.numbers import Numbers
 from drank.runtime.grouping import AVERAGE
+from drank.variants import base_of
 
 NO_OPTIONS = ("title", "paper", "control", "compresses", "budgeted", "checkpoint", "calibration")
 """The fields of a method that are no options of the command."""
@@ -117,9 +118,10 @@ def _model(settings: Mapping[str, Any], model: str) -> list[str] | None:
 def _method(record: Record, settings: Mapping[str, Any]) -> list[str]:
     """The method of a record as that of the table which it is made from, and the options that differ."""
     source = settings.get("models", NOTHING_SAID).get(record.model, NOTHING_SAID)
-    entry = {**(settings.get("methods", NOTHING_SAID).get(record.method) or NOTHING_SAID)}
-    entry |= source.get("methods", NOTHING_SAID).get(record.method, NOTHING_SAID)
-    base = str(entry.get("base", record.method.partition("+")[0]))
+    label = base_of(record.method)
+    entry = {**(settings.get("methods", NOTHING_SAID).get(label) or NOTHING_SAID)}
+    entry |= source.get("methods", NOTHING_SAID).get(label, NOTHING_SAID)
+    base = str(entry.get("base", label))
     base = base if base in METHODS else "svd"
     method, known = method_in(record.provenance["method"]), METHODS[base].at(record.ratio)
     method = replace(method, plan=str(entry["plan"])).at(record.ratio) if method.plan and entry.get("plan") else method  # where it lies

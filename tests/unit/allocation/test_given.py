@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -56,6 +57,7 @@ def test_a_plan_given_back_is_that_plan(allocator, shapes, seed, percent, data, 
         return
     assert sorted(again.groups, key=str) == sorted(plan.groups, key=str)
     assert (again.model, again.method, again.ratio, again.settings["allocator"]) == ("n", "found", plan.ratio, "given")
+    assert again.settings["given"] == {"sha256": hashlib.sha256(plan.to_json().encode()).hexdigest(), "method": plan.method}
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ import drank
 from drank.allocation.plan import Plan
 from drank.command import drank as command
 from drank.models.description import described
+from drank.models.documents import CARD
+from drank.runtime.files import file_hash
 from tests.workflow.runs import write_model
 
 
@@ -40,7 +42,9 @@ def test_the_plan_of_a_call_is_given_to_another_and_edited(made: Path) -> None:
     given.write_text(json.dumps(data))
     edited = drank.plan(made / "tiny", "svd", 0.4, work=made / "other", allocator="given", plan=given, threads=1)
     assert ranks(edited) == ranks(first) | {low["group"]: low["rank"], high["group"]: high["rank"]}
-    model = drank.compress(made / "tiny", "svd", 0.4, work=made / "other", allocator="given", plan=given, threads=1)
+    model = drank.compress(made / "tiny", "svd", 0.4, out=made / "out", work=made / "other", allocator="given", plan=given, threads=1)
+    assert edited.settings["given"] == {"sha256": file_hash(given), "method": "svd"} != again.settings["given"]
+    assert f"| `given` | sha256 {file_hash(given)}, method svd |" in (made / "out" / CARD).read_text()
     made_of = {group.shape.name: group.rank for group in described(model.config.to_dict()["quantization_config"])}
     assert made_of == ranks(edited)
 

@@ -115,9 +115,10 @@ def test_both_forms_of_a_method_share_a_colour():
     assert "SVD-LLM at 50\u202f% on docs (one): 18.17 without, 14.88 after" in caption
 
 
-def test_a_method_whose_settings_differ_has_no_other_form():
+@pytest.mark.parametrize("other", [{"beta": 0.1}, {"given": {"sha256": "1" * 64, "method": None}}])
+def test_a_method_whose_settings_differ_has_no_other_form(other):
     material = after()
-    plans = [replace(plan, settings=plan.settings | {"beta": 0.1}) if plan.method == "tuned-d-rank" else plan for plan in material.plans]
+    plans = [replace(plan, settings=plan.settings | other) if plan.method == "tuned-d-rank" else plan for plan in material.plans]
     assert "tuned-d-rank" in legend(FIGURES["after"].draw(replace(material, plans=plans), "page").figure)
 
 

@@ -1,11 +1,13 @@
 """The report's table of methods: a row a method, what differs between ratios said for each, and the seconds of every step on the way."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
+from drank.methods import METHODS
 from drank.reporting.report.method_table import methods, seconds_in, seconds_of
-from tests.unit.records_fixture import all_records
+from tests.unit.records_fixture import all_records, perplexity_record
 
 
 @pytest.fixture
@@ -36,6 +38,18 @@ def test_a_method_is_told_whole_and_what_sets_in_later_at_its_ratio(chains):
     assert row.texts == "python-docs.train, 128 × 256 tokens"
     dense = row_of(found, "docs-mha", "Dense")
     assert (dense.ranks, dense.reads, dense.follows, dense.texts, dense.seconds) == ("", "", "", "", [])
+
+
+def test_what_given_plans_tell_is_said_of_each_ratio_and_the_rest_once():
+    records = []
+    for ratio, digit in ((0.2, "1"), (0.4, "2")):
+        settings = replace(METHODS["svd"], allocator="given", plan="{ratio}.json").settings(ratio)
+        told = {"method": settings | {"given": {"sha256": digit * 64, "method": "l-rank"}}}
+        record = perplexity_record("m", "found", ratio)
+        records.append(replace(record, provenance=record.provenance | told))
+    (row,) = dict(methods(records, {}))["m"]
+    one, two = (f"{100 * r:.0f}\u202f%: {r}.json of l-rank, SHA-256 {digit * 12}" for r, digit in ((0.2, "1"), (0.4, "2")))
+    assert row.ranks == f"identity, given ({one}; {two})"
 
 
 def test_seconds_are_those_of_every_step_and_at_least_those_where_one_is_gone(chains):

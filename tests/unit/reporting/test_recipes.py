@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from drank.methods import METHODS, Method
-from drank.reporting.recipes import follows, method_in, ranks, reads, texts
+from drank.reporting.recipes import follows, given, method_in, ranks, reads, texts
 
 
 def words(method, ratio=1.0):
@@ -73,8 +73,7 @@ def test_what_is_not_in_effect_at_a_ratio_is_not_said_to_follow():
 def test_words_of_methods():
     assert words(METHODS["dense"]) == ("", "", "")
     assert words(METHODS["svd"]) == ("identity, uniform", "", "")
-    given = replace(METHODS["svd"], allocator="given", plan="plans/mine-{ratio}.json")
-    assert words(given, 0.4) == ("identity, given, by mine-0.4.json", "", "")
+    assert words(replace(METHODS["svd"], allocator="given", plan="mine.json")) == ("identity, given", "", "")
     assert words(METHODS["d-rank"]) == ("whitening, groups of 2, effective-rank, β 0.3", "inputs", "refit in order")
     assert words(METHODS["swift-svd"])[0] == "whitening, importance-loss, mix chosen, floor 0.5"
     assert words(replace(METHODS["swift-svd"], mix=0.0))[0] == "whitening, importance-loss, mix 0, floor 0.5"
@@ -84,6 +83,14 @@ def test_words_of_methods():
     found = words(METHODS["l-rank"])
     assert found[0] == "kronecker-fisher, damping 0.1, optimal, one budget, dense past break-even, pivoted"
     assert found[1:] == ("inputs, gradients (sampled labels), outputs of the dense model", "compensated refit (0.5), 4 corrections")
+
+
+def test_a_given_plan_is_told_by_what_is_in_it():
+    settings = replace(METHODS["svd"], allocator="given", plan="plans/mine-{ratio}.json").settings(0.4)
+    one, other = ({"given": {"sha256": digit * 64, "method": "d-rank"}} for digit in "1a")
+    assert given(settings | one) == "mine-0.4.json of d-rank, SHA-256 111111111111" != given(settings | other)
+    assert given(settings | {"given": {"sha256": "2" * 64, "method": None}}) == "mine-0.4.json, SHA-256 222222222222"
+    assert given(settings) == "mine-0.4.json" and given(METHODS["svd"].settings()) == ""
 
 
 def test_texts_are_named_with_their_amounts():

@@ -15,6 +15,7 @@ from drank.reporting.report.use import NO_OPTIONS, loading, making, of_your_own,
 from drank.reporting.report.winners import contests
 from drank.reporting.summary import summarise
 from drank.reporting.tables.numbers import per_model
+from drank.variants import base_of
 from tests.unit.records_fixture import METHODS as MEASURED
 from tests.unit.records_fixture import all_records, perplexity_record, provenance_of
 from tests.unit.report_page import Page, page_of
@@ -147,15 +148,16 @@ def test_what_the_command_cannot_be_told_is_made_by_the_run_itself(settings):
     assert command == "drank run CONFIG.yaml --notemp results/models/m/d-rank/0.2"
 
 
+@pytest.mark.parametrize("label", ["found", "found-a+draw=14"])
 @pytest.mark.parametrize("of_model", [False, True])
-def test_a_given_plan_is_named_where_the_configuration_has_it(of_model):
+def test_a_given_plan_is_named_where_the_configuration_has_it(of_model, label):
     """The record tells what its file is called; the options that the base finds its ranks by are none of it."""
     found, plan = {"base": "d-rank", "allocator": "given"}, {"plan": "my plans/{ratio}.json"}
-    record, settings = perplexity_record("m", "found", 0.2), method_of("found", found | plan).settings(0.2)
+    record, settings = perplexity_record("m", label, 0.2), method_of("found", found | plan).settings(0.2)
     record = replace(record, provenance=record.provenance | {"method": settings})
-    models = {"m": SETTINGS["models"]["m"] | ({"methods": {"found": plan}} if of_model else {})}
-    told = given(making(record, SETTINGS | {"models": models, "methods": {"found": found if of_model else found | plan}})[0])
-    assert (told["allocator"], told["plan"], told["beta"]) == ("given", "my plans/0.2.json", 0.0)
+    models = {"m": SETTINGS["models"]["m"] | ({"methods": {base_of(label): plan}} if of_model else {})}
+    told = given(making(record, SETTINGS | {"models": models, "methods": {base_of(label): found if of_model else found | plan}})[0])
+    assert (told["method"], told["allocator"], told["plan"], told["beta"]) == ("d-rank", "given", "my plans/0.2.json", 0.0)
 
 
 def test_files_are_texts():
